@@ -1,0 +1,52 @@
+"""The names of 0.2 on the hybrid client: each async method under its name with an `a` in front."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from gigachat._engine.endpoint import Async, Resource, awaited
+from gigachat.api.chat import Chat, ChatNamespace
+from gigachat.api.embeddings import Embeddings
+from gigachat.api.models import Models
+from gigachat.api.token import AccessToken
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from gigachat import models
+    from gigachat.api.chat import Payload
+
+__all__ = ["AsyncNames"]
+
+ModelT = TypeVar("ModelT", bound="BaseModel")
+
+
+class _Parse(Protocol):
+    async def __call__(
+        self,
+        payload: Payload | None = None,
+        *,
+        response_format: type[ModelT],
+        strict: bool = True,
+        **fields: Any,
+    ) -> tuple[models.ChatCompletion, ModelT]:
+        """Return the answer and an instance of a model made of it."""
+        ...
+
+
+class AsyncNames(Resource[Any]):
+    """`achat` beside `chat`, and so on."""
+
+    @cached_property
+    def achat(self) -> ChatNamespace[Async]:
+        """Chats, awaited: `await client.achat("…")`."""
+        return ChatNamespace(self, Async)
+
+    astream = awaited(Chat.stream)
+    achat_parse: _Parse = awaited(Chat.__dict__["chat_parse"])  # type: ignore[assignment]
+    aembeddings = awaited(Embeddings.embeddings)
+    atokens_count = awaited(Embeddings.tokens_count)
+    aget_models = awaited(Models.get_models)
+    aget_model = awaited(Models.get_model)
+    aget_token = awaited(AccessToken.get_token)

@@ -1,0 +1,336 @@
+"""Who may send a request: ways of signing in, and the process-wide cache of the tokens they give.
+
+One sign-in at a time per key, whatever number of threads, tasks, loops and clients notice that one is due; its outcome
+is shared by those who waited. A ready token or a context variable never comes here. Nothing here is pickled.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import hashlib
+import os
+import re
+import threading
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import urlencode
+
+from gigachat._engine.call import Call, json_object
+from gigachat._engine.io import Signal
+from gigachat.exceptions import (
+    APIResponseValidationError,
+    ConfigurationError,
+    GigaChatException,
+    server_time,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
+
+    from gigachat._engine.io import Port
+
+    SignIn = Callable[[Call["Grant"], bool], Awaitable["Grant"]]
+    """Sends the request for a token; the flag says whether to try again on failure."""
+
+__all__ = ["Authorization", "Grant", "OAuth", "PasswordLogin", "Token", "TokenSlot", "shared_slot"]
+
+_LONGEST_LIFETIME = 24 * 3600.0
+_DOUBTFUL_LIFETIME = 60.0  # of a token that seems to have expired before it came: a clock is wrong
+_RENEWAL_PAUSE = 5.0  # seconds between attempts to renew a token that still works
+_REFUSAL_MEMORY = 60.0  # seconds for which a refused replacement is not replaced again
+_TAKEOVER = 120.0  # seconds after which a sign-in that never ends is begun anew by another
+
+
+class Grant(NamedTuple):
+    """What a sign-in gave: the token, its expiry as the server says it, and how long it lives by its clock."""
+
+    access_token: str
+    expires_at: int
+    lifetime: float
+
+
+class SignInMethod(Protocol):
+    """A way of signing in."""
+
+    @property
+    def identity(self) -> Hashable:
+        """What a token of this way depends on; holds no secret, only its digest."""
+        ...
+
+    def call(self) -> Call[Grant]:
+        """Return the request for a token.
+
+        Raises:
+            ConfigurationError: The secret surely is none.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class OAuth:
+    """An authorization key for an access token (reference, section 1.3)."""
+
+    url: str
+    scope: str
+    credentials: str = field(repr=False)
+
+    @classmethod
+    def from_pair(cls, url: str, scope: str, client_id: str, client_secret: str) -> OAuth:
+        """Make the authorization key of a client id and its secret."""
+        return cls(url, scope, base64.b64encode(f"{client_id}:{client_secret}".encode()).decode())
+
+    @property
+    def identity(self) -> Hashable:
+        """Kind, address, scope and digest of the key."""
+        return "oauth", self.url, self.scope, _digest(self.credentials)
+
+    def call(self) -> Call[Grant]:
+        """Return the request for a token."""
+        return Call(
+            "POST",
+            self.url,
+            _read_grant,
+            content=urlencode({"scope": self.scope}).encode(),
+            headers={
+                "Authorization": f"Basic {_checked_key(self.credentials)}",
+                "RqUID": str(uuid.uuid4()),
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+            repeatable=True,
+        )
+
+
+@dataclass(frozen=True)
+class PasswordLogin:
+    """User and password for an access token (reference, section 1.4)."""
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def identity(self) -> Hashable:
+        """Kind, address, user and digest of the password."""
+        return "password", self.url, self.user, _digest(self.password)
+
+    def call(self) -> Call[Grant]:
+        """Return the request for a token."""
+        pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return Call(
+            "POST",
+            self.url,
+            _read_grant,
+            content=b"",
+            headers={"Authorization": f"Basic {pair}"},
+            repeatable=True,
+        )
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_WHERE = "The authorization key is on the page of your project at developers.sber.ru/studio"
+
+
+def _checked_key(key: str) -> str:
+    """Return the key, refusing what surely is none. The texts never repeat it."""
+    key = key.removeprefix("Basic ").strip()
+    problem = None
+    if not key.isascii():
+        problem = "has letters that are not Latin: it looks like a placeholder"
+    elif any(character.isspace() for character in key):
+        problem = "has a space or line break inside"
+    elif _UUID.fullmatch(key):
+        problem = "is a UUID, perhaps the client id or secret alone: pass client_id= and client_secret= instead"
+    elif key.count(".") >= 2 and key.startswith("ey"):
+        problem = "is a JWT, perhaps an access token: pass it as access_token="
+    elif ":" in key:
+        problem = "has a colon inside: pass client_id= and client_secret= instead"
+    else:
+        try:
+            base64.b64decode(key, validate=True)
+        except binascii.Error:
+            problem = "is not base64: it looks like a placeholder or was not copied whole"
+    if problem:
+        raise ConfigurationError(f"credentials= {problem}. {_WHERE}.")
+    return key
+
+
+def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant:
+    """Read the answer of either sign-in endpoint; clients have met both shapes at both addresses."""
+    body = json_object(content)
+    token = body.get("access_token") or body.get("tok")
+    expires: Any = body.get("expires_at", body.get("exp"))
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        raise APIResponseValidationError("the answer of the sign-in holds no access token")
+    try:
+        expires = int(expires)
+    except (TypeError, ValueError, OverflowError):
+        expires = 0
+    if 0 < expires < 10**12:
+        expires *= 1000
+    lifetime = expires / 1000 - server_time(headers)
+    return Grant(token, expires, min(lifetime, _LONGEST_LIFETIME) if lifetime > 0 else _DOUBTFUL_LIFETIME)
+
+
+class Token:
+    """An access token and what is known of it. Moments are seconds on the engine's clock."""
+
+    __slots__ = ("accepted", "expires", "grant", "lifetime", "next_renewal", "obtained", "replacement")
+
+    def __init__(self, grant: Grant, asked: float, obtained: float, replacement: bool) -> None:
+        self.grant = grant
+        self.lifetime = grant.lifetime
+        self.expires = asked + grant.lifetime
+        self.obtained = obtained
+        self.replacement = replacement  # for one the service had refused
+        self.accepted = False  # by the service, in an answer other than 401
+        self.next_renewal = 0.0
+
+    @property
+    def value(self) -> str:
+        """The token itself."""
+        return self.grant.access_token
+
+    def renewal_due(self, now: float, buffer: float) -> bool:
+        """Whether it is time to look for another, although this one may still work."""
+        return now >= self.expires - min(buffer, self.lifetime / 2) and now >= self.next_renewal
+
+
+class _Flight:
+    """A sign-in under way."""
+
+    __slots__ = ("error", "signal", "token")
+
+    def __init__(self) -> None:
+        self.signal = Signal()
+        self.token: Token | None = None
+        self.error: GigaChatException | None = None
+
+
+class TokenSlot:
+    """The place of one token, shared by all who may use it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.token: Token | None = None
+        self.flight: _Flight | None = None
+        self.refused = False
+
+
+class Authorization:
+    """A client's right to the token of its slot.
+
+    Args:
+        method: How to sign in.
+        slot: Where the token lies.
+        buffer: Seconds before its expiry at which a token is renewed.
+    """
+
+    def __init__(self, method: SignInMethod, slot: TokenSlot, buffer: float) -> None:
+        self._method = method
+        self._slot = slot
+        self._buffer = buffer
+
+    def ready(self, now: float) -> Token | None:
+        """Return a token that needs no thought, if there is one."""
+        token = self._slot.token
+        return token if token is not None and not token.renewal_due(now, self._buffer) else None
+
+    async def token(self, port: Port, sign_in: SignIn) -> Token:
+        """Return a token, signing in or waiting for another's sign-in if need be.
+
+        Raises:
+            GigaChatException: The sign-in failed and no valid token is left.
+        """
+        slot = self._slot
+        while True:
+            with slot.lock:
+                now = port.now()
+                token = slot.token
+                if token is not None and now >= token.expires:
+                    token = None
+                if token is not None and (slot.flight or not token.renewal_due(now, self._buffer)):
+                    return token
+                flight = slot.flight
+                leader = flight is None
+                if flight is None:
+                    flight = slot.flight = _Flight()
+            if leader:
+                return await self._lead(flight, token, port, sign_in)
+            if not await port.wait(flight.signal, _TAKEOVER):
+                with slot.lock:
+                    if slot.flight is flight:
+                        slot.flight = None
+            elif flight.token is not None:
+                return flight.token
+            elif flight.error is not None:
+                raise copy.copy(flight.error)
+            # Otherwise the leader was cancelled: somebody else leads now.
+
+    async def _lead(self, flight: _Flight, valid: Token | None, port: Port, sign_in: SignIn) -> Token:
+        slot = self._slot
+        asked = port.now()
+        try:
+            grant = await sign_in(self._method.call(), valid is None)
+            flight.token = Token(grant, asked, port.now(), slot.refused)
+            slot.token, slot.refused = flight.token, False
+        except GigaChatException as error:
+            now = port.now()
+            if valid is None or now >= valid.expires:
+                flight.error = error
+                raise
+            valid.next_renewal = now + _RENEWAL_PAUSE
+            flight.token = valid
+        finally:
+            with slot.lock:
+                if slot.flight is flight:
+                    slot.flight = None
+            flight.signal.set()
+        return flight.token
+
+    def refuse(self, token: Token, now: float) -> bool:
+        """Discard a token the service refused, and no other; whether another may be accepted."""
+        slot = self._slot
+        with slot.lock:
+            if slot.token is not token:
+                return True
+            if token.replacement and not token.accepted and now < token.obtained + _REFUSAL_MEMORY:
+                return False
+            slot.token = None
+            slot.refused = True
+            return True
+
+
+_MOST_SLOTS = 512
+_slots: OrderedDict[Hashable, TokenSlot] = OrderedDict()
+_slots_lock = threading.Lock()
+
+
+def shared_slot(key: Hashable) -> TokenSlot:
+    """Return the process's slot for a way of signing in."""
+    with _slots_lock:
+        slot = _slots.setdefault(key, TokenSlot())
+        _slots.move_to_end(key)
+        while len(_slots) > _MOST_SLOTS:
+            _slots.popitem(last=False)
+        return slot
+
+
+def _after_fork() -> None:
+    # Valid tokens live on in the child; sign-ins under way and locks are the parent's.
+    global _slots_lock
+    _slots_lock = threading.Lock()
+    for slot in _slots.values():
+        slot.lock = threading.Lock()
+        slot.flight = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

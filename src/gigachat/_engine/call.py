@@ -1,0 +1,205 @@
+"""A call as a value: what to send, how to read the answer, whether it may be repeated. It does no I/O."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import quote
+
+from gigachat.exceptions import APIResponseValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic import BaseModel, TypeAdapter
+
+    from gigachat._engine.io import Timeouts
+    from gigachat._engine.sse import Event
+    from gigachat.models import APIResponse
+
+    AnswerT = TypeVar("AnswerT", bound=APIResponse)
+
+__all__ = [
+    "NO_OPTIONS",
+    "Call",
+    "RequestOptions",
+    "StreamCall",
+    "get",
+    "json_object",
+    "parse",
+    "post",
+    "read_list",
+    "read_model",
+    "segment",
+    "x_headers",
+]
+
+T = TypeVar("T")
+ChunkT = TypeVar("ChunkT")
+CompletionT = TypeVar("CompletionT")
+
+
+@dataclass(slots=True)
+class Call(Generic[T]):
+    """One request to the API and the reading of its answer.
+
+    Attributes:
+        method: HTTP method.
+        path: Path under the base address, or a full address.
+        read: Makes the result of the answer's body and headers.
+        json: Body as JSON: a mapping, or a model, whose fields that are None are left out; or
+        content: body as bytes.
+        headers: Headers of this call.
+        query: Query parameters.
+        repeatable: Whether it only reads, so that it may be sent again when it is not known to have been received.
+    """
+
+    method: str
+    path: str
+    read: Callable[[bytes, Mapping[str, str]], T]
+    json: Mapping[str, Any] | BaseModel | None = None
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
+    repeatable: bool = False
+
+
+@dataclass(slots=True)
+class StreamCall(Generic[ChunkT, CompletionT]):
+    """A call that is answered by a stream of events.
+
+    Attributes:
+        call: The request; it reads what comes instead of a stream.
+        read: Makes a chunk of an event and the answer's headers; None for an event that is no chunk.
+        completes: Whether the stream may end after this chunk without an end mark.
+        text: The text of a chunk.
+        accumulate: Makes the whole of all chunks.
+    """
+
+    call: Call[Any]
+    read: Callable[[Event, dict[str, str | None]], ChunkT | None]
+    completes: Callable[[ChunkT], bool]
+    text: Callable[[ChunkT], str]
+    accumulate: Callable[[list[ChunkT]], CompletionT]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """What one view of a client adds to its requests; see `with_options`."""
+
+    extra_headers: Mapping[str, str] | None = None
+    extra_query: Mapping[str, str] | None = None
+    extra_body: Mapping[str, Any] | None = None
+    timeouts: Timeouts | None = None
+    max_retries: int | None = None
+
+
+NO_OPTIONS = RequestOptions()
+
+
+def get(path: str, model: type[AnswerT]) -> Call[AnswerT]:
+    """Return a call that reads."""
+    return Call("GET", path, read_model(model), repeatable=True)
+
+
+def post(path: str, json: Mapping[str, Any], model: type[AnswerT], *, repeatable: bool = False) -> Call[AnswerT]:
+    """Return a call that sends JSON."""
+    return Call("POST", path, read_model(model), json=json, repeatable=repeatable)
+
+
+def segment(value: str) -> str:
+    """Quote a value as one segment of a path.
+
+    Raises:
+        ValueError: The value is empty, `.` or `..`, and would change the path.
+        TypeError: The value is not text.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"expected a name or id as text, got {type(value).__name__}")
+    if value in ("", ".", ".."):
+        raise ValueError(f"{value!r} is not a name or id")
+    return quote(value, safe="")
+
+
+def read_model(model: type[AnswerT]) -> Callable[[bytes, Mapping[str, str]], AnswerT]:
+    """Return the reading of an answer that is one object."""
+
+    def read(content: bytes, headers: Mapping[str, str]) -> AnswerT:
+        answer = parse(model, content)
+        answer.x_headers = x_headers(headers)
+        return answer
+
+    return read
+
+
+def read_list(kind: type[list[AnswerT]]) -> Callable[[bytes, Mapping[str, str]], list[AnswerT]]:
+    """Return the reading of an answer that is a bare array of objects."""
+
+    def read(content: bytes, headers: Mapping[str, str]) -> list[AnswerT]:
+        answers: list[AnswerT] = _validated(_adapter(kind).validate_json, content, "a list")
+        known = x_headers(headers)
+        for answer in answers:
+            answer.x_headers = known
+        return answers
+
+    return read
+
+
+@lru_cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def parse(model: type[AnswerT], content: bytes) -> AnswerT:
+    """Read JSON into a model.
+
+    Raises:
+        APIResponseValidationError: The bytes are not JSON, or not of this shape.
+    """
+    # The validator itself: a fifth faster than the method before it.
+    answer: AnswerT = _validated(model.__pydantic_validator__.validate_json, content, model.__name__)
+    return answer
+
+
+def _validated(validate: Callable[[bytes], T], content: bytes, what: str) -> T:
+    try:
+        return validate(content)
+    except ValueError as error:
+        reason = _first_reason(error)
+    raise APIResponseValidationError(f"the answer cannot be read as {what}: {reason}", content=content)
+
+
+def _first_reason(error: ValueError) -> str:
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return str(error)
+    first = errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        APIResponseValidationError: The bytes are not a JSON object.
+    """
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise APIResponseValidationError("the answer is not a JSON object", content=content)
+    return value
+
+
+_X_HEADERS = ("x-request-id", "x-session-id", "x-client-id")
+
+
+def x_headers(headers: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the headers an answer is known by (reference, section 2.2)."""
+    return {name: headers.get(name) for name in _X_HEADERS}

@@ -1,0 +1,298 @@
+"""The loop: from a call to its answer, through authorization, repetition and limits.
+
+State rules of one call: it holds at most one permit, from before the first attempt until the body is read or the stream
+closed. An attempt ends in a good answer, an error or a failure of the connection. A 401 to a token of ours leads to one
+renewal and one repetition; what else is repeated, `retry` decides. Nothing is repeated once an answer has begun.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from gigachat._engine.auth import (
+    Authorization,
+    Grant,
+    OAuth,
+    PasswordLogin,
+    Token,
+    TokenSlot,
+    shared_slot,
+)
+from gigachat._engine.io import Failure, Port, Request, Response, Stage, Timeouts
+from gigachat._engine.limits import Permit, shared_limiter
+from gigachat._engine.retry import Retry, RetryPolicy
+from gigachat.context import context_headers
+from gigachat.exceptions import ConfigurationError, GigaChatException, error_for_status
+from gigachat.hosts import is_vendor_host
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gigachat._engine.auth import SignInMethod
+    from gigachat._engine.call import Call, RequestOptions
+    from gigachat.settings import Settings
+
+__all__ = ["Engine", "perform", "respond"]
+
+T = TypeVar("T")
+
+USER_AGENT = "GigaChat-python-lib"
+MODEL = "GigaChat"  # of requests that name none
+_VERSIONED_PATH = re.compile(r"/(api/)?v\d+(/|$)")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class Engine:
+    """What a client knows of the service: addresses, headers, patience, authorization, and its two ports.
+
+    Args:
+        settings: The client's settings.
+        blocking: The port of blocking callers.
+        awaiting: The port of async callers.
+    """
+
+    def __init__(self, settings: Settings, blocking: Port, awaiting: Port) -> None:
+        from pydantic_core import to_json  # here, so that importing the SDK does not load it
+
+        self._to_json = to_json
+        self.settings = settings
+        self.blocking = blocking
+        self.awaiting = awaiting
+        self.timeouts = Timeouts(*settings.timeouts, settings.queue_timeout)
+        self.policy = RetryPolicy(
+            max_retries=settings.max_retries,
+            backoff_factor=settings.retry_backoff_factor,
+            on_status_codes=frozenset(settings.retry_on_status_codes),
+            timeout=settings.retry_timeout,
+            rate_limit_timeout=settings.rate_limit_timeout,
+        )
+        self.model = settings.model or MODEL
+        defaults = {"profanity_check": settings.profanity_check, "flags": settings.flags}
+        self.chat_defaults = {name: value for name, value in defaults.items() if value is not None}
+        self._headers = {
+            "User-Agent": USER_AGENT,
+            **_checked(settings.default_headers or {}, "default_headers"),
+        }
+        self._origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.base_url))
+        self._method = _sign_in_method(settings)
+        self.authorization: Authorization | None = None
+        key: Any = hash(settings.access_token)
+        if settings.access_token:
+            # A ready token is used as it is and never meets the shared ones.
+            self._headers["Authorization"] = f"Bearer {_checked_token(settings.access_token)}"
+        elif self._method is not None:
+            key = _sharing_key(self._method, settings)
+            slot = shared_slot(key) if settings.share_token else TokenSlot()
+            self.authorization = Authorization(self._method, slot, settings.token_expiry_buffer_ms / 1000)
+        own = any(name.lower() == "authorization" for name in self._headers)
+        # A gateway may add what is missing; the vendor surely refuses.
+        needed = is_vendor_host(urlsplit(settings.base_url).hostname or "") and not (
+            settings.cert_file or settings.ssl_context
+        )
+        self._adds_authorization = not own and (self.authorization is not None or needed)
+        self._limiter = shared_limiter((self._origin, key)) if settings.max_concurrency else None
+
+    def url(self, path: str) -> str:
+        """Return the address of a path: under the base address, or at its origin if the path names a version.
+
+        Raises:
+            ValueError: A full address of another origin.
+        """
+        if path.startswith("/"):
+            return f"{self._origin if _VERSIONED_PATH.match(path) else self.settings.base_url}{path}"
+        if path.startswith(f"{self._origin}/"):
+            return path
+        raise ValueError(f"the address must be a path, or begin with {self._origin}/, where the client's requests go")
+
+    def headers(self, call: Call[Any], options: RequestOptions) -> tuple[dict[str, str], bool]:
+        """Return the headers of a call, and whether its authorization is for us to add.
+
+        The later kinds win: client, call, context, options.
+
+        Raises:
+            ConfigurationError: Nobody brings an authorization, and the vendor surely wants one.
+            TypeError, ValueError: A header that cannot be sent.
+        """
+        headers = {**self._headers, **call.headers} if call.headers else self._headers.copy()
+        ours = self._adds_authorization
+        for source, more in (("context variables", context_headers()), ("extra_headers", options.extra_headers)):
+            if more:
+                given = {name.lower() for name in _checked(more, source)}
+                headers = {name: value for name, value in headers.items() if name.lower() not in given}
+                headers.update(more)
+                ours = ours and "authorization" not in given
+        if ours and self.authorization is None:
+            raise ConfigurationError(
+                "no authorization: pass credentials= (or set GIGACHAT_CREDENTIALS), or client_id= and client_secret=, "
+                "user= and password=, access_token=, or cert_file="
+            )
+        return headers, ours
+
+    def encoded(self, body: Any, extra: Mapping[str, Any] | None) -> bytes:
+        """Return a JSON body, with more fields merged over it: compact UTF-8, not escaped."""
+        if extra:
+            body = {**json.loads(self._to_json(body, by_alias=True, exclude_none=True)), **extra}
+        return self._to_json(body, by_alias=True, exclude_none=True)
+
+    async def permit(self, port: Port) -> Permit | None:
+        """Wait for the right to have one more request in work; None where there is no limit."""
+        limit = self.settings.max_concurrency
+        if self._limiter is None or limit is None:
+            return None
+        return await self._limiter.acquire(port, limit, self.settings.queue_timeout)
+
+    async def token(self, port: Port) -> Token:
+        """Return a valid token of the client's authorization.
+
+        Raises:
+            GigaChatException: The sign-in failed.
+        """
+        assert self.authorization is not None
+        return self.authorization.ready(port.now()) or await self.authorization.token(
+            port, partial(self._sign_in, port)
+        )
+
+    def refuse(self, token: Token, now: float) -> bool:
+        """Discard a token the service refused; whether another may be accepted."""
+        return self.authorization is not None and self.authorization.refuse(token, now)
+
+    async def _sign_in(self, port: Port, call: Call[Grant], repeat: bool) -> Grant:
+        """Ask for a token: no header of a context, no permit, connections of its own."""
+        headers = {"User-Agent": USER_AGENT, **(call.headers or {})}
+        request = Request(call.method, call.path, headers, call.content, self.timeouts, sign_in=True)
+        policy = self.policy if repeat else RetryPolicy(0, 0.0, frozenset(), 0.0, 0.0)
+        response = await _attempts(port, request, policy, call.repeatable)
+        return call.read(await _body(response), response.headers)
+
+
+async def perform(engine: Engine, port: Port, call: Call[T], options: RequestOptions) -> T:
+    """Send a call and return its answer, read.
+
+    Raises:
+        GigaChatException: There is no good answer.
+    """
+    permit = await engine.permit(port)
+    try:
+        response = await respond(engine, port, call, options)
+        return call.read(await _body(response), response.headers)
+    finally:
+        if permit is not None:
+            permit.release()
+
+
+async def respond(engine: Engine, port: Port, call: Call[Any], options: RequestOptions) -> Response:
+    """Send a call and return the good answer whose body is still to be read.
+
+    Raises:
+        GigaChatException: There is no good answer.
+    """
+    headers, authorize = engine.headers(call, options)
+    content = call.content
+    if call.json is not None:
+        content = engine.encoded(call.json, options.extra_body)
+        headers.setdefault("Content-Type", "application/json")
+    query = engine.settings.default_query
+    if call.query or options.extra_query:
+        query = {**(query or {}), **(call.query or {}), **(options.extra_query or {})}
+    timeouts = options.timeouts or engine.timeouts
+    request = Request(call.method, engine.url(call.path), headers, content, timeouts, query)
+    policy = engine.policy
+    if options.max_retries is not None:
+        policy = replace(policy, max_retries=options.max_retries)
+    return await _attempts(port, request, policy, call.repeatable, engine if authorize else None)
+
+
+async def _attempts(
+    port: Port, request: Request, policy: RetryPolicy, repeatable: bool, signed: Engine | None = None
+) -> Response:
+    started = port.now()
+    retry: Retry | None = None
+    renewed = False
+    token: Token | None = None
+    while True:
+        if signed is not None:
+            token = await signed.token(port)
+            request.headers["Authorization"] = f"Bearer {token.value}"
+        error: GigaChatException
+        try:
+            response = await port.send(request)
+        except Failure as failure:
+            error = failure.error
+            error.__cause__ = failure.__cause__
+            if failure.stage is not Stage.CONNECTING and not (repeatable and failure.stage is Stage.WAITING):
+                raise error from failure.__cause__
+        else:
+            status = response.status_code
+            if token is not None and status != 401:
+                token.accepted = True
+            if 200 <= status < 300:
+                return response
+            try:
+                content = await response.read()
+            except Failure:
+                content = b""  # the status says enough
+            error = error_for_status(request.url, status, content, response.headers)
+            if signed is not None and token is not None and status == 401 and not renewed:
+                renewed = signed.refuse(token, port.now())
+                if renewed:
+                    continue
+        retry = retry or Retry(policy, started)
+        pause = retry.pause_after(error, port.now())
+        if pause is None:
+            raise error
+        await port.sleep(pause)
+
+
+async def _body(response: Response) -> bytes:
+    try:
+        return await response.read()
+    except Failure as failure:
+        raise failure.error from failure.__cause__
+
+
+def _sign_in_method(settings: Settings) -> SignInMethod | None:
+    if settings.credentials:
+        return OAuth(settings.auth_url, settings.scope, settings.credentials)
+    if settings.client_id and settings.client_secret:
+        return OAuth.from_pair(settings.auth_url, settings.scope, settings.client_id, settings.client_secret)
+    if settings.user and settings.password:
+        return PasswordLogin(f"{settings.base_url}/token", settings.user, settings.password)
+    return None
+
+
+def _sharing_key(method: SignInMethod, settings: Settings) -> tuple[Any, ...]:
+    return (
+        method.identity,
+        settings.cert_file,
+        settings.verify_ssl_certs,
+        settings.ca_bundle_file,
+        settings.trust_russian_ca,
+        id(settings.ssl_context),
+        hash(settings.proxy),
+    )
+
+
+def _checked(headers: Mapping[Any, Any], source: str) -> Mapping[str, str]:
+    """Return headers that can be sent. The texts name a header, never its value."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{source}: {name!r} is not a header name")
+        if not isinstance(value, str):
+            raise TypeError(f"{source}: the value of {name} must be text, not {type(value).__name__}")
+        if not value.isascii() or not value.isprintable():
+            raise ValueError(f"{source}: the value of {name} has a line break or letters that are not Latin")
+    return headers
+
+
+def _checked_token(token: str) -> str:
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigurationError(
+            "access_token= has a space or letters that are not Latin: it looks like a placeholder. "
+            "An access token is what get_token() or OAuth returns"
+        )
+    return token.removeprefix("Bearer ")

@@ -1,0 +1,80 @@
+"""Server-sent events out of bytes. It knows nothing of their content, and keeps no more than an unfinished event.
+
+State rules: a line ends at LF, CR or CRLF and nowhere else (U+2028 and its like are text); an empty line ends an
+event; lines of `data` are joined by LF; comments and unknown fields are passed over; an event without data is none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["Event", "EventSplitter"]
+
+
+class Event(NamedTuple):
+    """One event."""
+
+    name: str | None
+    data: bytes
+
+
+class EventSplitter:
+    """Turns pieces of a body, cut anywhere, into events."""
+
+    def __init__(self) -> None:
+        self._unfinished: list[bytes] = []
+        self._after_cr = False
+        self._first = True
+        self._name: str | None = None
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """Return the events that this piece completes."""
+        if self._after_cr and piece:
+            # The CR has ended its line already; the LF of a CRLF is not another line.
+            piece = piece.removeprefix(b"\n")
+            self._after_cr = False
+        if not piece:
+            return []
+        if b"\n" not in piece and b"\r" not in piece:
+            self._unfinished.append(piece)
+            return []
+        lines = piece.splitlines()  # of bytes: at LF, CR and CRLF only
+        if self._unfinished:
+            lines[0] = b"".join((*self._unfinished, lines[0]))
+            self._unfinished = []
+        last = piece[-1]
+        if last == 0x0D:
+            self._after_cr = True
+        elif last != 0x0A:
+            self._unfinished.append(lines.pop())
+        return self._events(lines)
+
+    def finish(self) -> list[Event]:
+        """Return the event that the end of the body completes, if any."""
+        lines = [b"".join(self._unfinished), b""]
+        self._unfinished = []
+        return self._events(lines)
+
+    def _events(self, lines: list[bytes]) -> list[Event]:
+        if self._first:
+            self._first = False
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+        events = []
+        for line in lines:
+            if not line:
+                if self._data:
+                    events.append(Event(self._name, b"\n".join(self._data)))
+                    self._data = []
+                self._name = None
+            elif line.startswith(b"data:"):
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                if self._data == [b"[DONE]"]:
+                    # The end mark needs no empty line: who sends it may never send another byte.
+                    events.append(Event(self._name, b"[DONE]"))
+                    self._data = []
+            elif line.startswith(b"event:"):
+                self._name = line[6:].decode("utf-8", "replace").removeprefix(" ") or None
+            elif line == b"data":
+                self._data.append(b"")
+        return events

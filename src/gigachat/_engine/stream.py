@@ -1,0 +1,315 @@
+"""Streams: events off the wire as chunks, once each, until the end mark.
+
+State rules of `EventStream`: new -> open (the request goes out with the first `more` or `open`) -> ended, failed or
+closed. The connection and the permit are held in `open` only and freed on every way out of it. What one network piece
+brings is handed over at once; an error behind good chunks waits until they are taken. `Stream` and `AsyncStream` are
+two thin faces; the blocking one never touches an event loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from gigachat._engine.call import NO_OPTIONS, StreamCall, json_object, x_headers
+from gigachat._engine.io import Failure, run
+from gigachat._engine.perform import respond
+from gigachat._engine.sse import EventSplitter
+from gigachat.exceptions import (
+    APIResponseValidationError,
+    GigaChatException,
+    StreamInterruptedError,
+    error_for_status,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from gigachat._engine.call import RequestOptions
+    from gigachat._engine.io import Port, Response
+    from gigachat._engine.limits import Permit
+    from gigachat._engine.perform import Engine
+    from gigachat._engine.sse import Event
+
+__all__ = ["AsyncStream", "EventStream", "Stream"]
+
+ChunkT = TypeVar("ChunkT")
+CompletionT = TypeVar("CompletionT")
+
+_REFUSED_TYPES = ("application/json", "text/html", "application/problem+json")
+_ERROR_EVENTS = ("error", "response.error")
+
+
+class EventStream(Generic[ChunkT, CompletionT]):
+    """The stream of one call, in the mode of its port."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        port: Port,
+        call: StreamCall[ChunkT, CompletionT],
+        options: RequestOptions = NO_OPTIONS,
+    ) -> None:
+        self.call = call
+        self._engine = engine
+        self._port = port
+        self._options = options
+        self._splitter = EventSplitter()
+        self._response: Response | None = None
+        self._permit: Permit | None = None
+        self._x_headers: dict[str, str | None] = {}
+        self._error: GigaChatException | None = None
+        self._complete = False  # whether a clean end of the body is an end of the stream
+        self._marked = False  # whether the end mark came
+        self._ended = False
+
+    async def open(self) -> None:
+        """Send the request, if it has not been sent."""
+        if self._response is not None or self._ended:
+            return
+        try:
+            self._permit = await self._engine.permit(self._port)
+            if self._permit is not None:
+                self._permit.stream = True
+            self._response = await respond(self._engine, self._port, self.call.call, self._options)
+            self._x_headers = x_headers(self._response.headers)
+            content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if content_type in _REFUSED_TYPES:
+                raise await self._not_a_stream(self._response, content_type)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def more(self) -> Sequence[ChunkT]:
+        """Return the chunks of the next piece that brings any; none at the end of the stream.
+
+        Raises:
+            GigaChatException: The stream broke, or brought an error.
+        """
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        await self.open()
+        chunks: list[ChunkT] = []
+        try:
+            while not chunks and not self._ended and self._error is None:
+                assert self._response is not None
+                piece = await self._response.receive()
+                events = self._splitter.feed(piece) if piece else self._splitter.finish()
+                self._take(events, chunks, at_end=not piece)
+        except Failure as failure:
+            self._error = _interrupted(str(failure.error), failure.__cause__)
+        except BaseException:
+            await self.close()
+            raise
+        if self._ended or self._error is not None:
+            await self.close()
+            if self._error is not None and not chunks:
+                return await self.more()
+        return chunks
+
+    def _take(self, events: Sequence[Event], chunks: list[ChunkT], *, at_end: bool) -> None:
+        for event in events:
+            if event.data == b"[DONE]":
+                self._ended = self._marked = True
+                return
+            try:
+                if event.name in _ERROR_EVENTS:
+                    raise self._in_stream(event) or APIResponseValidationError(
+                        "the stream brought an error event that cannot be read", content=event.data
+                    )
+                chunk = self.call.read(event, self._x_headers)
+            except APIResponseValidationError as error:
+                # An object that is no chunk may be an error; half an object at the end is a broken stream.
+                self._error = self._in_stream(event) or (_interrupted("it ends inside an event") if at_end else error)
+                return
+            except GigaChatException as error:
+                self._error = error
+                return
+            if chunk is not None:
+                chunks.append(chunk)
+                if self.call.completes(chunk):
+                    self._complete = True
+        if at_end:
+            self._ended = self._complete
+            if not self._complete:
+                self._error = _interrupted("its end mark is missing")
+
+    def _in_stream(self, event: Event) -> GigaChatException | None:
+        assert self._response is not None
+        return _error_of(event.data, self._engine.url(self.call.call.path), self._response.headers)
+
+    async def _not_a_stream(self, response: Response, content_type: str) -> GigaChatException:
+        try:
+            content = await response.read()
+        except Failure as failure:
+            return failure.error
+        return _error_of(content, self._engine.url(self.call.call.path), response.headers) or (
+            APIResponseValidationError(
+                f"expected a stream of events (text/event-stream), got {content_type}", content=content
+            )
+        )
+
+    async def close(self) -> None:
+        """Free the connection and the permit; a second time does nothing."""
+        self._ended = True
+        response, self._response = self._response, None
+        permit, self._permit = self._permit, None
+        try:
+            if response is not None:
+                await (response.finish() if self._marked else response.close())
+        finally:
+            if permit is not None:
+                permit.release()
+
+    def __del__(self) -> None:
+        response, permit = getattr(self, "_response", None), getattr(self, "_permit", None)
+        if response is not None:
+            response.abandon()
+        if permit is not None:
+            permit.release()
+
+
+def _interrupted(reason: str, cause: BaseException | None = None) -> StreamInterruptedError:
+    error = StreamInterruptedError(f"the stream was broken off before its end: {reason}. What came is incomplete")
+    error.__cause__ = cause
+    return error
+
+
+def _error_of(content: bytes, url: str, headers: Mapping[str, str]) -> GigaChatException | None:
+    """Return the error that a JSON object stands for, if it does."""
+    try:
+        body = json_object(content)
+    except APIResponseValidationError:
+        return None
+    if isinstance(body.get("error"), dict):
+        body = body["error"]
+    status = body.get("status", body.get("code"))
+    if isinstance(status, int) and 400 <= status <= 599:
+        return error_for_status(url, status, content, headers)
+    if isinstance(body.get("message"), str):
+        return error_for_status(url, 500, content, headers)
+    return None
+
+
+class Stream(Generic[ChunkT, CompletionT]):
+    """A streamed answer for blocking callers: an iterator of chunks and a context manager.
+
+    The request goes out with the first chunk asked for, or on entering. Closing, `break`, an exception and garbage
+    collection free the connection.
+    """
+
+    def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
+        self._source = source
+        self._ready: deque[ChunkT] = deque()
+        self._taken: list[ChunkT] = []
+
+    def __iter__(self) -> Iterator[ChunkT]:
+        return self
+
+    def __next__(self) -> ChunkT:
+        ready = self._ready
+        if not ready:
+            ready.extend(run(self._source.more()))
+            if not ready:
+                raise StopIteration
+        chunk = ready.popleft()
+        self._taken.append(chunk)
+        return chunk
+
+    @property
+    def text_stream(self) -> Iterator[str]:
+        """The text of the chunks that have any."""
+        for chunk in self:
+            text = self._source.call.text(chunk)
+            if text:
+                yield text
+
+    def get_final_completion(self) -> CompletionT:
+        """Read the rest and return the whole: text, usage, function call, reasoning."""
+        for _ in self:
+            pass
+        return self._source.call.accumulate(self._taken)
+
+    def get_final_text(self) -> str:
+        """Read the rest and return the whole text."""
+        for _ in self:
+            pass
+        return "".join(map(self._source.call.text, self._taken))
+
+    def close(self) -> None:
+        """Free the connection; no chunk comes after."""
+        self._ready.clear()
+        run(self._source.close())
+
+    def __enter__(self) -> Stream[ChunkT, CompletionT]:
+        run(self._source.open())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncStream(Generic[ChunkT, CompletionT]):
+    """A streamed answer for async callers: an async iterator of chunks and an async context manager.
+
+    It is not awaited itself. The request goes out with the first chunk asked for, or on entering. Closing, `break`
+    followed by garbage collection, an exception and cancellation free the connection.
+    """
+
+    def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
+        self._source = source
+        self._ready: deque[ChunkT] = deque()
+        self._taken: list[ChunkT] = []
+
+    def __aiter__(self) -> AsyncIterator[ChunkT]:
+        return self
+
+    async def __anext__(self) -> ChunkT:
+        ready = self._ready
+        if not ready:
+            ready.extend(await self._source.more())
+            if not ready:
+                raise StopAsyncIteration
+        chunk = ready.popleft()
+        self._taken.append(chunk)
+        return chunk
+
+    @property
+    async def text_stream(self) -> AsyncIterator[str]:
+        """The text of the chunks that have any."""
+        async for chunk in self:
+            text = self._source.call.text(chunk)
+            if text:
+                yield text
+
+    async def get_final_completion(self) -> CompletionT:
+        """Read the rest and return the whole: text, usage, function call, reasoning."""
+        async for _ in self:
+            pass
+        return self._source.call.accumulate(self._taken)
+
+    async def get_final_text(self) -> str:
+        """Read the rest and return the whole text."""
+        async for _ in self:
+            pass
+        return "".join(map(self._source.call.text, self._taken))
+
+    async def close(self) -> None:
+        """Free the connection; no chunk comes after."""
+        self._ready.clear()
+        await self._source.close()
+
+    aclose = close
+
+    async def __aenter__(self) -> AsyncStream[ChunkT, CompletionT]:
+        await self._source.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,1 @@
+"""Transports: implementations of the engine's port over an HTTP library. Only the client names them."""

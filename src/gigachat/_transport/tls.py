@@ -1,0 +1,149 @@
+"""TLS contexts: what is trusted, for which host, and with which client certificate.
+
+One context per configuration, built once per process. The Russian root is added for the vendor's hosts only, and only
+the very certificate whose fingerprint stands here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import ssl
+import sys
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigachat.exceptions import ConfigurationError
+from gigachat.hosts import is_vendor_host
+
+if TYPE_CHECKING:
+    from gigachat.settings import Settings
+
+__all__ = ["context_for"]
+
+logger = logging.getLogger("gigachat")
+
+_RUSSIAN_ROOT = "russian_trusted_root_ca.pem"
+_RUSSIAN_ROOT_SHA256 = "d26d2d0231b7c39f92cc738512ba54103519e4405d68b5bd703e9788ca8ecf31"
+_PEM_MARK = b"-----BEGIN"
+
+
+class _Configuration(NamedTuple):
+    verify: bool
+    russian_root: bool
+    ca_bundle: str | None
+    cert: str | None
+    key: str | None
+    key_password: str | None
+    stamps: tuple[tuple[int, int] | None, ...]
+    """Time and size of the files: a renewed certificate makes another context."""
+
+
+def context_for(settings: Settings, host: str) -> ssl.SSLContext:
+    """Return the TLS context for connections to a host.
+
+    Raises:
+        ConfigurationError: A certificate or key cannot be used; the text names the file.
+    """
+    if settings.ssl_context is not None:
+        return settings.ssl_context
+    paths = (settings.ca_bundle_file, settings.cert_file, settings.key_file)
+    return _context(
+        _Configuration(
+            settings.verify_ssl_certs,
+            settings.verify_ssl_certs and settings.trust_russian_ca and is_vendor_host(host),
+            settings.ca_bundle_file,
+            settings.cert_file,
+            settings.key_file,
+            settings.key_file_password,
+            tuple(map(_stamp, paths)),
+        )
+    )
+
+
+def _stamp(path: str | None) -> tuple[int, int] | None:
+    if path is None:
+        return None
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=64)
+def _context(configuration: _Configuration) -> ssl.SSLContext:
+    context = _system_context()
+    if configuration.verify:
+        if configuration.russian_root:
+            context.load_verify_locations(cadata=_russian_root())
+        if configuration.ca_bundle:
+            _trust(context, Path(configuration.ca_bundle))
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        logger.warning(
+            "verify_ssl_certs=False: the server's certificate is not verified, anybody on the way can read and change "
+            "the traffic; the vendor's hosts work with verification on"
+        )
+    if configuration.cert:
+        _identify(context, configuration.cert, configuration.key, configuration.key_password)
+    return context
+
+
+def _system_context() -> ssl.SSLContext:
+    if sys.platform in ("win32", "darwin"):
+        # Their stores are reachable only through the system's own verification.
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return ssl.create_default_context()
+
+
+@lru_cache(maxsize=1)
+def _russian_root() -> bytes:
+    pem = files("gigachat").joinpath("certs", _RUSSIAN_ROOT).read_text("ascii")
+    der = ssl.PEM_cert_to_DER_cert(pem)
+    if hashlib.sha256(der).hexdigest() != _RUSSIAN_ROOT_SHA256:
+        raise ConfigurationError(
+            f"the file {_RUSSIAN_ROOT} of the installed package is not the certificate it should be: reinstall gigachat"
+        )
+    return der
+
+
+def _trust(context: ssl.SSLContext, path: Path) -> None:
+    found = sorted(child for child in path.iterdir() if child.is_file()) if path.is_dir() else [path]
+    trusted = 0
+    for file in found:
+        try:
+            content = file.read_bytes()
+            # A PEM file may hold several certificates, with text around them.
+            context.load_verify_locations(cadata=content.decode("utf-8") if _PEM_MARK in content else content)
+            trusted += 1
+        except (ssl.SSLError, ValueError, OSError) as error:
+            if not path.is_dir():
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else "no certificate in it"
+                raise ConfigurationError(f"ca_bundle_file={path}: cannot be used ({reason}); PEM or DER") from None
+    if not trusted:
+        raise ConfigurationError(f"ca_bundle_file={path}: no certificate in this folder")
+
+
+def _identify(context: ssl.SSLContext, cert: str, key: str | None, password: str | None) -> None:
+    try:
+        # Without a password OpenSSL would ask on the terminal.
+        context.load_cert_chain(cert, key, password=password or "")
+    except ssl.SSLError as error:
+        reason = error.reason or ""
+        if "BAD_DECRYPT" in reason or "PASSWORD" in reason or "PKCS" in reason:
+            problem = "the key is encrypted and key_file_password is missing or wrong"
+        elif "MISMATCH" in reason:
+            problem = "the key does not belong to the certificate"
+        else:
+            problem = f"not a PEM certificate and key{f' ({reason})' if reason else ''}"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    else:
+        return
+    raise ConfigurationError(f"cert_file={cert}, key_file={key or cert}: {problem}")

@@ -1,0 +1,56 @@
+"""Embeddings and token counting (reference, section 8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigachat import models
+from gigachat._engine.call import Call, post, read_list
+from gigachat._engine.endpoint import Mode, Resource, endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Embeddings"]
+
+
+class Embeddings(Resource[Mode]):
+    """Numbers about texts."""
+
+    @endpoint
+    def embeddings(self, texts: str | Sequence[str], model: str = "Embeddings") -> Call[models.Embeddings]:
+        """Return a vector for each text (reference, section 8.1).
+
+        Args:
+            texts: One text or several.
+            model: `Embeddings` and `Embeddings-2` give 1024 numbers a text, `EmbeddingsGigaR` 2560.
+
+        Raises:
+            RequestEntityTooLargeError: A text is longer than the model takes.
+            GigaChatException: There is no good answer.
+        """
+        return post("/embeddings", {"input": _texts(texts), "model": model}, models.Embeddings, repeatable=True)
+
+    @endpoint
+    def tokens_count(self, input_: str | Sequence[str], model: str | None = None) -> Call[list[models.TokensCount]]:
+        """Count the tokens and characters of each text (reference, section 8.2).
+
+        Args:
+            input_: One text or several.
+            model: Whose tokenizer counts; the client's model if not given.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        body = {"model": model or self._engine.model, "input": _texts(input_)}
+        return Call("POST", "/tokens/count", read_list(list[models.TokensCount]), json=body, repeatable=True)
+
+
+def _texts(texts: str | Sequence[str]) -> list[str]:
+    listed = [texts] if isinstance(texts, str) else list(texts)
+    if not listed:
+        raise ValueError("no texts: give at least one")
+    for index, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise TypeError(f"text {index} must be str, not {type(text).__name__}")
+    return listed

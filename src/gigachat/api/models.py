@@ -1,0 +1,35 @@
+"""The list of models (reference, section 3)."""
+
+from __future__ import annotations
+
+from gigachat import models
+from gigachat._engine.call import Call, get, segment
+from gigachat._engine.endpoint import Mode, Resource, endpoint
+
+__all__ = ["Models"]
+
+
+class Models(Resource[Mode]):
+    """What the service has to offer."""
+
+    @endpoint
+    def get_models(self) -> Call[models.Models]:
+        """Return all models of the address (reference, section 3.1).
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        return get("/models", models.Models)
+
+    @endpoint
+    def get_model(self, model: str) -> Call[models.Model]:
+        """Return one model (reference, section 3.2).
+
+        Args:
+            model: Its name.
+
+        Raises:
+            NotFoundError: There is no such model.
+            GigaChatException: There is no good answer.
+        """
+        return get(f"/models/{segment(model)}", models.Model)

@@ -1,0 +1,234 @@
+"""The clients: all endpoints over one engine, blocking, async, or both under the names of 0.2."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import TYPE_CHECKING, Any, Self
+
+from gigachat._compat import AsyncNames
+from gigachat._engine.call import RequestOptions
+from gigachat._engine.endpoint import Async, Blocking, Mode
+from gigachat._engine.io import Timeouts, run
+from gigachat._engine.perform import Engine
+from gigachat.api.chat import Chat
+from gigachat.api.embeddings import Embeddings
+from gigachat.api.models import Models
+from gigachat.api.token import AccessToken
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+    from types import TracebackType
+
+    import httpx2
+
+    from gigachat.settings import Settings, Timeout
+
+__all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"]
+
+logger = logging.getLogger("gigachat")
+
+
+class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
+    """What all clients have in common: the options, and every endpoint.
+
+    Each option but the HTTP clients can also be set by the environment variable of its name with `GIGACHAT_` in
+    front; an argument wins over it, and None means not given.
+
+    Args:
+        base_url: Address of the API; `https://api.giga.chat/v1` is the newer host.
+        auth_url: Address that issues OAuth tokens.
+        credentials: Authorization key of your project.
+        client_id: Client id; with `client_secret` instead of the key.
+        client_secret: Client secret.
+        scope: `GIGACHAT_API_PERS`, `GIGACHAT_API_B2B` or `GIGACHAT_API_CORP`.
+        access_token: Ready access token; used as it is and never renewed.
+        user: User name; with `password` instead of the key.
+        password: Password.
+        model: Model of requests that name none; `GigaChat` if not given.
+        profanity_check: Whether the service filters profanity.
+        flags: Feature flags sent with each chat.
+        timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
+        max_connections: Most connections open at once.
+        max_concurrency: Most requests in work at once per credential and process.
+        queue_timeout: Longest wait for a slot or a connection, in seconds.
+        max_retries: Most repetitions after failures; 0 switches them off.
+        retry_backoff_factor: First pause between attempts, in seconds.
+        retry_on_status_codes: HTTP statuses that are tried again.
+        retry_timeout: No attempt starts later than this after the call began, in seconds.
+        rate_limit_timeout: Longest sum of waits for 429 in one call, in seconds.
+        token_expiry_buffer_ms: How long before its expiry a token is renewed, in milliseconds.
+        share_token: Whether tokens are shared between the clients of this process.
+        verify_ssl_certs: Whether the server's certificate is verified.
+        trust_russian_ca: Whether the Russian root certificate is trusted for the vendor's hosts.
+        ca_bundle_file: Certificates trusted in addition to the system's: PEM or DER, file or folder.
+        cert_file: Client certificate for mTLS, PEM.
+        key_file: Its key, if not in the same file.
+        key_file_password: Password of an encrypted key.
+        ssl_context: Own TLS context, used as it is instead of all TLS options.
+        proxy: Address of a proxy.
+        default_headers: Headers added to every API request.
+        default_query: Query parameters added to every API request.
+        http_client: Own `httpx2.Client` for blocking requests; never closed by us.
+        async_http_client: Own `httpx2.AsyncClient` for async requests; never closed by us.
+
+    Raises:
+        ConfigurationError: An option cannot work. The text names it, never its value.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        auth_url: str | None = None,
+        credentials: str | None = None,
+        scope: str | None = None,
+        access_token: str | None = None,
+        model: str | None = None,
+        profanity_check: bool | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        timeout: Timeout | None = None,
+        verify_ssl_certs: bool | None = None,
+        ca_bundle_file: str | PathLike[str] | None = None,
+        cert_file: str | PathLike[str] | None = None,
+        key_file: str | PathLike[str] | None = None,
+        key_file_password: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        flags: Sequence[str] | None = None,
+        max_connections: int | None = None,
+        max_retries: int | None = None,
+        retry_backoff_factor: float | None = None,
+        retry_on_status_codes: Sequence[int] | None = None,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        max_concurrency: int | None = None,
+        queue_timeout: float | None = None,
+        retry_timeout: float | None = None,
+        rate_limit_timeout: float | None = None,
+        token_expiry_buffer_ms: int | None = None,
+        share_token: bool | None = None,
+        trust_russian_ca: bool | None = None,
+        proxy: str | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, str] | None = None,
+        http_client: httpx2.Client | None = None,
+        async_http_client: httpx2.AsyncClient | None = None,
+        **unknown: Any,
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS and value is not None}
+        if unknown:
+            logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(sorted(unknown)))
+        from gigachat._transport.httpx import AsyncPort, BlockingPort
+        from gigachat.settings import load_settings
+
+        settings = load_settings(given)
+        self._settings: Settings = settings
+        self._engine = Engine(settings, BlockingPort(settings, http_client), AsyncPort(settings, async_http_client))
+
+    def with_options(
+        self,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        timeout: Timeout | None = None,
+        max_retries: int | None = None,
+    ) -> Self:
+        """Return a view of this client whose requests differ; it shares everything else and costs nothing.
+
+        Args:
+            extra_headers: Headers added to each request; `Authorization` among them replaces the client's token.
+            extra_query: Query parameters added.
+            extra_body: Fields merged over each JSON body.
+            timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
+            max_retries: Most repetitions after failures.
+        """
+        if max_retries is not None and max_retries < 0:
+            raise ValueError("max_retries must be 0 or more")
+        timeouts = None
+        if timeout is not None:
+            from gigachat.settings import timeouts_of
+
+            timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout)
+        view = copy.copy(self)
+        for name in ("chat", "achat"):
+            view.__dict__.pop(name, None)  # they belong to the other view
+        view._options = RequestOptions(extra_headers, extra_query, extra_body, timeouts, max_retries)
+        return view
+
+    def __copy__(self) -> Self:
+        # Of one engine there may be several views; only pickle and deepcopy make another.
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        return view
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self._settings.base_url!r}, model={self._engine.model!r})"
+
+
+_NO_SETTINGS = frozenset(("self", "unknown", "http_client", "async_http_client", "__class__"))
+
+
+class GigaChat(Client[Blocking], AsyncNames):
+    """The client of the GigaChat API: blocking, and async under names with an `a` in front.
+
+    `with GigaChat(...) as giga: giga.chat("…")`, or `async with GigaChat(...) as giga: await giga.achat("…")`.
+    Safe to use from many threads, tasks and event loops.
+    """
+
+    _mode = Blocking
+
+    def close(self) -> None:
+        """Free the connections of blocking calls; later ones are refused."""
+        run(self._engine.blocking.close())
+
+    async def aclose(self) -> None:
+        """Free the connections of async calls; later ones are refused."""
+        await self._engine.awaiting.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class AsyncGigaChat(Client[Async]):
+    """The async client of the GigaChat API: the plain names, awaited.
+
+    `async with AsyncGigaChat(...) as giga: await giga.chat("…")`. Safe to use from many tasks and event loops.
+    """
+
+    _mode = Async
+
+    async def close(self) -> None:
+        """Free the connections; later calls are refused."""
+        await self._engine.awaiting.close()
+
+    aclose = close
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+# In 0.2 the hybrid was made of these two; here it is one class under three names.
+GigaChatSyncClient = GigaChat
+GigaChatAsyncClient = GigaChat

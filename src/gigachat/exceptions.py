@@ -1,0 +1,286 @@
+"""Every error the SDK raises, and the one table from HTTP status to class.
+
+Nothing here knows the HTTP library or pydantic: an error holds plain values, survives pickle and copy,
+and its text is one readable line: the server's words verbatim, ours in English, with what to do where we know it.
+It must not hold or show a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "APIConnectionError",
+    "APIResponseValidationError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "CertificateError",
+    "ConfigurationError",
+    "ContentFilterFinishReasonError",
+    "ForbiddenError",
+    "GigaChatException",
+    "LengthFinishReasonError",
+    "ModelNotSpecifiedError",
+    "NotFoundError",
+    "PaymentRequiredError",
+    "RateLimitError",
+    "RequestEntityTooLargeError",
+    "ResponseError",
+    "ServerError",
+    "StreamInterruptedError",
+    "UnprocessableEntityError",
+]
+
+_EXCERPT = 200  # characters of a body that is not JSON shown in an error's text
+
+
+class GigaChatException(Exception):
+    """Base of every error of the SDK."""
+
+
+class ConfigurationError(GigaChatException, ValueError):
+    """A setting, a credential or a file that cannot work; raised before any request to the API."""
+
+
+class ModelNotSpecifiedError(GigaChatException):
+    """No model was given. Kept for code written for 0.2.3; the SDK now has a default model."""
+
+    def __init__(self) -> None:
+        super().__init__("no model given: pass model=..., set GigaChat(model=...) or GIGACHAT_MODEL")
+
+    def __reduce__(self) -> tuple[type[ModelNotSpecifiedError], tuple[()]]:
+        return type(self), ()
+
+
+class ResponseError(GigaChatException):
+    """The service answered with an error status (reference, section 13).
+
+    Args:
+        url: Address of the request.
+        status_code: HTTP status.
+        content: Raw body of the answer.
+        headers: Headers of the answer, compared without regard to case.
+    """
+
+    def __init__(self, url: Any, status_code: int, content: bytes | None, headers: Mapping[str, str] | None) -> None:
+        super().__init__(url, status_code, content, headers)
+        self.url = str(url)
+        self.status_code = status_code
+        self.content = content
+        self.headers = headers
+
+    @property
+    def body(self) -> Any:
+        """The body parsed as JSON; None where it is something else."""
+        try:
+            return json.loads(self.content or b"")
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def message(self) -> str:
+        """The server's own words; an excerpt of the body where it is not JSON, empty where there is none."""
+        body = self.body
+        message = body.get("message") if isinstance(body, dict) else None
+        if isinstance(message, str):
+            return message
+        text = " ".join((self.content or b"").decode("utf-8", "replace").split())
+        return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
+
+    @property
+    def code(self) -> int | None:
+        """The code of an OAuth error (reference, section 1.3); None for errors of the API."""
+        body = self.body
+        code = body.get("code") if isinstance(body, dict) else None
+        return code if isinstance(code, int) else None
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's `x-request-id`, to be quoted to its support."""
+        return self.headers.get("x-request-id") if self.headers else None
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds the server asks to wait; 0.0 where it does not say or says nonsense."""
+        return _retry_after(self.headers or {})
+
+    def __str__(self) -> str:
+        try:
+            status = f"{self.status_code} {HTTPStatus(self.status_code).phrase}"
+        except ValueError:
+            status = str(self.status_code)
+        where = f"{self.url}, request id {self.request_id}" if self.request_id else self.url
+        line = f"{status}: {self.message or 'no text'} ({where})"
+        advice = _advice(self)
+        return " ".join(f"{line}. {advice}".split() if advice else line.split())
+
+
+class BadRequestError(ResponseError):
+    """400: the request has the wrong shape, or OAuth refused it."""
+
+
+class AuthenticationError(ResponseError):
+    """401: no token, a bad or expired one, or a wrong authorization key."""
+
+
+class PaymentRequiredError(ResponseError):
+    """402: the tokens bought for this model are used up."""
+
+
+class ForbiddenError(ResponseError):
+    """403: the account may not use this."""
+
+
+class NotFoundError(ResponseError):
+    """404: no such model, file, tool or address."""
+
+
+class RequestEntityTooLargeError(ResponseError):
+    """413: the prompt or text is longer than the model takes."""
+
+
+class UnprocessableEntityError(ResponseError):
+    """422: wrong values or a wrong order of messages."""
+
+
+class RateLimitError(ResponseError):
+    """429: more requests at once than the account permits."""
+
+
+class ServerError(ResponseError):
+    """5xx: the service failed."""
+
+
+class APIConnectionError(GigaChatException, ConnectionError):
+    """The service could not be reached, or the connection broke before an answer."""
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """Connecting, sending, waiting for the answer or for a free slot took longer than permitted."""
+
+
+class CertificateError(APIConnectionError):
+    """TLS refused a certificate, the server's or ours."""
+
+
+class StreamInterruptedError(APIConnectionError):
+    """A stream ended before its end mark. What it had delivered is valid but incomplete."""
+
+
+class APIResponseValidationError(GigaChatException, ValueError):
+    """An answer with a good status cannot be understood.
+
+    Attributes:
+        content: The raw body.
+        completion: In errors of `chat_parse`, the completion that does not fit the wanted type.
+    """
+
+    def __init__(self, message: str, *, content: bytes | None = None, completion: Any = None) -> None:
+        super().__init__(message)
+        self.content = content
+        self.completion = completion
+
+
+class _FinishReasonError(GigaChatException):
+    """Base of the errors about a completion that ended otherwise than asked."""
+
+    _text = ""
+
+    def __init__(self, completion: Any) -> None:
+        super().__init__(completion)
+        self.completion = completion
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class LengthFinishReasonError(_FinishReasonError):
+    """The answer was cut by the token limit, so that it cannot be parsed. Attribute: `completion`."""
+
+    _text = "the answer was cut by the token limit (finish_reason 'length'): raise max_tokens"
+
+
+class ContentFilterFinishReasonError(_FinishReasonError):
+    """The service restricted the topic and answered with a stock phrase. Attribute: `completion`."""
+
+    _text = "the service restricted this topic (finish_reason 'blacklist') and answered with a stock phrase"
+
+
+_BY_STATUS: dict[int, type[ResponseError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    413: RequestEntityTooLargeError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def error_for_status(
+    url: str, status_code: int, content: bytes | None, headers: Mapping[str, str] | None
+) -> ResponseError:
+    """Return the error of the class that stands for an HTTP status."""
+    kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else ResponseError)
+    return kind(url, status_code, content, headers)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value).timestamp()
+        except (ValueError, OverflowError):
+            return 0.0
+        seconds = moment - server_time(headers)
+    return seconds if seconds > 0 and not math.isnan(seconds) else 0.0
+
+
+def server_time(headers: Mapping[str, str]) -> float:
+    """Return the Unix time of an answer's `Date` header in seconds, our own clock's where there is none."""
+    try:
+        return parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return time.time()
+
+
+_OAUTH_ADVICE = {
+    1: "Check `scope`: GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.",
+    4: "`credentials` must be the authorization key of your project, copied whole.",
+    5: "Set `scope`: GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.",
+    6: "The authorization key is wrong or revoked: make a new one in your account.",
+    7: "The key is of another kind of account: set `scope` to GIGACHAT_API_PERS, GIGACHAT_API_B2B "
+    "or GIGACHAT_API_CORP, as your account says.",
+}
+
+_STATUS_ADVICE = {
+    401: "Check `credentials` and `scope`, or the access token you passed.",
+    402: "The tokens of this model are used up: buy more or choose another model.",
+    413: "Shorten the prompt, or choose a model with a larger window.",
+    429: "The account permits only so many requests at once (one for persons): close streams you no longer "
+    "read, or set max_concurrency.",
+}
+
+
+def _advice(error: ResponseError) -> str:
+    """Return what the user can do about an error, empty where we don't know."""
+    message = error.message.lower()
+    if error.code in _OAUTH_ADVICE:
+        return _OAUTH_ADVICE[error.code]
+    if error.status_code == 404 and "no such model" in message:
+        return "get_models() lists what this address serves; newer models are at base_url='https://api.giga.chat/v1'."
+    if "temperature" in message and error.status_code in (400, 422):
+        return "temperature must be above 0; 0.001 or less switches sampling off."
+    return _STATUS_ADVICE.get(error.status_code, "")

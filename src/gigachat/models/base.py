@@ -1,0 +1,51 @@
+"""What all models of the wire have in common. No model of an endpoint belongs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+__all__ = ["APIResponse", "NullAs", "WireModel", "XHeadersMixin"]
+
+
+class WireModel(BaseModel):
+    """A JSON object of the API: fields we do not know are kept, and go out again."""
+
+    model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
+
+
+class XHeadersMixin(WireModel):
+    """An answer that knows the headers it came with."""
+
+    x_headers: dict[str, str | None] | None = Field(
+        default=None, description="`x-request-id`, `x-session-id` and `x-client-id` of the answer."
+    )
+
+
+class APIResponse(XHeadersMixin):
+    """Base of the answers of the API."""
+
+    if not TYPE_CHECKING:
+
+        def __await__(self) -> Any:
+            """Say what to call instead."""
+            raise TypeError(
+                "this answer is already here: the method blocks. In async code use the method's name with an "
+                "a in front (`await giga.achat(...)`), or AsyncGigaChat"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class NullAs:
+    """Annotation: read JSON null as a default; values that are there pay nothing for it."""
+
+    default: Callable[[], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Return the schema of the type, and of null beside it."""
+        null = core_schema.no_info_after_validator_function(lambda _: self.default(), core_schema.none_schema())
+        return core_schema.union_schema([handler(source), null], mode="left_to_right")

@@ -1,0 +1,291 @@
+"""Chat v1: what goes out and what comes back (reference, section 4)."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    GetCoreSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import core_schema
+
+from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.response_format import ResponseFormat
+from gigachat.schema import parameters_schema
+
+__all__ = [
+    "Chat",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatFunctionCall",
+    "Choices",
+    "ChoicesChunk",
+    "FewShotExample",
+    "Function",
+    "FunctionCall",
+    "FunctionParameters",
+    "FunctionParametersProperty",
+    "FunctionRanker",
+    "Messages",
+    "MessagesChunk",
+    "MessagesRole",
+    "Storage",
+    "Usage",
+]
+
+
+class MessagesRole(str, Enum):
+    """Author of a message. A role the SDK does not know reads as a member of its own."""
+
+    ASSISTANT = "assistant"
+    SYSTEM = "system"
+    USER = "user"
+    FUNCTION = "function"
+    SEARCH_RESULT = "search_result"
+    FUNCTION_IN_PROGRESS = "function_in_progress"
+
+    @classmethod
+    def _missing_(cls, value: object) -> MessagesRole | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = value.upper()
+        member._value_ = value
+        return member
+
+
+class _AsText:
+    """Annotation: keep a role as plain text, as 0.2 did, without the cost of an enum."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.str_schema(min_length=1)
+
+
+class FunctionCall(WireModel):
+    """A call the model asks for."""
+
+    name: str = Field(description="Name of the function.")
+    arguments: dict[str, Any] | None = Field(default=None, description="Its arguments.")
+
+    if not TYPE_CHECKING:
+
+        @model_validator(mode="before")
+        @classmethod
+        def _parse_arguments(cls, values: Any) -> Any:
+            """Read arguments that come as text; text that is no object is kept as `arguments_text`."""
+            if not isinstance(values, dict) or not isinstance(values.get("arguments"), str):
+                return values
+            text = values["arguments"]
+            try:
+                arguments = json.loads(text)
+            except ValueError:
+                arguments = None
+            if isinstance(arguments, dict):
+                return {**values, "arguments": arguments}
+            return {**values, "arguments": None, "arguments_text": text}
+
+
+class FewShotExample(WireModel):
+    """Example of a function's use."""
+
+    request: str = Field(description="What the user says.")
+    params: dict[str, Any] = Field(description="The arguments that fit.")
+
+
+class Storage(WireModel):
+    """Keeping of the history by the service."""
+
+    is_stateful: bool = Field(description="Whether the service keeps the history, so that only new messages are sent.")
+    limit: int | None = Field(default=None, description="Most messages of the history given to the model.")
+    assistant_id: str | None = Field(default=None, description="Assistant of a new thread; excludes `model`.")
+    thread_id: str | None = Field(default=None, description="Thread to go on with; absent in its first message.")
+    metadata: dict[str, Any] | None = Field(default=None, description="Data of your own.")
+
+
+class Usage(WireModel):
+    """Tokens of an answer. The whole prompt is `prompt_tokens` plus `precached_prompt_tokens`."""
+
+    prompt_tokens: int = Field(default=0, description="Prompt tokens that were not in the cache.")
+    completion_tokens: int = Field(default=0, description="Generated tokens.")
+    total_tokens: int = Field(default=0, description="Tokens that are charged.")
+    precached_prompt_tokens: int | None = Field(default=None, description="Prompt tokens taken from the cache.")
+
+
+class _SchemaModel(WireModel):
+    """A JSON Schema as a model: what was not said is not sent, or it would change the meaning."""
+
+    @model_serializer(mode="wrap")
+    def _only_what_was_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        schema: dict[str, Any] = handler(self)
+        if "description" not in self.model_fields_set:
+            schema.pop("description", None)
+        typed_otherwise = {"anyOf", "oneOf", "allOf", "enum", "const"} & self.model_fields_set
+        if "type_" not in self.model_fields_set and typed_otherwise:
+            schema.pop("type", None)
+            schema.pop("type_", None)
+        return schema
+
+
+def _plain_schema(value: Any) -> Any:
+    return parameters_schema(value) if isinstance(value, dict) else value
+
+
+class FunctionParametersProperty(_SchemaModel):
+    """One parameter of a function; further keywords of JSON Schema are kept."""
+
+    type_: str = Field(default="object", alias="type", description="Its type.")
+    description: str = Field(default="", description="What it means.")
+    items: dict[str, Any] | None = Field(default=None, description="Schema of an array's elements.")
+    enum: list[Any] | None = Field(default=None, description="Permitted values.")
+    properties: dict[str, FunctionParametersProperty] | None = Field(
+        default=None, description="Parameters inside an object."
+    )
+
+
+class FunctionParameters(_SchemaModel):
+    """Parameters of a function: JSON Schema of an object; further keywords are kept."""
+
+    type_: str = Field(default="object", alias="type", description="Type of the whole, an object.")
+    properties: dict[str, FunctionParametersProperty] | None = Field(default=None, description="The parameters.")
+    required: list[str] | None = Field(default=None, description="Names of those that must be given.")
+
+
+class Function(WireModel):
+    """A function the model may call (reference, section 4.4)."""
+
+    name: str = Field(description="Latin letters, digits (not first), `_`, `-`, `.`.")
+    description: str | None = Field(default=None, description="What it does and when to call it.")
+    parameters: Annotated[FunctionParameters | None, BeforeValidator(_plain_schema)] = Field(
+        default=None, description="JSON Schema of the arguments; references are inlined."
+    )
+    few_shot_examples: list[FewShotExample] | None = Field(default=None, description="Examples of use.")
+    return_parameters: dict[str, Any] | None = Field(default=None, description="JSON Schema of the result.")
+
+    if not TYPE_CHECKING:
+
+        @model_validator(mode="before")
+        @classmethod
+        def _from_json_schema(cls, values: Any) -> Any:
+            """Accept the JSON Schema of a model: its title is the name, its properties are the parameters."""
+            if not isinstance(values, dict):
+                return values
+            values = dict(values)
+            if not values.get("name") and values.get("title"):
+                values["name"] = values.pop("title")
+            if not values.get("parameters") and "properties" in values:
+                schema = ("type", "properties", "required", "$defs", "additionalProperties")
+                values["parameters"] = {key: values.pop(key) for key in schema if key in values}
+            return values
+
+
+class ChatFunctionCall(WireModel):
+    """Demand that one function be called."""
+
+    name: str = Field(description="Name of the function.")
+    partial_arguments: dict[str, Any] | None = Field(default=None, description="Arguments given in advance.")
+
+
+class FunctionRanker(WireModel):
+    """Choice of the functions shown to the model."""
+
+    enabled: bool | None = Field(default=None, description="Whether functions are ranked.")
+    top_n: int | None = Field(default=None, description="How many are shown.")
+
+
+class Messages(WireModel):
+    """One message of a chat."""
+
+    role: Annotated[MessagesRole, _AsText()] = Field(description="Author; reads as plain text.")
+    content: Annotated[str, NullAs(str)] = Field(default="", description="Text.")
+    function_call: FunctionCall | None = Field(default=None, description="Call the model asks for.")
+    name: str | None = Field(default=None, description="Name of the function, where the author is a function.")
+    attachments: list[str] | None = Field(default=None, description="Ids of attached files.")
+    data_for_context: list[Messages] | None = Field(default=None, description="Deprecated by the service.")
+    functions_state_id: str | None = Field(default=None, description="State of a call; send it back as it came.")
+    reasoning_content: str | None = Field(default=None, description="The model's reasoning.")
+    id_: Any = Field(default=None, alias="id", description="Id of the message.")
+
+
+class MessagesChunk(WireModel):
+    """What a stream's chunk adds to the message."""
+
+    role: MessagesRole | None = Field(default=None, description="Author; in the first chunk only.")
+    content: str | None = Field(default=None, description="Text to append.")
+    reasoning_content: str | None = Field(default=None, description="Reasoning to append.")
+    function_call: FunctionCall | None = Field(default=None, description="Call the model asks for, whole.")
+    functions_state_id: str | None = Field(default=None, description="State of a call.")
+
+
+class Choices(WireModel):
+    """One answer."""
+
+    message: Messages = Field(description="The message.")
+    index: int = Field(default=0, description="Place among the answers.")
+    finish_reason: str | None = Field(
+        default=None, description="`stop`, `length`, `function_call`, `blacklist`, `error` or newer."
+    )
+
+
+class ChoicesChunk(WireModel):
+    """One answer's part of a chunk."""
+
+    delta: MessagesChunk = Field(description="What the chunk adds.")
+    index: int = Field(default=0, description="Place among the answers.")
+    finish_reason: str | None = Field(default=None, description="Why the answer ended; in the last chunk only.")
+
+
+class Chat(WireModel):
+    """Request of a chat. Fields the SDK does not know are sent as they are (reference, section 4.1)."""
+
+    model: str | None = Field(default=None, description="Name of the model.")
+    messages: list[Messages] = Field(min_length=1, description="The conversation.")
+    temperature: FiniteFloat | None = Field(default=None, description="Above 0; up to 0.001 switches sampling off.")
+    top_p: FiniteFloat | None = Field(default=None, description="0 to 1; nucleus sampling.")
+    n: int | None = Field(default=None, description="Number of answers; the service gives one.")
+    stream: bool | None = Field(default=None, description="Set by the method that is called.")
+    max_tokens: int | None = Field(default=None, description="Most tokens to generate.")
+    repetition_penalty: FiniteFloat | None = Field(default=None, description="Above 0; 1.0 is neutral.")
+    update_interval: FiniteFloat | None = Field(default=None, description="Seconds between chunks of a stream.")
+    profanity_check: bool | None = Field(default=None, description="Whether the service filters profanity.")
+    function_call: Literal["auto", "none"] | ChatFunctionCall | None = Field(
+        default=None, description="Whether the model may, may not, or must call a function."
+    )
+    functions: list[Function] | None = Field(default=None, description="Functions the model may call.")
+    flags: list[str] | None = Field(default=None, description="Feature flags.")
+    storage: Storage | None = Field(default=None, description="Keeping of the history by the service.")
+    function_ranker: FunctionRanker | None = Field(default=None, description="Choice of the functions shown.")
+    response_format: ResponseFormat | None = Field(default=None, description="Form of the answer.")
+    additional_fields: dict[str, Any] | None = Field(
+        default=None, description="Fields merged into the request; named fields win."
+    )
+    reasoning_effort: Literal["low", "medium", "high"] | None = Field(default=None, description="Depth of reasoning.")
+
+
+class ChatCompletion(APIResponse):
+    """Answer of a chat (reference, section 4.3)."""
+
+    choices: list[Choices] = Field(description="The answers; one.")
+    created: int = Field(default=0, description="Unix time in seconds.")
+    model: str = Field(default="", description="Version of the model that answered.")
+    thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
+    message_id: str | None = Field(default=None, description="Message, with `storage`.")
+    usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used.")
+    object_: str = Field(default="chat.completion", alias="object", description="Kind of object.")
+
+
+class ChatCompletionChunk(APIResponse):
+    """Chunk of a streamed answer (reference, section 4.7)."""
+
+    choices: list[ChoicesChunk] = Field(description="What the chunk adds to each answer.")
+    created: int = Field(default=0, description="Unix time in seconds.")
+    model: str = Field(default="", description="Version of the model that answers.")
+    object_: str = Field(default="chat.completion", alias="object", description="Kind of object.")
+    usage: Usage | None = Field(default=None, description="Tokens used; in the last chunk only.")

@@ -1,0 +1,36 @@
+"""Embeddings (reference, section 8.1)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gigachat.models.base import APIResponse, NullAs, WireModel
+
+__all__ = ["Embedding", "Embeddings", "EmbeddingsUsage"]
+
+
+class EmbeddingsUsage(WireModel):
+    """Tokens of one text."""
+
+    prompt_tokens: int = Field(default=0, description="Tokens of the text, counted by the embedder.")
+
+
+class Embedding(WireModel):
+    """Vector of one text."""
+
+    embedding: list[float] = Field(repr=False, description="The vector; not normalised.")
+    usage: Annotated[EmbeddingsUsage, NullAs(EmbeddingsUsage)] = Field(
+        default_factory=EmbeddingsUsage, description="Tokens used."
+    )
+    index: int = Field(default=0, description="Place of the text in the request.")
+    object_: str = Field(default="embedding", alias="object", description="Kind of object.")
+
+
+class Embeddings(APIResponse):
+    """Vectors of all texts, in their order."""
+
+    data: list[Embedding] = Field(description="One vector a text.")
+    model: str | None = Field(default=None, description="Name of the model.")
+    object_: str = Field(default="list", alias="object", description="Kind of object.")

@@ -1,0 +1,27 @@
+"""The list of models (reference, section 3)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from gigachat.models.base import APIResponse
+
+__all__ = ["Model", "Models"]
+
+
+class Model(APIResponse):
+    """One model."""
+
+    id_: str = Field(alias="id", description="Name of the model.")
+    object_: str = Field(default="model", alias="object", description="Kind of object.")
+    owned_by: str = Field(default="", description="Owner of the model.")
+    type_: str | None = Field(
+        default=None, alias="type", description="`chat`, `embedder`, `aicheck`, `filter` or newer."
+    )
+
+
+class Models(APIResponse):
+    """All models of an address."""
+
+    data: list[Model] = Field(description="The models.")
+    object_: str = Field(default="list", alias="object", description="Kind of object.")

@@ -1,0 +1,36 @@
+"""The `response_format` of v1 chats (reference, section 4.6)."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from gigachat.models.base import WireModel
+from gigachat.schema import inline_references
+
+__all__ = ["JsonSchemaResponseFormat", "ResponseFormat"]
+
+
+def _json_schema(schema: Any) -> Any:
+    if inspect.isclass(schema) and issubclass(schema, BaseModel):
+        return inline_references(schema.model_json_schema())
+    return schema
+
+
+class JsonSchemaResponseFormat(WireModel):
+    """Ask for an answer that is JSON of a given schema.
+
+    `schema` is a JSON Schema, sent as it is, or a pydantic model class.
+    """
+
+    type: Literal["json_schema"] = Field(default="json_schema", description="Kind of the format.")
+    schema_: Annotated[dict[str, Any], BeforeValidator(_json_schema)] = Field(
+        alias="schema", description="JSON Schema of the answer."
+    )
+    strict: bool | None = Field(default=None, description="Exactly the schema; needs `required`.")
+
+
+ResponseFormat: TypeAlias = JsonSchemaResponseFormat | dict[str, Any]
+"""A typed format, or raw JSON passed through."""

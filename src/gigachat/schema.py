@@ -1,0 +1,127 @@
+"""JSON Schema into the form the service accepts for function parameters, meaning kept.
+
+`$ref` is inlined, `Optional` becomes its type, every object has `properties`. Everything else (limits, enums,
+nested `required`) stays. What can't be expressed is a ValueError, never a silent loss.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["inline_references", "parameters_schema"]
+
+_DEFINITIONS = ("$defs", "definitions")
+_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas")
+_DATA = ("enum", "const", "default", "examples", "example")  # values, not schemas: never rewritten
+
+
+def parameters_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a function's parameters as the service reads it (reference, section 4.4).
+
+    Args:
+        schema: JSON Schema of an object, for example `Model.model_json_schema()`.
+
+    Raises:
+        ValueError: A reference points nowhere, outside the schema, or back to itself.
+    """
+    simple: dict[str, Any] = _simplified(inline_references(schema))
+    return simple
+
+
+def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema with each local `$ref` replaced by what it points to, and without definitions.
+
+    Raises:
+        ValueError: A reference points nowhere, outside the schema, or back to itself.
+    """
+    inlined = _inline(schema, schema, ())
+    return {key: value for key, value in inlined.items() if key not in _DEFINITIONS}
+
+
+def _inline(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+    if isinstance(node, list | tuple):
+        return [_inline(item, root, inside) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("$ref")
+    if isinstance(reference, str):
+        if reference in inside:
+            raise ValueError(f"the schema refers to itself at {reference!r}: describe the depth you need without $ref")
+        target = _inline(_resolve(reference, root), root, (*inside, reference))
+        beside = {key: value for key, value in node.items() if key != "$ref"}
+        return {**target, **_inline(beside, root, inside)}
+    return {
+        key: value
+        if key in _DATA
+        else _inline_map(value, root, inside)
+        if key in _MAPS_OF_SCHEMAS
+        else value
+        if key in _DEFINITIONS
+        else _inline(value, root, inside)
+        for key, value in node.items()
+    }
+
+
+def _inline_map(schemas: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+    # A property may be called `enum` or `$ref`: its name is not a keyword.
+    if not isinstance(schemas, dict):
+        return schemas
+    return {name: _inline(schema, root, inside) for name, schema in schemas.items()}
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not reference.startswith("#"):
+        raise ValueError(f"the schema refers to {reference!r} outside itself: put the definition into the schema")
+    target: Any = root
+    for part in reference.removeprefix("#").split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(target, dict) or part not in target:
+            raise ValueError(f"the schema refers to {reference!r}, which it does not define")
+        target = target[part]
+    if not isinstance(target, dict):
+        raise ValueError(f"the schema refers to {reference!r}, which is not a schema")
+    return target
+
+
+def _simplified(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_simplified(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = _without_null(node)
+    simple = {
+        key: value
+        if key in _DATA
+        else {name: {} if schema is True else _simplified(schema) for name, schema in value.items()}
+        if key in _MAPS_OF_SCHEMAS and isinstance(value, dict)
+        else _simplified(value)
+        for key, value in node.items()
+    }
+    if simple.get("type") == "object":
+        simple.setdefault("properties", {})
+    return simple
+
+
+def _without_null(node: dict[str, Any]) -> dict[str, Any]:
+    """Collapse Optional: a value that may be absent is simply not required."""
+    node = dict(node)
+    if isinstance(node.get("type"), list):
+        types = [name for name in node["type"] if name != "null"]
+        node["type"] = types[0] if len(types) == 1 else types
+    for key in ("anyOf", "oneOf"):
+        if not isinstance(node.get(key), list):
+            continue
+        choices = [choice for choice in node[key] if choice != {"type": "null"}]
+        if len(choices) == len(node[key]):
+            continue
+        if node.get("default", ...) is None:
+            del node["default"]
+        if len(choices) == 1 and isinstance(choices[0], dict):
+            del node[key]
+            node = _without_null({**choices[0], **node})
+        else:
+            node[key] = choices
+    return node
