@@ -1,0 +1,40 @@
+"""A local GigaChat server: develop, demonstrate and test without an account.
+
+`python -m gigachat.server` runs it; `GigaChatServer` is the same as a context manager for tests. It speaks
+the wire format of the service, with real OAuth and TLS, and answers with an echo instead of a model. It
+must not import the
+client: the two meet on the wire only.
+"""
+
+try:
+    import cryptography  # noqa: F401
+    import starlette  # noqa: F401
+    import trustme  # noqa: F401
+    import uvicorn  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'gigachat.server needs the package {error.name}: pip install "gigachat[server]"', name=error.name
+    ) from error
+
+from .app import create_app
+from .engines import ChatRequest, Embedding, Engine, FunctionCall, Message, Piece, Reasoning, Stop
+from .script import Script
+from .server import GigaChatServer
+from .state import Account, Received, State
+
+__all__ = [
+    "Account",
+    "ChatRequest",
+    "Embedding",
+    "Engine",
+    "FunctionCall",
+    "GigaChatServer",
+    "Message",
+    "Piece",
+    "Reasoning",
+    "Received",
+    "Script",
+    "State",
+    "Stop",
+    "create_app",
+]

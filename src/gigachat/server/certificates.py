@@ -1,0 +1,72 @@
+"""A certificate authority of the server's own, and the files a client needs to trust it and to be trusted.
+
+The files live in a temporary folder that only this user can read and that `close` removes. It must not
+touch the system's stores.
+"""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+import tempfile
+from pathlib import Path
+
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+
+
+class Certificates:
+    """Makes everything at once.
+
+    Args:
+        host: Address the server listens on; it is named in the certificate beside the local names.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._authority = trustme.CA(organization_name="Local GigaChat server")
+        names = [*_LOCAL, *([host] if host not in (*_LOCAL, *_WILDCARDS) else [])]
+        self._server = self._authority.issue_cert(*names)
+        client = self._authority.issue_cert("client@gigachat.local", common_name="client")
+        self.client_key_password = secrets.token_urlsafe(12)
+        key_pem = client.private_key_pem.bytes()
+        encrypted = load_pem_private_key(key_pem, password=None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self.client_key_password.encode())
+        )
+        authority_pem = self._authority.cert_pem.bytes()
+
+        self._folder = tempfile.TemporaryDirectory(prefix="gigachat-server-")
+        self.ca_bundle_file = self._write("ca.pem", authority_pem)
+        self.ca_bundle_der_file = self._write("ca.der", ssl.PEM_cert_to_DER_cert(authority_pem.decode()))
+        self.client_cert_file = self._write("client.pem", b"".join(blob.bytes() for blob in client.cert_chain_pems))
+        self.client_key_file = self._write("client.key", key_pem)
+        self.client_encrypted_key_file = self._write("client-encrypted.key", encrypted)
+
+    def server_context(self, *, client_certificate: bool) -> ssl.SSLContext:
+        """Return the context the server listens with.
+
+        Args:
+            client_certificate: Whether a client must show a certificate of this authority (mTLS).
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._server.configure_cert(context)
+        if client_certificate:
+            self._authority.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._folder.cleanup()
+
+    def _write(self, name: str, content: bytes) -> str:
+        path = Path(self._folder.name, name)
+        path.write_bytes(content)
+        return str(path)

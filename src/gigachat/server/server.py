@@ -1,0 +1,434 @@
+"""The server as a thing to start and stop: a socket, a thread, certificates, and the orders of tests.
+
+uvicorn speaks HTTP here; only this module knows it. It must not know what is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import uvicorn
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .app import create_app
+from .certificates import Certificates
+from .script import Delay, Events, Fault, Reply, Script
+from .state import SCOPE, Account, Received, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from .engines import Engine
+
+_START_TIMEOUT = 10.0
+_STOP_TIMEOUT = 10.0
+_log = logging.getLogger("gigachat.server")
+_log.addHandler(logging.NullHandler())
+
+
+class GigaChatServer:
+    """A local GigaChat, running in a thread between `start` and `stop`; a context manager does both.
+
+    Args:
+        tls: Serve HTTPS with a certificate of the server's own authority.
+        mtls: Demand a client certificate of that authority too; it then stands for a token. Needs `tls`.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        pace: Seconds between the chunks of a stream; 0 is full speed.
+        token_lifetime: Seconds an OAuth token lives.
+        password_token_lifetime: Seconds a token of `/token` lives.
+        engine: What answers; the echo when None.
+
+    Raises:
+        ValueError: For settings that can't be: mTLS without TLS, negative times.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: bool = True,
+        mtls: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        pace: float = 0.0,
+        token_lifetime: float = 1800.0,
+        password_token_lifetime: float = 86400.0,
+        engine: Engine | None = None,
+    ) -> None:
+        if mtls and not tls:
+            raise ValueError("mtls needs tls")
+        if pace < 0 or token_lifetime < 0 or password_token_lifetime < 0:
+            raise ValueError("pace and lifetimes are seconds and can't be negative")
+        self._tls = tls
+        self._mtls = mtls
+        self._host = host
+        self._wanted_port = port
+        self._pace = pace
+        self._engine = engine
+        self._script = Script()
+        self._state = State(
+            account=Account(), token_lifetime=token_lifetime, password_token_lifetime=password_token_lifetime
+        )
+        self._connections = 0
+        self._port: int | None = None
+        self._certificates: Certificates | None = None
+        self._uvicorn: _Uvicorn | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Self:
+        """Start serving; return when connections are accepted.
+
+        Raises:
+            OSError: The address can't be listened on.
+            RuntimeError: The server runs already, or did not come up.
+        """
+        if self._uvicorn is not None:
+            raise RuntimeError("the server runs already")
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.create_server((self._host, self._wanted_port), family=family, backlog=2048)
+        try:
+            self._port = listener.getsockname()[1]
+            self._certificates = Certificates(self._host)
+            self._uvicorn = _Uvicorn(self._config(self._certificates))
+            self._thread = threading.Thread(
+                target=self._uvicorn.serve_on, args=(listener,), name="gigachat-server", daemon=True
+            )
+            self._thread.start()
+            if not self._uvicorn.ready.wait(_START_TIMEOUT) or not self._uvicorn.started:
+                raise RuntimeError("the local GigaChat server did not start")
+        except BaseException:
+            self.stop()
+            listener.close()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop at once, whatever is open, and remove the certificate files. Harmless when repeated."""
+        if self._uvicorn is not None and self._thread is not None:
+            self._uvicorn.stop()
+            if self._thread.ident is not None:
+                self._thread.join(_STOP_TIMEOUT)
+        self._uvicorn = None
+        self._thread = None
+        if self._certificates is not None:
+            self._certificates.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # Addresses and credentials
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: `https://localhost:8443`."""
+        if self._port is None:
+            raise RuntimeError("the server has not been started")
+        name = "localhost" if self._host in ("127.0.0.1", "0.0.0.0", "::", "") else self._host  # noqa: S104
+        return f"{'https' if self._tls else 'http'}://{f'[{name}]' if ':' in name else name}:{self._port}"
+
+    @property
+    def base_url(self) -> str:
+        """Address of the API, for `base_url`."""
+        return f"{self.origin}/api/v1"
+
+    @property
+    def auth_url(self) -> str:
+        """Address of the sign-in, for `auth_url`."""
+        return f"{self.origin}/api/v2/oauth"
+
+    @property
+    def scope(self) -> str:
+        """The one scope granted to the key."""
+        return SCOPE
+
+    @property
+    def credentials(self) -> str:
+        """The authorization key: base64 of client id and secret."""
+        return self._state.account.credentials
+
+    @property
+    def client_id(self) -> str:
+        """First half of the key."""
+        return self._state.account.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """Second half of the key."""
+        return self._state.account.client_secret
+
+    @property
+    def user(self) -> str:
+        """User name for `/token`."""
+        return self._state.account.user
+
+    @property
+    def password(self) -> str:
+        """Password for `/token`."""
+        return self._state.account.password
+
+    @property
+    def ca_bundle_file(self) -> str:
+        """Path of the authority's certificate, PEM."""
+        return self._files.ca_bundle_file
+
+    @property
+    def ca_bundle_der_file(self) -> str:
+        """Path of the authority's certificate, DER."""
+        return self._files.ca_bundle_der_file
+
+    @property
+    def client_cert_file(self) -> str:
+        """Path of a client certificate of the authority, PEM."""
+        return self._files.client_cert_file
+
+    @property
+    def client_key_file(self) -> str:
+        """Path of the client certificate's key, PEM, not encrypted."""
+        return self._files.client_key_file
+
+    @property
+    def client_encrypted_key_file(self) -> str:
+        """Path of the same key, encrypted with `client_key_password`."""
+        return self._files.client_encrypted_key_file
+
+    @property
+    def client_key_password(self) -> str:
+        """Password of the encrypted key."""
+        return self._files.client_key_password
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that point the SDK at this server."""
+        variables = {"GIGACHAT_BASE_URL": self.base_url}
+        if self._mtls:
+            variables["GIGACHAT_CERT_FILE"] = self.client_cert_file
+            variables["GIGACHAT_KEY_FILE"] = self.client_key_file
+        else:
+            variables["GIGACHAT_AUTH_URL"] = self.auth_url
+            variables["GIGACHAT_CREDENTIALS"] = self.credentials
+            variables["GIGACHAT_SCOPE"] = self.scope
+        if self._tls:
+            variables["GIGACHAT_CA_BUNDLE_FILE"] = self.ca_bundle_file
+        return variables
+
+    # Orders
+
+    def reply(self, answer: str | Mapping[str, Any], *, after: float = 0.0) -> None:
+        """Order the next chat answer, plain or streamed as it will be asked for.
+
+        Args:
+            answer: The text; or a message (`content`, `function_call`, `functions_state_id`,
+                `reasoning_content`, with `finish_reason` beside them); or a whole completion with
+                `choices`, which goes out as it is.
+            after: Seconds to wait before answering.
+        """
+        self._script.add(Reply(answer, after))
+
+    def fail(
+        self,
+        status: int,
+        message: str | None = None,
+        *,
+        path: str | None = None,
+        times: int = 1,
+        code: int | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+    ) -> None:
+        """Order an error for coming requests, before anything else is looked at.
+
+        Args:
+            status: HTTP status.
+            message: Text; the service's usual one for the status when None.
+            path: End of the path of the requests meant; any when None.
+            times: How many requests.
+            code: Number for the OAuth gateway's error shape.
+            body: Bytes to send instead of any JSON; HTML unless they look like JSON.
+            headers: Headers to add or replace, such as `Retry-After`.
+            delay: Seconds to wait before answering.
+        """
+        self._script.add(Fault(status, message, path, times, code, body, dict(headers or {}), delay))
+
+    def delay(self, seconds: float, *, path: str | None = None, times: int = 1) -> None:
+        """Order a pause before the next `times` requests whose path ends with `path` are looked at."""
+        self._script.add(Delay(seconds, path, times))
+
+    def cut(self, after_events: int = 3) -> None:
+        """Order that the next stream is broken off, its body not ended, after so many events."""
+        self._script.add_cut(after_events)
+
+    def stream_events(self, payloads: Sequence[bytes | str | Mapping[str, Any]], *, keep_open: bool = False) -> None:
+        """Order the next stream literally.
+
+        Args:
+            payloads: Bytes go out as they are, each item in a chunk of its own; a text becomes one `data:`
+            line, a
+                dictionary the JSON of one event. Nothing is added, `[DONE]` neither.
+            keep_open: Leave body and connection open after them.
+        """
+        self._script.add(Events(list(payloads), keep_open))
+
+    def revoke_tokens(self) -> None:
+        """Refuse every token given out so far: 401 `Unauthorized`."""
+        self._state.tokens.revoke()
+
+    # What came
+
+    @property
+    def requests(self) -> list[Received]:
+        """The requests received so far, oldest first."""
+        return self._state.journal.all()
+
+    def requests_to(self, path: str) -> list[Received]:
+        """Return the requests whose path ends with `path`."""
+        return [request for request in self.requests if request.path.endswith(path)]
+
+    @property
+    def connections(self) -> int:
+        """Connections accepted so far, handshake included."""
+        return self._connections
+
+    def clear(self) -> None:
+        """Forget requests and orders; tokens stay valid."""
+        self._state.journal.clear()
+        self._script.clear()
+
+    # The machine
+
+    @property
+    def _files(self) -> Certificates:
+        if self._certificates is None:
+            raise RuntimeError("the server has not been started")
+        return self._certificates
+
+    def _config(self, certificates: Certificates) -> uvicorn.Config:
+        app = create_app(self._state, self._script, self._engine, pace=self._pace)
+        config = uvicorn.Config(
+            app,
+            http=_protocol(self._connected),
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            workers=1,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=75,
+        )
+        config.load()
+        if self._tls:
+            config.ssl = certificates.server_context(client_certificate=self._mtls)
+        return config
+
+    def _connected(self) -> None:
+        self._connections += 1
+
+
+def _protocol(connected: Callable[[], None]) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol with a count of connections and the transport handed to the app."""
+
+    class Protocol(H11Protocol):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.logger = _log
+            self.access_log = False
+
+        @override
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            # The app closes it to break a stream off and asks it for the client's certificate.
+            self.app_state = {**self.app_state, "transport": transport}
+            # asyncio does this only for sockets made with an explicit protocol number; without it each answer
+            # waits 40 ms for the client's delayed acknowledgement.
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected()
+
+    return Protocol
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn in a thread that can be stopped at once from another one."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    def serve_on(self, listener: socket.socket) -> None:
+        """Serve until stopped; the body of the thread."""
+        try:
+            asyncio.run(self.serve(sockets=[listener]))
+        finally:
+            self.ready.set()
+            listener.close()
+
+    def stop(self) -> None:
+        """Ask the server to stop; callable from any thread."""
+        self.should_exit = True
+        loop, stopping = self._loop, self._stopping
+        if loop is not None and stopping is not None:
+            try:
+                loop.call_soon_threadsafe(stopping.set)
+            except RuntimeError:
+                _log.debug("the loop had ended already")
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        await self.on_tick(0)  # Sets the Date header before the first request.
+        await super().startup(sockets)
+        self.ready.set()
+
+    @override
+    async def main_loop(self) -> None:
+        assert self._stopping is not None
+        while not self.should_exit:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._stopping.wait()
+            except TimeoutError:
+                await self.on_tick(0)
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A connection accepted this very moment needs some turns of the loop before it can be closed cleanly,
+        # and asyncio drops it unclosed if the listening server is closed first.
+        for listener in sockets or []:
+            with contextlib.suppress(NotImplementedError):  # the loop of Windows
+                asyncio.get_running_loop().remove_reader(listener)
+        await _turns(5)
+        for server in self.servers:
+            server.close()
+        # Open streams end because their caller is gone, as they would for any other reason.
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        answering = list(self.server_state.tasks)
+        if answering:
+            await asyncio.wait(answering, timeout=2.0)
+        # What is left are handshakes that nobody will finish.
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await _turns(5)
+
+
+async def _turns(number: int) -> None:
+    """Let the loop go round so many times."""
+    for _ in range(number):
+        await asyncio.sleep(0)

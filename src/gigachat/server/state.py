@@ -1,0 +1,223 @@
+"""What the server remembers: the account, tokens, the prompt cache, open calls, the journal of requests.
+
+The server works in one thread and tests look in from others, so each part has a plain lock of its own. It
+must not know HTTP answers: it says what is true, other modules say it on the wire.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+import threading
+import time
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+SCOPE = "GIGACHAT_API_PERS"
+SCOPES = frozenset({"GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"})
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who may sign in: one key with the scopes it was granted, one user with a password."""
+
+    client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_secret: str = field(default_factory=lambda: str(uuid.uuid4()), repr=False)
+    user: str = "user"
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
+    scopes: frozenset[str] = frozenset({SCOPE})
+
+    @property
+    def credentials(self) -> str:
+        """The authorization key: base64 of `client_id:client_secret` (reference 1.3)."""
+        return base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+
+    def owns_key(self, decoded: bytes) -> bool:
+        """Tell whether a decoded authorization key is this account's."""
+        return hmac.compare_digest(decoded, f"{self.client_id}:{self.client_secret}".encode())
+
+    def owns_password(self, decoded: bytes) -> bool:
+        """Tell whether a decoded `user:password` is this account's."""
+        return hmac.compare_digest(decoded, f"{self.user}:{self.password}".encode())
+
+
+class Tokens:
+    """Access tokens given out and when they end."""
+
+    _LIMIT = 10_000
+    """Expired tokens are remembered, to say that they expired; this bounds the memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: OrderedDict[str, float] = OrderedDict()
+
+    def add(self, token: str, lifetime: float) -> None:
+        """Remember a token that lives `lifetime` seconds from now."""
+        with self._lock:
+            self._ends[token] = time.monotonic() + lifetime
+            if len(self._ends) > self._LIMIT:
+                self._ends.popitem(last=False)
+
+    def check(self, token: str) -> Literal["valid", "expired", "unknown"]:
+        """Return what is known of a token."""
+        with self._lock:
+            end = self._ends.get(token)
+        if end is None:
+            return "unknown"
+        return "valid" if time.monotonic() < end else "expired"
+
+    def revoke(self) -> None:
+        """Forget every token, so that all are refused."""
+        with self._lock:
+            self._ends.clear()
+
+
+class PromptCache:
+    """Which beginnings of conversations were seen lately (reference sections 4.3 and 6)."""
+
+    _LIFE = 30.0
+    _LIMIT = 10_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[int, float] = OrderedDict()
+
+    def hit(self, keys: Sequence[int]) -> int:
+        """Return how many leading keys were seen in the last 30 seconds, and remember all of them."""
+        now = time.monotonic()
+        with self._lock:
+            known = 0
+            for number, key in enumerate(keys, 1):
+                if self._seen.get(key, -self._LIFE) > now - self._LIFE:
+                    known = number
+                self._seen[key] = now
+                self._seen.move_to_end(key)
+            while len(self._seen) > self._LIMIT:
+                self._seen.popitem(last=False)
+        return known
+
+
+class Calls:
+    """State ids of answers that held a function call: their results are owed (reference 4.2)."""
+
+    _LIMIT = 10_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, state_id: str) -> None:
+        """Remember an id given out with a call."""
+        with self._lock:
+            self._ids[state_id] = None
+            if len(self._ids) > self._LIMIT:
+                self._ids.popitem(last=False)
+
+    def __contains__(self, state_id: object) -> bool:
+        with self._lock:
+            return state_id in self._ids
+
+
+class CaseInsensitive(Mapping[str, str]):
+    """Headers by name, whatever the case; repeated ones are joined with a comma."""
+
+    def __init__(self, items: Sequence[tuple[bytes, bytes]]) -> None:
+        self._items: dict[str, str] = {}
+        for raw_name, raw_value in items:
+            name = raw_name.decode("latin-1").lower()
+            value = raw_value.decode("latin-1")
+            self._items[name] = f"{self._items[name]}, {value}" if name in self._items else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._items[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came. Its `repr` shows neither headers nor body: both may hold secrets."""
+
+    method: str
+    path: str
+    raw_headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    query_string: bytes = field(repr=False)
+    body: bytes = field(repr=False)
+    at: float = field(default_factory=time.monotonic)
+    """When it had arrived whole, on the monotonic clock."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers by name, whatever the case."""
+        return CaseInsensitive(self.raw_headers)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; of repeated ones the last."""
+        return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        """The body read as JSON."""
+        return json.loads(self.body)
+
+
+class Journal:
+    """The requests received, oldest first; bounded, so that a long run doesn't fill the memory."""
+
+    _LIMIT = 10_000
+    _BYTES = 64 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: deque[Received] = deque()
+        self._size = 0
+
+    def add(self, request: Received) -> None:
+        """Note a request; the oldest are forgotten beyond 10 000 or 64 MiB of bodies."""
+        with self._lock:
+            self._requests.append(request)
+            self._size += len(request.body)
+            while len(self._requests) > self._LIMIT or (self._size > self._BYTES and len(self._requests) > 1):
+                self._size -= len(self._requests.popleft().body)
+
+    def all(self) -> list[Received]:
+        """Return the requests noted so far."""
+        with self._lock:
+            return list(self._requests)
+
+    def clear(self) -> None:
+        """Forget all requests."""
+        with self._lock:
+            self._requests.clear()
+            self._size = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything one server remembers.
+
+    Lifetimes are in seconds: 30 minutes for OAuth tokens, 24 hours for those of user and password
+    (reference 14).
+    """
+
+    account: Account = field(default_factory=Account)
+    token_lifetime: float = 1800.0
+    password_token_lifetime: float = 86400.0
+    tokens: Tokens = field(default_factory=Tokens)
+    prompts: PromptCache = field(default_factory=PromptCache)
+    calls: Calls = field(default_factory=Calls)
+    journal: Journal = field(default_factory=Journal)
