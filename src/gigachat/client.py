@@ -121,11 +121,20 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
         given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS and value is not None}
         if unknown:
             logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(sorted(unknown)))
-        from gigachat._transport.httpx import AsyncPort, BlockingPort
         from gigachat.settings import load_settings
 
-        settings = load_settings(given)
-        self._settings: Settings = settings
+        self._connect(load_settings(given), http_client, async_http_client)
+
+    def _connect(
+        self, settings: Settings, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
+    ) -> None:
+        from gigachat._transport.httpx import AsyncPort, BlockingPort
+        from gigachat._transport.tls import context_for
+
+        if settings.cert_file or settings.ca_bundle_file:
+            context_for(settings, host="")  # files that cannot be used are named here, not at the first request
+        self._settings = settings
+        self._own_clients = http_client, async_http_client
         self._engine = Engine(settings, BlockingPort(settings, http_client), AsyncPort(settings, async_http_client))
 
     def with_options(
@@ -154,21 +163,45 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
 
             timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout)
         view = copy.copy(self)
-        for name in ("chat", "achat"):
-            view.__dict__.pop(name, None)  # they belong to the other view
         view._options = RequestOptions(extra_headers, extra_query, extra_body, timeouts, max_retries)
         return view
 
     def __copy__(self) -> Self:
-        # Of one engine there may be several views; only pickle and deepcopy make another.
         view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
+        # The namespaces belong to the view they were made for.
+        view.__dict__.update({name: value for name, value in self.__dict__.items() if name not in ("chat", "achat")})
         return view
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # Another client of the same settings; a TLS context or HTTP client of the user's own is shared.
+        other = self.__copy__()
+        memo[id(self)] = other
+        other.__dict__ |= copy.deepcopy(self._own_state(), memo)
+        other._connect(self._settings, *self._own_clients)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Credentials go along; tokens, sockets and locks do not.
+        if any(self._own_clients) or self._settings.ssl_context is not None:
+            raise TypeError(
+                "this client cannot be pickled: its http_client or ssl_context belongs to this process; make the "
+                "client where it is used"
+            )
+        return {**self._own_state(), "_settings": self._settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._connect(state["_settings"], None, None)
+
+    def _own_state(self) -> dict[str, Any]:
+        """Return what a subclass or user has put on the client, and the options of this view."""
+        return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._settings.base_url!r}, model={self._engine.model!r})"
 
 
+_REMADE = frozenset(("_settings", "_engine", "_own_clients", "chat", "achat"))
 _NO_SETTINGS = frozenset(("self", "unknown", "http_client", "async_http_client", "__class__"))
 
 

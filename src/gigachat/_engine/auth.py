@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from gigachat._engine.call import Call, json_object
@@ -45,10 +45,11 @@ _REFUSAL_MEMORY = 60.0  # seconds for which a refused replacement is not replace
 _TAKEOVER = 120.0  # seconds after which a sign-in that never ends is begun anew by another
 
 
-class Grant(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Grant:
     """What a sign-in gave: the token, its expiry as the server says it, and how long it lives by its clock."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_at: int
     lifetime: float
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
@@ -59,10 +59,10 @@ class Call(Generic[T]):
     method: str
     path: str
     read: Callable[[bytes, Mapping[str, str]], T]
-    json: Mapping[str, Any] | BaseModel | None = None
-    content: bytes | None = None
-    headers: Mapping[str, str] | None = None
-    query: Mapping[str, str] | None = None
+    json: Mapping[str, Any] | BaseModel | None = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    query: Mapping[str, str] | None = field(default=None, repr=False)
     repeatable: bool = False
 
 
@@ -89,9 +89,9 @@ class StreamCall(Generic[ChunkT, CompletionT]):
 class RequestOptions:
     """What one view of a client adds to its requests; see `with_options`."""
 
-    extra_headers: Mapping[str, str] | None = None
-    extra_query: Mapping[str, str] | None = None
-    extra_body: Mapping[str, Any] | None = None
+    extra_headers: Mapping[str, str] | None = field(default=None, repr=False)
+    extra_query: Mapping[str, str] | None = field(default=None, repr=False)
+    extra_body: Mapping[str, Any] | None = field(default=None, repr=False)
     timeouts: Timeouts | None = None
     max_retries: int | None = None
 

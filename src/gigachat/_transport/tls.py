@@ -135,13 +135,13 @@ def _identify(context: ssl.SSLContext, cert: str, key: str | None, password: str
         # Without a password OpenSSL would ask on the terminal.
         context.load_cert_chain(cert, key, password=password or "")
     except ssl.SSLError as error:
-        reason = error.reason or ""
-        if "BAD_DECRYPT" in reason or "PASSWORD" in reason or "PKCS" in reason:
-            problem = "the key is encrypted and key_file_password is missing or wrong"
-        elif "MISMATCH" in reason:
+        # OpenSSL says little: a wrong password and a file that is no key look the same to it.
+        if "MISMATCH" in (error.reason or ""):
             problem = "the key does not belong to the certificate"
+        elif b"ENCRYPTED" in Path(key or cert).read_bytes():
+            problem = "the key is encrypted and key_file_password is missing or wrong"
         else:
-            problem = f"not a PEM certificate and key{f' ({reason})' if reason else ''}"
+            problem = "not a certificate and key in PEM form"
     except OSError as error:
         problem = error.strerror or str(error)
     else:

@@ -245,12 +245,20 @@ def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ChatCo
     return chunk
 
 
+_IN_PROGRESS = "function_in_progress"
+
+
 def _finished(chunk: models.ChatCompletionChunk) -> bool:
     return any(choice.finish_reason is not None for choice in chunk.choices)
 
 
 def _text(chunk: models.ChatCompletionChunk) -> str:
-    return "".join(choice.delta.content or "" for choice in chunk.choices if choice.index == 0)
+    # How a built-in function gets on is no part of the answer.
+    return "".join(
+        choice.delta.content or ""
+        for choice in chunk.choices
+        if choice.index == 0 and choice.delta.role != _IN_PROGRESS
+    )
 
 
 def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:
@@ -267,8 +275,8 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
             if part.finish_reason is not None:
                 choice["finish_reason"] = part.finish_reason
             message = choice["message"]
-            if part.delta.role == models.MessagesRole.FUNCTION_IN_PROGRESS:
-                continue  # how a built-in function gets on is no part of the answer
+            if part.delta.role == _IN_PROGRESS:
+                continue
             for name, value in part.delta.model_dump(exclude_unset=True).items():
                 if name in ("content", "reasoning_content"):
                     message[name] = f"{message.get(name, '')}{value or ''}"

@@ -1,0 +1,665 @@
+"""The client against the local server, over real TLS and OAuth, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import trustme
+from pydantic import BaseModel
+
+from gigachat import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APITimeoutError,
+    AsyncGigaChat,
+    AuthenticationError,
+    CertificateError,
+    Chat,
+    ConfigurationError,
+    ContentFilterFinishReasonError,
+    GigaChat,
+    GigaChatException,
+    LengthFinishReasonError,
+    Messages,
+    MessagesRole,
+    NotFoundError,
+    RateLimitError,
+    StreamInterruptedError,
+)
+from gigachat.server import GigaChatServer
+from tests.e2e.callers import Caller, Colour, http, options, raw_server
+
+WEATHER = {
+    "name": "weather",
+    "description": "Weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def texts(chunks: list[Any]) -> list[str | None]:
+    return [chunk.choices[0].delta.content for chunk in chunks]
+
+
+# What a user does.
+
+
+def test_a_chat_with_nothing_but_a_question(server: GigaChatServer, caller: Caller) -> None:
+    question = "Какие факторы влияют на стоимость страховки на дом?"
+    completion = caller.chat(question)
+    assert question in completion.choices[0].message.content
+    assert completion.x_headers["x-request-id"]
+    request = server.requests_to("chat/completions")[0]
+    assert request.json == {"model": "GigaChat", "messages": [{"role": "user", "content": question}]}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "Привет",
+        Chat(messages=[Messages(role=MessagesRole.USER, content="Привет")], temperature=0.9),
+        {"messages": [{"role": "user", "content": "Привет"}], "temperature": 0.9},
+        [Messages(role=MessagesRole.USER, content="Привет")],
+        [{"role": "user", "content": "Привет"}],
+        None,
+    ],
+    ids=["text", "Chat", "mapping", "messages", "dicts", "keywords"],
+)
+def test_every_form_of_payload_with_fields_merged_over_it(server: GigaChatServer, caller: Caller, payload: Any) -> None:
+    before = repr(payload)
+    keywords: dict[str, Any] = {"temperature": 0.2, "model": "GigaChat-2-Max", "max_tokens": None}
+    if payload is None:
+        keywords["messages"] = [{"role": "user", "content": "Привет"}]
+    caller.chat(payload, **keywords)
+    assert server.requests[-1].json == {
+        "model": "GigaChat-2-Max",
+        "messages": [{"role": "user", "content": "Привет"}],
+        "temperature": 0.2,
+    }
+    assert repr(payload) == before
+
+
+def test_the_clients_defaults_fill_what_a_chat_leaves_open(server: GigaChatServer, colour: Colour) -> None:
+    settings = {"model": "GigaChat-2-Pro", "profanity_check": False, "flags": ["preprocess"]}
+    with Caller(colour, options(server) | settings) as caller:
+        caller.chat("x")
+        sent = server.requests[-1].json
+        assert {name: sent[name] for name in settings} == settings
+        caller.chat("x", profanity_check=True, flags=["other"], model="GigaChat")
+        sent = server.requests[-1].json
+        assert (sent["profanity_check"], sent["flags"], sent["model"]) == (True, ["other"], "GigaChat")
+        caller.chat({"messages": [{"role": "user", "content": "x"}], "additional_fields": {"new": 1, "model": "no"}})
+        sent = server.requests[-1].json
+        assert (sent["new"], sent["model"], "additional_fields" in sent) == (1, "GigaChat-2-Pro", False)
+
+
+def test_a_stream_gives_the_answer_bit_by_bit(caller: Caller) -> None:
+    chunks = caller.read("Расскажи о себе")
+    assert len(chunks) > 3
+    whole = caller.chat("Расскажи о себе").choices[0].message.content
+    assert "".join(filter(None, texts(chunks))) == whole
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.total_tokens > 0
+    assert chunks[0].x_headers["x-request-id"]
+
+
+def test_a_function_is_called_and_answered(server: GigaChatServer, caller: Caller) -> None:
+    question = Messages(role=MessagesRole.USER, content="Какая погода в городе Псков?")
+    first = caller.chat([question], functions=[WEATHER], function_call="auto")
+    message = first.choices[0].message
+    assert first.choices[0].finish_reason == "function_call"
+    assert message.function_call.name == "weather"
+    assert isinstance(message.function_call.arguments["city"], str)
+    result = Messages(role=MessagesRole.FUNCTION, name="weather", content=json.dumps({"t": -3}))
+    second = caller.chat([question, message, result], functions=[WEATHER], function_call="auto")
+    assert "-3" in second.choices[0].message.content
+    repeated = server.requests[-1].json["messages"][1]
+    assert repeated["functions_state_id"] == message.functions_state_id
+    assert repeated["function_call"] == {"name": "weather", "arguments": message.function_call.arguments}
+
+    forced = caller.chat("x", functions=[WEATHER], function_call={"name": "weather"})
+    assert forced.choices[0].message.function_call.name == "weather"
+    plain = caller.chat("погода", functions=[WEATHER], function_call="none")
+    assert plain.choices[0].message.function_call is None
+
+
+class Inner(BaseModel):
+    word: str
+
+
+class Out(BaseModel):
+    answer: str
+    number: int
+    inner: Inner | None
+
+
+def test_a_structured_answer(server: GigaChatServer, caller: Caller) -> None:
+    completion, parsed = caller.do("chat_parse", "x", response_format=Out)
+    assert isinstance(parsed, Out)
+    assert json.loads(completion.choices[0].message.content) == parsed.model_dump()
+    asked = server.requests[-1].json["response_format"]
+    assert asked["type"] == "json_schema"
+    assert asked["strict"] is True
+    assert "$ref" not in json.dumps(asked)
+
+    server.reply('```json\n{"answer":"a","number":1,"inner":null}\n```')
+    assert caller.do("chat_parse", "x", response_format=Out)[1].number == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ({"content": '{"answer":', "finish_reason": "length"}, LengthFinishReasonError),
+        ({"content": "Не люблю менять тему", "finish_reason": "blacklist"}, ContentFilterFinishReasonError),
+        ("not json", APIResponseValidationError),
+        ('{"answer":"a"}', APIResponseValidationError),
+    ],
+)
+def test_an_answer_that_cannot_be_parsed_is_kept_in_the_error(
+    server: GigaChatServer, caller: Caller, reply: Any, kind: type[Any]
+) -> None:
+    server.reply(reply)
+    with pytest.raises(kind) as raised:
+        caller.do("chat_parse", "x", response_format=Out)
+    content = reply if isinstance(reply, str) else reply["content"]
+    assert raised.value.completion.choices[0].message.content == content
+    assert content not in str(raised.value)
+
+
+def test_embeddings_tokens_and_models(caller: Caller) -> None:
+    vectors = caller.do("embeddings", ["Первый", "Второй"])
+    assert [(item.index, len(item.embedding)) for item in vectors.data] == [(0, 1024), (1, 1024)]
+    assert len(caller.do("embeddings", "one", "EmbeddingsGigaR").data[0].embedding) == 2560
+    assert [count.characters for count in caller.do("tokens_count", ["First text", "Ещё"])] == [10, 3]
+    listed = caller.do("get_models").data
+    assert caller.do("get_model", listed[0].id_).id_ == listed[0].id_
+    with pytest.raises(NotFoundError, match="get_models"):
+        caller.do("get_model", "NonExistentModel")
+
+
+def test_reserved_code_points_inside_json_are_text(server: GigaChatServer, caller: Caller) -> None:
+    text = "до\u2028после\u2029и\u0085ещё"
+    server.reply(text)
+    assert caller.chat("x").choices[0].message.content == text
+    server.reply(text)
+    assert "".join(filter(None, texts(caller.read("x")))) == text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        ({"payload": 5}, TypeError),
+        ({"payload": b"bytes"}, TypeError),
+        ({"payload": ""}, ValueError),
+        ({"payload": []}, ValueError),
+        ({"payload": {}}, ValueError),
+        ({"payload": [{"content": "no role"}]}, ValueError),
+        ({"payload": "x", "temperature": "hot"}, ValueError),
+        ({"payload": "x", "temperature": float("nan")}, ValueError),
+        ({"payload": "x", "functions": [{"description": "no name"}]}, ValueError),
+        ({"payload": "x", "response_format": Out}, TypeError),
+        ({"payload": "lone \ud800 surrogate"}, ValueError),
+    ],
+)
+def test_a_payload_that_is_no_chat_is_refused_before_any_request(
+    server: GigaChatServer, caller: Caller, wrong: dict[str, Any], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind) as raised:
+        caller.chat(**wrong)
+    assert "\n" not in str(raised.value)
+    assert [request for request in server.requests if not request.path.endswith("oauth")] == []
+
+
+@pytest.mark.parametrize("texts_", [[], [1], [None], ["a", b"b"]])
+def test_wrong_texts_are_refused_before_any_request(server: GigaChatServer, caller: Caller, texts_: Any) -> None:
+    for method in ("embeddings", "tokens_count"):
+        with pytest.raises((TypeError, ValueError)):
+            caller.do(method, texts_)
+    assert server.requests == []
+
+
+def test_awaiting_a_blocking_answer_says_what_to_call(server: GigaChatServer) -> None:
+    async def main() -> None:
+        with GigaChat(**options(server)) as giga:
+            await giga.chat("x")  # type: ignore[misc]
+
+    with pytest.raises(TypeError, match="achat"):
+        asyncio.run(main())
+
+
+def test_the_async_client_has_the_plain_names(server: GigaChatServer) -> None:
+    async def main() -> list[str]:
+        async with AsyncGigaChat(**options(server)) as giga:
+            assert (await giga.chat("x")).choices
+            assert (await giga.get_model("GigaChat")).id_ == "GigaChat"
+            assert await giga.get_token()
+            async with giga.stream("x") as stream:
+                return [text async for text in stream.text_stream]
+
+    assert len(asyncio.run(main())) > 1
+
+
+# Authorization.
+
+
+def test_forty_callers_with_one_revoked_token_cause_one_renewal(server: GigaChatServer, caller: Caller) -> None:
+    caller.chat("x")
+    server.revoke_tokens()
+    answers = caller.together(40, "x")
+    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    assert len(server.requests_to("oauth")) == 2
+
+
+def test_five_clients_in_a_row_sign_in_once(server: GigaChatServer, colour: Colour) -> None:
+    for _ in range(5):
+        with Caller(colour, options(server)) as caller:
+            caller.chat("x")
+    assert len(server.requests_to("oauth")) == 1
+
+
+def test_a_token_still_good_is_used_while_oauth_is_down(
+    server: GigaChatServer, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller.chat("x")
+    now = caller.port.now
+    monkeypatch.setattr(caller.port, "now", lambda: now() + 1800 - 50)
+    server.fail(503, path="oauth", times=100)
+    for _ in range(3):
+        caller.chat("x")
+    assert len(server.requests_to("oauth")) == 2
+
+
+def test_expiry_of_a_password_token_is_read_as_seconds(server: GigaChatServer, colour: Colour) -> None:
+    login = {"credentials": None, "user": server.user, "password": server.password}
+    with Caller(colour, options(server) | login) as caller:
+        for _ in range(3):
+            caller.chat("x")
+        token = caller.do("get_token")
+    assert len(server.requests_to("/token")) == 1
+    assert token.expires_at > 10**12
+
+
+def test_a_pair_and_a_ready_token_are_ways_in(server: GigaChatServer, colour: Colour) -> None:
+    pair = {"credentials": None, "client_id": server.client_id, "client_secret": server.client_secret}
+    with Caller(colour, options(server) | pair) as caller:
+        token = caller.do("get_token").access_token
+    server.clear()
+    with Caller(colour, options(server) | {"credentials": None, "access_token": token}) as caller:
+        assert caller.chat("x").choices
+    assert [request.path for request in server.requests] == ["/api/v1/chat/completions"]
+
+
+def test_a_wrong_key_and_a_wrong_scope_say_what_to_do(server: GigaChatServer, colour: Colour) -> None:
+    with Caller(colour, options(server) | {"credentials": "d3Jvbmc6a2V5"}) as caller:
+        with pytest.raises(AuthenticationError, match="make a new one"):
+            caller.chat("x")
+    with Caller(colour, options(server) | {"scope": "GIGACHAT_API_CORP"}) as caller:
+        with pytest.raises(GigaChatException, match="set `scope`"):
+            caller.chat("x")
+
+
+def test_a_token_the_server_no_longer_takes_is_renewed(colour: Colour) -> None:
+    with GigaChatServer(token_lifetime=0.0) as server, Caller(colour, options(server)) as caller:
+        with pytest.raises(AuthenticationError, match="Token has expired"):
+            caller.chat("x")
+        assert len(server.requests_to("oauth")) == 2
+        assert len(server.requests_to("chat/completions")) == 2
+
+
+# TLS.
+
+
+@pytest.mark.parametrize("form", ["pem", "der", "folder"])
+def test_an_authority_of_ones_own_is_trusted(server: GigaChatServer, colour: Colour, form: str, tmp_path: Path) -> None:
+    path = server.ca_bundle_der_file if form == "der" else server.ca_bundle_file
+    if form == "folder":
+        (tmp_path / "ours.crt").write_bytes(Path(path).read_bytes())
+        (tmp_path / "README").write_text("not a certificate")
+        path = str(tmp_path)
+    with Caller(colour, options(server) | {"ca_bundle_file": path}) as caller:
+        assert caller.chat("x").choices
+
+
+def test_an_unknown_authority_is_named_with_advice(server: GigaChatServer, colour: Colour) -> None:
+    with Caller(colour, options(server) | {"ca_bundle_file": None, "retry_backoff_factor": 100}) as caller:
+        with pytest.raises(CertificateError, match="ca_bundle_file=") as raised:
+            caller.chat("x")
+    assert isinstance(raised.value, ConnectionError)
+    assert server.requests == []
+
+
+def test_verification_off_is_obeyed_and_said_once(
+    server: GigaChatServer, colour: Colour, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    # A file of this test's own makes a TLS context of its own, and so a first time.
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(Path(server.ca_bundle_file).read_bytes())
+    unverified = options(server) | {"ca_bundle_file": str(bundle), "verify_ssl_certs": False}
+    with caplog.at_level(logging.WARNING, "gigachat"):
+        for _ in range(3):
+            with Caller(colour, unverified) as caller:
+                assert caller.chat("x").choices
+    assert len([record for record in caplog.records if "verify_ssl_certs" in record.message]) == 1
+
+
+@pytest.mark.parametrize("key", ["plain", "encrypted"])
+def test_a_client_certificate_alone_is_enough(colour: Colour, key: str) -> None:
+    with GigaChatServer(mtls=True) as server:
+        identity: dict[str, Any] = {"credentials": None, "cert_file": server.client_cert_file}
+        if key == "plain":
+            identity["key_file"] = server.client_key_file
+        else:
+            identity |= {
+                "key_file": server.client_encrypted_key_file,
+                "key_file_password": server.client_key_password,
+            }
+        with Caller(colour, options(server) | identity) as caller:
+            assert caller.chat("x").choices
+            assert caller.do("get_token") is None
+        assert all("authorization" not in request.headers for request in server.requests)
+        with Caller(colour, options(server) | {"max_retries": 0}) as caller, pytest.raises(APIConnectionError):
+            caller.chat("x")
+
+
+def test_a_missing_client_certificate_is_named_where_the_server_says_so(colour: Colour, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    authority.issue_cert("localhost").configure_cert(context)
+
+    def refuse(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as tls:
+            with pytest.raises(ssl.SSLError):
+                tls.do_handshake()
+            # What the client has sent is read, or the alert would be lost to a reset.
+            with socket.fromfd(tls.fileno(), socket.AF_INET, socket.SOCK_STREAM) as rest:
+                rest.shutdown(socket.SHUT_WR)
+                while rest.recv(65536):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse, args=(listener,))
+        thread.start()
+        reach = {"base_url": f"https://localhost:{listener.getsockname()[1]}", "access_token": "t"}
+        with Caller(colour, {**reach, "ca_bundle_file": bundle}) as caller:
+            with pytest.raises(CertificateError, match="cert_file="):
+                caller.chat("x")
+        thread.join(5)
+
+
+@pytest.mark.parametrize("password", [None, "guessed"])
+def test_a_key_that_cannot_be_decrypted_is_refused_without_asking(password: str | None) -> None:
+    with GigaChatServer(mtls=True) as server:
+        identity = {
+            "credentials": None,
+            "cert_file": server.client_cert_file,
+            "key_file": server.client_encrypted_key_file,
+            "key_file_password": password,
+        }
+        with pytest.raises(ConfigurationError, match="key_file_password") as raised:
+            GigaChat(**options(server) | identity)
+        assert password is None or password not in str(raised.value)
+
+
+def test_a_context_of_ones_own_is_used_as_it_is(server: GigaChatServer, colour: Colour) -> None:
+    context = ssl.create_default_context(cafile=server.ca_bundle_file)
+    own = {"ca_bundle_file": None, "ssl_context": context}
+    with Caller(colour, options(server) | own) as caller:
+        assert caller.chat("x").choices
+
+
+def test_the_russian_root_is_trusted_for_the_vendors_hosts_only() -> None:
+    from gigachat._transport.tls import context_for
+    from gigachat.settings import Settings
+
+    def trusts(host: str, **settings: Any) -> bool:
+        authorities = context_for(Settings(**settings), host).get_ca_certs()
+        return any("Russian Trusted Root CA" in str(authority["subject"]) for authority in authorities)
+
+    for host in ("gigachat.devices.sberbank.ru", "NGW.devices.sberbank.ru.", "api.giga.chat", "x.sberdevices.ru"):
+        assert trusts(host), host
+    for host in ("localhost", "example.com", "evilgiga.chat", "giga.chat.evil.example", "sberbank.ru", ""):
+        assert not trusts(host), host
+    assert not trusts("api.giga.chat", trust_russian_ca=False)
+    assert not trusts("api.giga.chat", verify_ssl_certs=False)
+
+
+# Streams over sockets.
+
+
+def test_a_stream_cut_after_three_chunks(server: GigaChatServer, caller: Caller) -> None:
+    server.cut(after_events=3)
+    came: list[Any] = []
+    with pytest.raises(StreamInterruptedError):
+        caller.read("Расскажи о себе", into=came)
+    assert len(came) == 3
+    assert len({chunk.choices[0].delta.content for chunk in came}) == 3
+    assert len(server.requests_to("chat/completions")) == 1
+
+
+def test_the_end_mark_ends_at_once_although_the_connection_stays_open(server: GigaChatServer, caller: Caller) -> None:
+    chunk = {"choices": [{"delta": {"content": "a"}, "index": 0}], "created": 1, "model": "m", "object": "o"}
+    server.stream_events([chunk, "[DONE]"], keep_open=True)
+    assert texts(caller.read("x")) == ["a"]
+    assert caller.chat("x").choices
+
+
+def test_events_split_at_every_byte(server: GigaChatServer, caller: Caller) -> None:
+    chunk = {"choices": [{"delta": {"content": "Привет"}, "index": 0}], "created": 1, "model": "m", "object": "o"}
+    data = f"data: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\ndata: [DONE]\n\n".encode()
+    server.stream_events([data[index : index + 1] for index in range(len(data))])
+    assert texts(caller.read("x")) == ["Привет"]
+
+
+def test_an_error_object_inside_a_stream(server: GigaChatServer, caller: Caller) -> None:
+    chunk = {"choices": [{"delta": {"content": "a"}, "index": 0}], "created": 1, "model": "m", "object": "o"}
+    server.stream_events([chunk, {"status": 429, "message": "Too many requests"}])
+    came: list[Any] = []
+    with pytest.raises(RateLimitError, match="Too many requests"):
+        caller.read("x", into=came)
+    assert texts(came) == ["a"]
+
+
+def test_an_error_before_a_stream(server: GigaChatServer, caller: Caller) -> None:
+    server.fail(404, "No such model", path="chat/completions")
+    with pytest.raises(NotFoundError):
+        caller.read("x")
+
+
+def test_a_finished_stream_leaves_its_connection_for_the_next_request(server: GigaChatServer, caller: Caller) -> None:
+    caller.read("x")
+    before = server.connections
+    for _ in range(3):
+        caller.read("x")
+        caller.chat("x")
+    assert server.connections == before
+
+
+def test_a_stream_left_early_frees_its_connection(server: GigaChatServer, colour: Colour) -> None:
+    with Caller(colour, options(server) | {"max_connections": 1, "queue_timeout": 2}) as caller:
+        if colour == "blocking":
+            for _ in caller.giga.stream("Расскажи"):
+                break
+            assert caller.giga.chat("x").choices
+        else:
+
+            async def main() -> None:
+                async for _ in caller.giga.astream("Расскажи"):
+                    break
+                assert (await caller.giga.achat("x")).choices
+
+            asyncio.run(main())
+
+
+def test_a_blocking_stream_in_a_running_loop_outlives_it(server: GigaChatServer) -> None:
+    with GigaChat(**options(server)) as giga:
+        stream = giga.stream("Расскажи о себе")
+
+        async def cell() -> None:
+            next(stream)
+
+        asyncio.run(cell())
+        assert len(list(stream)) > 1
+
+
+# The network.
+
+
+def test_a_silent_server_is_a_timeout_that_names_its_setting(colour: Colour) -> None:
+    silent = threading.Event()
+
+    def say_nothing(_: socket.socket, __: bytes) -> None:
+        silent.wait(5)
+
+    with raw_server(say_nothing) as (origin, received):
+        reach = {"base_url": f"{origin}/v1", "access_token": "t", "timeout": (5, 0.2)}
+        with Caller(colour, reach) as caller:
+            with pytest.raises(APITimeoutError, match=r"timeout=0\.2 s") as raised:
+                caller.chat("x")
+            silent.set()
+        assert isinstance(raised.value, TimeoutError)
+        assert len(received) == 1  # a generating call is not repeated
+
+
+def test_silence_inside_a_stream_is_an_interruption(colour: Colour) -> None:
+    done = threading.Event()
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        body = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
+        connection.sendall(head.encode() + f"{len(body):x}\r\n".encode() + body + b"\r\n")
+        done.wait(5)
+
+    with raw_server(answer) as (origin, _):
+        with Caller(colour, {"base_url": origin, "access_token": "t", "timeout": (5, 0.2)}) as caller:
+            came: list[Any] = []
+            with pytest.raises(StreamInterruptedError, match=r"timeout=0\.2 s"):
+                caller.read("x", into=came)
+            done.set()
+        assert texts(came) == ["a"]
+
+
+def test_a_dead_address_is_a_connection_error(colour: Colour) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    reach = {"base_url": f"http://127.0.0.1:{port}", "access_token": "t", "retry_backoff_factor": 0}
+    with Caller(colour, reach) as caller, pytest.raises(APIConnectionError, match=f":{port}"):
+        caller.chat("x")
+
+
+def test_a_connection_dropped_without_an_answer(colour: Colour) -> None:
+    def drop(connection: socket.socket, _: bytes) -> None:
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with raw_server(drop) as (origin, received):
+        reach = {"base_url": origin, "access_token": "t", "retry_backoff_factor": 0}
+        with Caller(colour, reach) as caller:
+            with pytest.raises(APIConnectionError, match="before an answer"):
+                caller.chat("x")
+            assert len(received) == 1
+            with pytest.raises(APIConnectionError):
+                caller.do("get_models")
+            assert len(received) == 4  # reading is repeated
+
+
+def test_html_instead_of_json(colour: Colour) -> None:
+    page = b"<html>\n<title>502 Bad Gateway</title></html>"
+    with raw_server(lambda connection, _: connection.sendall(http(page, status="403 Forbidden"))) as (origin, _):
+        with Caller(colour, {"base_url": origin, "access_token": "t"}) as caller:
+            with pytest.raises(GigaChatException, match="502 Bad Gateway") as raised:
+                caller.chat("x")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_proxy_gets_the_requests_and_its_password_stays_hidden(colour: Colour) -> None:
+    body = json.dumps({"choices": []}).encode()
+    with raw_server(lambda connection, _: connection.sendall(http(body))) as (origin, received):
+        proxy = origin.replace("http://", "http://me:hidden@")
+        reach = {"base_url": "http://gigachat.example/v1", "access_token": "t", "proxy": proxy}
+        with Caller(colour, reach) as caller:
+            assert caller.chat("x").choices == []
+            assert "hidden" not in repr(caller.giga) + repr(caller.giga._settings)
+    assert received[0].startswith(b"POST http://gigachat.example/v1/chat/completions HTTP/1.1")
+    assert b"Proxy-Authorization: Basic" in received[0]
+
+
+def test_http_clients_of_the_users_own_are_used_and_not_closed(server: GigaChatServer) -> None:
+    context = ssl.create_default_context(cafile=server.ca_bundle_file)
+    reach = options(server) | {"ca_bundle_file": None}
+    with httpx2.Client(verify=context, headers={"X-Own": "yes"}) as own:
+        with GigaChat(**reach, http_client=own) as giga:
+            giga.chat("x")
+        assert not own.is_closed
+    assert server.requests[-1].headers["x-own"] == "yes"
+
+    async def main() -> None:
+        async with httpx2.AsyncClient(verify=context, headers={"X-Own": "too"}) as own:
+            async with AsyncGigaChat(**reach, async_http_client=own) as giga:
+                await giga.chat("x")
+            assert not own.is_closed
+
+    asyncio.run(main())
+    assert server.requests[-1].headers["x-own"] == "too"
+
+
+def test_one_client_in_several_event_loops(server: GigaChatServer) -> None:
+    giga = GigaChat(**options(server))
+
+    async def main() -> None:
+        await asyncio.gather(giga.achat("x"), giga.achat("y"))
+
+    for _ in range(3):
+        asyncio.run(main())
+    assert len(server.requests_to("chat/completions")) == 6
+
+
+def test_a_closed_client_says_so(server: GigaChatServer, colour: Colour) -> None:
+    caller = Caller(colour, options(server))
+    caller.chat("x")
+    if colour == "blocking":
+        caller.giga.close()
+    else:
+        caller._runner.run(caller.giga.aclose())
+    with pytest.raises(GigaChatException, match="closed"):
+        caller.chat("x")
+    caller.close()
+
+
+def test_nothing_is_left_behind_by_a_client_that_nobody_closed(server: GigaChatServer) -> None:
+    program = """
+import asyncio, gc
+from gigachat import GigaChat
+giga = GigaChat()
+giga.chat("x")
+next(giga.stream("x"))
+async def main():
+    await giga.achat("x")
+    async for chunk in giga.astream("x"):
+        break
+asyncio.run(main())
+del giga
+gc.collect()
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

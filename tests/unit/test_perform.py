@@ -1,0 +1,309 @@
+"""The loop: repetition, authorization of the caller's own, headers, addresses, bodies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gigachat import (
+    APIConnectionError,
+    APIResponseValidationError,
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+    RateLimitError,
+    ResponseError,
+    ServerError,
+)
+from gigachat._engine.io import Stage
+from gigachat.context import (
+    authorization_cvar,
+    chat_url_cvar,
+    client_id_cvar,
+    custom_headers_cvar,
+    request_id_cvar,
+)
+from tests.unit.world import Answer, World, error, lost
+
+
+def test_a_listed_status_is_tried_again_as_often_as_permitted(world: World) -> None:
+    giga = world.client(max_retries=2, retry_backoff_factor=1.0)
+    world.answers = [error(503), error(500), Answer({"choices": []})]
+    assert world.chat(giga, "x").choices == []
+    assert len(world.api_requests) == 3
+    assert len(world.sleeps) == 2
+    assert 0 <= world.sleeps[0] <= 1
+    assert 0 <= world.sleeps[1] <= 2
+
+    world.answers = [error(503), error(500), error(502), Answer({"choices": []})]
+    with pytest.raises(ServerError) as raised:
+        world.chat(giga, "x")
+    assert raised.value.status_code == 502
+    assert len(world.answers) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+def test_only_listed_statuses_are_tried_again(world: World, status: int) -> None:
+    giga = world.client(retry_on_status_codes=(418,))
+    world.answers = [error(status)]
+    with pytest.raises(ResponseError):
+        world.chat(giga, "x")
+    assert len(world.api_requests) == 1
+    world.answers = [error(418)]
+    assert world.chat(giga, "x").choices
+
+
+@pytest.mark.parametrize(
+    ("method", "stage", "attempts"),
+    [
+        ("chat", Stage.CONNECTING, 2),
+        ("chat", Stage.WAITING, 1),  # the service may be generating, and bills for it
+        ("chat", Stage.READING, 1),
+        ("get_models", Stage.CONNECTING, 2),
+        ("get_models", Stage.WAITING, 2),
+        ("get_models", Stage.READING, 1),
+        ("embeddings", Stage.WAITING, 2),
+        ("tokens_count", Stage.WAITING, 2),
+    ],
+)
+def test_a_lost_connection_is_tried_again_where_that_is_safe(
+    world: World, method: str, stage: Stage, attempts: int
+) -> None:
+    giga = world.client()
+    good: dict[str, Any] = {"embeddings": {"data": []}, "tokens_count": []}
+    world.answers = [Answer(pieces=[lost(stage)])] if stage is Stage.READING else [lost(stage)]
+    if method in good:
+        world.answers.append(Answer(good[method]))
+    arguments = [] if method == "get_models" else ["x"]
+    if attempts == 1:
+        with pytest.raises(APIConnectionError, match=stage.name.lower()):
+            world.do(giga, method, *arguments)
+    else:
+        world.do(giga, method, *arguments)
+    assert len(world.api_requests) == attempts
+
+
+def test_an_unreadable_body_of_an_error_leaves_the_status(world: World) -> None:
+    world.answers = [Answer(status=404, pieces=[lost(Stage.READING)])]
+    with pytest.raises(NotFoundError):
+        world.chat(world.client(), "x")
+
+
+def test_retry_after_is_a_floor_with_a_quarter_on_top(world: World) -> None:
+    world.answers = [error(503, retry_after="7"), error(429, retry_after="20")]
+    world.chat(world.client(), "x")
+    assert 7 <= world.sleeps[0] <= 7 * 1.25
+    assert 20 <= world.sleeps[1] <= 20 * 1.25
+
+
+@pytest.mark.parametrize("asked", ["61", "1e9", "inf"])
+def test_a_long_retry_after_raises_at_once(world: World, asked: str) -> None:
+    world.answers = [error(429, retry_after=asked)]
+    with pytest.raises(RateLimitError) as raised:
+        world.chat(world.client(), "x")
+    assert raised.value.retry_after == float(asked)
+    assert world.sleeps == []
+
+
+def test_429_is_waited_out_without_counting_as_a_failure(world: World) -> None:
+    world.answers = [error(429)] * 5
+    assert world.chat(world.client(max_retries=1), "x").choices
+    assert len(world.api_requests) == 6
+
+
+def test_429_is_waited_for_no_longer_than_permitted(world: World) -> None:
+    world.answers = [error(429)] * 10_000
+    with pytest.raises(RateLimitError):
+        world.chat(world.client(rate_limit_timeout=5), "x")
+    assert sum(world.sleeps) <= 5.0
+    assert len(world.api_requests) < 200
+
+
+def test_no_retries_means_none(world: World) -> None:
+    giga = world.client(max_retries=0)
+    for answer in (error(429), error(503), lost(Stage.CONNECTING)):
+        world.answers = [answer]
+        with pytest.raises((ResponseError, APIConnectionError)):
+            world.chat(giga, "x")
+    assert world.sleeps == []
+    assert len(world.api_requests) == 3
+
+
+def test_no_attempt_starts_after_the_retry_timeout(world: World) -> None:
+    giga = world.client(retry_timeout=10, max_retries=100, retry_backoff_factor=8)
+    world.answers = [error(503)] * 100
+    begun = world.time
+    with pytest.raises(ServerError):
+        world.chat(giga, "x")
+    assert world.time - begun <= 10
+
+    def slow(_: object) -> Answer:
+        world.time += 11
+        return error(503)
+
+    world.answers = [slow]
+    before = len(world.api_requests)
+    with pytest.raises(ServerError):
+        world.chat(giga, "x")
+    assert len(world.api_requests) == before + 1
+
+
+def test_with_options_changes_one_view_only(world: World) -> None:
+    giga = world.client(default_query={"a": "1"}, default_headers={"X-Team": "blue"})
+    view = giga.with_options(
+        extra_headers={"x-team": "red", "X-More": "yes"},
+        extra_query={"b": "2"},
+        extra_body={"flags": ["x"], "new": {"deep": None}},
+        timeout=(1, 2),
+        max_retries=0,
+    )
+    world.chat(view, "x")
+    request = world.api_requests[-1]
+    assert request.headers["x-team"] == "red"
+    assert "X-Team" not in request.headers
+    assert request.headers["X-More"] == "yes"
+    assert request.query == {"a": "1", "b": "2"}
+    body = json.loads(request.content or b"")
+    assert (body["flags"], body["new"]) == (["x"], {"deep": None})
+    assert (request.timeouts.connect, request.timeouts.read, request.timeouts.write) == (1, 2, 2)
+    world.answers = [error(503)]
+    with pytest.raises(ServerError):
+        world.chat(view, "x")
+
+    world.chat(giga, "x")
+    request = world.api_requests[-1]
+    assert request.headers["X-Team"] == "blue"
+    assert request.query == {"a": "1"}
+    assert json.loads(request.content or b"").keys() == {"model", "messages"}
+
+
+def test_bodies_are_compact_and_not_escaped(world: World) -> None:
+    world.chat(world.client(), "Привет\u2028")
+    expected = '{"model":"GigaChat","messages":[{"role":"user","content":"Привет\u2028"}]}'
+    assert world.api_requests[0].content == expected.encode()
+
+
+def test_context_variables_become_headers_of_api_requests_only(world: World) -> None:
+    giga = world.client()
+    request_id = request_id_cvar.set("r1")
+    client_id = client_id_cvar.set("c1")
+    custom = custom_headers_cvar.set({"x-request-id": "r2"})
+    try:
+        world.chat(giga, "x")
+    finally:
+        request_id_cvar.reset(request_id)
+        client_id_cvar.reset(client_id)
+        custom_headers_cvar.reset(custom)
+    sent = world.api_requests[0].headers
+    assert sent["x-request-id"] == "r2"  # the same header in another case, and the later word
+    assert "X-Request-ID" not in sent
+    assert sent["X-Client-ID"] == "c1"
+    assert not any(name.lower().startswith("x-") for name in world.sign_in_requests[0].headers)
+
+
+@pytest.mark.parametrize("source", ["context", "custom", "extra", "default"])
+def test_authorization_of_the_callers_own_never_meets_our_tokens(world: World, source: str) -> None:
+    giga = world.client(default_headers={"authorization": "Bearer theirs"} if source == "default" else None)
+    world.answers = [error(401)]
+    if source == "extra":
+        giga = giga.with_options(extra_headers={"AUTHORIZATION": "Bearer theirs"})
+    contextual = authorization_cvar.set("Bearer theirs" if source == "context" else None)
+    custom = custom_headers_cvar.set({"Authorization": "Bearer theirs"} if source == "custom" else None)
+    try:
+        with pytest.raises(AuthenticationError):
+            world.chat(giga, "x")
+    finally:
+        authorization_cvar.reset(contextual)
+        custom_headers_cvar.reset(custom)
+    assert world.sign_in_requests == []
+    (request,) = world.api_requests
+    values = [value for name, value in request.headers.items() if name.lower() == "authorization"]
+    assert values == ["Bearer theirs"]
+
+
+@pytest.mark.parametrize("value", ["line\nbreak", "кириллица", "nul\0"])
+def test_a_header_that_cannot_be_sent_is_named_before_any_request(world: World, value: str) -> None:
+    token = custom_headers_cvar.set({"X-Bad": value})
+    try:
+        with pytest.raises(ValueError, match="X-Bad") as raised:
+            world.chat(world.client(), "x")
+    finally:
+        custom_headers_cvar.reset(token)
+    assert value not in str(raised.value)
+    assert world.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("/chat/completions", "https://gigachat.devices.sberbank.ru/api/v1/chat/completions"),
+        ("/other", "https://gigachat.devices.sberbank.ru/api/v1/other"),
+        ("/v1/chat/completions", "https://gigachat.devices.sberbank.ru/v1/chat/completions"),
+        ("/api/v2/chat", "https://gigachat.devices.sberbank.ru/api/v2/chat"),
+        ("https://gigachat.devices.sberbank.ru/full", "https://gigachat.devices.sberbank.ru/full"),
+    ],
+)
+def test_the_chat_address_can_be_moved_on_its_origin(world: World, path: str, url: str) -> None:
+    token = chat_url_cvar.set(path)
+    try:
+        world.chat(world.client(), "x")
+    finally:
+        chat_url_cvar.reset(token)
+    assert world.api_requests[0].url == url
+
+
+@pytest.mark.parametrize("path", ["https://evil.example/x", "https://gigachat.devices.sberbank.ru.evil.example/x", "x"])
+def test_the_chat_address_stays_on_its_origin(world: World, path: str) -> None:
+    token = chat_url_cvar.set(path)
+    try:
+        with pytest.raises(ValueError, match=r"gigachat\.devices\.sberbank\.ru/"):
+            world.chat(world.client(), "x")
+    finally:
+        chat_url_cvar.reset(token)
+    assert world.api_requests == []
+
+
+def test_without_a_credential_the_vendor_gets_no_request(world: World) -> None:
+    with pytest.raises(ConfigurationError, match="GIGACHAT_CREDENTIALS"):
+        world.chat(world.client(credentials=None), "x")
+    assert world.requests == []
+
+
+def test_without_a_credential_a_gateway_gets_the_request_as_it_is(world: World) -> None:
+    world.chat(world.client(credentials=None, base_url="https://gateway.example/v1"), "x")
+    assert "Authorization" not in world.requests[0].headers
+
+
+def test_any_2xx_is_success_and_anything_else_is_not(world: World) -> None:
+    giga = world.client()
+    world.answers = [Answer({"choices": []}, 201)]
+    assert world.chat(giga, "x").choices == []
+    world.answers = [Answer(b"", 302, {"Location": "https://elsewhere.example"})]
+    with pytest.raises(ResponseError) as raised:
+        world.chat(giga, "x")
+    assert raised.value.status_code == 302
+    assert len(world.api_requests) == 2
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b"[]", b'{"choices":3}', b"\xff\xfe"])
+def test_an_answer_that_is_none_is_our_error(world: World, body: bytes) -> None:
+    world.answers = [Answer(body)]
+    with pytest.raises(APIResponseValidationError) as raised:
+        world.chat(world.client(), "x")
+    assert raised.value.content == body
+    assert raised.value.__context__ is None  # the parser's own error holds the text
+
+
+def test_model_names_cannot_leave_their_path(world: World) -> None:
+    giga = world.client()
+    world.answers = [Answer({"id": "x"})]
+    world.do(giga, "get_model", "a/../b?c#d")
+    assert world.api_requests[0].url.endswith("/models/a%2F..%2Fb%3Fc%23d")
+    for bad in ("", ".", ".."):
+        with pytest.raises(ValueError, match="not a name"):
+            world.do(giga, "get_model", bad)
+    with pytest.raises(TypeError):
+        world.do(giga, "get_model", None)
+    assert len(world.api_requests) == 1

@@ -1,0 +1,292 @@
+"""Streams: what arrives, how they end, what they free."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from typing import Any
+
+import pytest
+
+from gigachat import (
+    APIResponseValidationError,
+    ChatCompletionChunk,
+    RateLimitError,
+    ResponseError,
+    ServerError,
+    StreamInterruptedError,
+)
+from gigachat._engine.io import Failure, Stage
+from tests.unit.world import Answer, World, error, lost
+
+
+def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    choice: dict[str, Any] = {"delta": delta, "index": 0}
+    if finish:
+        choice["finish_reason"] = finish
+    body = {"choices": [choice], "created": 1, "model": "m", "object": "chat.completion", **more}
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
+
+
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "precached_prompt_tokens": 0}
+FIRST = event({"role": "assistant", "content": "При"})
+SECOND = event({"content": "вет"})
+LAST = event({"content": ""}, "stop", usage=USAGE)
+DONE = b"data: [DONE]\n\n"
+
+
+def texts(chunks: list[ChatCompletionChunk]) -> list[str | None]:
+    return [chunk.choices[0].delta.content for chunk in chunks]
+
+
+def test_chunks_come_once_each_and_the_end_mark_ends(world: World) -> None:
+    answer = Answer(pieces=[FIRST + SECOND, LAST, DONE, FIRST])
+    world.answers = [answer]
+    assert texts(world.read(world.client(), "x")) == ["При", "вет", ""]
+    assert answer.state == "finished"  # so that the connection can be kept
+    (request,) = world.api_requests
+    assert json.loads(request.content or b"")["stream"] is True
+    assert request.headers["Accept"] == "text/event-stream"
+    assert request.headers["Cache-Control"] == "no-store"
+
+
+def test_the_request_goes_out_with_the_first_chunk_asked_for(world: World) -> None:
+    giga = world.client()
+    world.answers = [Answer(pieces=[FIRST, DONE])]
+    stream: Any = giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+    assert world.requests == []
+    if world.colour == "blocking":
+        next(stream)
+    else:
+        asyncio.run(anext(stream))
+    assert len(world.api_requests) == 1
+
+
+def test_entering_sends_the_request_and_leaving_frees_the_connection(world: World) -> None:
+    giga = world.client()
+    answer = Answer(pieces=[FIRST, SECOND])
+    world.answers = [answer]
+    if world.colour == "blocking":
+        with giga.stream("x") as stream:
+            assert len(world.api_requests) == 1
+            next(stream)
+        assert list(stream) == []
+    else:
+
+        async def main() -> None:
+            async with giga.astream("x") as stream:
+                assert len(world.api_requests) == 1
+                await anext(stream)
+            assert [chunk async for chunk in stream] == []
+
+        asyncio.run(main())
+    assert answer.state == "closed"
+
+
+def test_a_stream_cut_after_three_chunks_gives_them_once_and_raises(world: World) -> None:
+    world.answers = [Answer(pieces=[FIRST, SECOND, SECOND, lost(Stage.READING)])]
+    came: list[Any] = []
+    with pytest.raises(StreamInterruptedError, match="lost while reading") as raised:
+        world.read(world.client(), "x", into=came)
+    assert texts(came) == ["При", "вет", "вет"]
+    assert isinstance(raised.value, ConnectionError)
+    assert len(world.api_requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([FIRST, LAST], ["При", ""]),  # a clean end after a finish reason
+        ([FIRST, LAST.removesuffix(b"\n\n")], ["При", ""]),
+        ([FIRST, LAST, b"data: [DONE]"], ["При", ""]),
+        ([FIRST, LAST, b": comment\n\nevent: ping\n\n", DONE], ["При", ""]),
+        ([b"\xef\xbb\xbf" + FIRST, LAST], ["При", ""]),
+        ([event({"content": "a\u2028b\u2029c\u0085d"}, "stop")], ["a\u2028b\u2029c\u0085d"]),
+        ([FIRST.replace(b"\n", b"\r\n"), LAST.replace(b"\n", b"\r"), DONE], ["При", ""]),
+    ],
+)
+def test_good_ends(world: World, pieces: list[bytes], expected: list[str]) -> None:
+    world.answers = [Answer(pieces=pieces)]
+    assert texts(world.read(world.client(), "x")) == expected
+
+
+@pytest.mark.parametrize("pieces", [[], [FIRST], [FIRST, SECOND[:-9]], [FIRST, b"data: {"], [b": only a comment\n\n"]])
+def test_an_end_without_an_end_mark_is_an_interruption(world: World, pieces: list[bytes | Failure]) -> None:
+    answer = Answer(pieces=pieces)
+    world.answers = [answer]
+    came: list[Any] = []
+    with pytest.raises(StreamInterruptedError):
+        world.read(world.client(), "x", into=came)
+    assert texts(came) == (["При"] if FIRST in pieces else [])
+    assert answer.state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'data: {"status":429,"message":"Too many requests"}\n\n', RateLimitError),
+        (b'event: error\ndata: {"status":500,"message":"x"}\n\n', ServerError),
+        (b'event: error\ndata: {"message":"x"}\n\n', ServerError),
+        (b'data: {"error":{"code":503,"message":"x"}}\n\n', ServerError),
+        (b'data: {"message":"x"}\n\n', ResponseError),
+        (b'data: {"unknown":1}\n\n', APIResponseValidationError),
+        (b"event: error\ndata: oh no\n\n", APIResponseValidationError),
+        (b"data: not json\n\n", APIResponseValidationError),
+        (b"data: \xff\n\n", APIResponseValidationError),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_an_error_inside_a_stream_is_raised_behind_what_came(
+    world: World, data: bytes, kind: type[Exception], together: bool
+) -> None:
+    answer = Answer(pieces=[FIRST + data] if together else [FIRST, data])
+    world.answers = [answer]
+    came: list[Any] = []
+    with pytest.raises(kind):
+        world.read(world.client(), "x", into=came)
+    assert texts(came) == ["При"]
+    assert answer.state == "closed"
+
+
+def test_a_stream_is_opened_again_only_before_its_first_byte(world: World) -> None:
+    world.answers = [error(503), lost(Stage.CONNECTING), Answer(pieces=[FIRST, DONE])]
+    assert texts(world.read(world.client(), "x")) == ["При"]
+    assert len(world.api_requests) == 3
+    world.answers = [lost(Stage.WAITING)]
+    with pytest.raises(ConnectionError):
+        world.read(world.client(), "x")
+    assert len(world.api_requests) == 4
+
+
+@pytest.mark.parametrize("content_type", ["Text/Event-Stream ; charset=UTF-8", "text/plain", ""])
+def test_the_content_type_is_compared_loosely(world: World, content_type: str) -> None:
+    world.answers = [Answer(pieces=[FIRST, DONE], headers={"Content-Type": content_type})]
+    assert texts(world.read(world.client(), "x")) == ["При"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "kind"),
+    [
+        (b'{"status":429,"message":"Too many requests"}', "application/json; charset=utf-8", RateLimitError),
+        (b"<html>", "text/html", APIResponseValidationError),
+        (b"{}", "application/json", APIResponseValidationError),
+    ],
+)
+def test_an_answer_that_is_no_stream_is_refused(
+    world: World, body: bytes, content_type: str, kind: type[Exception]
+) -> None:
+    answer = Answer(body, headers={"Content-Type": content_type})
+    world.answers = [answer]
+    with pytest.raises(kind):
+        world.read(world.client(), "x")
+    assert answer.state == "closed"
+
+
+def test_a_revoked_token_is_renewed_before_the_stream_begins(world: World) -> None:
+    giga = world.client()
+    world.answers = [error(401), Answer(pieces=[FIRST, DONE])]
+    assert texts(world.read(giga, "x")) == ["При"]
+    assert len(world.sign_in_requests) == 2
+
+
+def test_the_whole_is_put_together(world: World) -> None:
+    call = {"name": "weather", "arguments": {"city": "Псков"}}
+    pieces = [
+        event({"role": "function_in_progress", "content": "5 s left", "name": "text2image"}),
+        event({"role": "assistant", "reasoning_content": "Hm"}),
+        event({"reasoning_content": "m."}),
+        FIRST,
+        SECOND,
+        event(
+            {"content": "", "function_call": call, "functions_state_id": "id"}, "function_call", usage=USAGE, extra=1
+        ),
+        DONE,
+    ]
+    giga = world.client()
+    world.answers = [Answer(pieces=list(pieces)) for _ in range(2)]
+
+    async def awaited(stream: Any, method: str) -> Any:
+        return await getattr(stream, method)()
+
+    def final(method: str) -> Any:
+        if world.colour == "blocking":
+            return getattr(giga.stream("x"), method)()
+        return asyncio.run(awaited(giga.astream("x"), method))
+
+    completion = final("get_final_completion")
+    message = completion.choices[0].message
+    assert message.content == "Привет"
+    assert message.reasoning_content == "Hmm."
+    assert message.role == "assistant"
+    assert message.function_call.arguments == {"city": "Псков"}
+    assert message.functions_state_id == "id"
+    assert completion.choices[0].finish_reason == "function_call"
+    assert completion.usage.total_tokens == 3
+    assert (completion.model, completion.created, completion.extra) == ("m", 1, 1)
+    assert final("get_final_text") == "Привет"
+
+
+def test_text_alone(world: World) -> None:
+    giga = world.client()
+    world.answers = [Answer(pieces=[FIRST + SECOND + LAST + DONE])]
+    if world.colour == "blocking":
+        assert list(giga.stream("x").text_stream) == ["При", "вет"]
+    else:
+
+        async def main() -> list[str]:
+            return [text async for text in giga.astream("x").text_stream]
+
+        assert asyncio.run(main()) == ["При", "вет"]
+
+
+def test_a_forgotten_stream_frees_its_connection(world: World) -> None:
+    giga = world.client(max_concurrency=1)
+    answer = Answer(pieces=[FIRST, SECOND])
+    world.answers = [answer]
+    if world.colour == "blocking":
+        for _ in giga.stream("x"):
+            break
+    else:
+
+        async def main() -> None:
+            async for _ in giga.astream("x"):
+                break
+
+        asyncio.run(main())
+    gc.collect()
+    assert answer.state == "abandoned"
+    world.chat(giga, "x")  # its slot is free as well
+
+
+def test_a_cancelled_stream_frees_its_connection() -> None:
+    world = World("async")
+    giga = world.client(max_concurrency=1)
+    answer = Answer(pieces=[FIRST, SECOND])
+    world.answers = [answer]
+
+    async def main() -> None:
+        stream = giga.astream("x")
+        await anext(stream)
+        task = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert answer.state == "closed"
+        await giga.achat("x")
+
+    asyncio.run(main())
+
+
+def test_a_blocking_stream_works_inside_a_running_loop() -> None:
+    world = World("blocking")
+    giga = world.client()
+    world.answers = [Answer(pieces=[FIRST, SECOND, LAST, DONE])]
+    stream = giga.stream("x")
+
+    async def cell() -> None:
+        next(stream)  # as in a notebook: the loop must not adopt the stream
+
+    asyncio.run(cell())
+    assert texts(list(stream)) == ["вет", ""]

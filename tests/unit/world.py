@@ -1,0 +1,210 @@
+"""A scripted outside world: answers from a list, time that passes only when slept, no sockets.
+
+Each test runs in both colours. In the async one every await of the port really suspends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from typing import Any, Literal
+
+from gigachat import GigaChat
+from gigachat._engine.io import Failure, Headers, Request, Signal, Stage
+from gigachat._engine.perform import Engine
+from gigachat.exceptions import APIConnectionError
+
+Colour = Literal["blocking", "async"]
+
+KEY = "dGVzdDp0ZXN0"
+COMPLETION = {
+    "choices": [{"message": {"content": "Hello.", "role": "assistant"}, "index": 0, "finish_reason": "stop"}],
+    "created": 1768996171,
+    "model": "GigaChat:2.0.28.2",
+    "object": "chat.completion",
+    "usage": {"prompt_tokens": 17, "completion_tokens": 3, "total_tokens": 20, "precached_prompt_tokens": 2},
+}
+MODELS: dict[str, Any] = {"object": "list", "data": []}
+_STARTED = 1000.0
+
+
+class Answer:
+    """What the world answers to one request: a status with a body, in pieces where it is a stream."""
+
+    def __init__(
+        self,
+        body: Any = None,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        pieces: Sequence[bytes | Failure] | None = None,
+    ) -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        kind = "text/event-stream" if pieces is not None else "application/json"
+        named = {name.lower(): value for name, value in (headers or {}).items()}
+        self.status_code = status
+        self.headers = Headers({"content-type": kind, **named})
+        self.pieces: list[bytes | Failure] = list(pieces) if pieces is not None else [content]
+        self.state = "open"
+
+
+class _Response:
+    def __init__(self, world: World, answer: Answer) -> None:
+        self._world = world
+        self._answer = answer
+        self._pieces = list(answer.pieces)
+        self.status_code = answer.status_code
+        self.headers = answer.headers
+
+    async def read(self) -> bytes:
+        content = b""
+        while piece := await self.receive():
+            content += piece
+        self._answer.state = "read"
+        return content
+
+    async def receive(self) -> bytes:
+        await self._world.pass_over()
+        piece = self._pieces.pop(0) if self._pieces else b""
+        if isinstance(piece, Failure):
+            raise piece
+        return piece
+
+    async def finish(self) -> None:
+        self._answer.state = "finished"
+
+    async def close(self) -> None:
+        self._answer.state = "closed"
+
+    def abandon(self) -> None:
+        self._answer.state = "abandoned"
+
+
+class World:
+    """The port of one test, and the clients over it."""
+
+    def __init__(self, colour: Colour) -> None:
+        self.colour = colour
+        self.time = _STARTED
+        self.started_at = 1_790_000_000.0  # Unix time of the service when the test begins
+        self.requests: list[Request] = []
+        self.sleeps: list[float] = []
+        self.answers: list[Answer | Exception | Callable[[Request], Answer]] = []
+        self.sign_ins: list[Answer | Exception] = []
+        self.token_lifetime = 1800.0
+        self._tokens = 0
+
+    # The port.
+
+    def now(self) -> float:
+        return self.time
+
+    async def pass_over(self) -> None:
+        if self.colour == "async":
+            await asyncio.sleep(0)
+
+    async def send(self, request: Request) -> _Response:
+        sent = (request.method, request.url, dict(request.headers), request.content, request.timeouts)
+        self.requests.append(Request(*sent, request.query, request.sign_in))
+        await self.pass_over()
+        queue: list[Any] = self.sign_ins if request.sign_in else self.answers
+        if queue:
+            answer = queue.pop(0)
+        elif request.sign_in:
+            answer = self.token()
+        else:
+            answer = Answer(COMPLETION if request.method == "POST" else MODELS)
+        if isinstance(answer, Exception):
+            raise answer
+        return _Response(self, answer if isinstance(answer, Answer) else answer(request))
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.time += seconds
+        await self.pass_over()
+
+    async def wait(self, signal: Signal, timeout: float | None) -> bool:
+        assert self.colour == "async", "a blocking caller waits, and nobody else is there"
+        for _ in range(1000):
+            if signal.is_set():
+                return True
+            await asyncio.sleep(0)
+        self.time += timeout or 0.0
+        return False
+
+    async def close(self) -> None:
+        pass
+
+    # What a test says.
+
+    @property
+    def unix(self) -> float:
+        """The service's clock."""
+        return self.started_at + self.time - _STARTED
+
+    def date(self) -> str:
+        return formatdate(self.unix, usegmt=True)
+
+    def token(self) -> Answer:
+        """The answer of a good sign-in, with a token of its own."""
+        self._tokens += 1
+        expires_at = int((self.unix + self.token_lifetime) * 1000)
+        return Answer(
+            {"access_token": f"token-{self._tokens}", "expires_at": expires_at}, headers={"Date": self.date()}
+        )
+
+    def client(self, **options: Any) -> GigaChat:
+        """A client over this world. Its token is its own unless the test is about sharing."""
+        if not {"access_token", "user", "client_id"} & options.keys():
+            options.setdefault("credentials", KEY)
+        giga = GigaChat(**{"share_token": False, **options})
+        giga._engine = Engine(giga._settings, self, self)
+        return giga
+
+    def do(self, giga: GigaChat, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method in the colour of the test."""
+        if self.colour == "blocking":
+            return getattr(giga, method)(*arguments, **options)
+
+        async def awaited() -> Any:
+            return await getattr(giga, f"a{method}")(*arguments, **options)
+
+        return asyncio.run(awaited())
+
+    def chat(self, giga: GigaChat, *arguments: Any, **options: Any) -> Any:
+        return self.do(giga, "chat", *arguments, **options)
+
+    def read(self, giga: GigaChat, *arguments: Any, into: list[Any] | None = None, **options: Any) -> list[Any]:
+        """Read a stream to its end in the colour of the test; what came before an error is in `into`."""
+        chunks: list[Any] = [] if into is None else into
+        if self.colour == "blocking":
+            for chunk in giga.stream(*arguments, **options):
+                chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
+            return chunks
+
+        async def awaited() -> None:
+            async for chunk in giga.astream(*arguments, **options):
+                chunks.append(chunk)
+
+        asyncio.run(awaited())
+        return chunks
+
+    @property
+    def api_requests(self) -> list[Request]:
+        return [request for request in self.requests if not request.sign_in]
+
+    @property
+    def sign_in_requests(self) -> list[Request]:
+        return [request for request in self.requests if request.sign_in]
+
+
+def lost(stage: Stage) -> Failure:
+    """A connection that fails at a stage."""
+    return Failure(stage, APIConnectionError(f"lost while {stage.name.lower()}"))
+
+
+def error(status: int, message: str = "no", **headers: str) -> Answer:
+    """An error as the API answers it."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer({"status": status, "message": message}, status, named)
