@@ -55,7 +55,7 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
         max_concurrency: Most requests in work at once per credential and process.
         queue_timeout: Longest wait for a slot or a connection, in seconds.
         max_retries: Most repetitions after failures; 0 switches them off.
-        retry_backoff_factor: First pause between attempts, in seconds.
+        retry_backoff_factor: Longest first pause between attempts, in seconds; it doubles each time.
         retry_on_status_codes: HTTP statuses that are tried again.
         retry_timeout: No attempt starts later than this after the call began, in seconds.
         rate_limit_timeout: Longest sum of waits for 429 in one call, in seconds.

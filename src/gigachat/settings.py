@@ -95,9 +95,9 @@ def _proxy_url(value: str) -> str:
 def _readable_file(value: str) -> str:
     path = Path(value).expanduser()
     if not path.is_file():
-        raise ValueError("no such file")
+        raise ValueError(f"no such file: {path}")
     if not os.access(path, os.R_OK):
-        raise ValueError("the file cannot be read")
+        raise ValueError(f"the file cannot be read: {path}")
     return str(path)
 
 
@@ -237,7 +237,7 @@ class Settings(BaseSettings):
     retry_backoff_factor: _Seconds = Field(
         default=0.5,
         ge=0,
-        description="First pause in seconds between attempts; doubles each time, with jitter.",
+        description="Longest first pause between attempts in seconds; it doubles each time.",
     )
     retry_on_status_codes: Annotated[tuple[int, ...], BeforeValidator(_split)] = Field(
         default=(429, 500, 502, 503, 504), description="HTTP statuses that are tried again."
@@ -338,7 +338,8 @@ def load_settings(given: dict[str, Any]) -> Settings:
     """Build the settings of a client from its arguments and the environment.
 
     Raises:
-        ConfigurationError: A value cannot be understood. The text names the argument or variable, never a value.
+        ConfigurationError: A value cannot be understood. The text names the argument or variable; of the values, it
+            shows none but the path of a missing file.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
@@ -353,5 +354,5 @@ def _problem(details: dict[str, Any], given: dict[str, Any]) -> str:
     reason = str(details["msg"]).removeprefix("Value error, ")
     if not name:
         return reason
-    source = f"{name}=" if given.get(name) is not None else f"environment variable {ENV_PREFIX}{name.upper()}"
+    source = name if given.get(name) is not None else f"environment variable {ENV_PREFIX}{name.upper()}"
     return f"{source}: {reason[:1].lower()}{reason[1:]}"

@@ -663,3 +663,47 @@ gc.collect()
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("name", ["proxy", "HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_that_refuses_is_named_without_its_password(
+    colour: Colour, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    address = f"http://me:hidden@127.0.0.1:{port}"
+    if name != "proxy":
+        monkeypatch.setenv(name, address)
+    reach = {"access_token": "t", "max_retries": 0, "proxy": address if name == "proxy" else None}
+    with Caller(colour, reach) as caller:
+        with pytest.raises(APIConnectionError, match=f"through the proxy 127.0.0.1:{port}: ") as raised:
+            caller.chat("x")
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "says"), [("socks5://127.0.0.1:1", "gigachat\\[socks\\]"), ("socks4://127.0.0.1:1", "socks5://")]
+)
+def test_a_proxy_of_another_kind_says_what_is_needed(
+    colour: Colour, address: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", address)
+    monkeypatch.setitem(sys.modules, "socksio", None)  # as where the extra is not installed
+    with Caller(colour, {"access_token": "t"}) as caller, pytest.raises(ConfigurationError, match=says):
+        caller.chat("x")
+
+
+def test_a_vendor_host_that_cannot_be_reached_comes_with_advice(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    for settings, says in (
+        ({"credentials": "aWQ6c2VjcmV0"}, r"ngw\.devices\.sberbank\.ru:9443: .*HTTPS_PROXY"),
+        ({"access_token": "t"}, r"api\.giga\.chat/v1"),
+    ):
+        with Caller(colour, {**settings, "max_retries": 0}) as caller:
+            with pytest.raises(APIConnectionError, match=says):
+                caller.chat("x")

@@ -8,6 +8,7 @@ renewal and one repetition; what else is repeated, `retry` decides. Nothing is r
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import replace
 from functools import partial
@@ -27,7 +28,7 @@ from gigachat._engine.io import Failure, Port, Request, Response, Stage, Timeout
 from gigachat._engine.limits import Permit, shared_limiter
 from gigachat._engine.retry import Retry, RetryPolicy
 from gigachat.context import context_headers
-from gigachat.exceptions import ConfigurationError, GigaChatException, error_for_status
+from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseError, error_for_status
 from gigachat.hosts import is_vendor_host
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from gigachat.settings import Settings
 
 __all__ = ["Engine", "perform", "respond"]
+
+logger = logging.getLogger("gigachat")
 
 T = TypeVar("T")
 
@@ -165,6 +168,7 @@ class Engine:
         """Ask for a token: no header of a context, no permit, connections of its own."""
         headers = {"User-Agent": USER_AGENT, **(call.headers or {})}
         request = Request(call.method, call.path, headers, call.content, self.timeouts, sign_in=True)
+        logger.debug("signing in at %s", call.path)
         policy = self.policy if repeat else RetryPolicy(0, 0.0, frozenset(), 0.0, 0.0)
         response = await _attempts(port, request, policy, call.repeatable)
         return call.read(await _body(response), response.headers)
@@ -245,6 +249,7 @@ async def _attempts(
         pause = retry.pause_after(error, port.now())
         if pause is None:
             raise error
+        logger.debug("%s %s failed (%s), next attempt in %.2f s", request.method, request.url, _kind(error), pause)
         await port.sleep(pause)
 
 
@@ -253,6 +258,10 @@ async def _body(response: Response) -> bytes:
         return await response.read()
     except Failure as failure:
         raise failure.error from failure.__cause__
+
+
+def _kind(error: GigaChatException) -> str:
+    return f"status {error.status_code}" if isinstance(error, ResponseError) else type(error).__name__
 
 
 def _sign_in_method(settings: Settings) -> SignInMethod | None:

@@ -15,8 +15,9 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -30,6 +31,7 @@ from gigachat.exceptions import (
     ConfigurationError,
     GigaChatException,
 )
+from gigachat.hosts import is_vendor_host
 from gigachat.settings import BASE_URL
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from gigachat.settings import Settings
 
 __all__ = ["AsyncPort", "BlockingPort"]
+
+ClientT = TypeVar("ClientT", httpx2.Client, httpx2.AsyncClient)
 
 _KEEPALIVE = 30.0  # seconds an idle connection is kept
 _DRAIN_WAIT = 0.001  # seconds a finished stream's last bytes may take to be kept for another request
@@ -51,16 +55,19 @@ def _timeout(timeouts: Timeouts) -> httpx2.Timeout:
     return httpx2.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.queue)
 
 
-def _client_options(settings: Settings, url: str) -> dict[str, Any]:
-    """Return the arguments of a pool for the host of an address."""
+def _opened(kind: type[ClientT], settings: Settings, url: str) -> ClientT:
+    """Return a new pool for the host of an address."""
     limits = httpx2.Limits(
         max_connections=settings.max_connections, max_keepalive_connections=20, keepalive_expiry=_KEEPALIVE
     )
-    return {
-        "verify": context_for(settings, urlsplit(url).hostname or ""),
-        "proxy": settings.proxy,
-        "limits": limits,
-    }
+    context = context_for(settings, urlsplit(url).hostname or "")
+    try:
+        return kind(verify=context, proxy=settings.proxy, limits=limits)
+    except ImportError:
+        problem = 'a SOCKS proxy needs one package more: pip install "gigachat[socks]"'
+    except ValueError:
+        problem = "the proxy's address cannot be used: http://, https:// and socks5:// are known"
+    raise ConfigurationError(f"{problem} (from proxy=, GIGACHAT_PROXY, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)")
 
 
 def _closed() -> GigaChatException:
@@ -118,7 +125,7 @@ class BlockingPort:
             with self._lock:
                 client = self._clients.get(sign_in)
                 if client is None:
-                    client = self._clients[sign_in] = httpx2.Client(**_client_options(self._settings, url))
+                    client = self._clients[sign_in] = _opened(httpx2.Client, self._settings, url)
         return client
 
     async def send(self, request: Request) -> _BlockingResponse:
@@ -130,7 +137,7 @@ class BlockingPort:
             with self._inside:
                 response = client.send(_built(client, request), stream=True)
         except _LIBRARY_ERRORS as error:
-            raise _failure(error, request, Stage.WAITING) from error
+            raise _failure(error, request, Stage.WAITING, self._settings) from error
         return _BlockingResponse(response, request, self)
 
     async def sleep(self, seconds: float) -> None:
@@ -251,7 +258,7 @@ class AsyncPort:
             with self._lock:
                 self._pools = {known: pool for known, pool in self._pools.items() if not known.is_closed()}
                 pool = self._pools[loop] = _AsyncPool()
-        return pool.clients.get(sign_in) or await pool.open(sign_in, _client_options(self._settings, url))
+        return pool.clients.get(sign_in) or await pool.open(sign_in, _opened(httpx2.AsyncClient, self._settings, url))
 
     async def send(self, request: Request) -> _AsyncResponse:
         """Send a request and return when the answer's headers are here."""
@@ -259,7 +266,7 @@ class AsyncPort:
         try:
             response = await client.send(_built(client, request), stream=True)
         except _LIBRARY_ERRORS as error:
-            raise _failure(error, request, Stage.WAITING) from error
+            raise _failure(error, request, Stage.WAITING, self._settings) from error
         return _AsyncResponse(response, request)
 
     async def sleep(self, seconds: float) -> None:
@@ -312,8 +319,8 @@ class _AsyncPool:
         self.clients: dict[bool, httpx2.AsyncClient] = {}
         self._keepers: list[AsyncGenerator[None]] = []
 
-    async def open(self, sign_in: bool, options: dict[str, Any]) -> httpx2.AsyncClient:
-        client = self.clients[sign_in] = httpx2.AsyncClient(**options)
+    async def open(self, sign_in: bool, client: httpx2.AsyncClient) -> httpx2.AsyncClient:
+        self.clients[sign_in] = client
         keeper = _keep(client)
         self._keepers.append(keeper)
         await anext(keeper)
@@ -408,12 +415,9 @@ def _headers(response: httpx2.Response) -> Headers:
 
 _LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError)
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
-_OTHER_HOST = (
-    f"; if this host cannot be reached from here, try base_url='https://api.giga.chat/v1' instead of {BASE_URL}"
-)
 
 
-def _failure(error: Exception, request: Request, stage: Stage) -> Exception:
+def _failure(error: Exception, request: Request, stage: Stage, settings: Settings | None = None) -> Exception:
     """Return our error for one of the library: a Failure if another attempt may help."""
     host = urlsplit(request.url).netloc
     limits = request.timeouts
@@ -429,25 +433,41 @@ def _failure(error: Exception, request: Request, stage: Stage) -> Exception:
         return ConfigurationError(f"the request to {host} cannot be sent: {error}")
     if isinstance(error, httpx2.DecodingError):
         return APIResponseValidationError(f"the answer of {host} cannot be decompressed: {error}")
+    reason = str(error) or type(error).__name__
     if isinstance(error, _NEVER_SENT):
-        stage = Stage.CONNECTING
-    if isinstance(error, httpx2.ConnectTimeout):
-        text = f"no connection to {host} within {limits.connect:g} s"
-        return Failure(stage, APITimeoutError(text + (_OTHER_HOST if request.url.startswith(BASE_URL) else "")))
+        proxy = _proxy(request.url, settings)
+        there = f"{host} through the proxy {proxy}" if proxy else host
+        advice = _connecting_advice(request, proxy)
+        if isinstance(error, httpx2.ConnectTimeout):
+            text = f"no connection to {there} within {limits.connect:g} s{advice}"
+            return Failure(Stage.CONNECTING, APITimeoutError(text))
+        return Failure(Stage.CONNECTING, APIConnectionError(f"no connection to {there}: {reason}{advice}"))
     if isinstance(error, httpx2.WriteTimeout):
         return Failure(stage, APITimeoutError(f"{host} did not take the request within {limits.write:g} s"))
     if isinstance(error, httpx2.TimeoutException):
         what = "sent nothing more of its answer" if stage is Stage.READING else "did not answer"
         return Failure(stage, APITimeoutError(f"{host} {what} within timeout={limits.read:g} s"))
-    if isinstance(error, httpx2.ProxyError):
-        return Failure(stage, APIConnectionError(f"the proxy refused the connection to {host}: {error}"))
-    reason = str(error) or type(error).__name__
-    if stage is Stage.CONNECTING:
-        text = f"no connection to {host}: {reason}"
-        return Failure(stage, APIConnectionError(text + (_OTHER_HOST if request.url.startswith(BASE_URL) else "")))
-    if stage is Stage.READING:
-        return Failure(stage, APIConnectionError(f"the connection to {host} broke during the answer: {reason}"))
-    return Failure(stage, APIConnectionError(f"the connection to {host} broke before an answer came: {reason}"))
+    when = "during the answer" if stage is Stage.READING else "before an answer came"
+    return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}"))
+
+
+def _proxy(url: str, settings: Settings | None) -> str | None:
+    """Return host and port of the proxy on the way to an address, without its user and password."""
+    parts = urlsplit(url)
+    proxy = settings.proxy if settings else None
+    if proxy is None and not proxy_bypass(parts.hostname or ""):
+        proxies = getproxies()
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}").netloc.rpartition("@")[2] if proxy else None
+
+
+def _connecting_advice(request: Request, proxy: str | None) -> str:
+    if proxy or not is_vendor_host(urlsplit(request.url).hostname or ""):
+        return ""
+    advice = "; check the network, and behind a corporate proxy set proxy= or HTTPS_PROXY"
+    if request.url.startswith(BASE_URL):
+        advice += ", or try base_url='https://api.giga.chat/v1'"
+    return advice
 
 
 _EXPIRED = 10

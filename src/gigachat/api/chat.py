@@ -231,12 +231,19 @@ def _problem(error: ValueError) -> str:
     if errors is None:
         return str(error)
     first = errors(include_input=False, include_url=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _place(first["loc"])).lstrip(".")
+    if place == "function_call":
+        return "function_call is 'auto', 'none' or {'name': '…'}"
     if first["type"] == "too_short":
         return "messages is empty: give at least one message"
     if place == "messages" and first["type"] == "missing":
         return "no messages: give a text, or messages=[...]"
     return f"{place}: {first['msg']}" if place else str(first["msg"])
+
+
+def _place(location: Sequence[int | str]) -> list[int | str]:
+    # Without the names pydantic gives to the members of a union.
+    return [part for part in location if isinstance(part, int) or (part.isidentifier() and part.islower())]
 
 
 def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ChatCompletionChunk:

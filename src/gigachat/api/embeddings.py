@@ -29,6 +29,8 @@ class Embeddings(Resource[Mode]):
             RequestEntityTooLargeError: A text is longer than the model takes.
             GigaChatException: There is no good answer.
         """
+        if not model:
+            raise ValueError("model is empty")
         return post("/embeddings", {"input": _texts(texts), "model": model}, models.Embeddings, repeatable=True)
 
     @endpoint

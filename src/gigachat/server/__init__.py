@@ -1,9 +1,8 @@
 """A local GigaChat server: develop, demonstrate and test without an account.
 
 `python -m gigachat.server` runs it; `GigaChatServer` is the same as a context manager for tests. It speaks
-the wire format of the service, with real OAuth and TLS, and answers with an echo instead of a model. It
-must not import the
-client: the two meet on the wire only.
+the wire format of the service, with real OAuth and TLS, and answers with an echo instead of a model. It must not
+import the client: the two meet on the wire only.
 """
 
 try:
@@ -16,11 +15,11 @@ except ImportError as error:
         f'gigachat.server needs the package {error.name}: pip install "gigachat[server]"', name=error.name
     ) from error
 
-from .app import create_app
-from .engines import ChatRequest, Embedding, Engine, FunctionCall, Message, Piece, Reasoning, Stop
-from .script import Script
-from .server import GigaChatServer
-from .state import Account, Received, State
+from gigachat.server.app import create_app
+from gigachat.server.engines import ChatRequest, Embedding, Engine, FunctionCall, Message, Piece, Reasoning, Stop
+from gigachat.server.script import Script
+from gigachat.server.server import GigaChatServer
+from gigachat.server.state import Account, Received, State
 
 __all__ = [
     "Account",

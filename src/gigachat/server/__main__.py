@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from . import GigaChatServer
+from gigachat.server import GigaChatServer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def _serve(options: argparse.Namespace) -> None:
     with server:
         print(f"# Local GigaChat at {server.origin}: an echo answers, no model. Ctrl-C stops it.")
         for name, value in server.environment.items():
-            print(f"export {name}={shlex.quote(value)}")
+            print(f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
         while True:
             time.sleep(3600)

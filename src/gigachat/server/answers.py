@@ -1,6 +1,6 @@
 """How answers look on the wire: compact raw JSON, the recorded headers, event streams.
 
-Reference sections 2.2 and 4.7. It must not know what the answers mean.
+Reference, sections 2.2 and 4.7. It must not know what the answers mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from .errors import Refusal
+    from gigachat.server.errors import Refusal
 
 JSON_TYPE = "application/json; charset=utf-8"
 DONE = b"data: [DONE]\n\n"

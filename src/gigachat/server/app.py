@@ -1,6 +1,6 @@
 """The ASGI application: routes, the front desk that notes requests and obeys orders, the small endpoints.
 
-Everything answers under `/v1` and `/api/v1` (reference 1.1). It must not hold state of its own.
+Everything answers under `/v1` and `/api/v1` (reference, section 1.1). It must not hold state of its own.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .answers import JSON_TYPE, answer, api_headers, gone, refusal
-from .authorization import check_access, sign_in, sign_in_by_password
-from .catalogue import MODELS, find_model
-from .chat import complete_chat
-from .checks import read_model, read_object, typed
-from .echo import Echo
-from .errors import Refusal, invalid_params, invalid_shape
-from .script import Fault, Script
-from .state import Received, State
+from gigachat.server.answers import JSON_TYPE, answer, api_headers, gone, refusal
+from gigachat.server.authorization import check_access, sign_in, sign_in_by_password
+from gigachat.server.catalogue import MODELS, find_model
+from gigachat.server.chat import complete_chat
+from gigachat.server.checks import read_model, read_object, typed
+from gigachat.server.echo import Echo
+from gigachat.server.errors import Refusal, invalid_params, invalid_shape
+from gigachat.server.script import Fault, Script
+from gigachat.server.state import Received, State
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .engines import Engine
+    from gigachat.server.engines import Engine
 
 _PREFIXES = ("/v1", "/api/v1")
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -108,7 +108,7 @@ class _Endpoints:
         return answer(request, find_model(request.path_params["model"]).card())
 
     async def embeddings(self, request: Request) -> Response:
-        """Answer `POST /embeddings` (reference 8.1): usage is per item, the model's bare name comes back."""
+        """Answer `POST /embeddings` (reference, section 8.1): usage is per item, the model's bare name comes back."""
         body = read_object(await request.body())
         model = read_model(body, "embedder")
         data: list[dict[str, Any]] = []
@@ -121,7 +121,7 @@ class _Endpoints:
         return answer(request, {"object": "list", "model": model.id, "data": data})
 
     async def tokens_count(self, request: Request) -> Response:
-        """Answer `POST /tokens/count` (reference 8.2): a bare array."""
+        """Answer `POST /tokens/count` (reference, section 8.2): a bare array."""
         body = read_object(await request.body())
         read_model(body, None)
         counts = [

@@ -1,6 +1,6 @@
 """Who is let in: OAuth by key, `/token` by user and password, and the check of every API request.
 
-Reference sections 1.3 to 1.5. It must not log or repeat any secret.
+Reference, sections 1.3 to 1.5. It must not log or repeat any secret.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from urllib.parse import parse_qs
 
 from starlette.responses import Response
 
-from .answers import answer, compact
-from .errors import Refusal
-from .state import SCOPES, State
+from gigachat.server.answers import answer, compact
+from gigachat.server.errors import Refusal
+from gigachat.server.state import SCOPES, State
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,7 +27,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 async def sign_in(request: Request, state: State) -> Response:
-    """Answer `POST /api/v2/oauth` (reference 1.3).
+    """Answer `POST /api/v2/oauth` (reference, section 1.3).
 
     Raises:
         Refusal: 400 or 401 in the gateway's shape.
@@ -62,7 +62,7 @@ async def sign_in(request: Request, state: State) -> Response:
 
 
 async def sign_in_by_password(request: Request, state: State) -> Response:
-    """Answer `POST {v1}/token` (reference 1.4): `exp` is in seconds.
+    """Answer `POST {v1}/token` (reference, section 1.4): `exp` is in seconds.
 
     Raises:
         Refusal: 401 when user or password are wrong or missing.
@@ -80,7 +80,7 @@ async def sign_in_by_password(request: Request, state: State) -> Response:
 def check_access(request: Request, state: State) -> None:
     """Let an API request pass, or refuse it.
 
-    A verified client certificate needs no header (reference 1.2); a header that is there counts all the same.
+    A verified client certificate needs no header (reference, section 1.2); a header that is there counts all the same.
 
     Raises:
         Refusal: 401 `Unauthorized` or `Token has expired`.

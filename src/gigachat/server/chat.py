@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from .answers import DONE, EventStream, answer, api_headers, event, gone, started
-from .checks import V1Request, check_chat
-from .counting import phrases
-from .engines import ChatRequest, Engine, FunctionCall, Piece, Reasoning, Stop
-from .errors import Refusal
+from gigachat.server.answers import DONE, EventStream, answer, api_headers, event, gone, started
+from gigachat.server.checks import V1Request, check_chat
+from gigachat.server.counting import phrases
+from gigachat.server.engines import ChatRequest, Engine, FunctionCall, Piece, Reasoning, Stop
+from gigachat.server.errors import Refusal
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from .script import Events, Reply, Script
-    from .state import PromptCache, State
+    from gigachat.server.script import Events, Reply, Script
+    from gigachat.server.state import PromptCache, State
 
 # Tokens of the frame around the messages; two of them are in the cache of every account (all recordings).
 _FRAME = 8
 _MESSAGE_FRAME = 3
 _ALWAYS_CACHED = 2
-# Of the second generation (reference 14); that of the third is not published.
+# Of the second generation (reference, section 14); that of the third is not published.
 _CONTEXT_WINDOW = 128_000
 
 
@@ -77,7 +77,7 @@ async def complete_chat(request: Request, state: State, script: Script, engine: 
 
 @dataclass(slots=True)
 class PromptUsage:
-    """What a prompt costs: tokens to pay and tokens found in the cache (reference 4.3)."""
+    """What a prompt costs: tokens to pay and tokens found in the cache (reference, section 4.3)."""
 
     charged: int
     cached: int
@@ -209,7 +209,7 @@ async def _events(
     if waiting:
         yield event(envelope.around({"delta": {"content": "".join(waiting), **role}, "index": 0}))
         role = {}
-    # A call comes whole, in the chunk that ends the stream (reference 4.7).
+    # A call comes whole, in the chunk that ends the stream (reference, section 4.7).
     delta = {"content": "", "role": "assistant", **last} if last is not None else {"content": "", **role}
     chunk = envelope.around({"delta": delta, "index": 0, "finish_reason": reason})
     chunk["usage"] = envelope.spent(spent)
@@ -285,7 +285,7 @@ def _encoded(payloads: Sequence[bytes | str | Mapping[str, Any]]) -> list[bytes]
 
 
 def _uuid7() -> str:
-    """Return a uuid of version 7, time first, as the service's state ids are (reference 4.3)."""
+    """Return a uuid of version 7, time first, as the service's state ids are (reference, section 4.3)."""
     value = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
     return str(uuid.UUID(int=value))

@@ -1,6 +1,6 @@
 """What the service accepts as a v1 chat request, and with which words it refuses the rest.
 
-Reference sections 4.1, 4.2, 4.4, 4.6 and 13. Wrong JSON types are 400, wrong values and orders 422. Unknown
+Reference, sections 4.1, 4.2, 4.4, 4.6 and 13. Wrong JSON types are 400, wrong values and orders 422. Unknown
 fields are ignored. It must not answer anything itself: it returns the checked request or raises.
 """
 
@@ -11,14 +11,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import Model, find_model
-from .engines import ChatRequest, FunctionCall, Message
-from .errors import Refusal, invalid_params, invalid_shape
+from gigachat.server.catalogue import Model, find_model
+from gigachat.server.engines import ChatRequest, FunctionCall, Message
+from gigachat.server.errors import Refusal, invalid_params, invalid_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .state import Calls
+    from gigachat.server.state import Calls
 
 _ROLES = frozenset({"system", "user", "assistant", "function", "search_result", "function_in_progress"})
 _FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
@@ -236,7 +236,7 @@ def _forced(options: Mapping[str, Any], functions: Sequence[Mapping[str, Any]]) 
 
 
 def _schema(options: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Check `response_format` (reference 4.6) and return the schema the answer must obey."""
+    """Check `response_format` (reference, section 4.6) and return the schema the answer must obey."""
     wanted = typed(options, "response_format", dict)
     if wanted is None:
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Six Latin or four other letters make a token, as a rule of thumb (reference 8.2).
+# Six Latin or four other letters make a token, as a rule of thumb (reference, section 8.2).
 _TOKEN = re.compile(r"[A-Za-z]{1,6}|[^\W\d_]{1,4}|\d{1,3}|[^\w\s]|_")
 # At most four words of at most forty characters, closed early by punctuation: a stream sends phrases (4.7).
 _WORD = re.compile(r"\s*\S{1,40}")

@@ -11,18 +11,18 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .counting import count_tokens, phrases, within
-from .engines import ChatRequest, Embedding, FunctionCall, Piece, Stop
-from .errors import invalid_params
-from .instances import Filler
-from .vectors import hashed_vector
+from gigachat.server.counting import count_tokens, phrases, within
+from gigachat.server.engines import ChatRequest, Embedding, FunctionCall, Piece, Stop
+from gigachat.server.errors import invalid_params
+from gigachat.server.instances import Filler
+from gigachat.server.vectors import hashed_vector
 
 if TYPE_CHECKING:
-    from .catalogue import Model
+    from gigachat.server.catalogue import Model
 
 _CYRILLIC = re.compile(r"[А-Яа-яЁё]")
 _QUOTED_LENGTH = 300
-# The embedder has a tokenizer of its own: five more than tokens/count in all recordings (reference 8.1).
+# The embedder has a tokenizer of its own: five more than tokens/count in all recordings (reference, section 8.1).
 _EMBEDDER_EXTRA = 5
 
 

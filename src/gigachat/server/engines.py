@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from .catalogue import Model
+    from gigachat.server.catalogue import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Refusal(Exception):
         super().__init__(f"{status} {self.message}")
 
     def body(self) -> dict[str, Any]:
-        """Return the JSON body in the shape of the host that refuses (reference 1.3 and 13)."""
+        """Return the JSON body in the shape of the host that refuses (reference, section 1.3 and 13)."""
         if self.code is not None:
             return {"code": self.code, "message": self.message}
         return {"status": self.status, "message": self.message}

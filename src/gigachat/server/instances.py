@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .patterns import matching_text
+from gigachat.server.patterns import matching_text
 
 _DEPTH = 6
 """Below this depth optional members and recursive branches are left out, so that recursion ends."""

@@ -13,19 +13,18 @@ import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
-from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .app import create_app
-from .certificates import Certificates
-from .script import Delay, Events, Fault, Reply, Script
-from .state import SCOPE, Account, Received, State
+from gigachat.server.app import create_app
+from gigachat.server.certificates import Certificates
+from gigachat.server.script import Delay, Events, Fault, Reply, Script
+from gigachat.server.state import SCOPE, Account, Received, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from .engines import Engine
+    from gigachat.server.engines import Engine
 
 _START_TIMEOUT = 10.0
 _STOP_TIMEOUT = 10.0
@@ -274,8 +273,7 @@ class GigaChatServer:
         """Order the next stream literally.
 
         Args:
-            payloads: Bytes go out as they are, each item in a chunk of its own; a text becomes one `data:`
-            line, a
+            payloads: Bytes go out as they are, each item in a chunk of its own; a text becomes one `data:` line, a
                 dictionary the JSON of one event. Nothing is added, `[DONE]` neither.
             keep_open: Leave body and connection open after them.
         """
@@ -347,7 +345,6 @@ def _protocol(connected: Callable[[], None]) -> type[asyncio.Protocol]:
             self.logger = _log
             self.access_log = False
 
-        @override
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             # The app closes it to break a stream off and asks it for the client's certificate.
@@ -387,7 +384,6 @@ class _Uvicorn(uvicorn.Server):
             except RuntimeError:
                 _log.debug("the loop had ended already")
 
-    @override
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -395,7 +391,6 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
-    @override
     async def main_loop(self) -> None:
         assert self._stopping is not None
         while not self.should_exit:
@@ -405,7 +400,6 @@ class _Uvicorn(uvicorn.Server):
             except TimeoutError:
                 await self.on_tick(0)
 
-    @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A connection accepted this very moment needs some turns of the loop before it can be closed cleanly,
         # and asyncio drops it unclosed if the listening server is closed first.

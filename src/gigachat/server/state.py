@@ -35,7 +35,7 @@ class Account:
 
     @property
     def credentials(self) -> str:
-        """The authorization key: base64 of `client_id:client_secret` (reference 1.3)."""
+        """The authorization key: base64 of `client_id:client_secret` (reference, section 1.3)."""
         return base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
 
     def owns_key(self, decoded: bytes) -> bool:
@@ -104,7 +104,7 @@ class PromptCache:
 
 
 class Calls:
-    """State ids of answers that held a function call: their results are owed (reference 4.2)."""
+    """State ids of answers that held a function call: their results are owed (reference, section 4.2)."""
 
     _LIMIT = 10_000
 
@@ -211,7 +211,7 @@ class State:
     """Everything one server remembers.
 
     Lifetimes are in seconds: 30 minutes for OAuth tokens, 24 hours for those of user and password
-    (reference 14).
+    (reference, section 14).
     """
 
     account: Account = field(default_factory=Account)
