@@ -1,0 +1,243 @@
+"""The pages agree with the code, with each other and with the files they point at."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+import tokenize
+from typing import Any
+
+import pytest
+
+import gigachat
+from gigachat import GigaChat, GigaChatException, exceptions
+from gigachat._engine.perform import MODEL
+from gigachat.settings import Settings
+from tests.docs.pages import PAGES, READMES, ROOT, python_blocks, read
+
+ARGUMENTS_ONLY = ("http_client", "async_http_client")
+NOT_GIVEN = "–"
+
+
+def _code(text: str) -> list[tuple[int, str]]:
+    """Return the tokens of Python code that mean something."""
+    skipped = (tokenize.COMMENT, tokenize.NL)
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return [(token.type, token.string) for token in tokens if token.type not in skipped]
+
+
+def test_both_readmes_have_the_same_sections_and_code() -> None:
+    english, russian = map(read, READMES)
+    assert [level for level, _ in english.headings] == [level for level, _ in russian.headings]
+    assert [(block.language, block.section) for block in english.blocks] == [
+        (block.language, block.section) for block in russian.blocks
+    ]
+    for one, other in zip(english.blocks, russian.blocks, strict=True):
+        if one.language == "python":
+            assert _code(one.text) == _code(other.text), f"{one} and {other} differ"
+        elif one.language != "text":
+            assert one.text == other.text, f"{one} and {other} differ"
+
+
+def test_the_readmes_point_at_each_other() -> None:
+    english, russian = map(read, READMES)
+    assert "README.ru.md" in english.links
+    assert "README.md" in russian.links
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_lead_somewhere(page: str) -> None:
+    for link in read(page).links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{page}: {link}"
+        if anchor:
+            headings = {_anchor(heading) for _, heading in read(target.relative_to(ROOT).as_posix()).headings}
+            assert anchor in headings, f"{page}: {link}"
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    page_ = read(page)
+    text = page_.prose + "".join(block.text for block in page_.blocks if block.language == "bash")
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE))
+    assert named <= targets
+
+
+# Settings
+
+
+def _default(name: str) -> str:
+    """Return the default of an option as a table shows it."""
+    value: Any = Settings.model_fields[name].default if name in Settings.model_fields else None
+    if name == "model":
+        value = MODEL
+    elif name == "timeout":
+        value = Settings.model_construct().timeouts
+    match value:
+        case None:
+            return NOT_GIVEN
+        case bool():
+            return f"`{str(value).lower()}`"
+        case int() | float():
+            return f"`{value:g}`"
+        case tuple():
+            return "`" + ", ".join(f"{item:g}" for item in value) + "`"
+        case _:
+            return f"`{value}`"
+
+
+def _rows(page: str) -> list[tuple[list[str], str]]:
+    (table,) = (table for table in read(page).tables if "`base_url`" in {row[0] for row in table})
+    return [(re.findall(r"`(\w+)`", row[0]), row[1]) for row in table[1:]]
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_settings_table_has_every_setting_once(page: str) -> None:
+    named = [name for names, _ in _rows(page) for name in names]
+    assert sorted(named) == sorted([*Settings.model_fields, *ARGUMENTS_ONLY])
+    accepted = set(inspect.signature(GigaChat.__init__).parameters) - {"self", "unknown"}
+    assert set(named) == accepted
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_settings_table_has_the_true_defaults(page: str) -> None:
+    for names, default in _rows(page):
+        for name in names:
+            assert default == _default(name), f"{page}: {name}"
+
+
+def test_both_settings_tables_have_the_same_order() -> None:
+    english, russian = map(_rows, READMES)
+    assert english == russian
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_addresses_in_the_settings_table_are_accepted(page: str) -> None:
+    (table,) = (table for table in read(page).tables if "`base_url`" in {row[0] for row in table})
+    meanings = {row[0].strip("`"): row[2] for row in table}
+    for name in ("base_url", "proxy"):
+        for address in re.findall(r"`(https?://[^`]+)`", meanings[name]):
+            assert getattr(Settings(**{name: address}), name) == address
+
+
+@pytest.mark.parametrize("alias", ["GIGACHAT_API_KEY", "GIGACHAT_AUTH_KEY", "GIGACHAT_CREDENTIALS"])
+def test_the_variables_of_the_key_are_read(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(alias, "a2V5")
+    assert Settings().credentials == "a2V5"
+    assert all(alias in (ROOT / page).read_text("utf-8") for page in READMES)
+
+
+def test_changed_defaults_of_the_compatibility_page_are_true() -> None:
+    (table,) = (table for table in read("docs/compatibility.md").tables if table[0][0] == "Setting")
+    assert len(table) > 4
+    for name, before, now, _reason in table[1:]:
+        assert now == _default(name.strip("`"))
+        assert before != now
+
+
+# Errors
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_the_tree_of_errors_is_the_one_of_the_code(page: str) -> None:
+    (tree,) = (block.text for block in read(page).blocks if block.language == "text")
+    named = set()
+    path: list[type[BaseException]] = []
+    for line in tree.splitlines():
+        match = re.match(r"([│├└─ ]*)(\w+)\s*(\d\d\d|5xx)?", line)
+        assert match is not None
+        depth = len(match[1]) // 4
+        kind = getattr(gigachat, match[2])
+        del path[depth:]
+        if path:
+            # As deep as it stands: its parent is its nearest public ancestor.
+            ancestors = [one for one in kind.__mro__[1:] if one.__name__ in exceptions.__all__]
+            assert ancestors[0] is path[-1], line
+        if match[3]:
+            status = int(match[3].replace("xx", "03"))
+            assert type(exceptions.error_for_status("", status, None, None)) is kind, line
+        path.append(kind)
+        named.add(match[2])
+    assert named == set(exceptions.__all__)
+
+
+@pytest.mark.parametrize("page", READMES)
+def test_names_of_the_api_in_the_errors_section_exist(page: str) -> None:
+    (tree,) = (block.text for block in read(page).blocks if block.language == "text")
+    attributes = re.search(r"ResponseError .*: (\w+(?:, \w+)+)$", tree, re.MULTILINE)
+    assert attributes is not None
+    error = exceptions.error_for_status("https://localhost", 404, b"{}", {})
+    assert all(hasattr(error, name) for name in attributes[1].split(", "))
+    for name in ("get_models", "chat_parse"):
+        assert name in tree
+        assert hasattr(GigaChat, name)
+
+
+def test_every_public_error_is_a_gigachat_exception() -> None:
+    assert all(issubclass(getattr(gigachat, name), GigaChatException) for name in exceptions.__all__)
+
+
+# The notes on the API, the changelog, the guide
+
+
+_REFERENCE = re.compile(r"[Rr]eference,? (?:sections? )?(\d+(?:\.\d+)?(?:(?:, | and )\d+(?:\.\d+)?)*)")
+
+
+def _references() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        # Docstrings are wrapped anywhere.
+        text = " ".join(re.sub(r"^\s*#", "", line).strip() for line in path.read_text("utf-8").splitlines())
+        for numbers in _REFERENCE.findall(text):
+            for number in re.findall(r"\d+(?:\.\d+)?", numbers):
+                found.setdefault(number, set()).add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def test_sections_that_docstrings_rest_on_exist() -> None:
+    references = _references()
+    assert len(references) > 10
+    headings = {heading.partition(" ")[0].rstrip(".") for _, heading in read("docs/api-notes.md").headings}
+    missing = {number: files for number, files in references.items() if number not in headings}
+    assert not missing
+
+
+def test_the_notes_keep_the_numbering_whole() -> None:
+    numbers = [heading.partition(" ")[0].rstrip(".") for _, heading in read("docs/api-notes.md").headings[1:]]
+    tops = [number for number in numbers if number.isdigit()]
+    assert tops == [str(number) for number in range(16)]
+    for section, parts in {"1": 5, "2": 2, "3": 2, "4": 8, "8": 2}.items():
+        inside = [number for number in numbers if number.startswith(f"{section}.")]
+        assert inside == [f"{section}.{part}" for part in range(1, parts + 1)]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    newest = next(heading for level, heading in read("CHANGELOG.md").headings if level == 2)
+    assert re.match(r"\[?(\d+\.\d+\.\d+)", newest), newest
+    assert gigachat.__version__ in newest
+
+
+def test_quotations_of_the_guide_stand_in_the_code() -> None:
+    sources = [path.read_text("utf-8") for folder in ("src", "tests") for path in (ROOT / folder).rglob("*.py")]
+    quoted = python_blocks("CONTRIBUTING.md")
+    assert quoted
+    for block in quoted:
+        assert any(block.text in source for source in sources), block
+
+
+def test_folders_the_guide_names_exist() -> None:
+    page = read("CONTRIBUTING.md")
+    paths = re.findall(r"`((?:src|tests|docs|examples|benchmarks)/[\w./-]*)`", page.prose)
+    assert paths
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    assert not missing
