@@ -5,8 +5,10 @@ Names are resolved when first used, so that importing the package costs little.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gigachat import exceptions
+from gigachat._lazy import lazily
 
 __version__ = "0.2.4"
 
@@ -19,28 +21,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "client": ("AsyncGigaChat", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"),
     "context": ("custom_headers_cvar", "request_id_cvar", "session_id_cvar"),
-    "exceptions": (
-        "APIConnectionError",
-        "APIResponseValidationError",
-        "APITimeoutError",
-        "AuthenticationError",
-        "BadRequestError",
-        "CertificateError",
-        "ConfigurationError",
-        "ContentFilterFinishReasonError",
-        "ForbiddenError",
-        "GigaChatException",
-        "LengthFinishReasonError",
-        "ModelNotSpecifiedError",
-        "NotFoundError",
-        "PaymentRequiredError",
-        "RateLimitError",
-        "RequestEntityTooLargeError",
-        "ResponseError",
-        "ServerError",
-        "StreamInterruptedError",
-        "UnprocessableEntityError",
-    ),
+    "exceptions": exceptions.__all__,
     "models": (
         "Chat",
         "ChatCompletion",
@@ -57,18 +38,9 @@ _MODULES = {
         "Usage",
     ),
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = sorted((*_HOME, "__version__"))  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted((*_HOMES, "__version__"))  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # found without this function from now on
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+if not TYPE_CHECKING:  # a type checker is to find misspelt names
+    __getattr__, __dir__ = lazily(__name__, _HOMES)

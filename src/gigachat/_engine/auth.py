@@ -10,17 +10,16 @@ import base64
 import binascii
 import copy
 import hashlib
-import os
 import re
 import threading
 import uuid
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from gigachat._engine.call import Call, json_object
 from gigachat._engine.io import Signal
+from gigachat._engine.shared import Shared
 from gigachat.exceptions import (
     APIResponseValidationError,
     ConfigurationError,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     SignIn = Callable[[Call["Grant"], bool], Awaitable["Grant"]]
     """Sends the request for a token; the flag says whether to try again on failure."""
 
-__all__ = ["Authorization", "Grant", "OAuth", "PasswordLogin", "Token", "TokenSlot", "shared_slot"]
+__all__ = ["Authorization", "Grant", "OAuth", "PasswordLogin", "Token", "TokenSlot", "shared_slots"]
 
 _LONGEST_LIFETIME = 24 * 3600.0
 _DOUBTFUL_LIFETIME = 60.0  # of a token that seems to have expired before it came: a clock is wrong
@@ -309,29 +308,10 @@ class Authorization:
             return True
 
 
-_MOST_SLOTS = 512
-_slots: OrderedDict[Hashable, TokenSlot] = OrderedDict()
-_slots_lock = threading.Lock()
+def _after_fork(slot: TokenSlot) -> None:
+    # A valid token lives on in the child; a sign-in under way and the lock are the parent's.
+    slot.lock = threading.Lock()
+    slot.flight = None
 
 
-def shared_slot(key: Hashable) -> TokenSlot:
-    """Return the process's slot for a way of signing in."""
-    with _slots_lock:
-        slot = _slots.setdefault(key, TokenSlot())
-        _slots.move_to_end(key)
-        while len(_slots) > _MOST_SLOTS:
-            _slots.popitem(last=False)
-        return slot
-
-
-def _after_fork() -> None:
-    # Valid tokens live on in the child; sign-ins under way and locks are the parent's.
-    global _slots_lock
-    _slots_lock = threading.Lock()
-    for slot in _slots.values():
-        slot.lock = threading.Lock()
-        slot.flight = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+shared_slots: Shared[TokenSlot] = Shared(TokenSlot, _after_fork)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from gigachat._engine.call import NO_OPTIONS, Call, RequestOptions, StreamCall
 from gigachat._engine.io import run
@@ -73,7 +73,21 @@ class _TwoFaced:
         return self if mode is None else self._async if mode is Async else self._blocking
 
 
-class endpoint(_TwoFaced, Generic[ResourceT, P, T]):
+class _Answering(_TwoFaced, Generic[P, T]):
+    """A method that answers: with the answer itself, or with a coroutine of it."""
+
+    @overload
+    def __get__(self, resource: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: Any, owner: Any = None) -> Any:
+        """Return the method in the mode of its resource."""
+        return self._bind(resource, owner)
+
+
+class endpoint(_Answering[P, T], Generic[ResourceT, P, T]):
     """Make a method that returns a `Call` perform it."""
 
     def __init__(self, describe: Callable[Concatenate[ResourceT, P], Call[T]]) -> None:
@@ -90,18 +104,8 @@ class endpoint(_TwoFaced, Generic[ResourceT, P, T]):
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = describe.__doc__
 
-    @overload
-    def __get__(self, resource: None, owner: Any) -> endpoint[ResourceT, P, T]: ...
-    @overload
-    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    def __get__(self, resource: Any, owner: Any = None) -> Any:
-        """Return the method in the mode of its resource."""
-        return self._bind(resource, owner)
 
-
-class operation(_TwoFaced, Generic[ResourceT, P, T]):
+class operation(_Answering[P, T], Generic[ResourceT, P, T]):
     """Make an async method that is given the port, for what takes more than one call, callable in both modes."""
 
     def __init__(self, act: Callable[Concatenate[ResourceT, Port, P], Awaitable[T]]) -> None:
@@ -118,16 +122,6 @@ class operation(_TwoFaced, Generic[ResourceT, P, T]):
 
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = act.__doc__
-
-    @overload
-    def __get__(self, resource: None, owner: Any) -> operation[ResourceT, P, T]: ...
-    @overload
-    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    def __get__(self, resource: Any, owner: Any = None) -> Any:
-        """Return the method in the mode of its resource."""
-        return self._bind(resource, owner)
 
 
 class streaming(_TwoFaced, Generic[ResourceT, P, ChunkT, CompletionT]):
@@ -148,7 +142,7 @@ class streaming(_TwoFaced, Generic[ResourceT, P, ChunkT, CompletionT]):
         self.__doc__ = describe.__doc__
 
     @overload
-    def __get__(self, resource: None, owner: Any) -> streaming[ResourceT, P, ChunkT, CompletionT]: ...
+    def __get__(self, resource: None, owner: Any) -> Self: ...
     @overload
     def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, Stream[ChunkT, CompletionT]]: ...
     @overload
@@ -181,7 +175,7 @@ class _Awaited(Generic[P, T]):
 
 @overload
 def awaited(
-    method: endpoint[Any, P, T] | operation[Any, P, T],
+    method: _Answering[P, T],
 ) -> _Awaited[P, Coroutine[Any, Any, T]]: ...
 @overload
 def awaited(

@@ -7,20 +7,18 @@ back from a finalizer, in the middle of anything: giving back never waits for th
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING
 
 from gigachat._engine.io import Signal
+from gigachat._engine.shared import Shared
 from gigachat.exceptions import APITimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from gigachat._engine.io import Port
 
-__all__ = ["Limiter", "Permit", "shared_limiter"]
+__all__ = ["Limiter", "Permit", "shared_limiters"]
 
 
 def _caller() -> object:
@@ -137,27 +135,4 @@ class Limiter:
                     waiter.permit.release()  # its loop is gone: on to the next
 
 
-_MOST_LIMITERS = 512
-_limiters: OrderedDict[Hashable, Limiter] = OrderedDict()
-_limiters_lock = threading.Lock()
-
-
-def shared_limiter(key: Hashable) -> Limiter:
-    """Return the process's limiter of a credential."""
-    with _limiters_lock:
-        limiter = _limiters.setdefault(key, Limiter())
-        _limiters.move_to_end(key)
-        while len(_limiters) > _MOST_LIMITERS:
-            _limiters.popitem(last=False)
-        return limiter
-
-
-def _after_fork() -> None:
-    global _limiters_lock
-    _limiters_lock = threading.Lock()
-    for limiter in _limiters.values():
-        limiter.reset()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+shared_limiters: Shared[Limiter] = Shared(Limiter, Limiter.reset)

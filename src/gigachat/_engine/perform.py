@@ -22,10 +22,10 @@ from gigachat._engine.auth import (
     PasswordLogin,
     Token,
     TokenSlot,
-    shared_slot,
+    shared_slots,
 )
 from gigachat._engine.io import Failure, Port, Request, Response, Stage, Timeouts
-from gigachat._engine.limits import Permit, shared_limiter
+from gigachat._engine.limits import Permit, shared_limiters
 from gigachat._engine.retry import Retry, RetryPolicy
 from gigachat.context import context_headers
 from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseError, error_for_status
@@ -90,7 +90,7 @@ class Engine:
             self._headers["Authorization"] = f"Bearer {_checked_token(settings.access_token)}"
         elif self._method is not None:
             key = _sharing_key(self._method, settings)
-            slot = shared_slot(key) if settings.share_token else TokenSlot()
+            slot = shared_slots.get(key) if settings.share_token else TokenSlot()
             self.authorization = Authorization(self._method, slot, settings.token_expiry_buffer_ms / 1000)
         own = any(name.lower() == "authorization" for name in self._headers)
         # A gateway may add what is missing; the vendor surely refuses.
@@ -98,7 +98,7 @@ class Engine:
             settings.cert_file or settings.ssl_context
         )
         self._adds_authorization = not own and (self.authorization is not None or needed)
-        self._limiter = shared_limiter((self._origin, key)) if settings.max_concurrency else None
+        self._limiter = shared_limiters.get((self._origin, key)) if settings.max_concurrency else None
 
     def url(self, path: str) -> str:
         """Return the address of a path: under the base address, or at its origin if the path names a version.
