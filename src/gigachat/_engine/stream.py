@@ -87,9 +87,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         Raises:
             GigaChatException: The stream broke, or brought an error.
         """
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
+        self._raise_waiting_error()
         await self.open()
         chunks: list[ChunkT] = []
         try:
@@ -105,9 +103,14 @@ class EventStream(Generic[ChunkT, CompletionT]):
             raise
         if self._ended or self._error is not None:
             await self.close()
-            if self._error is not None and not chunks:
-                return await self.more()
+        if not chunks:
+            self._raise_waiting_error()
         return chunks
+
+    def _raise_waiting_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def _take(self, events: Sequence[Event], chunks: list[ChunkT], *, at_end: bool) -> None:
         for event in events:
