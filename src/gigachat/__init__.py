@@ -13,10 +13,27 @@ from gigachat._lazy import lazily
 __version__ = "0.2.4"
 
 if TYPE_CHECKING:
-    from gigachat.client import *
-    from gigachat.context import *
+    from gigachat.client import AsyncGigaChat as AsyncGigaChat
+    from gigachat.client import GigaChat as GigaChat
+    from gigachat.client import GigaChatAsyncClient as GigaChatAsyncClient
+    from gigachat.client import GigaChatSyncClient as GigaChatSyncClient
+    from gigachat.context import custom_headers_cvar as custom_headers_cvar
+    from gigachat.context import request_id_cvar as request_id_cvar
+    from gigachat.context import session_id_cvar as session_id_cvar
     from gigachat.exceptions import *
-    from gigachat.models import *
+    from gigachat.models import Chat as Chat
+    from gigachat.models import ChatCompletion as ChatCompletion
+    from gigachat.models import ChatCompletionChunk as ChatCompletionChunk
+    from gigachat.models import Choices as Choices
+    from gigachat.models import Embeddings as Embeddings
+    from gigachat.models import Function as Function
+    from gigachat.models import FunctionCall as FunctionCall
+    from gigachat.models import FunctionParameters as FunctionParameters
+    from gigachat.models import Messages as Messages
+    from gigachat.models import MessagesRole as MessagesRole
+    from gigachat.models import Model as Model
+    from gigachat.models import Models as Models
+    from gigachat.models import Usage as Usage
 
 _MODULES = {
     "client": ("AsyncGigaChat", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"),

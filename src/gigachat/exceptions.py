@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +56,8 @@ class ModelNotSpecifiedError(GigaChatException):
     def __init__(self) -> None:
         super().__init__("no model given: pass model=..., set GigaChat(model=...) or GIGACHAT_MODEL")
 
-    def __reduce__(self) -> tuple[type[ModelNotSpecifiedError], tuple[()]]:
-        return type(self), ()
+    def __reduce__(self) -> tuple[type[ModelNotSpecifiedError], tuple[()], dict[str, Any]]:
+        return type(self), (), self.__dict__
 
 
 class ResponseError(GigaChatException):
@@ -240,20 +239,24 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            moment = parsedate_to_datetime(value).timestamp()
-        except (ValueError, OverflowError):
-            return 0.0
-        seconds = moment - server_time(headers)
+        moment = _http_date(value)
+        seconds = 0.0 if moment is None else moment - server_time(headers)
     return seconds if seconds > 0 and not math.isnan(seconds) else 0.0
 
 
 def server_time(headers: Mapping[str, str]) -> float:
     """Return the Unix time of an answer's `Date` header in seconds, our own clock's where there is none."""
+    moment = _http_date(headers.get("date", ""))
+    return time.time() if moment is None else moment
+
+
+def _http_date(value: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # here: it costs a fifth of the SDK's import
+
     try:
-        return parsedate_to_datetime(headers.get("date", "")).timestamp()
+        return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
-        return time.time()
+        return None
 
 
 _OAUTH_ADVICE = {

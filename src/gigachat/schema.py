@@ -37,8 +37,8 @@ def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A reference points nowhere, outside the schema, or back to itself.
     """
-    inlined = _inline(schema, schema, ())
-    return {key: value for key, value in inlined.items() if key not in _DEFINITIONS}
+    inlined: dict[str, Any] = _inline(dict(schema), schema, ())
+    return inlined
 
 
 def _inline(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
@@ -51,18 +51,29 @@ def _inline(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
         if reference in inside:
             raise ValueError(f"the schema refers to itself at {reference!r}: describe the depth you need without $ref")
         target = _inline(_resolve(reference, root), root, (*inside, reference))
-        beside = {key: value for key, value in node.items() if key != "$ref"}
-        return {**target, **_inline(beside, root, inside)}
+        beside = _inline({key: value for key, value in node.items() if key != "$ref"}, root, inside)
+        return _both(target, beside)
     return {
-        key: value
-        if key in _DATA
-        else _inline_map(value, root, inside)
-        if key in _MAPS_OF_SCHEMAS
-        else value
-        if key in _DEFINITIONS
-        else _inline(value, root, inside)
+        key: value if key in _DATA else _inline_part(key, value, root, inside)
         for key, value in node.items()
+        if key not in _DEFINITIONS
     }
+
+
+def _both(target: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
+    """Add what stands beside a reference to what it points to; the nearer word wins where both cannot hold."""
+    both = {**target, **beside}
+    for key in (*_MAPS_OF_SCHEMAS, "required"):
+        ours, theirs = beside.get(key), target.get(key)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            both[key] = {**theirs, **ours}
+        elif isinstance(ours, list) and isinstance(theirs, list):
+            both[key] = [*theirs, *(name for name in ours if name not in theirs)]
+    return both
+
+
+def _inline_part(key: str, value: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
+    return _inline_map(value, root, inside) if key in _MAPS_OF_SCHEMAS else _inline(value, root, inside)
 
 
 def _inline_map(schemas: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
@@ -108,20 +119,27 @@ def _simplified(node: Any) -> Any:
 def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     """Collapse Optional: a value that may be absent is simply not required."""
     node = dict(node)
-    if isinstance(node.get("type"), list):
-        types = [name for name in node["type"] if name != "null"]
+    if isinstance(node.get("type"), list) and "null" in node["type"]:
+        types = [name for name in node["type"] if name != "null"] or ["null"]
         node["type"] = types[0] if len(types) == 1 else types
+        _drop_null_default(node)
     for key in ("anyOf", "oneOf"):
         if not isinstance(node.get(key), list):
             continue
         choices = [choice for choice in node[key] if choice != {"type": "null"}]
         if len(choices) == len(node[key]):
             continue
-        if node.get("default", ...) is None:
-            del node["default"]
-        if len(choices) == 1 and isinstance(choices[0], dict):
-            del node[key]
-            node = _without_null({**choices[0], **node})
-        else:
+        _drop_null_default(node)
+        if len(choices) > 1:
             node[key] = choices
+            continue
+        del node[key]
+        only = choices[0] if choices else {"type": "null"}
+        if isinstance(only, dict):
+            node = _without_null({**only, **node})
     return node
+
+
+def _drop_null_default(node: dict[str, Any]) -> None:
+    if node.get("default", ...) is None:
+        del node["default"]

@@ -10,11 +10,10 @@ import json
 import math
 import os
 import ssl
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeAlias, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -59,8 +58,8 @@ def _split(value: Any) -> Any:
     if value.startswith(("[", "{")):
         try:
             return json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"not valid JSON (position {getattr(error, 'pos', 0)})") from None
+        except (ValueError, RecursionError):
+            raise ValueError("not valid JSON") from None
     return [item for part in value.split(",") if (item := _unquote(part))]
 
 
@@ -72,8 +71,17 @@ def _pairs(value: Any) -> Any:
     return value
 
 
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which must be a number
+    except ValueError:
+        raise ValueError("not a valid address") from None  # the original text repeats it
+    return parts
+
+
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
+    parts = _parts(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a full address that starts with https://")
     if parts.username or parts.password:
@@ -86,30 +94,27 @@ def _http_url(value: str) -> str:
 def _proxy_url(value: str) -> str:
     if "://" not in value:
         value = f"http://{value}"
-    parts = urlsplit(value)
+    parts = _parts(value)
     if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
         raise ValueError("give a proxy address such as http://user:password@proxy.example:3128")
     return value
 
 
 def _readable_file(value: str) -> str:
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise ValueError(f"no such file: {path}")
+    # os.path, because it answers where pathlib raises: names too long, with a NUL, of an unknown user.
+    path = os.path.expanduser(value)
+    if not path.isprintable() or "-----" in path:
+        raise ValueError("give the path of a file, not its content")
+    if not os.path.isfile(path):
+        raise ValueError(f"no such file: {path if len(path) < 256 else path[:255] + '…'}")
     if not os.access(path, os.R_OK):
         raise ValueError(f"the file cannot be read: {path}")
-    return str(path)
+    return path
 
 
 def _readable_path(value: str) -> str:
-    path = Path(value).expanduser()
-    return str(path) if path.is_dir() else _readable_file(value)
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
+    path = os.path.expanduser(value)
+    return path if os.path.isdir(path) else _readable_file(value)
 
 
 def _timeout(value: Any) -> Any:
@@ -168,7 +173,7 @@ _DEFAULT_TIMEOUTS = (10.0, 300.0, 60.0)
 _Text = Annotated[str, BeforeValidator(_unquote)]
 _HttpUrl = Annotated[_Text, AfterValidator(_http_url)]
 _File = Annotated[str, BeforeValidator(lambda value: os.fspath(value)), BeforeValidator(_unquote)]
-_Seconds = Annotated[float, BeforeValidator(_unquote), AfterValidator(_finite)]
+_Seconds = Annotated[FiniteFloat, BeforeValidator(_unquote)]
 
 
 class _Environment(EnvSettingsSource):

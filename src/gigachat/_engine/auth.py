@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from gigachat._engine.call import Call, json_object
-from gigachat._engine.io import Signal
+from gigachat._engine.io import Secret, Signal
 from gigachat._engine.shared import Shared
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Authorization", "Grant", "OAuth", "PasswordLogin", "Token", "TokenSlot", "shared_slots"]
 
+_FAR_FUTURE = 10**15  # milliseconds
 _LONGEST_LIFETIME = 24 * 3600.0
 _DOUBTFUL_LIFETIME = 60.0  # of a token that seems to have expired before it came: a clock is wrong
 _RENEWAL_PAUSE = 5.0  # seconds between attempts to renew a token that still works
@@ -96,7 +97,7 @@ class OAuth:
             _read_grant,
             content=urlencode({"scope": self.scope}).encode(),
             headers={
-                "Authorization": f"Basic {_checked_key(self.credentials)}",
+                "Authorization": Secret(f"Basic {_checked_key(self.credentials)}"),
                 "RqUID": str(uuid.uuid4()),
                 "Content-Type": "application/x-www-form-urlencoded",
             },
@@ -125,7 +126,7 @@ class PasswordLogin:
             self.url,
             _read_grant,
             content=b"",
-            headers={"Authorization": f"Basic {pair}"},
+            headers={"Authorization": Secret(f"Basic {pair}")},
             repeatable=True,
         )
 
@@ -170,7 +171,7 @@ def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant:
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
         raise APIResponseValidationError("the answer of the sign-in holds no access token")
     try:
-        expires = int(expires)
+        expires = max(0, min(int(expires), _FAR_FUTURE))
     except (TypeError, ValueError, OverflowError):
         expires = 0
     if 0 < expires < 10**12:

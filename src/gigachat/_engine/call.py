@@ -138,11 +138,16 @@ def read_list(kind: type[list[AnswerT]]) -> Callable[[bytes, Mapping[str, str]],
     """Return the reading of an answer that is a bare array of objects."""
 
     def read(content: bytes, headers: Mapping[str, str]) -> list[AnswerT]:
-        answers: list[AnswerT] = _validated(_adapter(kind).validate_json, content, "a list")
-        known = x_headers(headers)
-        for answer in answers:
-            answer.x_headers = known
-        return answers
+        try:
+            answers: list[AnswerT] = _adapter(kind).validate_json(content)
+        except ValueError as error:
+            raised = _unreadable(error, content, "a list")
+        else:
+            known = x_headers(headers)
+            for answer in answers:
+                answer.x_headers = known
+            return answers
+        raise raised
 
     return read
 
@@ -160,17 +165,18 @@ def parse(model: type[AnswerT], content: bytes) -> AnswerT:
     Raises:
         APIResponseValidationError: The bytes are not JSON, or not of this shape.
     """
-    # The validator itself: a fifth faster than the method before it.
-    answer: AnswerT = _validated(model.__pydantic_validator__.validate_json, content, model.__name__)
-    return answer
-
-
-def _validated(validate: Callable[[bytes], T], content: bytes, what: str) -> T:
     try:
-        return validate(content)
+        # The validator itself: a fifth faster than the method before it.
+        answer: AnswerT = model.__pydantic_validator__.validate_json(content)
+        return answer
     except ValueError as error:
-        reason = _first_reason(error)
-    raise APIResponseValidationError(f"the answer cannot be read as {what}: {reason}", content=content)
+        raised = _unreadable(error, content, model.__name__)
+    raise raised
+
+
+def _unreadable(error: ValueError, content: bytes, what: str) -> APIResponseValidationError:
+    # Raised outside the handler by those who call this: the original error holds the text.
+    return APIResponseValidationError(f"the answer cannot be read as {what}: {_first_reason(error)}", content=content)
 
 
 def _first_reason(error: ValueError) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gigachat.exceptions import GigaChatException
 
-__all__ = ["Failure", "Headers", "Port", "Request", "Response", "Signal", "Stage", "Timeouts", "clock", "run"]
+__all__ = ["Failure", "Headers", "Port", "Request", "Response", "Secret", "Signal", "Stage", "Timeouts", "clock", "run"]
 
 T = TypeVar("T")
 
@@ -65,6 +65,15 @@ class Request:
     query: Mapping[str, str] | None = field(default=None, repr=False)
     sign_in: bool = False
     """Sign-in has connections of its own, so that it never waits for the requests that wait for it."""
+
+
+class Secret(str):
+    """Text that is sent as it is and not shown where objects are printed, as in a traceback with variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'**********'"
 
 
 class Headers(dict[str, str]):

@@ -6,9 +6,10 @@ back from a finalizer, in the middle of anything: giving back never waits for th
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigachat._engine.io import Signal
@@ -23,10 +24,12 @@ __all__ = ["Limiter", "Permit", "shared_limiters"]
 
 def _caller() -> object:
     """Return what runs us: the task, or the thread."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
+    task = None
+    if "asyncio" in sys.modules:  # or there is no task, and no reason to pay for the import
+        import asyncio
+
+        with suppress(RuntimeError):
+            task = asyncio.current_task()
     return id(task) if task is not None else ("thread", threading.get_ident())
 
 

@@ -24,7 +24,7 @@ from gigachat._engine.auth import (
     TokenSlot,
     shared_slots,
 )
-from gigachat._engine.io import Failure, Port, Request, Response, Stage, Timeouts
+from gigachat._engine.io import Failure, Port, Request, Response, Secret, Stage, Timeouts
 from gigachat._engine.limits import Permit, shared_limiters
 from gigachat._engine.retry import Retry, RetryPolicy
 from gigachat.context import context_headers
@@ -77,17 +77,14 @@ class Engine:
         self.model = settings.model or MODEL
         defaults = {"profanity_check": settings.profanity_check, "flags": settings.flags}
         self.chat_defaults = {name: value for name, value in defaults.items() if value is not None}
-        self._headers = {
-            "User-Agent": USER_AGENT,
-            **_checked(settings.default_headers or {}, "default_headers"),
-        }
+        self._headers = {"User-Agent": USER_AGENT, **_default_headers(settings)}
         self._origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.base_url))
         self._method = _sign_in_method(settings)
         self.authorization: Authorization | None = None
         key: Any = hash(settings.access_token)
         if settings.access_token:
             # A ready token is used as it is and never meets the shared ones.
-            self._headers["Authorization"] = f"Bearer {_checked_token(settings.access_token)}"
+            self._headers["Authorization"] = Secret(f"Bearer {_checked_token(settings.access_token)}")
         elif self._method is not None:
             key = _sharing_key(self._method, settings)
             slot = shared_slots.get(key) if settings.share_token else TokenSlot()
@@ -140,7 +137,10 @@ class Engine:
         """Return a JSON body, with more fields merged over it: compact UTF-8, not escaped."""
         if extra:
             body = {**json.loads(self._to_json(body, by_alias=True, exclude_none=True)), **extra}
-        return self._to_json(body, by_alias=True, exclude_none=True)
+        content = self._to_json(body, by_alias=True, exclude_none=True)
+        if b"NaN" in content or b"Infinity" in content:
+            json.loads(content, parse_constant=_refuse_number)
+        return content
 
     async def permit(self, port: Port) -> Permit | None:
         """Wait for the right to have one more request in work; None where there is no limit."""
@@ -221,7 +221,7 @@ async def _attempts(
     while True:
         if signed is not None:
             token = await signed.token(port)
-            request.headers["Authorization"] = f"Bearer {token.value}"
+            request.headers["Authorization"] = Secret(f"Bearer {token.value}")
         error: GigaChatException
         try:
             response = await port.send(request)
@@ -284,6 +284,17 @@ def _sharing_key(method: SignInMethod, settings: Settings) -> tuple[Any, ...]:
         id(settings.ssl_context),
         hash(settings.proxy),
     )
+
+
+def _refuse_number(name: str) -> None:
+    raise ValueError(f"{name} is no number that JSON knows")
+
+
+def _default_headers(settings: Settings) -> Mapping[str, str]:
+    try:
+        return _checked(settings.default_headers or {}, "default_headers")
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _checked(headers: Mapping[Any, Any], source: str) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ __all__ = ["Retry", "RetryPolicy"]
 
 _LONGEST_PAUSE = 60.0
 _RATE_LIMIT_FIRST_PAUSE = 0.5
+_MOST_DOUBLINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,14 @@ class Retry:
         budget = self._started + policy.timeout - now
         if status == 429:
             budget = min(budget, policy.rate_limit_timeout - self._rate_limited)
-            longest = max(policy.backoff_factor, _RATE_LIMIT_FIRST_PAUSE) * 2**self._rate_limits
+            longest = max(policy.backoff_factor, _RATE_LIMIT_FIRST_PAUSE) * 2.0 ** min(
+                self._rate_limits, _MOST_DOUBLINGS
+            )
             self._rate_limits += 1
         else:
             if self._failures == policy.max_retries:
                 return None
-            longest = policy.backoff_factor * 2**self._failures
+            longest = policy.backoff_factor * 2.0 ** min(self._failures, _MOST_DOUBLINGS)
             self._failures += 1
         asked = error.retry_after if isinstance(error, ResponseError) else 0.0
         if budget <= 0 or asked > min(budget, _LONGEST_PAUSE):

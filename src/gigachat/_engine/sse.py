@@ -25,11 +25,17 @@ class EventSplitter:
         self._unfinished: list[bytes] = []
         self._after_cr = False
         self._first = True
+        self._between = False  # whether nothing is left over: no line, no field, no CR
         self._name: str | None = None
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> list[Event]:
         """Return the events that this piece completes."""
+        if self._between and piece[:6] == b"data: " and piece[-2:] == b"\n\n":
+            # Services send an event a piece; it needs no taking apart.
+            data = piece[6:-2]
+            if b"\n" not in data and b"\r" not in data:
+                return [Event(None, data)]
         if self._after_cr and piece:
             # The CR has ended its line already; the LF of a CRLF is not another line.
             piece = piece.removeprefix(b"\n")
@@ -38,7 +44,9 @@ class EventSplitter:
             return []
         if b"\n" not in piece and b"\r" not in piece:
             self._unfinished.append(piece)
+            self._between = False
             return []
+        self._between = False
         lines = piece.splitlines()  # of bytes: at LF, CR and CRLF only
         if self._unfinished:
             lines[0] = b"".join((*self._unfinished, lines[0]))
@@ -48,7 +56,9 @@ class EventSplitter:
             self._after_cr = True
         elif last != 0x0A:
             self._unfinished.append(lines.pop())
-        return self._events(lines)
+        events = self._events(lines)
+        self._between = not (self._data or self._unfinished or self._after_cr or self._name)
+        return events
 
     def finish(self) -> list[Event]:
         """Return the event that the end of the body completes, if any."""
@@ -75,6 +85,8 @@ class EventSplitter:
                     self._data = []
             elif line.startswith(b"event:"):
                 self._name = line[6:].decode("utf-8", "replace").removeprefix(" ") or None
+            elif line == b"event":
+                self._name = None
             elif line == b"data":
                 self._data.append(b"")
         return events

@@ -60,7 +60,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._permit: Permit | None = None
         self._x_headers: dict[str, str | None] = {}
         self._error: GigaChatException | None = None
-        self._complete = False  # whether a clean end of the body is an end of the stream
+        self._events: list[Event] = []  # of the chunks handed over; bytes, for they cost the collector nothing
         self._marked = False  # whether the end mark came
         self._ended = False
 
@@ -87,8 +87,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
         Raises:
             GigaChatException: The stream broke, or brought an error.
         """
-        self._raise_waiting_error()
-        await self.open()
+        if self._response is None:
+            self._raise_waiting_error()
+            await self.open()
         chunks: list[ChunkT] = []
         try:
             while not chunks and not self._ended and self._error is None:
@@ -132,12 +133,17 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 return
             if chunk is not None:
                 chunks.append(chunk)
-                if self.call.completes(chunk):
-                    self._complete = True
+                self._events.append(event)
         if at_end:
-            self._ended = self._complete
-            if not self._complete:
+            # Without an end mark, a clean end of the body is an end only behind a chunk that completes the answer.
+            self._ended = any(map(self.call.completes, self.chunks(len(self._events))))
+            if not self._ended:
                 self._error = _interrupted("its end mark is missing")
+
+    def chunks(self, count: int) -> list[ChunkT]:
+        """Return the first so many chunks once more."""
+        again = (self.call.read(event, self._x_headers) for event in self._events[:count])
+        return [chunk for chunk in again if chunk is not None]
 
     def _in_stream(self, event: Event) -> GigaChatException | None:
         assert self._response is not None
@@ -206,7 +212,7 @@ class Stream(Generic[ChunkT, CompletionT]):
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
         self._source = source
         self._ready: deque[ChunkT] = deque()
-        self._taken: list[ChunkT] = []
+        self._taken = 0
 
     def __iter__(self) -> Iterator[ChunkT]:
         return self
@@ -217,9 +223,8 @@ class Stream(Generic[ChunkT, CompletionT]):
             ready.extend(run(self._source.more()))
             if not ready:
                 raise StopIteration
-        chunk = ready.popleft()
-        self._taken.append(chunk)
-        return chunk
+        self._taken += 1
+        return ready.popleft()
 
     @property
     def text_stream(self) -> Iterator[str]:
@@ -233,13 +238,13 @@ class Stream(Generic[ChunkT, CompletionT]):
         """Read the rest and return the whole: text, usage, function call, reasoning."""
         for _ in self:
             pass
-        return self._source.call.accumulate(self._taken)
+        return self._source.call.accumulate(self._source.chunks(self._taken))
 
     def get_final_text(self) -> str:
         """Read the rest and return the whole text."""
         for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._taken))
+        return "".join(map(self._source.call.text, self._source.chunks(self._taken)))
 
     def close(self) -> None:
         """Free the connection; no chunk comes after."""
@@ -266,7 +271,7 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
         self._source = source
         self._ready: deque[ChunkT] = deque()
-        self._taken: list[ChunkT] = []
+        self._taken = 0
 
     def __aiter__(self) -> AsyncIterator[ChunkT]:
         return self
@@ -277,9 +282,8 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
             ready.extend(await self._source.more())
             if not ready:
                 raise StopAsyncIteration
-        chunk = ready.popleft()
-        self._taken.append(chunk)
-        return chunk
+        self._taken += 1
+        return ready.popleft()
 
     @property
     async def text_stream(self) -> AsyncIterator[str]:
@@ -293,13 +297,13 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
         """Read the rest and return the whole: text, usage, function call, reasoning."""
         async for _ in self:
             pass
-        return self._source.call.accumulate(self._taken)
+        return self._source.call.accumulate(self._source.chunks(self._taken))
 
     async def get_final_text(self) -> str:
         """Read the rest and return the whole text."""
         async for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._taken))
+        return "".join(map(self._source.call.text, self._source.chunks(self._taken)))
 
     async def close(self) -> None:
         """Free the connection; no chunk comes after."""

@@ -292,7 +292,11 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
     for choice in choices.values():
         choice["message"].setdefault("role", "assistant")
     whole["choices"] = [choices[index] for index in sorted(choices)]
-    return models.ChatCompletion.model_validate(whole)
+    try:
+        return models.ChatCompletion.model_validate(whole)
+    except ValueError as error:
+        problem = _problem(error)
+    raise APIResponseValidationError(f"the chunks cannot be put together as ChatCompletion: {problem}")
 
 
 def _parse_call(

@@ -86,7 +86,7 @@ class FunctionCall(WireModel):
             text = values["arguments"]
             try:
                 arguments = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 arguments = None
             if isinstance(arguments, dict):
                 return {**values, "arguments": arguments}
@@ -127,11 +127,13 @@ class _SchemaModel(WireModel):
         schema: dict[str, Any] = handler(self)
         if "description" not in self.model_fields_set:
             schema.pop("description", None)
-        typed_otherwise = {"anyOf", "oneOf", "allOf", "enum", "const"} & self.model_fields_set
-        if "type_" not in self.model_fields_set and typed_otherwise:
+        if "type_" not in self.model_fields_set and not self._surely_an_object():
             schema.pop("type", None)
             schema.pop("type_", None)
         return schema
+
+    def _surely_an_object(self) -> bool:
+        return "properties" in self.model_fields_set
 
 
 def _plain_schema(value: Any) -> Any:
@@ -141,7 +143,7 @@ def _plain_schema(value: Any) -> Any:
 class FunctionParametersProperty(_SchemaModel):
     """One parameter of a function; further keywords of JSON Schema are kept."""
 
-    type_: str = Field(default="object", alias="type", description="Its type.")
+    type_: str | list[str] = Field(default="object", alias="type", description="Its type, or several.")
     description: str = Field(default="", description="What it means.")
     items: dict[str, Any] | None = Field(default=None, description="Schema of an array's elements.")
     enum: list[Any] | None = Field(default=None, description="Permitted values.")
@@ -156,6 +158,9 @@ class FunctionParameters(_SchemaModel):
     type_: str = Field(default="object", alias="type", description="Type of the whole, an object.")
     properties: dict[str, FunctionParametersProperty] | None = Field(default=None, description="The parameters.")
     required: list[str] | None = Field(default=None, description="Names of those that must be given.")
+
+    def _surely_an_object(self) -> bool:
+        return not {"anyOf", "oneOf", "allOf"} & self.model_fields_set
 
 
 class Function(WireModel):
