@@ -1,0 +1,185 @@
+"""One client under measurement, in a process and an environment of its own.
+
+`python -m benchmarks.measure KIND ADDRESS` tells the versions of its libraries, then answers each line `CASE REPEATS`
+with the seconds of CPU that one repetition took, and ends with its standard input. Our client and the published one go
+through the very same lines, so nothing that only one environment has may be imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import json
+import sys
+import time
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.server import DIMENSIONS, EVENTS, TEXTS, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+TEXT = "Какие факторы влияют на стоимость страховки на дом?"
+BATCH = [f"{TEXT} {number}" for number in range(TEXTS)]
+TOKEN = "token"
+
+
+class GigaChatClient:
+    """The installed `gigachat`, whichever it is."""
+
+    def __init__(self, address: str) -> None:
+        from gigachat import GigaChat
+
+        self.client: Any = GigaChat(base_url=address, access_token=TOKEN, model="GigaChat")
+
+    def chat(self) -> None:
+        assert self.client.chat(TEXT).choices[0].message.content
+
+    async def achat(self) -> None:
+        assert (await self.client.achat(TEXT)).choices[0].message.content
+
+    def stream(self) -> None:
+        assert sum(1 for chunk in self.client.stream(TEXT) if chunk.choices) == EVENTS
+
+    async def astream(self) -> None:
+        assert sum([1 async for chunk in self.client.astream(TEXT) if chunk.choices]) == EVENTS
+
+    def embeddings(self) -> None:
+        assert len(self.client.embeddings(BATCH).data[-1].embedding) == DIMENSIONS
+
+    async def aembeddings(self) -> None:
+        assert len((await self.client.aembeddings(BATCH)).data[-1].embedding) == DIMENSIONS
+
+
+class EngineAlone(GigaChatClient):
+    """Our client over a port that answers at once: all that lies between the caller and the HTTP library."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        from gigachat._engine.io import Headers
+        from gigachat._engine.perform import Engine
+
+        recorded_headers, body = recorded("chat_simple")
+
+        class Answer:
+            status_code = 200
+            headers = Headers(recorded_headers)
+
+            async def read(self) -> bytes:
+                return body
+
+        class Instant:
+            now = staticmethod(time.monotonic)
+            answer = Answer()
+
+            async def send(self, request: object) -> Answer:
+                return self.answer
+
+        port: Any = Instant()
+        self.client._engine = Engine(self.client._settings, port, port)
+
+
+class BareHTTP:
+    """The HTTP library by itself: as little as anybody can write to get the same out of the service."""
+
+    def __init__(self, address: str) -> None:
+        import httpx2
+
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        self.chats = f"{address}/chat/completions"
+        self.vectors = f"{address}/embeddings"
+        self.client = httpx2.Client(headers=headers, timeout=30)
+        self.aclient = httpx2.AsyncClient(headers=headers, timeout=30)
+
+    def chat(self) -> None:
+        assert _text(self.client.post(self.chats, content=_chat_body()).content)
+
+    async def achat(self) -> None:
+        assert _text((await self.aclient.post(self.chats, content=_chat_body())).content)
+
+    def stream(self) -> None:
+        with self.client.stream("POST", self.chats, content=_chat_body(stream=True), headers=_EVENTS) as response:
+            events = [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {")]
+        assert len(events) == EVENTS
+
+    async def astream(self) -> None:
+        request = self.aclient.stream("POST", self.chats, content=_chat_body(stream=True), headers=_EVENTS)
+        async with request as response:
+            events = [json.loads(line[6:]) async for line in response.aiter_lines() if line.startswith("data: {")]
+        assert len(events) == EVENTS
+
+    def embeddings(self) -> None:
+        response = self.client.post(self.vectors, content=_embeddings_body())
+        assert len(json.loads(response.content)["data"][-1]["embedding"]) == DIMENSIONS
+
+    async def aembeddings(self) -> None:
+        response = await self.aclient.post(self.vectors, content=_embeddings_body())
+        assert len(json.loads(response.content)["data"][-1]["embedding"]) == DIMENSIONS
+
+
+_EVENTS = {"Accept": "text/event-stream"}
+
+
+def _chat_body(**more: Any) -> bytes:
+    body = {"model": "GigaChat", "messages": [{"role": "user", "content": TEXT}], **more}
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def _embeddings_body() -> bytes:
+    return json.dumps({"input": BATCH, "model": "Embeddings"}, ensure_ascii=False).encode()
+
+
+def _text(content: bytes) -> Any:
+    return json.loads(content)["choices"][0]["message"]["content"]
+
+
+KINDS = {"gigachat": GigaChatClient, "engine": EngineAlone, "httpx2": BareHTTP}
+
+
+def cpu(action: Callable[[], object], repeats: int) -> float:
+    """Return the CPU seconds of one repetition of an action."""
+    gc.collect()
+    started = time.process_time()
+    for _ in range(repeats):
+        action()
+    return (time.process_time() - started) / repeats
+
+
+async def acpu(action: Callable[[], Awaitable[object]], repeats: int) -> float:
+    """Return the CPU seconds of one repetition of an async action."""
+    gc.collect()
+    started = time.process_time()
+    for _ in range(repeats):
+        await action()
+    return (time.process_time() - started) / repeats
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of what is at work here."""
+    found = {}
+    for name in ("gigachat", "httpx2", "httpx", "pydantic"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def main(kind: str, address: str) -> None:
+    client = KINDS[kind](address)
+    print(json.dumps(libraries()), flush=True)
+    with asyncio.Runner() as runner:
+        for line in sys.stdin:
+            case, repeats = line.split()
+            action = getattr(client, case)
+            if inspect.iscoroutinefunction(action):
+                seconds = runner.run(acpu(action, int(repeats)))
+            else:
+                seconds = cpu(action, int(repeats))
+            print(seconds, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
