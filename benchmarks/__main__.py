@@ -163,13 +163,16 @@ def main() -> int:
         "embeddings 3": Row(f"embeddings, {TEXTS} texts", QUARTER),
         "aembeddings 3": Row(f"aembeddings, {TEXTS} texts", QUARTER),
     }
+    reading = {"embeddings 3": Row("embeddings, no network", QUARTER)}
     print("Measuring, about a minute", flush=True)
     with Child(here, "benchmarks.server") as server:
         address = server.line()
         measure(address, ENGINE_ROUNDS, {OURS: (here, "engine")}, engine)
         clients = {OURS: (here, "gigachat"), BARE: (here, "httpx2"), PUBLISHED: (published, "gigachat")}
         libraries = measure(address, CALL_ROUNDS, clients, calls)
-        rows = [*engine.values(), *calls.values(), *measure_start(address, published)]
+        clients = {OURS: (here, "without-network"), PUBLISHED: (published, "without-network")}
+        measure(address, CALL_ROUNDS, clients, reading)
+        rows = [*engine.values(), *calls.values(), *reading.values(), *measure_start(address, published)]
     print(f"\n{platform.python_implementation()} {platform.python_version()}, {platform.system()}")
     for name in (OURS, PUBLISHED):
         versions = json.loads(libraries[name])

@@ -47,15 +47,19 @@ def _stream() -> bytes:
     return _head(headers, "transfer-encoding: chunked") + _chunked(event + b"\n\n" for event in events)
 
 
-def _embeddings() -> bytes:
-    """Return vectors of half-precision values, which is what the recorded ones are."""
-    headers, _ = recorded("embeddings_single")
+def vectors() -> bytes:
+    """Return an answer with vectors of half-precision values, which is what the recorded ones are."""
     chance = random.Random(1)
     data = [
         {"object": "embedding", "index": index, "embedding": _vector(chance), "usage": {"prompt_tokens": 7}}
         for index in range(TEXTS)
     ]
-    body = json.dumps({"object": "list", "model": "Embeddings", "data": data}, separators=(",", ":")).encode()
+    return json.dumps({"object": "list", "model": "Embeddings", "data": data}, separators=(",", ":")).encode()
+
+
+def _embeddings() -> bytes:
+    headers, _ = recorded("embeddings_single")
+    body = vectors()
     pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
     return _head(headers, "transfer-encoding: chunked") + _chunked(pieces)
 

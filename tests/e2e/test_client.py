@@ -616,6 +616,24 @@ def test_http_clients_of_the_users_own_are_used_and_not_closed(server: GigaChatS
     assert server.requests[-1].headers["x-own"] == "too"
 
 
+def test_a_hook_may_read_the_answer_of_a_stream(server: GigaChatServer) -> None:
+    context = ssl.create_default_context(cafile=server.ca_bundle_file)
+    reach = options(server) | {"ca_bundle_file": None}
+    with httpx2.Client(verify=context, event_hooks={"response": [lambda response: response.read()]}) as own:
+        with GigaChat(**reach, http_client=own) as giga:
+            assert len(list(giga.stream("x"))) > 1
+
+    async def read(response: httpx2.Response) -> None:
+        await response.aread()
+
+    async def main() -> int:
+        async with httpx2.AsyncClient(verify=context, event_hooks={"response": [read]}) as own:
+            async with AsyncGigaChat(**reach, async_http_client=own) as giga:
+                return len([chunk async for chunk in giga.stream("x")])
+
+    assert asyncio.run(main()) > 1
+
+
 def test_one_client_in_several_event_loops(server: GigaChatServer) -> None:
     giga = GigaChat(**options(server))
 

@@ -115,13 +115,14 @@ class EventStream(Generic[ChunkT, CompletionT]):
 
     def _take(self, events: Sequence[Event], chunks: list[ChunkT], *, at_end: bool) -> None:
         for event in events:
-            if event.data == b"[DONE]":
+            name, data = event
+            if data == b"[DONE]":
                 self._ended = self._marked = True
                 return
             try:
-                if event.name in _ERROR_EVENTS:
+                if name in _ERROR_EVENTS:
                     raise self._in_stream(event) or APIResponseValidationError(
-                        "the stream brought an error event that cannot be read", content=event.data
+                        "the stream brought an error event that cannot be read", content=data
                     )
                 chunk = self.call.read(event, self._x_headers)
             except APIResponseValidationError as error:

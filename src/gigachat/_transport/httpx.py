@@ -196,7 +196,7 @@ class _BlockingResponse:
     async def receive(self) -> bytes:
         if self._pieces is None:
             stream = self._response.stream
-            if isinstance(stream, httpx2.SyncByteStream) and _plain(self.headers):
+            if isinstance(stream, httpx2.SyncByteStream) and _plain(self._response):
                 self._pieces = iter(stream)
             else:
                 self._pieces = self._response.iter_bytes()
@@ -367,7 +367,7 @@ class _AsyncResponse:
     async def receive(self) -> bytes:
         if self._pieces is None:
             stream = self._response.stream
-            if isinstance(stream, httpx2.AsyncByteStream) and _plain(self.headers):
+            if isinstance(stream, httpx2.AsyncByteStream) and _plain(self._response):
                 self._pieces = aiter(stream)
             else:
                 self._pieces = self._response.aiter_bytes()
@@ -424,9 +424,9 @@ def _headers(response: httpx2.Response) -> Headers:
     return Headers({name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw})
 
 
-def _plain(headers: Headers) -> bool:
-    # Then the stream itself will do, and a twentieth of the time of a chunk is saved.
-    return "content-encoding" not in headers
+def _plain(response: httpx2.Response) -> bool:
+    # Then the stream itself will do, and a twentieth of the time of a chunk is saved. A hook may have read it.
+    return "content-encoding" not in response.headers and not response.is_stream_consumed
 
 
 _LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError)

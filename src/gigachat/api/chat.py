@@ -248,7 +248,7 @@ def _place(location: Sequence[int | str]) -> list[int | str]:
 
 def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ChatCompletionChunk:
     chunk = parse(models.ChatCompletionChunk, event.data)
-    chunk.x_headers = x_headers
+    vars(chunk)["x_headers"] = x_headers  # past pydantic's setter: there are thousands of chunks
     return chunk
 
 
@@ -275,10 +275,12 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
     for chunk in chunks:
         extra = chunk.model_dump(exclude={"choices", "usage"}, exclude_unset=True, by_alias=True)
         whole.update({name: value for name, value in extra.items() if value is not None})
+        whole["x_headers"] = chunk.x_headers
         if chunk.usage is not None:
             whole["usage"] = chunk.usage
         for part in chunk.choices:
             choice = choices.setdefault(part.index, {"index": part.index, "message": {}})
+            choice.update(part.model_extra or {})
             if part.finish_reason is not None:
                 choice["finish_reason"] = part.finish_reason
             message = choice["message"]

@@ -1,0 +1,215 @@
+"""Recordings of the real service, a server that plays them back, and the public client in its three colours.
+
+The server answers requests in the order of a recording with the recorded bytes; it decides nothing and checks
+nothing. What it was asked is kept for the test to look at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from gigachat import AsyncGigaChat, GigaChat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+RECORDED = Path(__file__).parent / "recorded"
+COLOURS = ("blocking", "async", "hybrid")
+"""`GigaChat`, `AsyncGigaChat`, and the `a...` names of `GigaChat`."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One recorded request and its answer."""
+
+    endpoint: str
+    method: str
+    path: str
+    request_headers: Mapping[str, str]
+    request_body: Any
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    date: str
+
+    @property
+    def json(self) -> Any:
+        """The answer's body as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def events(self) -> list[bytes]:
+        """The data of a stream's events, the end mark left out."""
+        lines = [line.removeprefix(b"data: ") for line in self.body.split(b"\n") if line]
+        assert lines.pop() == b"[DONE]"
+        return lines
+
+    @property
+    def x_headers(self) -> dict[str, str | None]:
+        """The headers an answer is known by."""
+        return {name: self.headers.get(name) for name in ("x-request-id", "x-session-id", "x-client-id")}
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Replay:
+    """A recording being played back."""
+
+    origin: str
+    exchanges: Sequence[Exchange]
+    received: list[Received] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def base_url(self) -> str:
+        """Address of the API, with the prefix of the recording."""
+        prefix, _, _ = self.exchanges[-1].path.partition("/v1/")
+        return f"{self.origin}{prefix}/v1"
+
+    @property
+    def auth_url(self) -> str:
+        """Address of the sign-in."""
+        return f"{self.origin}/api/v2/oauth"
+
+
+def recordings() -> list[str]:
+    """Return the names of all recordings there are."""
+    return sorted(path.stem for path in RECORDED.glob("*.json"))
+
+
+def recording(name: str) -> list[Exchange]:
+    """Return the exchanges of a recording, sign-in first."""
+    return [
+        Exchange(
+            endpoint=one["endpoint"],
+            method=one["request"]["method"],
+            path=one["request"]["path"],
+            request_headers=one["request"]["headers"],
+            request_body=one["request"]["body"],
+            status=one["response"]["status"],
+            headers=one["response"]["headers"],
+            body=one["response"]["body"].encode(),
+            # The recordings keep the moment but not the header; without it April's tokens would have expired long ago.
+            date=format_datetime(datetime.fromisoformat(one["recorded_at"]), usegmt=True),
+        )
+        for one in json.loads((RECORDED / f"{name}.json").read_bytes())
+    ]
+
+
+@contextmanager
+def replaying(exchanges: Sequence[Exchange]) -> Iterator[Replay]:
+    """Serve the exchanges, each once and in their order, on a free port of the loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            with replay.lock:
+                number = len(replay.received)
+                replay.received.append(Received(self.command, self.path, headers, body))
+            if number >= len(replay.exchanges):
+                self.send_response_only(599, "nothing more is recorded")
+                self.send_header("content-length", "0")
+                self.end_headers()
+                return
+            self._answer(replay.exchanges[number])
+
+        do_POST = do_GET
+
+        def _answer(self, exchange: Exchange) -> None:
+            self.send_response_only(exchange.status)
+            self.send_header("date", exchange.date)
+            for name, value in exchange.headers.items():
+                # A body that a test changed has another length.
+                self.send_header(name, str(len(exchange.body)) if name == "content-length" else value)
+            self.end_headers()
+            if exchange.headers.get("transfer-encoding") != "chunked":
+                self.wfile.write(exchange.body)
+                return
+            for start in range(0, len(exchange.body), 1000):
+                piece = exchange.body[start : start + 1000]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    replay = Replay(f"http://127.0.0.1:{server.server_port}", exchanges)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
+    thread.start()
+    try:
+        yield replay
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def call(
+    colour: str,
+    options: Mapping[str, Any],
+    method: str,
+    *arguments: Any,
+    heard: list[httpx2.Response] | None = None,
+    **fields: Any,
+) -> Any:
+    """Call a method of a new client in a colour and return its result; of a stream, the list of its chunks.
+
+    With `heard`, the answers are put into it as they came.
+    """
+
+    def hear(response: httpx2.Response) -> None:
+        response.read()
+        assert heard is not None
+        heard.append(response)
+
+    async def ahear(response: httpx2.Response) -> None:
+        await response.aread()
+        assert heard is not None
+        heard.append(response)
+
+    if colour == "blocking":
+        with ExitStack() as stack:
+            own: dict[str, Any] = {}
+            if heard is not None:
+                own["http_client"] = stack.enter_context(httpx2.Client(event_hooks={"response": [hear]}))
+            giga = stack.enter_context(GigaChat(**options, **own))
+            result = getattr(giga, method)(*arguments, **fields)
+            return list(result) if method == "stream" else result
+
+    async def awaited() -> Any:
+        async with AsyncExitStack() as stack:
+            own: dict[str, Any] = {}
+            if heard is not None:
+                client = httpx2.AsyncClient(event_hooks={"response": [ahear]})
+                own["async_http_client"] = await stack.enter_async_context(client)
+            kind, name = (AsyncGigaChat, method) if colour == "async" else (GigaChat, f"a{method}")
+            giga: Any = await stack.enter_async_context(kind(**options, **own))
+            result = getattr(giga, name)(*arguments, **fields)
+            return [chunk async for chunk in result] if method == "stream" else await result
+
+    return asyncio.run(awaited())

@@ -1,0 +1,190 @@
+"""Context variables: headers of the requests made inside a context, and of no others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gigachat import context
+from gigachat.context import (
+    agent_id_cvar,
+    authorization_cvar,
+    chat_completions_url_cvar,
+    chat_url_cvar,
+    client_id_cvar,
+    custom_headers_cvar,
+    operation_id_cvar,
+    request_id_cvar,
+    service_id_cvar,
+    session_id_cvar,
+    trace_id_cvar,
+)
+from tests.unit.world import Answer, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES: dict[str, contextvars.ContextVar[str | None]] = {
+    "Authorization": authorization_cvar,
+    "X-Session-ID": session_id_cvar,
+    "X-Request-ID": request_id_cvar,
+    "X-Service-ID": service_id_cvar,
+    "X-Operation-ID": operation_id_cvar,
+    "X-Client-ID": client_id_cvar,
+    "X-Trace-ID": trace_id_cvar,
+    "X-Agent-ID": agent_id_cvar,
+}
+
+
+@contextmanager
+def having(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def sent(world: World, number: int = -1) -> dict[str, str]:
+    """Return the headers of a request, names in lower case; none is there twice."""
+    headers = world.api_requests[number].headers
+    lowered = {name.lower(): value for name, value in headers.items()}
+    assert len(lowered) == len(headers)
+    return lowered
+
+
+def test_every_variable_is_tested() -> None:
+    others = {custom_headers_cvar, chat_url_cvar, chat_completions_url_cvar}
+    assert {getattr(context, name) for name in context.__all__} == {*NAMES.values(), *others}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_variable_is_a_header(world: World, name: str) -> None:
+    giga = world.client()
+    world.chat(giga, "x")
+    assert name == "Authorization" or name.lower() not in sent(world)
+    with having(NAMES[name], "value of mine"):
+        world.chat(giga, "x")
+        world.do(giga, "get_models")
+        world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+        world.read(giga, "x")
+    assert [sent(world, number)[name.lower()] for number in (-3, -2, -1)] == ["value of mine"] * 3
+    world.chat(giga, "x")
+    assert sent(world).get(name.lower()) != "value of mine"
+    assert not any("value of mine" in request.headers.values() for request in world.sign_in_requests)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_variable_is_no_header(world: World, name: str) -> None:
+    with having(NAMES[name], ""):
+        world.chat(world.client(), "x")
+    assert sent(world).get(name.lower()) in (None, "Bearer token-1")
+
+
+def test_custom_headers_win_whatever_their_case(world: World) -> None:
+    custom = {"x-session-id": "custom", "X-New": "1", "user-agent": "mine", "AUTHORIZATION": "Basic mine"}
+    with (
+        having(session_id_cvar, "plain"),
+        having(authorization_cvar, "Bearer plain"),
+        having(custom_headers_cvar, custom),
+    ):
+        world.chat(world.client(default_headers={"X-Default": "d", "x-new": "0"}), "x")
+    headers = sent(world)
+    assert headers["x-session-id"] == "custom"
+    assert headers["x-new"] == "1"
+    assert headers["user-agent"] == "mine"
+    assert headers["authorization"] == "Basic mine"
+    assert headers["x-default"] == "d"
+    assert world.sign_in_requests == []
+    assert custom == {"x-session-id": "custom", "X-New": "1", "user-agent": "mine", "AUTHORIZATION": "Basic mine"}
+
+
+def test_extra_headers_of_a_view_win_over_the_context(world: World) -> None:
+    view = world.client().with_options(extra_headers={"x-session-id": "view"})
+    with having(session_id_cvar, "context"):
+        world.chat(view, "x")
+    assert sent(world)["x-session-id"] == "view"
+
+
+def test_a_token_of_the_context_stands_in_for_the_clients(world: World) -> None:
+    giga = world.client(access_token="operator")
+    with having(authorization_cvar, "Bearer tenant"):
+        world.chat(giga, "x")
+    world.chat(giga, "x")
+    assert [sent(world, number)["authorization"] for number in (0, 1)] == ["Bearer tenant", "Bearer operator"]
+
+
+def test_a_variable_is_read_when_the_request_is_made(world: World) -> None:
+    giga = world.client()
+    with having(session_id_cvar, "outer"):
+        world.chat(giga, "x")
+        with having(session_id_cvar, "inner"):
+            world.chat(giga, "x")
+        world.chat(giga, "x")
+    assert [sent(world, number)["x-session-id"] for number in range(3)] == ["outer", "inner", "outer"]
+
+
+def test_threads_do_not_see_each_others_variables() -> None:
+    world = World("blocking")
+    giga = world.client()
+
+    def work(name: str) -> None:
+        session_id_cvar.set(name)
+        giga.chat(name)
+
+    workers = [threading.Thread(target=work, args=(str(number),)) for number in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    asked = {}
+    for request in world.api_requests:
+        asked[json.loads(request.content or b"")["messages"][0]["content"]] = request.headers["X-Session-ID"]
+    assert asked == {str(number): str(number) for number in range(8)}
+
+
+def test_tasks_do_not_see_each_others_variables() -> None:
+    world = World("async")
+    giga = world.client()
+
+    async def work(name: str) -> None:
+        session_id_cvar.set(name)
+        await giga.achat(name)
+
+    async def all_work() -> None:
+        await giga.achat("first, to sign in")
+        await asyncio.gather(*(work(str(number)) for number in range(8)))
+
+    asyncio.run(all_work())
+    asked = {}
+    for request in world.api_requests[1:]:
+        asked[json.loads(request.content or b"")["messages"][0]["content"]] = request.headers["X-Session-ID"]
+    assert asked == {str(number): str(number) for number in range(8)}
+
+
+def test_the_address_of_the_chat_moves_chats_only(world: World) -> None:
+    giga = world.client(base_url="https://host/prefix/v1")
+    with having(chat_url_cvar, "/other/completions"):
+        world.chat(giga, "x")
+        world.do(giga, "get_models")
+        world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+        world.read(giga, "x")
+    world.chat(giga, "x")
+    assert [request.url for request in world.api_requests] == [
+        "https://host/prefix/v1/other/completions",
+        "https://host/prefix/v1/models",
+        "https://host/prefix/v1/other/completions",
+        "https://host/prefix/v1/chat/completions",
+    ]
+
+
+def test_defaults() -> None:
+    assert chat_url_cvar.get() == "/chat/completions"
+    others: list[contextvars.ContextVar[Any]] = [*NAMES.values(), custom_headers_cvar, chat_completions_url_cvar]
+    assert [variable.get() for variable in others] == [None] * len(others)
