@@ -24,7 +24,7 @@ from gigachat import AsyncGigaChat, GigaChat
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-RECORDED = Path(__file__).parent / "recorded"
+FOLDERS = [Path(__file__).parent / name for name in ("recorded", "documented")]
 COLOURS = ("blocking", "async", "hybrid")
 """`GigaChat`, `AsyncGigaChat`, and the `a...` names of `GigaChat`."""
 
@@ -93,8 +93,12 @@ class Replay:
 
 
 def recordings() -> list[str]:
-    """Return the names of all recordings there are."""
-    return sorted(path.stem for path in RECORDED.glob("*.json"))
+    """Return the names of all recorded and documented exchanges there are."""
+    return sorted(path.stem for folder in FOLDERS for path in folder.glob("*.json"))
+
+
+def _file(name: str) -> Path:
+    return next(path for folder in FOLDERS if (path := folder / f"{name}.json").exists())
 
 
 def recording(name: str) -> list[Exchange]:
@@ -112,7 +116,7 @@ def recording(name: str) -> list[Exchange]:
             # The recordings keep the moment but not the header; without it April's tokens would have expired long ago.
             date=format_datetime(datetime.fromisoformat(one["recorded_at"]), usegmt=True),
         )
-        for one in json.loads((RECORDED / f"{name}.json").read_bytes())
+        for one in json.loads(_file(name).read_bytes())
     ]
 
 

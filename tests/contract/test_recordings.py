@@ -1,6 +1,6 @@
-"""Every recorded exchange, played back to the public client over a real socket in every colour.
+"""Every recorded and documented exchange, played back to the public client over a real socket in every colour.
 
-The `primary_*` recordings are chats v2, which a later issue brings: they are listed in `V2_LATER` and nowhere else.
+The `primary_*` recordings are chats v2, which the client does not speak yet: they are listed in `V2_LATER`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tests.contract.replay import COLOURS, Exchange, Received, call, recording, recordings, replaying
 
 from gigachat import AsyncGigaChat, GigaChat, NotFoundError
+from gigachat._engine.endpoint import endpoint, streaming
+from gigachat.api.chat import ChatNamespace
 from gigachat.models import Chat, ChatCompletion, JsonSchemaResponseFormat, Messages, MessagesRole
 
 if TYPE_CHECKING:
@@ -82,7 +84,21 @@ class Case:
 
 ULTRA = {"model": "GigaChat-3-Ultra", "profanity_check": False}
 
+WEATHER = {
+    "name": "weather",
+    "description": "Weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+QUESTION = {"role": "user", "content": "Какая погода в городе Псков?"}
+FUNCTION_CALL = recording("chat_function_call")[-1].json["choices"][0]["message"]
+FUNCTION_RESULT = {"role": "function", "name": "weather", "content": '{"temperature":-3}'}
+FUNCTIONS = {"functions": [WEATHER], "function_call": "auto"}
+
 ANSWERED = {
+    "chat_function_call": Case("chat", (QUESTION["content"],), FUNCTIONS),
+    "chat_function_result": Case(
+        "chat", ([QUESTION, Messages.model_validate(FUNCTION_CALL), FUNCTION_RESULT],), FUNCTIONS
+    ),
     "chat_simple": Case("chat", (HELLO,)),
     "chat_response_format_json_schema": Case("chat", (PARSE,), {"response_format": SCHEMA}, ULTRA),
     "older_2026-02_chat_response_format_json_schema": Case("chat", (PARSE_STERNLY,), {"response_format": SCHEMA}),
@@ -106,16 +122,30 @@ STREAMED = {
     "older_2025-12_stream_simple": Case("stream", (COUNT,)),
     "older_2026-02_astream_simple": Case("stream", (COUNT,)),
 }
+STREAMED_CALLS = {"stream_function_call": Case("stream", (QUESTION["content"],), FUNCTIONS)}
 REFUSED = {
     "chat_model_not_found": Case("chat", ("Hello",), {"model": "NonExistentModel"}),
     "get_model_not_found": Case("get_model", ("NonExistentModel",)),
 }
-CASES = {**ANSWERED, **PARSED_ANSWERS, **STREAMED, **REFUSED}
+CASES = {**ANSWERED, **PARSED_ANSWERS, **STREAMED, **STREAMED_CALLS, **REFUSED}
 
 
 def test_every_recording_is_replayed() -> None:
     assert set(recordings()) == set(CASES) | V2_LATER
     assert all(one.path.startswith("/v2/") for name in V2_LATER for one in recording(name) if one.endpoint != "token")
+
+
+@pytest.mark.parametrize("kind", [AsyncGigaChat, ChatNamespace])
+def test_every_endpoint_has_an_exchange(kind: type[Any]) -> None:
+    """The third step of a new endpoint; `test_server_answers` asks the local server for the second."""
+    found = {
+        "chat" if name == "__call__" else name
+        for owner in kind.__mro__
+        for name, member in vars(owner).items()
+        if isinstance(member, endpoint | streaming)
+    }
+    assert found
+    assert found <= {case.method for case in (ANSWERED | PARSED_ANSWERS | STREAMED).values()}
 
 
 def test_none_of_the_chats_v2_is_replayed_yet() -> None:
@@ -241,10 +271,10 @@ def test_parsed_answers(name: str, unknown: bool, colour: str) -> None:
 
 @every_colour
 @both
-@pytest.mark.parametrize("name", STREAMED)
+@pytest.mark.parametrize("name", STREAMED | STREAMED_CALLS)
 def test_streams(name: str, unknown: bool, colour: str) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
-        chunks = make(colour, replay, STREAMED[name])
+        chunks = make(colour, replay, CASES[name])
     check_requests(replay)
     exchange = replay.exchanges[-1]
     check_answer(chunks, exchange, [json.loads(data) for data in exchange.events])

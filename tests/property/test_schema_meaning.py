@@ -164,6 +164,7 @@ def test_references_are_inlined_and_nothing_else_is_changed(schema: dict[str, An
 @given(roots())
 @example({"type": "object", "properties": {"a": {"type": ["null"]}}})
 @example({"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}]}}})
+@example({"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": ["null"]}]}}})
 def test_what_the_service_cannot_read_is_gone(schema: dict[str, Any]) -> None:
     before = copy.deepcopy(schema)
     simple = parameters_schema(schema)
