@@ -116,6 +116,9 @@ def _simplified(node: Any) -> Any:
     return simple
 
 
+_NULLS = ({"type": "null"}, {"type": ["null"]})
+
+
 def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     """Collapse Optional: a value that may be absent is simply not required."""
     node = dict(node)
@@ -126,7 +129,7 @@ def _without_null(node: dict[str, Any]) -> dict[str, Any]:
     for key in ("anyOf", "oneOf"):
         if not isinstance(node.get(key), list):
             continue
-        choices = [choice for choice in node[key] if choice != {"type": "null"}]
+        choices = [choice for choice in node[key] if choice not in _NULLS]
         if len(choices) == len(node[key]):
             continue
         _drop_null_default(node)
