@@ -13,6 +13,8 @@ from gigachat._lazy import lazily
 __version__ = "0.2.4"
 
 if TYPE_CHECKING:
+    from gigachat._engine.stream import AsyncStream as AsyncStream
+    from gigachat._engine.stream import Stream as Stream
     from gigachat.client import AsyncGigaChat as AsyncGigaChat
     from gigachat.client import GigaChat as GigaChat
     from gigachat.client import GigaChatAsyncClient as GigaChatAsyncClient
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from gigachat.models import Usage as Usage
 
 _MODULES = {
+    "_engine.stream": ("AsyncStream", "Stream"),
     "client": ("AsyncGigaChat", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"),
     "context": ("custom_headers_cvar", "request_id_cvar", "session_id_cvar"),
     "exceptions": exceptions.__all__,

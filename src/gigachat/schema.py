@@ -27,7 +27,10 @@ def parameters_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A reference points nowhere, outside the schema, or back to itself.
     """
-    simple: dict[str, Any] = _simplified(inline_references(schema))
+    try:
+        simple: dict[str, Any] = _simplified(inline_references(schema))
+    except RecursionError:
+        raise ValueError("the schema is nested too deeply") from None
     return simple
 
 
@@ -37,7 +40,10 @@ def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A reference points nowhere, outside the schema, or back to itself.
     """
-    inlined: dict[str, Any] = _inline(dict(schema), schema, ())
+    try:
+        inlined: dict[str, Any] = _inline(dict(schema), schema, ())
+    except RecursionError:
+        raise ValueError("the schema is nested too deeply") from None
     return inlined
 
 

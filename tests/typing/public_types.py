@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 from pydantic import BaseModel
 
-from gigachat import AsyncGigaChat, GigaChat, exceptions, models
-from gigachat._engine.stream import AsyncStream, Stream
+from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models
 
 if TYPE_CHECKING:
     from gigachat.settings import Settings

@@ -19,8 +19,7 @@ from typing import Any, get_type_hints
 import pytest
 
 import gigachat
-from gigachat import AsyncGigaChat, GigaChat, exceptions
-from gigachat._engine.stream import AsyncStream, Stream
+from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

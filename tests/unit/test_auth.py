@@ -247,7 +247,9 @@ def test_what_surely_is_no_access_token_is_refused(world: World, token: str) -> 
     assert token not in str(raised.value)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"access_token":5}', b'{"access_token":"a\\nb"}'])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[]", b"{}", b'{"access_token":5}', b'{"access_token":"a\\nb"}', b'{"access_token":"a b"}']
+)
 def test_a_sign_in_without_a_token_is_our_error(world: World, body: bytes) -> None:
     world.sign_ins = [Answer(body)]
     with pytest.raises(APIResponseValidationError):
@@ -392,3 +394,10 @@ def test_those_with_a_valid_token_do_not_wait_for_its_renewal(many: World) -> No
 
     asyncio.run(main())
     assert used(many) == ["token-1", "token-1", "token-2"]
+
+
+def test_get_token_knows_the_headers_of_the_sign_in(world: World) -> None:
+    body = {"tok": "tok-1", "exp": int(world.unix + 86400)}
+    world.sign_ins = [Answer(body, headers={"X-Request-Id": "r-1", "Date": world.date()})]
+    token = world.do(world.client(user="me", password="p"), "get_token")
+    assert token.x_headers == {"x-request-id": "r-1", "x-session-id": None, "x-client-id": None}

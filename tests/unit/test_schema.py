@@ -257,3 +257,17 @@ def test_references_alone_are_inlined_for_structured_answers() -> None:
 def test_true_and_false_are_schemas() -> None:
     schema = {"type": "object", "properties": {"any": True}, "additionalProperties": False}
     assert parameters_schema(schema) == {"type": "object", "properties": {"any": {}}, "additionalProperties": False}
+
+
+def test_a_schema_nested_too_deeply_is_refused() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(2000):
+        schema = {"type": "array", "items": schema}
+    with pytest.raises(ValueError, match="deeply"):
+        parameters_schema({"type": "object", "properties": {"a": schema}})
+
+
+def test_null_as_a_value_in_a_schema_is_sent(world: World) -> None:
+    parameters = {"type": "object", "properties": {"a": {"const": None}}}
+    world.chat(world.client(), "x", functions=[{"name": "f", "parameters": parameters}])
+    assert json.loads(world.requests[-1].content or b"")["functions"][0]["parameters"] == parameters

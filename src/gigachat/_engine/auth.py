@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
-from gigachat._engine.call import Call, json_object
+from gigachat._engine.call import Call, json_object, x_headers
 from gigachat._engine.io import Secret, Signal
 from gigachat._engine.shared import Shared
 from gigachat.exceptions import (
@@ -52,6 +52,7 @@ class Grant:
     access_token: str = field(repr=False)
     expires_at: int
     lifetime: float
+    x_headers: dict[str, str | None]
 
 
 class SignInMethod(Protocol):
@@ -168,7 +169,7 @@ def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant:
     body = json_object(content)
     token = body.get("access_token") or body.get("tok")
     expires: Any = body.get("expires_at", body.get("exp"))
-    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
         raise APIResponseValidationError("the answer of the sign-in holds no access token")
     try:
         expires = max(0, min(int(expires), _FAR_FUTURE))
@@ -177,7 +178,8 @@ def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant:
     if 0 < expires < 10**12:
         expires *= 1000
     lifetime = expires / 1000 - server_time(headers)
-    return Grant(token, expires, min(lifetime, _LONGEST_LIFETIME) if lifetime > 0 else _DOUBTFUL_LIFETIME)
+    lifetime = min(lifetime, _LONGEST_LIFETIME) if lifetime > 0 else _DOUBTFUL_LIFETIME
+    return Grant(token, expires, lifetime, x_headers(headers))
 
 
 class Token:

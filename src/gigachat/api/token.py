@@ -33,4 +33,7 @@ class AccessToken(Resource[Mode]):
         if engine.authorization is None:
             return None
         token = await engine.token(port)
-        return models.AccessToken(access_token=token.value, expires_at=token.grant.expires_at)
+        grant = token.grant
+        return models.AccessToken(
+            access_token=token.value, expires_at=grant.expires_at, x_headers=grant.x_headers.copy()
+        )

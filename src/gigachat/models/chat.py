@@ -125,6 +125,7 @@ class _SchemaModel(WireModel):
     @model_serializer(mode="wrap")
     def _only_what_was_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         schema: dict[str, Any] = handler(self)
+        schema.update({name: value for name, value in (self.model_extra or {}).items() if value is None})
         if "description" not in self.model_fields_set:
             schema.pop("description", None)
         if "type_" not in self.model_fields_set and not self._surely_an_object():
