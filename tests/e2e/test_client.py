@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 import ssl
 import subprocess
@@ -725,3 +726,44 @@ def test_a_vendor_host_that_cannot_be_reached_comes_with_advice(
         with Caller(colour, {**settings, "max_retries": 0}) as caller:
             with pytest.raises(APIConnectionError, match=says):
                 caller.chat("x")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_parent_and_child_never_see_each_others_answers(server: GigaChatServer) -> None:
+    program = """
+import asyncio, os
+from gigachat import GigaChat
+
+giga = GigaChat()
+
+def answered(completion, question):
+    assert question in completion.choices[0].message.content, completion
+
+async def ask(question):
+    answered(await giga.achat(question), question)
+
+answered(giga.chat("before"), "before")
+open_stream = giga.stream("a stream that is open while forking")
+next(open_stream)
+for number in range(5):
+    child = os.fork()
+    for _ in range(3):
+        answered(giga.chat(f"{number} of {os.getpid()}"), f"{number} of {os.getpid()}")
+    if child == 0:
+        asyncio.run(ask(f"async {number}"))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    asyncio.run(ask(f"async parent {number}"))
+assert len(list(open_stream)) > 1
+giga.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(server.requests_to("oauth")) == 1  # a valid token lives on in the child
