@@ -52,6 +52,13 @@ def texts(chunks: list[Any]) -> list[str | None]:
     return [chunk.choices[0].delta.content for chunk in chunks]
 
 
+def run_quietly(program: str, server: GigaChatServer) -> None:
+    """Run a program in an interpreter of its own, against a server; warnings are errors, and it must say nothing."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
+    done = subprocess.run(command, env=server.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 # What a user does.
 
 
@@ -673,15 +680,7 @@ asyncio.run(main())
 del giga
 gc.collect()
 """
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
-        env=server.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    run_quietly(program, server)
 
 
 @pytest.mark.parametrize("name", ["proxy", "HTTPS_PROXY", "all_proxy"])
@@ -757,13 +756,5 @@ for number in range(5):
 assert len(list(open_stream)) > 1
 giga.close()
 """
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
-        env=server.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    run_quietly(program, server)
     assert len(server.requests_to("oauth")) == 1  # a valid token lives on in the child
