@@ -10,7 +10,7 @@ import json
 import math
 import os
 import ssl
-from typing import Annotated, Any, ClassVar, Protocol, Self, TypeAlias, cast
+from typing import Annotated, Any, Protocol, Self, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, ValidationError, model_validator
@@ -173,18 +173,18 @@ _DEFAULT_TIMEOUTS = (10.0, 300.0, 60.0)
 _Text = Annotated[str, BeforeValidator(_unquote)]
 _HttpUrl = Annotated[_Text, AfterValidator(_http_url)]
 _File = Annotated[str, BeforeValidator(lambda value: os.fspath(value)), BeforeValidator(_unquote)]
-_Seconds = Annotated[FiniteFloat, BeforeValidator(_unquote)]
 
 
 class _Environment(EnvSettingsSource):
-    """The environment, without what explicit arguments rule out."""
+    """The environment, without what copying leaves around its values, and without what explicit arguments rule out."""
 
     def __init__(self, settings_cls: type[BaseSettings], given: dict[str, Any]) -> None:
         super().__init__(settings_cls)
         self._given = given
 
     def __call__(self) -> dict[str, Any]:
-        values = {name: value for name, value in super().__call__().items() if _unquote(value) not in ("", None)}
+        read = {name: _unquote(value) for name, value in super().__call__().items()}
+        values = {name: value for name, value in read.items() if value not in ("", None)}
         if "credentials" not in values and self.env_prefix == ENV_PREFIX:
             aliases = (_unquote(os.environ.get(name)) for name in _CREDENTIALS_ALIASES)
             if alias := next(filter(None, aliases), None):
@@ -214,7 +214,7 @@ class Settings(BaseSettings):
     scope: _Text = Field(default=SCOPE, description="GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.")
     access_token: _Text | None = Field(default=None, repr=False, description="Ready access token.")
     user: _Text | None = Field(default=None, description="User name, with `password` instead of the key.")
-    password: _Text | None = Field(default=None, repr=False, description="Password of `user`.")
+    password: str | None = Field(default=None, repr=False, description="Password of `user`.")
     model: _Text | None = Field(default=None, description="Model of requests that name none; `GigaChat` if unset.")
     profanity_check: bool | None = Field(default=None, description="Whether the service filters profanity.")
     flags: Annotated[list[str] | None, BeforeValidator(_split)] = Field(
@@ -225,21 +225,17 @@ class Settings(BaseSettings):
         default=None,
         description="Seconds, or (connect, read); connect 10, read 300, write 60 if unset.",
     )
-    max_connections: Annotated[int | None, BeforeValidator(_unquote)] = Field(
-        default=None, ge=1, description="Most connections open at once."
-    )
-    max_concurrency: Annotated[int | None, BeforeValidator(_unquote)] = Field(
+    max_connections: int | None = Field(default=None, ge=1, description="Most connections open at once.")
+    max_concurrency: int | None = Field(
         default=None,
         ge=1,
         description="Most requests in work at once per credential and process; off if unset.",
     )
-    queue_timeout: _Seconds = Field(
+    queue_timeout: FiniteFloat = Field(
         default=600.0, gt=0, description="Longest wait in seconds for a slot or a connection."
     )
-    max_retries: Annotated[int, BeforeValidator(_unquote)] = Field(
-        default=2, ge=0, description="Most repetitions after failures; 0 switches them off."
-    )
-    retry_backoff_factor: _Seconds = Field(
+    max_retries: int = Field(default=2, ge=0, description="Most repetitions after failures; 0 switches them off.")
+    retry_backoff_factor: FiniteFloat = Field(
         default=0.5,
         ge=0,
         description="Longest first pause between attempts in seconds; it doubles each time.",
@@ -247,13 +243,13 @@ class Settings(BaseSettings):
     retry_on_status_codes: Annotated[tuple[int, ...], BeforeValidator(_split)] = Field(
         default=(429, 500, 502, 503, 504), description="HTTP statuses that are tried again."
     )
-    retry_timeout: _Seconds = Field(
+    retry_timeout: FiniteFloat = Field(
         default=60.0, ge=0, description="No attempt starts later than this many seconds after the call began."
     )
-    rate_limit_timeout: _Seconds = Field(
+    rate_limit_timeout: FiniteFloat = Field(
         default=60.0, ge=0, description="Longest sum of waits for 429 in one call, in seconds."
     )
-    token_expiry_buffer_ms: Annotated[int, BeforeValidator(_unquote)] = Field(
+    token_expiry_buffer_ms: int = Field(
         default=60000, ge=0, description="How long before its expiry a token is renewed, in milliseconds."
     )
     share_token: bool = Field(default=True, description="Share tokens between clients of this process.")
@@ -294,13 +290,6 @@ class Settings(BaseSettings):
         arbitrary_types_allowed=True,
     )
 
-    _flags: ClassVar[tuple[str, ...]] = (
-        "profanity_check",
-        "share_token",
-        "verify_ssl_certs",
-        "trust_russian_ca",
-    )
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -313,11 +302,6 @@ class Settings(BaseSettings):
         """Put the SDK's reading of the environment in the place of the plain one."""
         given = cast("InitSettingsSource", init_settings).init_kwargs
         return init_settings, _Environment(settings_cls, given), dotenv_settings, file_secret_settings
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unquote_flags(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: _unquote(value) if name in cls._flags else value for name, value in values.items()}
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

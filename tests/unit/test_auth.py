@@ -401,3 +401,26 @@ def test_get_token_knows_the_headers_of_the_sign_in(world: World) -> None:
     world.sign_ins = [Answer(body, headers={"X-Request-Id": "r-1", "Date": world.date()})]
     token = world.do(world.client(user="me", password="p"), "get_token")
     assert token.x_headers == {"x-request-id": "r-1", "x-session-id": None, "x-client-id": None}
+
+
+def test_a_password_given_as_an_argument_is_taken_to_the_letter(world: World) -> None:
+    world.chat(world.client(user="me", password=" 'quoted' "), "x")
+    basic = world.sign_in_requests[0].headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(basic).decode() == "me: 'quoted' "
+
+
+def test_quotes_around_a_password_in_the_environment_are_those_of_a_shell(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIGACHAT_PASSWORD", "'plain'\n")
+    world.chat(world.client(user="me"), "x")
+    basic = world.sign_in_requests[0].headers["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(basic).decode() == "me:plain"
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in to the network</html>", b"{}"])
+def test_a_page_in_the_place_of_a_token_says_where_to_look(world: World, body: bytes) -> None:
+    world.sign_ins = [Answer(body)]
+    with pytest.raises(APIResponseValidationError, match=r"auth_url=.*proxy") as raised:
+        world.chat(world.client(), "x")
+    assert raised.value.content is None  # it may hold a token after all

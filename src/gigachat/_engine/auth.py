@@ -166,11 +166,18 @@ def _checked_key(key: str) -> str:
 
 def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant:
     """Read the answer of either sign-in endpoint; clients have met both shapes at both addresses."""
-    body = json_object(content)
+    try:
+        body = json_object(content)
+    except APIResponseValidationError:
+        body = {}
     token = body.get("access_token") or body.get("tok")
     expires: Any = body.get("expires_at", body.get("exp"))
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
-        raise APIResponseValidationError("the answer of the sign-in holds no access token")
+        # Without the content: it may hold a token after all.
+        raise APIResponseValidationError(
+            "the answer of the sign-in holds no access token: check auth_url= and what stands on the way, such as a "
+            "proxy or a page to log in to the network"
+        )
     try:
         expires = max(0, min(int(expires), _FAR_FUTURE))
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The v1 chat: `POST /v1/chat/completions`, plain and streamed (reference section 4).
+"""The v1 chat: `POST /v1/chat/completions`, plain and streamed (reference, section 4).
 
 It turns the pieces of an engine, or of a test's order, into the recorded shapes, key for key. It must not
 check requests (see `checks`) nor make up text (see the engines).

@@ -35,7 +35,7 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of the model's thoughts, sent beside the answer (reference section 7)."""
+    """A piece of the model's thoughts, sent beside the answer (reference, section 7)."""
 
     text: str
 

@@ -79,7 +79,7 @@ class Tokens:
 
 
 class PromptCache:
-    """Which beginnings of conversations were seen lately (reference sections 4.3 and 6)."""
+    """Which beginnings of conversations were seen lately (reference, sections 4.3 and 6)."""
 
     _LIFE = 30.0
     _LIMIT = 10_000
