@@ -148,6 +148,8 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
     ) -> Self:
         """Return a view of this client whose requests differ; it shares everything else and costs nothing.
 
+        Options of the client it is made of hold on, where they are not given again.
+
         Args:
             extra_headers: Headers added to each request; `Authorization` among them replaces the client's token.
             extra_query: Query parameters added.
@@ -163,7 +165,9 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
 
             timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout)
         view = copy.copy(self)
-        view._options = RequestOptions(extra_headers, extra_query, extra_body, timeouts, max_retries)
+        view._options = self._options.with_more(
+            RequestOptions(extra_headers, extra_query, extra_body, timeouts, max_retries)
+        )
         return view
 
     def __copy__(self) -> Self:
@@ -198,7 +202,9 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
         return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._settings.base_url!r}, model={self._engine.model!r})"
+        settings: Settings | None = self.__dict__.get("_settings")  # none where an option was refused
+        options = f"base_url={settings.base_url!r}, model={settings.model!r}" if settings else ""
+        return f"{type(self).__name__}({options})"
 
 
 _REMADE = frozenset(("_settings", "_engine", "_own_clients", "chat", "achat"))

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -758,3 +759,18 @@ giga.close()
 """
     run_quietly(program, server)
     assert len(server.requests_to("oauth")) == 1  # a valid token lives on in the child
+
+
+def test_a_key_password_is_not_printed_with_the_variables(server: GigaChatServer) -> None:
+    identity: dict[str, Any] = {
+        "cert_file": server.client_cert_file,
+        "key_file": server.client_encrypted_key_file,
+        "key_file_password": "guessed-password",
+    }
+    with pytest.raises(ConfigurationError) as raised:
+        GigaChat(**options(server) | identity)
+    frames = traceback.TracebackException.from_exception(raised.value, capture_locals=True).stack
+    ours = [frame for frame in frames if "/gigachat/_transport/" in frame.filename]
+    assert ours
+    shown = [name for frame in ours for name, value in (frame.locals or {}).items() if "guessed-password" in value]
+    assert shown == []

@@ -307,3 +307,35 @@ def test_model_names_cannot_leave_their_path(world: World) -> None:
     with pytest.raises(TypeError):
         world.do(giga, "get_model", None)
     assert len(world.api_requests) == 1
+
+
+def test_options_of_a_view_add_to_those_of_the_view_it_was_made_of(world: World) -> None:
+    first = world.client().with_options(
+        extra_headers={"X-One": "1", "X-Both": "first"}, extra_query={"a": "1"}, extra_body={"one": 1}, timeout=5
+    )
+    second = first.with_options(extra_headers={"x-both": "second"}, extra_body={"two": 2}, max_retries=0)
+    world.chat(second, "x")
+    request = world.api_requests[-1]
+    named = {name.lower(): value for name, value in request.headers.items()}
+    assert (named["x-one"], named["x-both"]) == ("1", "second")
+    assert request.query == {"a": "1"}
+    body = json.loads(request.content or b"")
+    assert (body["one"], body["two"]) == (1, 2)
+    assert request.timeouts.read == 5
+    world.answers = [error(503)]
+    with pytest.raises(ServerError):
+        world.chat(second, "x")
+    world.chat(first, "x")
+    assert "two" not in json.loads(world.api_requests[-1].content or b"")
+
+
+def test_no_header_a_caller_brings_is_printed_with_the_variables(world: World) -> None:
+    token = authorization_cvar.set("Bearer hidden-one")
+    try:
+        giga = world.client(default_headers={"X-Key": "hidden-two"})
+        world.chat(giga.with_options(extra_headers={"X-Other": "hidden-three"}), "x")
+    finally:
+        authorization_cvar.reset(token)
+    sent = world.api_requests[0].headers
+    assert {"Bearer hidden-one", "hidden-two", "hidden-three"} <= set(sent.values())
+    assert "hidden" not in repr(sent) + repr(giga._engine.__dict__)

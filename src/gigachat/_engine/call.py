@@ -95,6 +95,25 @@ class RequestOptions:
     timeouts: Timeouts | None = None
     max_retries: int | None = None
 
+    def with_more(self, more: RequestOptions) -> RequestOptions:
+        """Return these options with others over them."""
+        headers = self.extra_headers
+        if headers and more.extra_headers:
+            # The same header in another case is the same header.
+            given = {name.lower() for name in more.extra_headers}
+            headers = {name: value for name, value in headers.items() if name.lower() not in given}
+        return RequestOptions(
+            _merged(headers, more.extra_headers),
+            _merged(self.extra_query, more.extra_query),
+            _merged(self.extra_body, more.extra_body),
+            more.timeouts or self.timeouts,
+            self.max_retries if more.max_retries is None else more.max_retries,
+        )
+
+
+def _merged(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return {**(one or {}), **(other or {})} or None
+
 
 NO_OPTIONS = RequestOptions()
 

@@ -122,7 +122,8 @@ class Engine:
         ours = self._adds_authorization
         for source, more in (("context variables", context_headers()), ("extra_headers", options.extra_headers)):
             if more:
-                given = {name.lower() for name in _checked(more, source)}
+                more = _checked(more, source)
+                given = {name.lower() for name in more}
                 headers = {name: value for name, value in headers.items() if name.lower() not in given}
                 headers.update(more)
                 ours = ours and "authorization" not in given
@@ -298,7 +299,7 @@ def _default_headers(settings: Settings) -> Mapping[str, str]:
 
 
 def _checked(headers: Mapping[Any, Any], source: str) -> Mapping[str, str]:
-    """Return headers that can be sent. The texts name a header, never its value."""
+    """Return headers that can be sent and are not shown. The texts name a header, never its value."""
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"{source}: {name!r} is not a header name")
@@ -306,7 +307,7 @@ def _checked(headers: Mapping[Any, Any], source: str) -> Mapping[str, str]:
             raise TypeError(f"{source}: the value of {name} must be text, not {type(value).__name__}")
         if not value.isascii() or not value.isprintable():
             raise ValueError(f"{source}: the value of {name} has a line break or letters that are not Latin")
-    return headers
+    return {name: Secret(value) for name, value in headers.items()}
 
 
 def _checked_token(token: str) -> str:

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from gigachat._engine.io import Secret
 from gigachat.exceptions import ConfigurationError
 from gigachat.hosts import is_vendor_host
 
@@ -57,7 +58,7 @@ def context_for(settings: Settings, host: str) -> ssl.SSLContext:
             settings.ca_bundle_file,
             settings.cert_file,
             settings.key_file,
-            settings.key_file_password,
+            settings.key_file_password and Secret(settings.key_file_password),
             tuple(map(_stamp, paths)),
         )
     )
