@@ -58,7 +58,7 @@ _MODULES = {
         "Usage",
     ),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = sorted((*_HOMES, "__version__"))  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -1,4 +1,6 @@
-"""The names of 0.2 on the hybrid client: each async method under its name with an `a` in front."""
+"""The names of 0.2: on the hybrid client, each async method under its name with an `a` in front; in `gigachat.client`,
+what could be imported from there.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from gigachat._engine.endpoint import Async, Resource, awaited
 from gigachat.api.chat import Chat, ChatNamespace
 from gigachat.api.embeddings import Embeddings
 from gigachat.api.models import Models
+from gigachat.api.request import AnyRequest
 from gigachat.api.token import AccessToken
 
 if TYPE_CHECKING:
@@ -17,7 +20,45 @@ if TYPE_CHECKING:
     from gigachat import models
     from gigachat.api.chat import Payload
 
-__all__ = ["AsyncNames"]
+__all__ = ["CLIENT_HOMES", "AsyncNames"]
+
+# What 0.2 let its users import from `gigachat.client`, by where it stands.
+_CLIENT_NAMES = {
+    "assistants": ("AssistantsAsyncClient", "AssistantsSyncClient"),
+    "context": ("authorization_cvar",),
+    "exceptions": ("LengthFinishReasonError", "ModelNotSpecifiedError"),
+    "models": (
+        "AICheckResult",
+        "AccessToken",
+        "Balance",
+        "Chat",
+        "ChatCompletion",
+        "ChatCompletionChunk",
+        "ChatCompletionRequest",
+        "ChatCompletionResponse",
+        "ChatMessage",
+        "ChatResponseFormat",
+        "ChatStorage",
+        "DeletedFile",
+        "Embeddings",
+        "Image",
+        "JsonSchemaResponseFormat",
+        "Messages",
+        "MessagesRole",
+        "Model",
+        "Models",
+        "OpenApiFunctions",
+        "PrimaryChatCompletionChunk",
+        "Token",
+        "TokensCount",
+        "UploadedFile",
+        "UploadedFiles",
+    ),
+    "resources.chat": ("AsyncChatNamespace", "ChatNamespace"),
+    "settings": ("Settings",),
+    "threads": ("ThreadsAsyncClient", "ThreadsSyncClient"),
+}
+CLIENT_HOMES = {name: f"gigachat.{module}" for module, names in _CLIENT_NAMES.items() for name in names}
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
@@ -38,6 +79,18 @@ class _Parse(Protocol):
 class AsyncNames(Resource[Any]):
     """`achat` beside `chat`, and so on."""
 
+    @property
+    def _client(self) -> Any:
+        """The HTTP client of blocking requests; its `event_hooks` may be changed in place."""
+        port: Any = self._engine.blocking
+        return port.client(self._engine.settings.base_url)
+
+    @property
+    def _aclient(self) -> Any:
+        """The HTTP client of async requests in the running loop; its `event_hooks` are those of all loops."""
+        port: Any = self._engine.awaiting
+        return port.client(self._engine.settings.base_url)
+
     @cached_property
     def achat(self) -> ChatNamespace[Async]:
         """Chats, awaited: `await client.achat("…")`."""
@@ -50,3 +103,4 @@ class AsyncNames(Resource[Any]):
     aget_models = awaited(Models.get_models)
     aget_model = awaited(Models.get_model)
     aget_token = awaited(AccessToken.get_token)
+    arequest = awaited(AnyRequest.request)

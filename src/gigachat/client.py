@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from gigachat._compat import AsyncNames
+from gigachat._compat import CLIENT_HOMES, AsyncNames
 from gigachat._engine.call import RequestOptions
 from gigachat._engine.endpoint import Async, Blocking, Mode
 from gigachat._engine.io import Timeouts, run
 from gigachat._engine.perform import Engine
-from gigachat.api.chat import Chat
-from gigachat.api.embeddings import Embeddings
-from gigachat.api.models import Models
-from gigachat.api.token import AccessToken
+from gigachat._lazy import lazily
+from gigachat.api import chat, embeddings, models, request, token
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
 
@@ -31,7 +29,13 @@ __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaCh
 logger = logging.getLogger("gigachat")
 
 
-class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
+class Client(
+    chat.Chat[Mode],
+    embeddings.Embeddings[Mode],
+    models.Models[Mode],
+    request.AnyRequest[Mode],
+    token.AccessToken[Mode],
+):
     """What all clients have in common: the options, and every endpoint.
 
     Each option but the HTTP clients can also be set by the environment variable of its name with `GIGACHAT_` in
@@ -39,17 +43,22 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
 
     Args:
         base_url: Address of the API; `https://api.giga.chat/v1` is the newer host.
+        v2_base_url: Address of API v2, if it cannot be made of `base_url`.
         auth_url: Address that issues OAuth tokens.
         credentials: Authorization key of your project.
         client_id: Client id; with `client_secret` instead of the key.
         client_secret: Client secret.
         scope: `GIGACHAT_API_PERS`, `GIGACHAT_API_B2B` or `GIGACHAT_API_CORP`.
         access_token: Ready access token; used as it is and never renewed.
+        access_token_provider: Own function that returns an access token, or for async calls an awaitable of one;
+            asked before each attempt, so that it should remember. What it raises passes through.
         user: User name; with `password` instead of the key.
         password: Password.
         model: Model of requests that name none; `GigaChat` if not given.
         profanity_check: Whether the service filters profanity.
         flags: Feature flags sent with each chat.
+        function_result_role: Role of function results in chats v2, `function` or `tool`. If not given: `function`
+            for the vendor's hosts, elsewhere as the message says, and once the other one where it is refused.
         timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
         max_connections: Most connections open at once.
         max_concurrency: Most requests in work at once per credential and process.
@@ -104,6 +113,9 @@ class Client(Chat[Mode], Embeddings[Mode], Models[Mode], AccessToken[Mode]):
         retry_on_status_codes: Sequence[int] | None = None,
         client_id: str | None = None,
         client_secret: str | None = None,
+        access_token_provider: Callable[[], str | Awaitable[str]] | None = None,
+        v2_base_url: str | None = None,
+        function_result_role: Literal["function", "tool"] | None = None,
         max_concurrency: int | None = None,
         queue_timeout: float | None = None,
         retry_timeout: float | None = None,
@@ -271,3 +283,6 @@ class AsyncGigaChat(Client[Async]):
 # In 0.2 the hybrid was made of these two; here it is one class under three names.
 GigaChatSyncClient = GigaChat
 GigaChatAsyncClient = GigaChat
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, CLIENT_HOMES)

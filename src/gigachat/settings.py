@@ -10,7 +10,8 @@ import json
 import math
 import os
 import ssl
-from typing import Annotated, Any, Protocol, Self, TypeAlias, cast
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, ValidationError, model_validator
@@ -34,6 +35,7 @@ SCOPE = "GIGACHAT_API_PERS"
 _CREDENTIALS_ALIASES = ("GIGACHAT_API_KEY", "GIGACHAT_AUTH_KEY")
 _AUTHORIZATION_KINDS = (
     ("access_token",),
+    ("access_token_provider",),
     ("credentials",),
     ("client_id", "client_secret"),
     ("user", "password"),
@@ -205,6 +207,9 @@ class Settings(BaseSettings):
     """
 
     base_url: _HttpUrl = Field(default=BASE_URL, description="Address of the API.")
+    v2_base_url: _HttpUrl | None = Field(
+        default=None, description="Address of API v2; made of `base_url` if unset: `/api/v2`, else `/v2`."
+    )
     auth_url: _HttpUrl = Field(default=AUTH_URL, description="Address that issues OAuth tokens.")
     credentials: _Text | None = Field(
         default=None, repr=False, description="Authorization key of the project (base64)."
@@ -213,12 +218,19 @@ class Settings(BaseSettings):
     client_secret: _Text | None = Field(default=None, repr=False, description="Client secret.")
     scope: _Text = Field(default=SCOPE, description="GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.")
     access_token: _Text | None = Field(default=None, repr=False, description="Ready access token.")
+    access_token_provider: Callable[[], str | Awaitable[str]] | None = Field(
+        default=None, repr=False, description="Own function that returns an access token, or an awaitable of one."
+    )
     user: _Text | None = Field(default=None, description="User name, with `password` instead of the key.")
     password: str | None = Field(default=None, repr=False, description="Password of `user`.")
     model: _Text | None = Field(default=None, description="Model of requests that name none; `GigaChat` if unset.")
     profanity_check: bool | None = Field(default=None, description="Whether the service filters profanity.")
     flags: Annotated[list[str] | None, BeforeValidator(_split)] = Field(
         default=None, description="Feature flags sent with each chat."
+    )
+    function_result_role: Literal["function", "tool"] | None = Field(
+        default=None,
+        description="Role of function results in chats v2; `function` for the vendor's hosts, else as given, if unset.",
     )
 
     timeout: Annotated[Any, BeforeValidator(_timeout)] = Field(
@@ -311,6 +323,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"{other} is set without {one}")
             if given and not missing and other != "key_file":
                 raise ValueError(f"{one} is set without {other}")
+        if self.access_token and self.access_token_provider:
+            raise ValueError("give either access_token or access_token_provider, not both")
         if self.credentials and self.client_id:
             raise ValueError("give either credentials or client_id and client_secret, not both")
         if any(not 100 <= status <= 599 for status in self.retry_on_status_codes):

@@ -140,7 +140,7 @@ def test_each_way_to_authorize_is_let_in(page: str, server: GigaChatServer) -> N
     with _made() as clients:
         _run(code, block)
         ways = [_way(client) for client in clients]
-        assert ways == ["credentials", "client_id", "user", "access_token", "cert_file"]
+        assert ways == ["credentials", "client_id", "user", "access_token", "access_token_provider", "cert_file"]
         for client, way in zip(clients, ways, strict=True):
             if way != "cert_file":
                 assert client.chat("Привет!").choices
@@ -199,7 +199,7 @@ def _token() -> str:
 
 def _way(client: GigaChat) -> str:
     settings = client._settings
-    kinds = ("access_token", "user", "client_id", "cert_file", "credentials")
+    kinds = ("access_token", "access_token_provider", "user", "client_id", "cert_file", "credentials")
     return next(kind for kind in kinds if getattr(settings, kind))
 
 

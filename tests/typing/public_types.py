@@ -206,6 +206,26 @@ async def aget_token(giga: GigaChat) -> None:
 
 async def async_get_token(giga: AsyncGigaChat) -> None:
     assert_type(await giga.get_token(), models.AccessToken | None)
+    assert_type(giga.token, str | None)
+
+
+def request(giga: GigaChat) -> None:
+    raw = giga.request("POST", "/new", json={"a": 1}, params={"q": ["1", "2"]}, headers={"X-Own": "1"})
+    assert_type(raw, models.RawResponse)
+    assert_type(raw.status_code, int)
+    assert_type(raw.headers["x-request-id"], str)
+    assert_type(raw.content, bytes)
+    assert_type(raw.text, str)
+    giga.request("PUT", "/new", content=b"raw")
+
+
+async def arequest(giga: GigaChat) -> None:
+    assert_type(await giga.arequest("GET", "/new"), models.RawResponse)
+    assert_type(giga.token, str | None)
+
+
+async def async_request(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.request("GET", "/new"), models.RawResponse)
 
 
 def views(giga: GigaChat) -> None:

@@ -78,13 +78,15 @@ def test_options_of_the_clients_have_types() -> None:
     # `from __future__ import annotations` hides a name that does not exist from everything but this.
     import os
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     import httpx2
 
     from gigachat.settings import Timeout
 
     names = {
+        "Awaitable": Awaitable,
+        "Callable": Callable,
         "Mapping": Mapping,
         "PathLike": os.PathLike,
         "Sequence": Sequence,

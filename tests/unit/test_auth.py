@@ -424,3 +424,95 @@ def test_a_page_in_the_place_of_a_token_says_where_to_look(world: World, body: b
     with pytest.raises(APIResponseValidationError, match=r"auth_url=.*proxy") as raised:
         world.chat(world.client(), "x")
     assert raised.value.content is None  # it may hold a token after all
+
+
+# Tokens of the user's own function.
+
+
+def test_a_provider_is_asked_before_each_attempt_and_its_token_never_kept(world: World) -> None:
+    tokens = iter(["one", "Bearer two", "three", "four"])
+    giga = world.client(access_token_provider=lambda: next(tokens))
+    assert giga.token is None
+    world.chat(giga, "x")
+    world.answers = [error(500)]
+    world.chat(giga, "x")
+    assert used(world) == ["one", "two", "three"]
+    assert world.do(giga, "get_token").access_token == "four"
+    assert giga.token is None
+    assert world.sign_in_requests == []
+
+
+def test_a_refused_token_of_a_provider_is_replaced_once(world: World) -> None:
+    tokens = iter(["old", "new"])
+    giga = world.client(access_token_provider=lambda: next(tokens))
+    world.answers = [error(401, "Token has expired")]
+    world.chat(giga, "x")
+    assert used(world) == ["old", "new"]
+
+
+def test_a_provider_that_has_no_other_token_is_not_hammered_with(world: World) -> None:
+    giga = world.client(access_token_provider=lambda: "same")
+    world.answers = [error(401, "Unauthorized")]
+    with pytest.raises(AuthenticationError):
+        world.chat(giga, "x")
+    assert used(world) == ["same"]
+
+
+def test_an_async_provider_serves_async_calls_only(world: World) -> None:
+    async def provide() -> str:
+        await asyncio.sleep(0)
+        return "awaited"
+
+    giga = world.client(access_token_provider=provide)
+    if world.colour == "async":
+        world.chat(giga, "x")
+        assert used(world) == ["awaited"]
+    else:
+        with pytest.raises(ConfigurationError, match="AsyncGigaChat"):
+            world.chat(giga, "x")
+        assert world.requests == []
+
+
+@pytest.mark.parametrize("given", ["", None, 5, "to ken", "токен"])
+def test_what_a_provider_gives_must_be_a_token(given: Any, world: World) -> None:
+    giga = world.client(access_token_provider=lambda: given)
+    with pytest.raises(ConfigurationError, match="access_token_provider=") as caught:
+        world.chat(giga, "x")
+    assert "токен" not in str(caught.value)
+    assert world.requests == []
+
+
+def test_what_a_provider_raises_passes_through(world: World) -> None:
+    def provide() -> str:
+        raise LookupError("the vault is closed")
+
+    with pytest.raises(LookupError, match="vault"):
+        world.chat(world.client(access_token_provider=provide), "x")
+    assert world.requests == []
+
+
+def test_a_provider_switches_off_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIGACHAT_ACCESS_TOKEN", "env")
+    monkeypatch.setenv("GIGACHAT_CREDENTIALS", KEY)
+    giga = world.client(access_token_provider=lambda: "mine")
+    world.chat(giga, "x")
+    assert used(world) == ["mine"]
+
+
+def test_a_provider_and_a_ready_token_exclude_each_other(world: World) -> None:
+    with pytest.raises(ConfigurationError, match="not both"):
+        world.client(access_token_provider=lambda: "mine", access_token="ready")
+
+
+def test_the_token_that_is_there_can_be_looked_at(world: World) -> None:
+    giga = world.client()
+    assert giga.token is None
+    assert giga._access_token is None
+    world.chat(giga, "x")
+    assert giga.token == "token-1"
+    assert giga._access_token is not None
+    assert giga._access_token.expires_at == (world.started_at + world.token_lifetime) * 1000
+    world.time += 1801
+    assert giga.token is None
+    assert world.client(access_token="ready").token == "ready"
+    assert len(world.requests) == 2

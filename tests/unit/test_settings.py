@@ -51,6 +51,7 @@ def test_without_a_model_the_requests_name_the_default_one(world: World) -> None
 # A value of each option as an argument, as text of the environment, and another value of it.
 VALUES: dict[str, tuple[Any, str, Any]] = {
     "base_url": ("https://host/v1", "https://host/v1", "https://other/v1"),
+    "v2_base_url": ("https://host/v2", "https://host/v2", "https://other/v2"),
     "auth_url": ("https://host/oauth", "https://host/oauth", "https://other/oauth"),
     "credentials": ("YTpi", "YTpi", "Yzpk"),
     "scope": ("GIGACHAT_API_B2B", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"),
@@ -58,6 +59,7 @@ VALUES: dict[str, tuple[Any, str, Any]] = {
     "model": ("GigaChat-2", "GigaChat-2", "GigaChat-2-Pro"),
     "profanity_check": (False, "false", True),
     "flags": (["a", "b"], "a, b", ["c"]),
+    "function_result_role": ("tool", "tool", "function"),
     "timeout": (5.0, "5", 6.0),
     "max_connections": (3, "3", 4),
     "max_concurrency": (1, "1", 2),
@@ -75,8 +77,9 @@ VALUES: dict[str, tuple[Any, str, Any]] = {
     "default_headers": ({"A": "1", "B": "2"}, "A=1, B=2", {"C": "3"}),
     "default_query": ({"a": "1"}, '{"a": "1"}', {"b": "2"}),
 }
-# These go together with another, or need a file.
+# These go together with another, need a file, or are arguments only.
 TOGETHER = {
+    "access_token_provider",
     *("client_id", "client_secret", "user", "password"),
     *("ca_bundle_file", "cert_file", "key_file", "key_file_password", "ssl_context"),
 }

@@ -106,7 +106,7 @@ class World:
 
     async def send(self, request: Request) -> _Response:
         sent = (request.method, request.url, dict(request.headers), request.content, request.timeouts)
-        self.requests.append(Request(*sent, request.query, request.sign_in))
+        self.requests.append(Request(*sent, request.query, request.upload, request.sign_in))
         await self.pass_over()
         queue: list[Any] = self.sign_ins if request.sign_in else self.answers
         if queue:
@@ -156,10 +156,12 @@ class World:
 
     def client(self, **options: Any) -> GigaChat:
         """A client over this world. Its token is its own unless the test is about sharing."""
-        if not {"access_token", "user", "client_id"} & options.keys():
+        if not {"access_token", "access_token_provider", "user", "client_id"} & options.keys():
             options.setdefault("credentials", KEY)
         giga = GigaChat(**{"share_token": False, **options})
-        giga._engine = Engine(giga._settings, self, self)
+        idle = _Idle(self)
+        ports: Any = (self, idle) if self.colour == "blocking" else (idle, self)
+        giga._engine = Engine(giga._settings, *ports)
         return giga
 
     def do(self, giga: GigaChat, method: str, *arguments: Any, **options: Any) -> Any:
@@ -197,6 +199,13 @@ class World:
     @property
     def sign_in_requests(self) -> list[Request]:
         return [request for request in self.requests if request.sign_in]
+
+
+class _Idle:
+    """The port of the other colour, which knows the time and nothing else."""
+
+    def __init__(self, world: World) -> None:
+        self.now = world.now
 
 
 def lost(stage: Stage) -> Failure:

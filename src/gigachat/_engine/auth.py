@@ -10,6 +10,7 @@ import base64
 import binascii
 import copy
 import hashlib
+import inspect
 import re
 import threading
 import uuid
@@ -35,7 +36,17 @@ if TYPE_CHECKING:
     SignIn = Callable[[Call["Grant"], bool], Awaitable["Grant"]]
     """Sends the request for a token; the flag says whether to try again on failure."""
 
-__all__ = ["Authorization", "Grant", "OAuth", "PasswordLogin", "Token", "TokenSlot", "shared_slots"]
+__all__ = [
+    "Authorization",
+    "Grant",
+    "OAuth",
+    "PasswordLogin",
+    "ProvidedAuthorization",
+    "Token",
+    "TokenSlot",
+    "checked_token",
+    "shared_slots",
+]
 
 _FAR_FUTURE = 10**15  # milliseconds
 _LONGEST_LIFETIME = 24 * 3600.0
@@ -253,6 +264,11 @@ class Authorization:
         token = self._slot.token
         return token if token is not None and not token.renewal_due(now, self._buffer) else None
 
+    def known(self, now: float) -> Token | None:
+        """Return the token that is there and has not expired, without a thought of renewing it."""
+        token = self._slot.token
+        return token if token is not None and now < token.expires else None
+
     async def token(self, port: Port, sign_in: SignIn) -> Token:
         """Return a token, signing in or waiting for another's sign-in if need be.
 
@@ -316,6 +332,61 @@ class Authorization:
             slot.token = None
             slot.refused = True
             return True
+
+
+class ProvidedAuthorization:
+    """A client's right to the tokens of the user's own callable, which is asked before each attempt.
+
+    Args:
+        provide: Returns a token, or an awaitable of one.
+        blocking: The port of blocking callers, who cannot await.
+    """
+
+    def __init__(self, provide: Callable[[], str | Awaitable[str]], blocking: Port) -> None:
+        self._provide = provide
+        self._blocking = blocking
+
+    def ready(self, now: float) -> Token | None:
+        """Return nothing: each attempt asks anew."""
+        return None
+
+    known = ready
+
+    async def token(self, port: Port, sign_in: SignIn) -> Token:
+        """Return the token the user's callable gives.
+
+        Raises:
+            ConfigurationError: It gives something else. What it raises itself passes through.
+        """
+        value = self._provide()
+        if inspect.isawaitable(value):
+            if port is self._blocking:
+                if inspect.iscoroutine(value):
+                    value.close()
+                raise ConfigurationError(
+                    "access_token_provider= is async, which a blocking call cannot await: use AsyncGigaChat or the "
+                    "methods with an a in front, or give a plain function"
+                )
+            value = await value
+        now = port.now()
+        return Token(Grant(checked_token(value, "access_token_provider="), 0, 0.0, x_headers({})), now, now, False)
+
+    def refuse(self, token: Token, now: float) -> bool:
+        """Note that the service refused a token; the callable may give another."""
+        return True
+
+
+def checked_token(given: object, source: str) -> str:
+    """Return a ready token as it is sent, refusing what surely is none. The texts never repeat it."""
+    token = given.removeprefix("Bearer ") if isinstance(given, str) else ""
+    if not token:
+        raise ConfigurationError(f"{source} gave no token: a str that is not empty is expected")
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigurationError(
+            f"{source} has a space or letters that are not Latin: it looks like a placeholder. "
+            "An access token is what get_token() or OAuth returns"
+        )
+    return token
 
 
 def _after_fork(slot: TokenSlot) -> None:

@@ -11,12 +11,13 @@ from urllib.parse import quote
 from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import BaseModel, TypeAdapter
 
-    from gigachat._engine.io import Timeouts
+    from gigachat._engine.io import Timeouts, Upload
     from gigachat._engine.sse import Event
+    from gigachat.exceptions import ResponseError
     from gigachat.models import APIResponse
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
@@ -50,10 +51,13 @@ class Call(Generic[T]):
         path: Path under the base address, or a full address.
         read: Makes the result of the answer's body and headers.
         json: Body as JSON: a mapping, or a model, whose fields that are None are left out; or
-        content: body as bytes.
+        content: body as bytes; or
+        upload: body as a file.
         headers: Headers of this call.
-        query: Query parameters.
+        query: Query parameters; several values repeat one.
         repeatable: Whether it only reads, so that it may be sent again when it is not known to have been received.
+        otherwise: What to send instead after a refusal, if anything may help.
+        answered: Called when a good answer has come, to remember what worked.
     """
 
     method: str
@@ -61,9 +65,12 @@ class Call(Generic[T]):
     read: Callable[[bytes, Mapping[str, str]], T]
     json: Mapping[str, Any] | BaseModel | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
+    upload: Upload | None = None
     headers: Mapping[str, str] | None = field(default=None, repr=False)
-    query: Mapping[str, str] | None = field(default=None, repr=False)
+    query: Mapping[str, str | Sequence[str]] | None = field(default=None, repr=False)
     repeatable: bool = False
+    otherwise: Callable[[ResponseError], Call[T] | None] | None = None
+    answered: Callable[[], object] | None = None
 
 
 @dataclass(slots=True)

@@ -13,11 +13,25 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from typing import IO
 
     from gigachat.exceptions import GigaChatException
 
-__all__ = ["Failure", "Headers", "Port", "Request", "Response", "Secret", "Signal", "Stage", "Timeouts", "clock", "run"]
+__all__ = [
+    "Failure",
+    "Headers",
+    "Port",
+    "Request",
+    "Response",
+    "Secret",
+    "Signal",
+    "Stage",
+    "Timeouts",
+    "Upload",
+    "clock",
+    "run",
+]
 
 T = TypeVar("T")
 
@@ -54,6 +68,24 @@ class Timeouts:
 
 
 @dataclass(slots=True)
+class Upload:
+    """A file, sent as multipart/form-data with the fields beside it."""
+
+    file: bytes | IO[bytes] = field(repr=False)
+    filename: str
+    content_type: str
+    fields: Mapping[str, str]
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it can be sent once more from its beginning."""
+        if isinstance(self.file, bytes):
+            return True
+        seekable = getattr(self.file, "seekable", None)
+        return seekable is not None and seekable()
+
+
+@dataclass(slots=True)
 class Request:
     """What is sent, whole."""
 
@@ -62,9 +94,16 @@ class Request:
     headers: dict[str, str] = field(repr=False)
     content: bytes | None = field(repr=False)
     timeouts: Timeouts
-    query: Mapping[str, str] | None = field(default=None, repr=False)
+    query: Mapping[str, str | Sequence[str]] | None = field(default=None, repr=False)
+    upload: Upload | None = None
+    """The body instead of `content`."""
     sign_in: bool = False
     """Sign-in has connections of its own, so that it never waits for the requests that wait for it."""
+
+    @property
+    def sendable_again(self) -> bool:
+        """Whether its body, once sent, can be sent from its beginning."""
+        return self.upload is None or self.upload.repeatable
 
 
 class Secret(str):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,8 +21,10 @@ from gigachat._engine.auth import (
     Grant,
     OAuth,
     PasswordLogin,
+    ProvidedAuthorization,
     Token,
     TokenSlot,
+    checked_token,
     shared_slots,
 )
 from gigachat._engine.io import Failure, Port, Request, Response, Secret, Stage, Timeouts
@@ -32,13 +35,13 @@ from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseE
 from gigachat.hosts import is_vendor_host
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from gigachat._engine.auth import SignInMethod
     from gigachat._engine.call import Call, RequestOptions
     from gigachat.settings import Settings
 
-__all__ = ["Engine", "perform", "respond"]
+__all__ = ["Engine", "Learned", "opened", "perform", "respond"]
 
 logger = logging.getLogger("gigachat")
 
@@ -47,7 +50,16 @@ T = TypeVar("T")
 USER_AGENT = "GigaChat-python-lib"
 MODEL = "GigaChat"  # of requests that name none
 _VERSIONED_PATH = re.compile(r"/(api/)?v\d+(/|$)")
+_VERSION = re.compile(r"/v\d+$")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@dataclass(slots=True)
+class Learned:
+    """What a client has found out where sources disagree on the service; None is not yet known."""
+
+    v2_address: str | None = None
+    result_role: str | None = None
 
 
 class Engine:
@@ -78,13 +90,19 @@ class Engine:
         defaults = {"profanity_check": settings.profanity_check, "flags": settings.flags}
         self.chat_defaults = {name: value for name, value in defaults.items() if value is not None}
         self._headers = {"User-Agent": USER_AGENT, **_default_headers(settings)}
-        self._origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.base_url))
+        self._origin = _origin(settings.base_url)
+        self.v2_addresses = _v2_addresses(settings)
+        self._origins = tuple({self._origin, *map(_origin, self.v2_addresses)})
+        self.learned = Learned()
         self._method = _sign_in_method(settings)
-        self.authorization: Authorization | None = None
+        self.authorization: Authorization | ProvidedAuthorization | None = None
         key: Any = hash(settings.access_token)
         if settings.access_token:
             # A ready token is used as it is and never meets the shared ones.
-            self._headers["Authorization"] = Secret(f"Bearer {_checked_token(settings.access_token)}")
+            self._headers["Authorization"] = Secret(f"Bearer {checked_token(settings.access_token, 'access_token=')}")
+        elif settings.access_token_provider is not None:
+            key = id(settings.access_token_provider)
+            self.authorization = ProvidedAuthorization(settings.access_token_provider, blocking)
         elif self._method is not None:
             key = _sharing_key(self._method, settings)
             slot = shared_slots.get(key) if settings.share_token else TokenSlot()
@@ -105,7 +123,7 @@ class Engine:
         """
         if path.startswith("/"):
             return f"{self._origin if _VERSIONED_PATH.match(path) else self.settings.base_url}{path}"
-        if path.startswith(f"{self._origin}/"):
+        if path.startswith(tuple(f"{origin}/" for origin in self._origins)):
             return path
         raise ValueError(f"the address must be a path, or begin with {self._origin}/, where the client's requests go")
 
@@ -190,22 +208,58 @@ async def perform(engine: Engine, port: Port, call: Call[T], options: RequestOpt
             permit.release()
 
 
+@asynccontextmanager
+async def opened(engine: Engine, port: Port, call: Call[Any], options: RequestOptions) -> AsyncIterator[Response]:
+    """Send a call and give the good answer, whose body is read piece by piece; its connection is freed at the end.
+
+    Raises:
+        GigaChatException: There is no good answer, or it breaks off.
+    """
+    permit = await engine.permit(port)
+    try:
+        response = await respond(engine, port, call, options)
+        try:
+            yield response
+        except Failure as failure:
+            raise failure.error from failure.__cause__
+        finally:
+            await response.close()
+    finally:
+        if permit is not None:
+            permit.release()
+
+
 async def respond(engine: Engine, port: Port, call: Call[Any], options: RequestOptions) -> Response:
-    """Send a call and return the good answer whose body is still to be read.
+    """Send a call, and what it knows to send instead, and return the good answer whose body is still to be read.
 
     Raises:
         GigaChatException: There is no good answer.
     """
+    while True:
+        try:
+            response = await _respond(engine, port, call, options)
+        except ResponseError as error:
+            other = call.otherwise(error) if call.otherwise is not None else None
+            if other is None:
+                raise
+            call = other
+        else:
+            if call.answered is not None:
+                call.answered()
+            return response
+
+
+async def _respond(engine: Engine, port: Port, call: Call[Any], options: RequestOptions) -> Response:
     headers, authorize = engine.headers(call, options)
     content = call.content
     if call.json is not None:
         content = engine.encoded(call.json, options.extra_body)
         headers.setdefault("Content-Type", "application/json")
-    query = engine.settings.default_query
+    query: Mapping[str, str | Sequence[str]] | None = engine.settings.default_query
     if call.query or options.extra_query:
         query = {**(query or {}), **(call.query or {}), **(options.extra_query or {})}
     timeouts = options.timeouts or engine.timeouts
-    request = Request(call.method, engine.url(call.path), headers, content, timeouts, query)
+    request = Request(call.method, engine.url(call.path), headers, content, timeouts, query, call.upload)
     policy = engine.policy
     if options.max_retries is not None:
         policy = replace(policy, max_retries=options.max_retries)
@@ -217,11 +271,13 @@ async def _attempts(
 ) -> Response:
     started = port.now()
     retry: Retry | None = None
-    renewed = False
+    refusal: tuple[str, GigaChatException] | None = None
     token: Token | None = None
     while True:
         if signed is not None:
             token = await signed.token(port)
+            if refusal is not None and token.value == refusal[0]:
+                raise refusal[1]  # there is no other token
             request.headers["Authorization"] = Secret(f"Bearer {token.value}")
         error: GigaChatException
         try:
@@ -242,10 +298,12 @@ async def _attempts(
             except Failure:
                 content = b""  # the status says enough
             error = error_for_status(request.url, status, content, response.headers)
-            if signed is not None and token is not None and status == 401 and not renewed:
-                renewed = signed.refuse(token, port.now())
-                if renewed:
+            if signed is not None and token is not None and status == 401 and refusal is None:
+                refusal = token.value, error
+                if signed.refuse(token, port.now()) and request.sendable_again:
                     continue
+            if not request.sendable_again:
+                raise error
         retry = retry or Retry(policy, started)
         pause = retry.pause_after(error, port.now())
         if pause is None:
@@ -263,6 +321,21 @@ async def _body(response: Response) -> bytes:
 
 def _kind(error: GigaChatException) -> str:
     return f"status {error.status_code}" if isinstance(error, ResponseError) else type(error).__name__
+
+
+def _origin(url: str) -> str:
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url))
+
+
+def _v2_addresses(settings: Settings) -> tuple[str, ...]:
+    """Return where API v2 may be, the likeliest first: sources disagree for addresses under `/api` (section 1.1)."""
+    if settings.v2_base_url:
+        return (settings.v2_base_url,)
+    base = settings.base_url
+    if not _VERSION.search(base):
+        return (base,)
+    root = _VERSION.sub("", base)
+    return (f"{root}/v2", f"{root.removesuffix('/api')}/v2") if root.endswith("/api") else (f"{root}/v2",)
 
 
 def _sign_in_method(settings: Settings) -> SignInMethod | None:
@@ -308,12 +381,3 @@ def _checked(headers: Mapping[Any, Any], source: str) -> Mapping[str, str]:
         if not value.isascii() or not value.isprintable():
             raise ValueError(f"{source}: the value of {name} has a line break or letters that are not Latin")
     return {name: Secret(value) for name, value in headers.items()}
-
-
-def _checked_token(token: str) -> str:
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError(
-            "access_token= has a space or letters that are not Latin: it looks like a placeholder. "
-            "An access token is what get_token() or OAuth returns"
-        )
-    return token.removeprefix("Bearer ")

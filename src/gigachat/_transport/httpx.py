@@ -1,4 +1,4 @@
-"""The port over httpx2, blocking and async. The only module that imports the HTTP library.
+"""The port over httpx2, blocking and async. Together with `hooks`, all that imports the HTTP library.
 
 Connections are pooled: blocking ones for all threads, async ones per event loop. A child process never touches those it
 inherited. Errors of the library end here; what they say about how far a request had come is kept.
@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import h11
 import httpx2
 
-from gigachat._engine.io import Failure, Headers, Request, Signal, Stage, Timeouts, clock
+from gigachat._engine.io import Failure, Headers, Request, Signal, Stage, Timeouts, clock, run
+from gigachat._transport.hooks import AsyncHookedClient, EventHooks, HookedClient
 from gigachat._transport.tls import context_for
 from gigachat.exceptions import (
     APIConnectionError,
@@ -36,12 +38,13 @@ from gigachat.settings import BASE_URL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+    from typing import IO, Any
 
     from gigachat.settings import Settings
 
 __all__ = ["AsyncPort", "BlockingPort"]
 
-ClientT = TypeVar("ClientT", httpx2.Client, httpx2.AsyncClient)
+ClientT = TypeVar("ClientT", HookedClient, AsyncHookedClient)
 
 _KEEPALIVE = 30.0  # seconds an idle connection is kept
 _DRAIN_WAIT = 0.001  # seconds a finished stream's last bytes may take to be kept for another request
@@ -55,14 +58,14 @@ def _timeout(timeouts: Timeouts) -> httpx2.Timeout:
     return httpx2.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.queue)
 
 
-def _opened(kind: type[ClientT], settings: Settings, url: str) -> ClientT:
+def _opened(kind: type[ClientT], hooks: EventHooks, settings: Settings, url: str) -> ClientT:
     """Return a new pool for the host of an address."""
     limits = httpx2.Limits(
         max_connections=settings.max_connections, max_keepalive_connections=20, keepalive_expiry=_KEEPALIVE
     )
     context = context_for(settings, urlsplit(url).hostname or "")
     try:
-        return kind(verify=context, proxy=settings.proxy, limits=limits)
+        return kind(hooks, verify=context, proxy=settings.proxy, limits=limits)
     except ImportError:
         problem = 'a SOCKS proxy needs one package more: pip install "gigachat[socks]"'
     except ValueError:
@@ -97,7 +100,8 @@ class BlockingPort:
     def __init__(self, settings: Settings, client: httpx2.Client | None = None) -> None:
         self._settings = settings
         self._own_client = client
-        self._clients: dict[bool, httpx2.Client] = {}
+        self._hooks: EventHooks = {"request": [], "response": []}
+        self._clients: dict[bool, HookedClient] = {}
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
@@ -125,7 +129,8 @@ class BlockingPort:
             with self._lock:
                 client = self._clients.get(sign_in)
                 if client is None:
-                    client = self._clients[sign_in] = _opened(httpx2.Client, self._settings, url)
+                    hooks: EventHooks = {} if sign_in else self._hooks
+                    client = self._clients[sign_in] = _opened(HookedClient, hooks, self._settings, url)
         return client
 
     async def send(self, request: Request) -> _BlockingResponse:
@@ -168,7 +173,7 @@ class BlockingPort:
             response.close()
 
 
-def _close_all(clients: dict[bool, httpx2.Client]) -> None:
+def _close_all(clients: dict[bool, HookedClient]) -> None:
     for client in tuple(clients.values()):
         client.close()
 
@@ -241,19 +246,26 @@ class AsyncPort:
     def __init__(self, settings: Settings, client: httpx2.AsyncClient | None = None) -> None:
         self._settings = settings
         self._own_client = client
+        self._hooks: EventHooks = {"request": [], "response": []}
         self._pools: dict[asyncio.AbstractEventLoop, _AsyncPool] = {}
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._closed = False
         self.now = clock
 
-    async def client(self, url: str, sign_in: bool = False) -> httpx2.AsyncClient:
-        """Return the running loop's HTTP client for API requests, or for sign-in, each to the host of one address."""
+    def client(self, url: str, sign_in: bool = False) -> httpx2.AsyncClient:
+        """Return the running loop's HTTP client for API requests, or for sign-in, each to the host of one address.
+
+        Where no loop runs, a client without connections is returned: its event hooks are those of all loops.
+        """
         if self._closed:
             raise _closed()
         if self._own_client is not None:
             return self._own_client
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return _opened(AsyncHookedClient, self._hooks, self._settings, url)
         if self._pid != os.getpid():
             # Inherited async pools can neither be used nor closed here without disturbing the parent's.
             _inherited.append(self._pools)
@@ -265,11 +277,15 @@ class AsyncPort:
             with self._lock:
                 self._pools = {known: pool for known, pool in self._pools.items() if not known.is_closed()}
                 pool = self._pools[loop] = _AsyncPool()
-        return pool.clients.get(sign_in) or await pool.open(sign_in, _opened(httpx2.AsyncClient, self._settings, url))
+        client = pool.clients.get(sign_in)
+        if client is None:
+            hooks: EventHooks = {} if sign_in else self._hooks
+            client = pool.open(sign_in, _opened(AsyncHookedClient, hooks, self._settings, url))
+        return client
 
     async def send(self, request: Request) -> _AsyncResponse:
         """Send a request and return when the answer's headers are here."""
-        client = await self.client(request.url, request.sign_in)
+        client = self.client(request.url, request.sign_in)
         try:
             response = await client.send(_built(client, request), stream=True)
         except _LIBRARY_ERRORS as error:
@@ -326,11 +342,11 @@ class _AsyncPool:
         self.clients: dict[bool, httpx2.AsyncClient] = {}
         self._keepers: list[AsyncGenerator[None]] = []
 
-    async def open(self, sign_in: bool, client: httpx2.AsyncClient) -> httpx2.AsyncClient:
+    def open(self, sign_in: bool, client: httpx2.AsyncClient) -> httpx2.AsyncClient:
         self.clients[sign_in] = client
         keeper = _keep(client)
         self._keepers.append(keeper)
-        await anext(keeper)
+        run(_begin(keeper))
         return client
 
     async def close(self) -> None:
@@ -343,6 +359,10 @@ async def _keep(client: httpx2.AsyncClient) -> AsyncGenerator[None]:
         yield
     finally:
         await client.aclose()
+
+
+async def _begin(keeper: AsyncGenerator[None]) -> None:
+    await anext(keeper)
 
 
 class _AsyncResponse:
@@ -409,14 +429,37 @@ def _close_later(loop: asyncio.AbstractEventLoop, response: httpx2.Response) -> 
 
 
 def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request) -> httpx2.Request:
+    body: dict[str, Any] = {"content": request.content}
+    upload = request.upload
+    if upload is not None:
+        file = upload.file if isinstance(upload.file, bytes) else _File(upload.file, upload.filename)
+        body = {"data": upload.fields, "files": {"file": (upload.filename, file, upload.content_type)}}
     return client.build_request(
         request.method,
         _url(request.url),
         headers=request.headers,
-        content=request.content,
         params=request.query,
         timeout=_timeout(request.timeouts),
+        **body,
     )
+
+
+class _File:
+    """A user's file for the library: measured by seeking, as a descriptor does not tell what a compressed one holds."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file = file
+        self._name = name
+        if hasattr(file, "seek"):
+            self.seek = file.seek
+            self.tell = file.tell
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            # Not to be taken for an error of the network.
+            raise GigaChatException(f"the file {self._name} cannot be read: {error}") from error
 
 
 def _headers(response: httpx2.Response) -> Headers:
@@ -429,7 +472,9 @@ def _plain(response: httpx2.Response) -> bool:
     return "content-encoding" not in response.headers and not response.is_stream_consumed
 
 
-_LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError)
+# The library lets that of h11 through: a body of another length than announced, such as a file that changed meanwhile.
+_LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, h11.LocalProtocolError, OSError)
+_NOT_SENDABLE = (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError, h11.LocalProtocolError)
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
 
 
@@ -445,7 +490,7 @@ def _failure(error: Exception, request: Request, stage: Stage, settings: Setting
             f"no free connection within queue_timeout={limits.queue:g} s: all of max_connections are in use, perhaps "
             "by streams that are not closed"
         )
-    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.InvalidURL | httpx2.LocalProtocolError):
+    if isinstance(error, _NOT_SENDABLE):
         return ConfigurationError(f"the request to {host} cannot be sent: {error}")
     if isinstance(error, httpx2.DecodingError):
         return APIResponseValidationError(f"the answer of {host} cannot be decompressed: {error}")

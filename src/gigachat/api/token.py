@@ -1,4 +1,4 @@
-"""Signing in ahead of the first request (reference, section 1)."""
+"""Signing in ahead of the first request, and the token that is there (reference, section 1)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from gigachat import models
 from gigachat._engine.endpoint import Mode, Resource, operation
 
 if TYPE_CHECKING:
+    from gigachat._engine.auth import Token
     from gigachat._engine.io import Port
 
 __all__ = ["AccessToken"]
@@ -27,13 +28,25 @@ class AccessToken(Resource[Mode]):
         Raises:
             GigaChatException: The sign-in failed.
         """
+        if self._engine.authorization is None:
+            return self._access_token
+        return _read(await self._engine.token(port))
+
+    @property
+    def token(self) -> str | None:
+        """The access token that is there, if there is one; makes no request."""
+        known = self._access_token
+        return known.access_token if known else None
+
+    @property
+    def _access_token(self) -> models.AccessToken | None:
         engine = self._engine
         if engine.settings.access_token:
             return models.AccessToken(access_token=engine.settings.access_token, expires_at=0)
-        if engine.authorization is None:
-            return None
-        token = await engine.token(port)
-        grant = token.grant
-        return models.AccessToken(
-            access_token=token.value, expires_at=grant.expires_at, x_headers=grant.x_headers.copy()
-        )
+        token = engine.authorization.known(engine.blocking.now()) if engine.authorization else None
+        return _read(token) if token else None
+
+
+def _read(token: Token) -> models.AccessToken:
+    grant = token.grant
+    return models.AccessToken(access_token=token.value, expires_at=grant.expires_at, x_headers=grant.x_headers.copy())

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gigachat.models.chat import *
     from gigachat.models.embeddings import *
     from gigachat.models.models import *
+    from gigachat.models.raw import *
     from gigachat.models.response_format import *
     from gigachat.models.tools import *
 
@@ -39,10 +40,11 @@ _MODULES = {
     ),
     "embeddings": ("Embedding", "Embeddings", "EmbeddingsUsage"),
     "models": ("Model", "Models"),
+    "raw": ("RawResponse",),
     "response_format": ("JsonSchemaResponseFormat",),
     "tools": ("TokensCount",),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

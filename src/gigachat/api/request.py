@@ -1,0 +1,73 @@
+"""A request to any address of the API, for endpoints that have no method yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigachat import models
+from gigachat._engine.call import Call, RequestOptions
+from gigachat._engine.endpoint import Mode, Resource, operation
+from gigachat._engine.perform import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from gigachat._engine.io import Port
+
+__all__ = ["AnyRequest"]
+
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class AnyRequest(Resource[Mode]):
+    """Requests as they are written on the wire."""
+
+    @operation
+    async def request(  # noqa: D417 - callers do not see the port
+        self,
+        port: Port,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | BaseModel | None = None,
+        content: bytes | None = None,
+        params: Mapping[str, str | Sequence[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> models.RawResponse:
+        """Send a request with the client's authorization, repetition and limits, and return the raw answer.
+
+        Args:
+            method: HTTP method; `GET`, `HEAD` and `OPTIONS` may be repeated when the connection broke.
+            path: Path under the base address, such as `/models`; one with a version of its own, such as
+                `/v2/chat/completions`, is taken at the host's root. A full address must be on the client's host.
+            json: Body as JSON.
+            content: Body as bytes, instead of `json`.
+            params: Query parameters; a list repeats one.
+            headers: Further headers; `Authorization` among them replaces the client's token.
+
+        Raises:
+            ValueError, TypeError: The request cannot be sent.
+            ResponseError: The service refused it; of the class of its status.
+            GigaChatException: There is no good answer.
+        """
+        if json is not None and content is not None:
+            raise TypeError("give json= or content=, not both")
+        if content is not None and not isinstance(content, bytes):
+            raise TypeError(f"content= takes bytes, not {type(content).__name__}")
+        method = method.upper()
+        if not path.startswith(("/", "http://", "https://")):
+            path = f"/{path}"
+        call: Call[bytes] = Call(
+            method,
+            path,
+            lambda body, _: body,
+            json=json,
+            content=content,
+            query=params,
+            repeatable=method in _READING,
+        )
+        options = self._options.with_more(RequestOptions(extra_headers=headers))
+        async with opened(self._engine, port, call, options) as response:
+            return models.RawResponse(response.status_code, response.headers, await response.read())
