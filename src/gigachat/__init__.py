@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gigachat.models import Function as Function
     from gigachat.models import FunctionCall as FunctionCall
     from gigachat.models import FunctionParameters as FunctionParameters
+    from gigachat.models import Image as Image
     from gigachat.models import Messages as Messages
     from gigachat.models import MessagesRole as MessagesRole
     from gigachat.models import Model as Model
@@ -51,6 +52,7 @@ _MODULES = {
         "Function",
         "FunctionCall",
         "FunctionParameters",
+        "Image",
         "Messages",
         "MessagesRole",
         "Model",

@@ -8,10 +8,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gigachat._engine.endpoint import Async, Resource, awaited
+from gigachat.api.assistants import AssistantsNamespace
+from gigachat.api.batches import Batches
 from gigachat.api.chat import Chat, ChatNamespace
+from gigachat.api.checks import Checks
 from gigachat.api.embeddings import Embeddings
+from gigachat.api.files import Files
+from gigachat.api.functions import Functions
 from gigachat.api.models import Models
 from gigachat.api.request import AnyRequest
+from gigachat.api.threads import ThreadsNamespace
 from gigachat.api.token import AccessToken
 
 if TYPE_CHECKING:
@@ -96,6 +102,16 @@ class AsyncNames(Resource[Any]):
         """Chats, awaited: `await client.achat("…")`."""
         return ChatNamespace(self, Async)
 
+    @cached_property
+    def a_assistants(self) -> AssistantsNamespace[Async]:
+        """Assistants, awaited: `await client.a_assistants.get()`."""
+        return AssistantsNamespace(self, Async)
+
+    @cached_property
+    def a_threads(self) -> ThreadsNamespace[Async]:
+        """Threads, awaited: `await client.a_threads.get_threads()`."""
+        return ThreadsNamespace(self, Async)
+
     astream = awaited(Chat.stream)
     achat_parse: _Parse = awaited(Chat.__dict__["chat_parse"])  # type: ignore[assignment]
     aembeddings = awaited(Embeddings.embeddings)
@@ -103,4 +119,20 @@ class AsyncNames(Resource[Any]):
     aget_models = awaited(Models.get_models)
     aget_model = awaited(Models.get_model)
     aget_token = awaited(AccessToken.get_token)
+    aupload_file = awaited(Files.upload_file)
+    aget_files = awaited(Files.get_files)
+    aget_file = awaited(Files.get_file)
+    adelete_file = awaited(Files.delete_file)
+    aget_image = awaited(Files.get_image)
+    aget_file_content = awaited(Files.get_file_content)
+    adownload_file = awaited(Files.download_file)
+    acreate_batch = awaited(Batches.create_batch)
+    aget_batches = awaited(Batches.get_batches)
+    await_batch = awaited(Batches.wait_batch)
+    abatch_results = awaited(Batches.batch_results)
+    aopenapi_function_convert = awaited(Functions.openapi_function_convert)
+    avalidate_function = awaited(Functions.validate_function)
+    acheck_ai = awaited(Checks.check_ai)
+    acheck_filter = awaited(Checks.check_filter)
+    aget_balance = awaited(Checks.get_balance)
     arequest = awaited(AnyRequest.request)

@@ -12,7 +12,19 @@ from gigachat._engine.endpoint import Async, Blocking, Mode
 from gigachat._engine.io import Timeouts, run
 from gigachat._engine.perform import Engine
 from gigachat._lazy import lazily
-from gigachat.api import chat, embeddings, models, request, token
+from gigachat.api import (
+    assistants,
+    batches,
+    chat,
+    checks,
+    embeddings,
+    files,
+    functions,
+    models,
+    request,
+    threads,
+    token,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -33,13 +45,19 @@ class Client(
     chat.Chat[Mode],
     embeddings.Embeddings[Mode],
     models.Models[Mode],
+    files.Files[Mode],
+    batches.Batches[Mode],
+    functions.Functions[Mode],
+    checks.Checks[Mode],
+    assistants.Assistants[Mode],
+    threads.Threads[Mode],
     request.AnyRequest[Mode],
     token.AccessToken[Mode],
 ):
     """What all clients have in common: the options, and every endpoint.
 
-    Each option but the HTTP clients can also be set by the environment variable of its name with `GIGACHAT_` in
-    front; an argument wins over it, and None means not given.
+    Each option but the HTTP clients and the function for tokens can also be set by the environment variable of its
+    name with `GIGACHAT_` in front; an argument wins over it, and None means not given.
 
     Args:
         base_url: Address of the API; `https://api.giga.chat/v1` is the newer host.
@@ -131,11 +149,14 @@ class Client(
         **unknown: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS and value is not None}
-        if unknown:
-            logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(sorted(unknown)))
+        ignored = sorted(name for name, value in unknown.items() if value is not None)
+        if ignored:
+            logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(ignored))
         from gigachat.settings import load_settings
 
-        self._connect(load_settings(given), http_client, async_http_client)
+        self._access_token_provider = access_token_provider
+        settings = load_settings(given, authorized=access_token_provider is not None)
+        self._connect(settings, http_client, async_http_client)
 
     def _connect(
         self, settings: Settings, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
@@ -147,7 +168,8 @@ class Client(
             context_for(settings, host="")  # files that cannot be used are named here, not at the first request
         self._settings = settings
         self._own_clients = http_client, async_http_client
-        self._engine = Engine(settings, BlockingPort(settings, http_client), AsyncPort(settings, async_http_client))
+        ports = BlockingPort(settings, http_client), AsyncPort(settings, async_http_client)
+        self._engine = Engine(settings, *ports, self._access_token_provider)
 
     def with_options(
         self,
@@ -185,7 +207,7 @@ class Client(
     def __copy__(self) -> Self:
         view = object.__new__(type(self))
         # The namespaces belong to the view they were made for.
-        view.__dict__.update({name: value for name, value in self.__dict__.items() if name not in ("chat", "achat")})
+        view.__dict__.update({name: value for name, value in self.__dict__.items() if name not in _NAMESPACES})
         return view
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -219,8 +241,9 @@ class Client(
         return f"{type(self).__name__}({options})"
 
 
-_REMADE = frozenset(("_settings", "_engine", "_own_clients", "chat", "achat"))
-_NO_SETTINGS = frozenset(("self", "unknown", "http_client", "async_http_client", "__class__"))
+_NAMESPACES = frozenset(("chat", "achat", "assistants", "a_assistants", "threads", "a_threads"))
+_REMADE = _NAMESPACES | {"_settings", "_engine", "_own_clients"}
+_NO_SETTINGS = frozenset(("self", "unknown", "http_client", "async_http_client", "access_token_provider", "__class__"))
 
 
 class GigaChat(Client[Blocking], AsyncNames):

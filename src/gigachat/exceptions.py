@@ -211,7 +211,9 @@ class LengthFinishReasonError(_FinishReasonError):
 class ContentFilterFinishReasonError(_FinishReasonError):
     """The service restricted the topic and answered with a stock phrase. Attribute: `completion`."""
 
-    _text = "the service restricted this topic (finish_reason 'blacklist') and answered with a stock phrase"
+    def __str__(self) -> str:
+        reason = getattr(self.completion, "finish_reason", None) or "blacklist"  # v1 has it elsewhere, and one only
+        return f"the service restricted this topic (finish_reason {reason!r}) and answered with a stock phrase"
 
 
 _BY_STATUS: dict[int, type[ResponseError]] = {
@@ -284,6 +286,14 @@ def _advice(error: ResponseError) -> str:
         return _OAUTH_ADVICE[error.code]
     if error.status_code == 404 and "no such model" in message:
         return "get_models() lists what this address serves; newer models are at base_url='https://api.giga.chat/v1'."
-    if "temperature" in message and error.status_code in (400, 422):
+    if error.status_code in (400, 422) and "temperature" in message:
         return "temperature must be above 0; 0.001 or less switches sampling off."
+    if error.url.endswith("/v2/chat/completions"):
+        if error.status_code == 400 and "invalid json syntax" in message:
+            return (
+                "The service says so of any body it cannot read: look for an unknown role, arguments as text, a "
+                "result without a name. function_result_role= sets the role of functions' results."
+            )
+        if error.status_code == 404 and not isinstance(error.body, dict):
+            return "API v2 is not at this address: set v2_base_url= (or GIGACHAT_V2_BASE_URL)."
     return _STATUS_ADVICE.get(error.status_code, "")

@@ -11,11 +11,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["inline_references", "parameters_schema"]
+__all__ = ["function_fields", "inline_references", "parameters_schema"]
 
 _DEFINITIONS = ("$defs", "definitions")
 _MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas")
 _DATA = ("enum", "const", "default", "examples", "example")  # values, not schemas: never rewritten
+_OF_AN_OBJECT = (
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+    *_DEFINITIONS,
+    "dependentRequired",
+    "dependentSchemas",
+    "patternProperties",
+    "propertyNames",
+    "minProperties",
+    "maxProperties",
+)
 
 
 def parameters_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +45,18 @@ def parameters_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
     return simple
+
+
+def function_fields(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a function; of a model's JSON Schema the title is its name, what describes the object its
+    parameters.
+    """
+    fields = dict(description)
+    if not fields.get("name") and fields.get("title"):
+        fields["name"] = fields.pop("title")
+    if not fields.get("parameters") and "properties" in fields:
+        fields["parameters"] = {key: fields.pop(key) for key in _OF_AN_OBJECT if key in fields}
+    return fields
 
 
 def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:

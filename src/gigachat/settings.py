@@ -10,7 +10,6 @@ import json
 import math
 import os
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -23,6 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from gigachat._secret import Secret
 from gigachat.exceptions import ConfigurationError
 
 __all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout"]
@@ -33,14 +33,8 @@ AUTH_URL = "https://ngw.devices.sberbank.ru:9443/api/v2/oauth"
 SCOPE = "GIGACHAT_API_PERS"
 
 _CREDENTIALS_ALIASES = ("GIGACHAT_API_KEY", "GIGACHAT_AUTH_KEY")
-_AUTHORIZATION_KINDS = (
-    ("access_token",),
-    ("access_token_provider",),
-    ("credentials",),
-    ("client_id", "client_secret"),
-    ("user", "password"),
-    ("cert_file", "key_file", "key_file_password"),
-)
+_TOKEN_KINDS = (("access_token",), ("credentials",), ("client_id", "client_secret"), ("user", "password"))
+_AUTHORIZATION_KINDS = (*_TOKEN_KINDS, ("cert_file", "key_file", "key_file_password"))
 
 
 def _unquote(value: Any) -> Any:
@@ -95,7 +89,7 @@ def _http_url(value: str) -> str:
 
 def _proxy_url(value: str) -> str:
     if "://" not in value:
-        value = f"http://{value}"
+        value = Secret(f"http://{value}")
     parts = _parts(value)
     if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
         raise ValueError("give a proxy address such as http://user:password@proxy.example:3128")
@@ -173,6 +167,8 @@ Timeout: TypeAlias = float | tuple[float, float] | TimeoutPhases
 _DEFAULT_TIMEOUTS = (10.0, 300.0, 60.0)
 
 _Text = Annotated[str, BeforeValidator(_unquote)]
+_Hidden = Annotated[str, AfterValidator(Secret)]  # where a dump of the settings is printed
+_HiddenText = Annotated[_Text, AfterValidator(Secret)]
 _HttpUrl = Annotated[_Text, AfterValidator(_http_url)]
 _File = Annotated[str, BeforeValidator(lambda value: os.fspath(value)), BeforeValidator(_unquote)]
 
@@ -187,7 +183,7 @@ class _Environment(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
         read = {name: _unquote(value) for name, value in super().__call__().items()}
         values = {name: value for name, value in read.items() if value not in ("", None)}
-        if "credentials" not in values and self.env_prefix == ENV_PREFIX:
+        if "credentials" not in values and self.env_prefix.upper() == ENV_PREFIX:
             aliases = (_unquote(os.environ.get(name)) for name in _CREDENTIALS_ALIASES)
             if alias := next(filter(None, aliases), None):
                 values["credentials"] = alias
@@ -211,18 +207,15 @@ class Settings(BaseSettings):
         default=None, description="Address of API v2; made of `base_url` if unset: `/api/v2`, else `/v2`."
     )
     auth_url: _HttpUrl = Field(default=AUTH_URL, description="Address that issues OAuth tokens.")
-    credentials: _Text | None = Field(
+    credentials: _HiddenText | None = Field(
         default=None, repr=False, description="Authorization key of the project (base64)."
     )
     client_id: _Text | None = Field(default=None, description="Client id, with `client_secret` instead of the key.")
-    client_secret: _Text | None = Field(default=None, repr=False, description="Client secret.")
+    client_secret: _HiddenText | None = Field(default=None, repr=False, description="Client secret.")
     scope: _Text = Field(default=SCOPE, description="GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.")
-    access_token: _Text | None = Field(default=None, repr=False, description="Ready access token.")
-    access_token_provider: Callable[[], str | Awaitable[str]] | None = Field(
-        default=None, repr=False, description="Own function that returns an access token, or an awaitable of one."
-    )
+    access_token: _HiddenText | None = Field(default=None, repr=False, description="Ready access token.")
     user: _Text | None = Field(default=None, description="User name, with `password` instead of the key.")
-    password: str | None = Field(default=None, repr=False, description="Password of `user`.")
+    password: _Hidden | None = Field(default=None, repr=False, description="Password of `user`.")
     model: _Text | None = Field(default=None, description="Model of requests that name none; `GigaChat` if unset.")
     profanity_check: bool | None = Field(default=None, description="Whether the service filters profanity.")
     flags: Annotated[list[str] | None, BeforeValidator(_split)] = Field(
@@ -280,17 +273,17 @@ class Settings(BaseSettings):
     key_file: Annotated[_File, AfterValidator(_readable_file)] | None = Field(
         default=None, description="Key of the client certificate, if not in the same file."
     )
-    key_file_password: str | None = Field(default=None, repr=False, description="Password of an encrypted key.")
+    key_file_password: _Hidden | None = Field(default=None, repr=False, description="Password of an encrypted key.")
     ssl_context: ssl.SSLContext | None = Field(
         default=None, repr=False, description="Own TLS context, used as it is instead of all TLS options."
     )
-    proxy: Annotated[_Text, AfterValidator(_proxy_url)] | None = Field(
+    proxy: Annotated[_HiddenText, AfterValidator(_proxy_url)] | None = Field(
         default=None, repr=False, description="Address of a proxy; the usual environment variables if unset."
     )
-    default_headers: Annotated[dict[str, str] | None, BeforeValidator(_pairs)] = Field(
+    default_headers: Annotated[dict[str, _Hidden] | None, BeforeValidator(_pairs)] = Field(
         default=None, repr=False, description="Headers added to every API request."
     )
-    default_query: Annotated[dict[str, str] | None, BeforeValidator(_pairs)] = Field(
+    default_query: Annotated[dict[str, _Hidden] | None, BeforeValidator(_pairs)] = Field(
         default=None, repr=False, description="Query parameters added to every API request."
     )
 
@@ -323,8 +316,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"{other} is set without {one}")
             if given and not missing and other != "key_file":
                 raise ValueError(f"{one} is set without {other}")
-        if self.access_token and self.access_token_provider:
-            raise ValueError("give either access_token or access_token_provider, not both")
         if self.credentials and self.client_id:
             raise ValueError("give either credentials or client_id and client_secret, not both")
         if any(not 100 <= status <= 599 for status in self.retry_on_status_codes):
@@ -337,15 +328,23 @@ class Settings(BaseSettings):
         return _DEFAULT_TIMEOUTS if self.timeout is None else timeouts_of(self.timeout)
 
 
-def load_settings(given: dict[str, Any]) -> Settings:
+def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Settings:
     """Build the settings of a client from its arguments and the environment.
+
+    Args:
+        given: The arguments.
+        authorized: Whether the client has its tokens from elsewhere: then no authorization is read, nor may be given.
 
     Raises:
         ConfigurationError: A value cannot be understood. The text names the argument or variable; of the values, it
             shows none but the path of a missing file.
     """
+    own = {name: value for name, value in given.items() if value is not None}
+    others = [name for kind in _AUTHORIZATION_KINDS for name in kind if authorized and name not in own]
+    if authorized and (other := next((name for kind in _TOKEN_KINDS for name in kind if name in own), None)):
+        raise ConfigurationError(f"give either access_token_provider or {other}, not both")
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**own).model_copy(update=dict.fromkeys(others))
     except ValidationError as error:
         problems = [_problem(dict(details), given) for details in error.errors(include_input=False)]
     # Raised outside the handler: the original error holds the values.

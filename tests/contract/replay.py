@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,12 @@ class Exchange:
         return lines
 
     @property
+    def named_events(self) -> list[tuple[str, bytes]]:
+        """The names and data of the events of a chat v2, whose last one is the end mark."""
+        events = [event.split(b"\n") for event in self.body.removesuffix(b"\n\n").split(b"\n\n")]
+        return [(name.removeprefix(b"event: ").decode(), data.removeprefix(b"data: ")) for name, data in events]
+
+    @property
     def x_headers(self) -> dict[str, str | None]:
         """The headers an answer is known by."""
         return {name: self.headers.get(name) for name in ("x-request-id", "x-session-id", "x-client-id")}
@@ -83,7 +90,7 @@ class Replay:
     @property
     def base_url(self) -> str:
         """Address of the API, with the prefix of the recording."""
-        prefix, _, _ = self.exchanges[-1].path.partition("/v1/")
+        prefix, _, _ = self.exchanges[-1].path.replace("/v2/", "/v1/").partition("/v1/")
         return f"{self.origin}{prefix}/v1"
 
     @property
@@ -173,6 +180,11 @@ def replaying(exchanges: Sequence[Exchange]) -> Iterator[Replay]:
         server.server_close()
 
 
+def hybrid_name(method: str) -> str:
+    """Return the name of the async form of a method on the hybrid client."""
+    return f"a_{method}" if method.startswith(("assistants.", "threads.")) else f"a{method}"
+
+
 def call(
     colour: str,
     options: Mapping[str, Any],
@@ -183,7 +195,7 @@ def call(
 ) -> Any:
     """Call a method of a new client in a colour and return its result; of a stream, the list of its chunks.
 
-    With `heard`, the answers are put into it as they came.
+    A method of a namespace is named with it: `threads.run`. With `heard`, the answers are put into it as they came.
     """
 
     def hear(response: httpx2.Response) -> None:
@@ -202,8 +214,8 @@ def call(
             if heard is not None:
                 own["http_client"] = stack.enter_context(httpx2.Client(event_hooks={"response": [hear]}))
             giga = stack.enter_context(GigaChat(**options, **own))
-            result = getattr(giga, method)(*arguments, **fields)
-            return list(result) if method == "stream" else result
+            result = attrgetter(method)(giga)(*arguments, **fields)
+            return list(result) if method.endswith("stream") else result
 
     async def awaited() -> Any:
         async with AsyncExitStack() as stack:
@@ -211,9 +223,9 @@ def call(
             if heard is not None:
                 client = httpx2.AsyncClient(event_hooks={"response": [ahear]})
                 own["async_http_client"] = await stack.enter_async_context(client)
-            kind, name = (AsyncGigaChat, method) if colour == "async" else (GigaChat, f"a{method}")
+            kind, name = (AsyncGigaChat, method) if colour == "async" else (GigaChat, hybrid_name(method))
             giga: Any = await stack.enter_async_context(kind(**options, **own))
-            result = getattr(giga, name)(*arguments, **fields)
-            return [chunk async for chunk in result] if method == "stream" else await result
+            result = attrgetter(name)(giga)(*arguments, **fields)
+            return [chunk async for chunk in result] if method.endswith("stream") else await result
 
     return asyncio.run(awaited())

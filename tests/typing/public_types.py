@@ -5,12 +5,15 @@ Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, assert_type
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, assert_type
 
 from pydantic import BaseModel
 
 from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models
+from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
+from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
 if TYPE_CHECKING:
     from gigachat.settings import Settings
@@ -155,6 +158,129 @@ async def async_chat_parse(giga: AsyncGigaChat) -> None:
     assert_type(other, OtherAnswer)
 
 
+def chat_create(giga: GigaChat) -> None:
+    assert_type(giga.chat.create("text"), models.ChatCompletionResponse)
+    assert_type(giga.chat.create({"messages": []}), models.ChatCompletionResponse)
+    message = models.ChatMessage(role="user", content="text")
+    result = models.ChatMessage.function_result("f", {"a": 1}, tools_state_id="state")
+    assert_type(result, models.ChatMessage)
+    parts = models.ChatMessage(role="user", content=["text", {"files": ["id"]}, models.ChatContentPart(text="text")])
+    assert_type(giga.chat.create([message, result, {"role": "user", "content": "text"}]), models.ChatCompletionResponse)
+    assert_type(giga.chat.create(models.ChatCompletionRequest(messages=[parts])), models.ChatCompletionResponse)
+    assert_type(giga.chat.create(messages=[message, {"role": "user", "content": "a"}]), models.ChatCompletionResponse)
+    assert_type(
+        giga.chat.create(
+            "text",
+            model="GigaChat-3-Ultra",
+            assistant_id=None,
+            model_options=models.ChatModelOptions(temperature=0.2),
+            temperature=0.2,
+            top_p=1,
+            max_tokens=10,
+            repetition_penalty=1.0,
+            update_interval=0.5,
+            unnormalized_history=True,
+            top_logprobs=1,
+            preset="p",
+            response_format={"regex": "[A-Z]"},
+            reasoning={"effort": "low"},
+            reasoning_effort="off",
+            tools=["web_search", models.ChatTool(memory={}), models.Function(name="g"), FUNCTION],
+            tool_config="auto",
+            tools_state_id="state",
+            storage=True,
+            ranker_options={"enabled": True},
+            user_info=models.ChatUserInfo(timezone="Europe/Moscow"),
+            filter_config={"request_content": {"neuro": True}},
+            disable_filter=False,
+            profanity_check=True,
+            flags=["preprocess"],
+            additional_fields={"new": 1},
+        ),
+        models.ChatCompletionResponse,
+    )
+    assert_type(
+        giga.chat.create("text", tool_config=models.ChatToolConfig(mode="none"), storage=models.ChatStorage(limit=1)),
+        models.ChatCompletionResponse,
+    )
+
+
+async def achat_create(giga: GigaChat) -> None:
+    assert_type(await giga.achat.create("text"), models.ChatCompletionResponse)
+    assert_type(await giga.achat.create({"messages": []}, temperature=0.2), models.ChatCompletionResponse)
+
+
+async def async_chat_create(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.chat.create("text"), models.ChatCompletionResponse)
+    assert_type(await giga.chat.create(messages=[{"role": "user", "content": "a"}]), models.ChatCompletionResponse)
+
+
+def read_created(answer: models.ChatCompletionResponse) -> None:
+    assert_type(answer.text, str)
+    assert_type(answer.reasoning_content, str)
+    assert_type(answer.function_calls, list[models.PrimaryChatFunctionCall])
+    assert_type(answer.function_calls[0].name, str)
+    assert_type(answer.function_calls[0].arguments, Any)
+    assert_type(answer.files, list[models.ChatContentFile])
+    assert_type(answer.files[0].id_, str)
+    assert_type(answer.messages, list[models.ChatMessage])
+    assert_type(answer.messages[0].role, str)
+    assert_type(answer.messages[0].content, list[models.ChatContentPart] | None)
+    assert_type(answer.messages[0].tools_state_id, str | None)
+    assert_type(answer.finish_reason, str | None)
+    assert_type(answer.usage, models.ChatUsage | None)
+    assert_type(answer.created_at, int | None)
+    assert_type(answer.model, str | None)
+    assert_type(answer.thread_id, str | None)
+    assert_type(answer.additional_data, Any)
+    assert_type(answer.x_headers, dict[str, str | None] | None)
+
+
+def chat_stream(giga: GigaChat) -> None:
+    assert_type(giga.chat.stream("text"), Stream[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse])
+    for chunk in giga.chat.stream("text", temperature=0.2):
+        assert_type(chunk, models.PrimaryChatCompletionChunk)
+        assert_type(chunk.text, str)
+        assert_type(chunk.event, str | None)
+        assert_type(chunk.messages, list[models.ChatMessageChunk] | None)
+        assert_type(chunk.usage, models.ChatUsage | None)
+    with giga.chat.stream("text") as opened:
+        assert_type(opened.get_final_completion(), models.ChatCompletionResponse)
+
+
+async def achat_stream(giga: GigaChat) -> None:
+    assert_type(
+        giga.achat.stream("text"), AsyncStream[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]
+    )
+    async for chunk in giga.achat.stream("text", temperature=0.2):
+        assert_type(chunk, models.PrimaryChatCompletionChunk)
+
+
+async def async_chat_stream(giga: AsyncGigaChat) -> None:
+    async with giga.chat.stream(messages=[{"role": "user", "content": "text"}]) as opened:
+        assert_type(opened, AsyncStream[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse])
+        assert_type(await opened.get_final_completion(), models.ChatCompletionResponse)
+
+
+def chat_create_parsed(giga: GigaChat) -> None:
+    assert_type(giga.chat.parse("text", response_format=Answer), tuple[models.ChatCompletionResponse, Answer])
+    completion, other = giga.chat.parse([], response_format=OtherAnswer, strict=False, temperature=0.2)
+    assert_type(completion, models.ChatCompletionResponse)
+    assert_type(other, OtherAnswer)
+
+
+async def achat_create_parsed(giga: GigaChat) -> None:
+    assert_type(await giga.achat.parse("text", response_format=Answer), tuple[models.ChatCompletionResponse, Answer])
+    _, other = await giga.achat.parse(response_format=OtherAnswer, strict=False, messages=[])
+    assert_type(other, OtherAnswer)
+
+
+async def async_chat_create_parsed(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.chat.parse("text", response_format=Answer), tuple[models.ChatCompletionResponse, Answer])
+    _, other = await giga.chat.parse({"messages": []}, response_format=OtherAnswer)
+    assert_type(other, OtherAnswer)
+
+
 def embeddings(giga: GigaChat) -> None:
     assert_type(giga.embeddings("text"), models.Embeddings)
     answer = giga.embeddings(["text"], model="EmbeddingsGigaR")
@@ -192,6 +318,165 @@ async def async_get_models(giga: AsyncGigaChat) -> None:
     assert_type(await giga.get_model("GigaChat"), models.Model)
 
 
+def files(giga: GigaChat, path: Path, file: IO[bytes]) -> None:
+    assert_type(giga.upload_file("a.txt"), models.UploadedFile)
+    assert_type(giga.upload_file(path, "assistant"), models.UploadedFile)
+    assert_type(giga.upload_file(b"text", purpose="general"), models.UploadedFile)
+    assert_type(giga.upload_file(file), models.UploadedFile)
+    assert_type(giga.upload_file(("a.txt", "text")), models.UploadedFile)
+    assert_type(giga.upload_file(("a.txt", path, "text/plain")), models.UploadedFile)
+    assert_type(giga.upload_file((None, file, None, {"Content-Type": "text/plain"})), models.UploadedFile)
+    assert_type(giga.get_files(), models.UploadedFiles)
+    assert_type(giga.get_files().data[0].bytes_, int)
+    assert_type(giga.get_file("id").filename, str)
+    assert_type(giga.delete_file(file="id"), models.DeletedFile)
+    assert_type(giga.get_image("id"), models.Image)
+    assert_type(giga.get_image("id").content, str)
+    assert_type(giga.get_file_content(file_id="id"), models.File)
+    assert_type(giga.download_file("id", path), Path)
+    assert_type(giga.download_file("id", "folder/a.txt"), Path)
+
+
+async def afiles(giga: GigaChat, path: Path) -> None:
+    assert_type(await giga.aupload_file(("a.txt", b"text")), models.UploadedFile)
+    assert_type(await giga.aget_files(), models.UploadedFiles)
+    assert_type(await giga.aget_file("id"), models.UploadedFile)
+    assert_type(await giga.adelete_file("id"), models.DeletedFile)
+    assert_type(await giga.aget_image("id"), models.Image)
+    assert_type(await giga.aget_file_content("id"), models.File)
+    assert_type(await giga.adownload_file("id", path), Path)
+
+
+async def async_files(giga: AsyncGigaChat, path: Path) -> None:
+    assert_type(await giga.upload_file(path), models.UploadedFile)
+    assert_type(await giga.get_files(), models.UploadedFiles)
+    assert_type(await giga.get_file("id"), models.UploadedFile)
+    assert_type(await giga.delete_file("id"), models.DeletedFile)
+    assert_type(await giga.get_image("id"), models.Image)
+    assert_type(await giga.get_file_content("id"), models.File)
+    assert_type(await giga.download_file("id", path), Path)
+
+
+def batches(giga: GigaChat, path: Path) -> None:
+    assert_type(giga.create_batch(path), models.Batch)
+    assert_type(giga.create_batch(b"{}", "chat_completions"), models.Batch)
+    assert_type(giga.create_batch(["text", {"messages": []}, models.Chat(messages=[])]), models.Batch)
+    batch = giga.create_batch(["text"], method="embedder")
+    assert_type(batch.output_file_id, str | None)
+    assert_type(batch.request_counts.completed, int)
+    assert_type(giga.get_batches().batches, list[models.Batch])
+    assert_type(giga.get_batches(batch_id="id"), models.Batches)
+    assert_type(giga.wait_batch(batch, poll_interval=1, timeout=None, progress=print), models.Batch)
+    for result in giga.batch_results("id"):
+        assert_type(result, models.BatchResult)
+        assert_type(result.result, models.ChatCompletion | models.Embeddings | dict[str, Any] | None)
+        assert_type(result.error, models.BatchError | str | None)
+        assert_type(result.line, str | None)
+
+
+async def abatches(giga: GigaChat) -> None:
+    assert_type(await giga.acreate_batch(["text"]), models.Batch)
+    assert_type(await giga.aget_batches(), models.Batches)
+    assert_type(await giga.await_batch("id", timeout=1.5), models.Batch)
+    assert_type(await giga.abatch_results("id"), list[models.BatchResult])
+
+
+async def async_batches(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.create_batch(["text"]), models.Batch)
+    assert_type(await giga.get_batches(), models.Batches)
+    assert_type(await giga.wait_batch("id"), models.Batch)
+    assert_type(await giga.batch_results("id"), list[models.BatchResult])
+
+
+def functions_and_checks(giga: GigaChat) -> None:
+    assert_type(giga.openapi_function_convert("openapi: 3.0.0").functions, list[models.Function])
+    assert_type(giga.validate_function({"name": "f"}), models.FunctionValidationResult)
+    assert_type(giga.validate_function(models.Function(name="f")).valid, bool)
+    assert_type(giga.check_ai("text", "GigaCheckDetection"), models.AICheckResult)
+    assert_type(giga.check_filter("text"), models.FilterCheckResult)
+    message = models.Messages(role=models.MessagesRole.USER, content="text")
+    assert_type(giga.check_filter([message, {"role": "user"}], settings={"neuro": True}).is_profane, bool)
+    assert_type(giga.get_balance(), models.Balance)
+
+
+async def afunctions_and_checks(giga: GigaChat) -> None:
+    assert_type(await giga.aopenapi_function_convert("openapi: 3.0.0"), models.OpenApiFunctions)
+    assert_type(await giga.avalidate_function({"name": "f"}), models.FunctionValidationResult)
+    assert_type(await giga.acheck_ai(text="text", model="GigaCheckDetection"), models.AICheckResult)
+    assert_type(await giga.acheck_filter("text"), models.FilterCheckResult)
+    assert_type(await giga.aget_balance(), models.Balance)
+
+
+async def async_functions_and_checks(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.openapi_function_convert("openapi: 3.0.0"), models.OpenApiFunctions)
+    assert_type(await giga.validate_function({"name": "f"}), models.FunctionValidationResult)
+    assert_type(await giga.check_ai("text", "GigaCheckDetection"), models.AICheckResult)
+    assert_type(await giga.check_filter("text"), models.FilterCheckResult)
+    assert_type(await giga.get_balance(), models.Balance)
+
+
+def assistants(giga: GigaChat) -> None:
+    assert_type(giga.assistants.get(), models.Assistants)
+    assert_type(
+        giga.assistants.create("GigaChat", "name", functions=[FUNCTION], metadata={"team": 1}), models.CreateAssistant
+    )
+    assert_type(giga.assistants.update("id", instructions="text", file_ids=["id"]), models.Assistant)
+    assert_type(giga.assistants.delete("id"), models.AssistantDelete)
+    assert_type(giga.assistants.delete_file("id", "id"), models.AssistantFileDelete)
+    assert_type(AssistantsSyncClient(giga).get(), models.Assistants)
+
+
+async def aassistants(giga: GigaChat) -> None:
+    assert_type(await giga.a_assistants.get("id"), models.Assistants)
+    assert_type(await giga.a_assistants.create("GigaChat", "name"), models.CreateAssistant)
+    assert_type(await giga.a_assistants.update("id"), models.Assistant)
+    assert_type(await giga.a_assistants.delete("id"), models.AssistantDelete)
+    assert_type(await giga.a_assistants.delete_file("id", "id"), models.AssistantFileDelete)
+    assert_type(await AssistantsAsyncClient(giga).get(), models.Assistants)
+
+
+async def async_assistants(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.assistants.get(), models.Assistants)
+
+
+def threads(giga: GigaChat) -> None:
+    options = models.ThreadRunOptions(temperature=0.5)
+    assert_type(giga.threads.get_threads(["id"], 10, 0), models.Threads)
+    assert_type(giga.threads.list(limit=10), models.Threads)
+    assert_type(giga.threads.create_thread(), str)
+    assert_type(giga.threads.retrieve(["id"]).threads[0].status, models.ThreadStatus | None)
+    assert_type(giga.threads.delete("id"), bool)
+    assert_type(giga.threads.get_messages("id").messages, list[models.ThreadMessage])
+    assert_type(giga.threads.add_message("id", {"role": "user"}), models.ThreadMessagesResponse)
+    assert_type(giga.threads.add_messages("id", ["text"]), models.ThreadMessagesResponse)
+    assert_type(giga.threads.run("id", thread_options={"top_p": 0.5}), models.ThreadRunResponse)
+    assert_type(giga.threads.get_run("id"), models.ThreadRunResult)
+    assert_type(giga.threads.run_messages(["text"], thread_options=options).message, models.Messages)
+    assert_type(giga.threads.rerun_messages("id"), models.ThreadCompletion)
+    assert_type(giga.threads.run_stream("id"), Stream[models.ThreadCompletionChunk, models.ThreadCompletion])
+    for chunk in giga.threads.run_messages_stream(["text"], update_interval=1):
+        assert_type(chunk.choices[0].delta.content, str | None)
+    with giga.threads.rerun_messages_stream("id") as answer:
+        assert_type(answer.get_final_completion(), models.ThreadCompletion)
+    assert_type(ThreadsSyncClient(giga).create_thread(), str)
+
+
+async def athreads(giga: GigaChat) -> None:
+    assert_type(await giga.a_threads.list(), models.Threads)
+    assert_type(await giga.a_threads.create_thread(), str)
+    assert_type(await giga.a_threads.run_messages(["text"]), models.ThreadCompletion)
+    async for chunk in giga.a_threads.run_stream("id"):
+        assert_type(chunk, models.ThreadCompletionChunk)
+    assert_type(await ThreadsAsyncClient(giga).create_thread(), str)
+
+
+async def async_threads(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.threads.list(), models.Threads)
+    assert_type(await giga.threads.delete("id"), bool)
+    async with giga.threads.run_stream("id") as answer:
+        assert_type(await answer.get_final_completion(), models.ThreadCompletion)
+
+
 def get_token(giga: GigaChat) -> None:
     token = giga.get_token()
     assert_type(token, models.AccessToken | None)
@@ -207,6 +492,12 @@ async def aget_token(giga: GigaChat) -> None:
 async def async_get_token(giga: AsyncGigaChat) -> None:
     assert_type(await giga.get_token(), models.AccessToken | None)
     assert_type(giga.token, str | None)
+
+
+def chat_is_a_callable(giga: GigaChat) -> None:
+    ask: Callable[[str], models.ChatCompletion] = giga.chat
+    assert_type(ask("text"), models.ChatCompletion)
+    assert_type(list(map(giga.chat, ["text"])), list[models.ChatCompletion])
 
 
 def request(giga: GigaChat) -> None:

@@ -16,6 +16,7 @@ from gigachat import (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    GigaChat,
     RateLimitError,
     ServerError,
 )
@@ -499,9 +500,22 @@ def test_a_provider_switches_off_the_environment(world: World, monkeypatch: pyte
     assert used(world) == ["mine"]
 
 
-def test_a_provider_and_a_ready_token_exclude_each_other(world: World) -> None:
+@pytest.mark.parametrize("other", [{"access_token": "ready"}, {"credentials": KEY}, {"user": "u", "password": "p"}])
+def test_a_provider_and_another_way_exclude_each_other(other: dict[str, str], world: World) -> None:
     with pytest.raises(ConfigurationError, match="not both"):
-        world.client(access_token_provider=lambda: "mine", access_token="ready")
+        world.client(access_token_provider=lambda: "mine", **other)
+
+
+def _token_of_a_module() -> str:
+    return "of-the-module"
+
+
+def test_copies_of_a_client_ask_the_same_provider() -> None:
+    giga = GigaChat(access_token_provider=_token_of_a_module)
+    for other in (copy.deepcopy(giga), pickle.loads(pickle.dumps(giga)), giga.with_options(timeout=1)):
+        token = other.get_token()
+        assert token is not None
+        assert token.access_token == "of-the-module"
 
 
 def test_the_token_that_is_there_can_be_looked_at(world: World) -> None:

@@ -171,10 +171,10 @@ def test_the_kind_of_object_is_never_compared(world: World, kind: str) -> None:
 
 def test_new_fields_are_kept_and_go_out_again(world: World) -> None:
     new = {"mood": ["calm", 0.5, None, {"deep": True}]}
-    world.answers = [Answer(completion(annotations=new))]
+    world.answers = [Answer(completion(marks=new))]
     message = world.chat(world.client(), "x").choices[0].message
-    assert message.annotations == new
-    assert asked(world, [message])["messages"] == [{**MESSAGE, "annotations": new}]
+    assert message.marks == new
+    assert asked(world, [message])["messages"] == [{**MESSAGE, "marks": new}]
 
 
 @pytest.mark.parametrize(
@@ -333,6 +333,43 @@ def test_the_round_trip_of_a_function(world: World) -> None:
     ]
 
 
+def test_what_belongs_to_other_apis_is_left_out(world: World) -> None:
+    call = {"name": "f", "arguments": {}, "id": "x", "type": "tool_call"}  # as LangChain makes it
+    result = {"role": "function", "name": "f", "content": "{}", "tool_call_id": "x", "id_": "m"}
+    openai: dict[str, Any] = {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [],
+        "refusal": None,
+        "annotations": [],
+        "audio": {},
+    }
+    messages = [
+        {"role": "assistant", "function_call": call, "new": 1},
+        result,
+        openai,
+        {"role": "user", "content": "x"},
+    ]
+    before = copy.deepcopy(messages)
+    body = asked(world, {"messages": messages, "stop": ["."], "new": 2})
+    assert (body.get("stop"), body["new"]) == (None, 2)
+    assert body["messages"] == [
+        {"role": "assistant", "content": "", "function_call": {"name": "f", "arguments": {}}, "new": 1},
+        {"role": "function", "name": "f", "content": "{}", "id": "m"},
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": "x"},
+    ]
+    assert messages == before
+    # A dump is what goes into batches.
+    dumps = [Messages.model_validate(message).model_dump(exclude_none=True, by_alias=True) for message in messages]
+    assert dumps == body["messages"]
+
+
+def test_an_id_of_a_call_that_the_service_gives_goes_back(world: World) -> None:
+    call = {"name": "f", "arguments": {}, "id": "x"}
+    assert asked(world, [{"role": "assistant", "function_call": call}])["messages"][0]["function_call"] == call
+
+
 def test_the_callers_objects_are_never_changed(world: World) -> None:
     message = Messages.model_validate(MESSAGE)
     function = Function.model_validate(FUNCTION)
@@ -461,7 +498,7 @@ def test_numbers_that_json_has_not_are_refused(world: World) -> None:
 
 def test_the_package_of_models_knows_its_names() -> None:
     for name in models.__all__:
-        assert getattr(models, name).__name__ == name
+        assert getattr(models, name).__name__ == name.removeprefix("Primary")
     assert set(models.__all__) <= set(dir(models))
     with pytest.raises(AttributeError, match="NoSuchModel"):
         models.NoSuchModel  # type: ignore[attr-defined]  # noqa: B018

@@ -77,9 +77,8 @@ VALUES: dict[str, tuple[Any, str, Any]] = {
     "default_headers": ({"A": "1", "B": "2"}, "A=1, B=2", {"C": "3"}),
     "default_query": ({"a": "1"}, '{"a": "1"}', {"b": "2"}),
 }
-# These go together with another, need a file, or are arguments only.
+# These go together with another, or need a file.
 TOGETHER = {
-    "access_token_provider",
     *("client_id", "client_secret", "user", "password"),
     *("ca_bundle_file", "cert_file", "key_file", "key_file_password", "ssl_context"),
 }
@@ -117,6 +116,14 @@ def test_a_dotenv_file_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (tmp_path / ".env").write_text("GIGACHAT_MODEL=silent\n")
     monkeypatch.chdir(tmp_path)
     assert Settings().model is None
+
+
+def test_the_aliases_of_the_key_hold_for_a_prefix_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(Settings):
+        model_config = SettingsConfigDict(env_prefix="gigachat_", case_sensitive=False)
+
+    monkeypatch.setenv("GIGACHAT_API_KEY", "YTpi")
+    assert Own().credentials == "YTpi"
 
 
 @pytest.mark.parametrize("text", [" YTpi\n", '"YTpi"', "'YTpi'", "\t' YTpi '\r\n", "'\"YTpi\"'"])
@@ -406,12 +413,13 @@ def test_halves_and_contradictions_are_refused(options: dict[str, Any], says: st
 @both_clients
 def test_unknown_arguments_are_named_in_a_warning_without_their_values(kind: Client, caplog: Any) -> None:
     with caplog.at_level(logging.WARNING, "gigachat"):
-        giga = kind(credential="hush-hush", verify=False, model="m")
+        giga = kind(credential="hush-hush", verify=False, model="m", verbose=None)  # None is not given
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "credential, verify" in record.getMessage()
     assert "hush" not in record.getMessage()
     assert "model" not in record.getMessage()
+    assert "verbose" not in record.getMessage()
     assert giga._settings.model == "m"
 
 
@@ -432,10 +440,21 @@ PARTNERS = {"client_secret": {"client_id": "i"}, "password": {"user": "u"}}
 def test_no_secret_is_in_a_repr(option: str) -> None:
     options = {option: SECRETS[option], **PARTNERS.get(option, {})}
     settings = Settings(**options)
-    assert "hush" in repr(getattr(settings, option))  # it is really there
+    assert (
+        "hush" in str(getattr(settings, option)) or "hush" in getattr(settings, option).values()
+    )  # it is really there
     giga = GigaChat(**options)
     agiga = AsyncGigaChat(**options)
-    shown = [repr(settings), str(settings), repr(giga), str(giga), repr(agiga), repr(giga._engine)]
+    shown = [
+        repr(settings),
+        str(settings),
+        repr(settings.model_dump()),
+        repr(dict(settings)),
+        repr(giga),
+        str(giga),
+        repr(agiga),
+        repr(giga._engine),
+    ]
     shown += [repr(giga._engine.__dict__["_method"]), repr(giga._engine.authorization)]
     assert not [text for text in shown if "hush" in text]
 

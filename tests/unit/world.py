@@ -161,10 +161,10 @@ class World:
         giga = GigaChat(**{"share_token": False, **options})
         idle = _Idle(self)
         ports: Any = (self, idle) if self.colour == "blocking" else (idle, self)
-        giga._engine = Engine(giga._settings, *ports)
+        giga._engine = Engine(giga._settings, ports[0], ports[1], giga._access_token_provider)
         return giga
 
-    def do(self, giga: GigaChat, method: str, *arguments: Any, **options: Any) -> Any:
+    def do(self, giga: GigaChat, method: str, /, *arguments: Any, **options: Any) -> Any:
         """Call a method in the colour of the test."""
         if self.colour == "blocking":
             return getattr(giga, method)(*arguments, **options)

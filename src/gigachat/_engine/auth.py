@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from gigachat._engine.call import Call, json_object, x_headers
-from gigachat._engine.io import Secret, Signal
+from gigachat._engine.io import Signal
 from gigachat._engine.shared import Shared
+from gigachat._secret import Secret
 from gigachat.exceptions import (
     APIResponseValidationError,
     ConfigurationError,

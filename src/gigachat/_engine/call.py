@@ -83,6 +83,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
         completes: Whether the stream may end after this chunk without an end mark.
         text: The text of a chunk.
         accumulate: Makes the whole of all chunks.
+        ends: Whether a chunk is itself the end mark; None if no chunk is.
     """
 
     call: Call[Any]
@@ -90,6 +91,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     completes: Callable[[ChunkT], bool]
     text: Callable[[ChunkT], str]
     accumulate: Callable[[list[ChunkT]], CompletionT]
+    ends: Callable[[ChunkT], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

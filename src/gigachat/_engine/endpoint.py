@@ -7,6 +7,7 @@ docstring and definition are those of the one method.
 from __future__ import annotations
 
 import functools
+import inspect
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -119,6 +120,13 @@ class operation(_Answering[P, T], Generic[ResourceT, P, T]):
         @functools.wraps(act)
         async def awaitable(self: Any, *args: Any, **kwargs: Any) -> T:
             return await act(self, self._engine.awaiting, *args, **kwargs)
+
+        # Callers do not see the port.
+        signature = inspect.signature(act)
+        itself, _, *others = signature.parameters.values()
+        forms: tuple[Any, ...] = (blocking, awaitable)
+        for form in forms:
+            form.__signature__ = signature.replace(parameters=[itself, *others])
 
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = act.__doc__

@@ -24,7 +24,6 @@ __all__ = [
     "Port",
     "Request",
     "Response",
-    "Secret",
     "Signal",
     "Stage",
     "Timeouts",
@@ -75,6 +74,8 @@ class Upload:
     filename: str
     content_type: str
     fields: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers of the file's part."""
 
     @property
     def repeatable(self) -> bool:
@@ -104,15 +105,6 @@ class Request:
     def sendable_again(self) -> bool:
         """Whether its body, once sent, can be sent from its beginning."""
         return self.upload is None or self.upload.repeatable
-
-
-class Secret(str):
-    """Text that is sent as it is and not shown where objects are printed, as in a traceback with variables."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'**********'"
 
 
 class Headers(dict[str, str]):

@@ -27,15 +27,16 @@ from gigachat._engine.auth import (
     checked_token,
     shared_slots,
 )
-from gigachat._engine.io import Failure, Port, Request, Response, Secret, Stage, Timeouts
+from gigachat._engine.io import Failure, Port, Request, Response, Stage, Timeouts
 from gigachat._engine.limits import Permit, shared_limiters
 from gigachat._engine.retry import Retry, RetryPolicy
+from gigachat._secret import Secret
 from gigachat.context import context_headers
 from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseError, error_for_status
 from gigachat.hosts import is_vendor_host
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from gigachat._engine.auth import SignInMethod
     from gigachat._engine.call import Call, RequestOptions
@@ -69,9 +70,16 @@ class Engine:
         settings: The client's settings.
         blocking: The port of blocking callers.
         awaiting: The port of async callers.
+        provider: The user's own source of access tokens.
     """
 
-    def __init__(self, settings: Settings, blocking: Port, awaiting: Port) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        blocking: Port,
+        awaiting: Port,
+        provider: Callable[[], str | Awaitable[str]] | None = None,
+    ) -> None:
         from pydantic_core import to_json  # here, so that importing the SDK does not load it
 
         self._to_json = to_json
@@ -100,9 +108,9 @@ class Engine:
         if settings.access_token:
             # A ready token is used as it is and never meets the shared ones.
             self._headers["Authorization"] = Secret(f"Bearer {checked_token(settings.access_token, 'access_token=')}")
-        elif settings.access_token_provider is not None:
-            key = id(settings.access_token_provider)
-            self.authorization = ProvidedAuthorization(settings.access_token_provider, blocking)
+        elif provider is not None:
+            key = id(provider)
+            self.authorization = ProvidedAuthorization(provider, blocking)
         elif self._method is not None:
             key = _sharing_key(self._method, settings)
             slot = shared_slots.get(key) if settings.share_token else TokenSlot()

@@ -135,6 +135,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
             if chunk is not None:
                 chunks.append(chunk)
                 self._events.append(event)
+                if self.call.ends is not None and self.call.ends(chunk):
+                    self._ended = self._marked = True
+                    return
         if at_end:
             # Without an end mark, a clean end of the body is an end only behind a chunk that completes the answer.
             self._ended = any(map(self.call.completes, self.chunks(len(self._events))))

@@ -433,7 +433,8 @@ def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request) -> http
     upload = request.upload
     if upload is not None:
         file = upload.file if isinstance(upload.file, bytes) else _File(upload.file, upload.filename)
-        body = {"data": upload.fields, "files": {"file": (upload.filename, file, upload.content_type)}}
+        part = upload.filename, file, upload.content_type, {**upload.headers}
+        body = {"data": upload.fields, "files": {"file": part}}
     return client.build_request(
         request.method,
         _url(request.url),

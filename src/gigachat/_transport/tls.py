@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigachat._engine.io import Secret
+from gigachat._secret import Secret
 from gigachat.exceptions import ConfigurationError
 from gigachat.hosts import is_vendor_host
 

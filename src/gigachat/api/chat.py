@@ -1,9 +1,7 @@
-"""Chat v1: answers, streams, functions and structured answers (reference, section 4)."""
+"""Chat v1: answers, streams, functions and structured answers (reference, section 4), and the methods of chat v2."""
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
@@ -19,6 +17,9 @@ from gigachat._engine.endpoint import (
     overloaded_endpoint,
     streaming,
 )
+from gigachat.api.chat_completions import create_call, parse_call, stream_call
+from gigachat.api.parsed import check_class, instance_of, refuse_class
+from gigachat.api.payload import payload_fields, validated
 from gigachat.context import chat_url_cvar
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from gigachat._engine.sse import Event
+    from gigachat.api.chat_completions import ChatCompletionFields
+    from gigachat.api.chat_completions import Payload as PayloadV2
 
     Message: TypeAlias = models.Messages | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
@@ -62,15 +65,24 @@ class ChatFields(TypedDict, total=False):
 
 
 class ChatNamespace(Resource[Mode]):
-    """Chats; called itself it is the v1 chat."""
+    """Chats v2; called itself it is the chat v1."""
 
     def __init__(self, parent: Resource[Any], mode: type[Blocking | Async]) -> None:
         self._engine = parent._engine
         self._options = parent._options
         self._mode = mode
 
-    @endpoint
-    def __call__(self, payload: Payload | None = None, **fields: Unpack[ChatFields]) -> Call[models.ChatCompletion]:
+    # Overloads, because pyright does not take an object for a callable whose `__call__` is a descriptor.
+    @overload
+    def __call__(
+        self: Resource[Blocking], payload: Payload | None = None, **fields: Unpack[ChatFields]
+    ) -> models.ChatCompletion: ...
+    @overload
+    def __call__(
+        self: Resource[Async], payload: Payload | None = None, **fields: Unpack[ChatFields]
+    ) -> Coroutine[Any, Any, models.ChatCompletion]: ...
+    @overloaded_endpoint
+    def __call__(self: Any, payload: Payload | None = None, **fields: Unpack[ChatFields]) -> Call[Any]:
         """Return the model's answer (reference, section 4).
 
         Args:
@@ -83,13 +95,94 @@ class ChatNamespace(Resource[Mode]):
         """
         return _call(self, payload, fields)
 
+    @endpoint
+    def create(
+        self, payload: PayloadV2 | None = None, **fields: Unpack[ChatCompletionFields]
+    ) -> Call[models.ChatCompletionResponse]:
+        """Return the model's answer by API v2 (reference, section 5).
+
+        Args:
+            payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
+            **fields: Fields of the request, merged over the payload. Options of the model may be given by themselves
+                (`temperature=0.2, max_tokens=100`): they are sent inside `model_options`. `tools` takes names of the
+                service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"` or the name of the
+                tool that must be used.
+
+        Raises:
+            ValueError, TypeError: The payload is no chat; nothing is sent.
+            GigaChatException: There is no good answer.
+        """
+        return create_call(self, payload, fields)
+
+    @streaming
+    def stream(
+        self, payload: PayloadV2 | None = None, **fields: Unpack[ChatCompletionFields]
+    ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
+        """Return the model's answer by API v2 as a stream of events (reference, section 5.7).
+
+        The request goes out with the first event asked for, or on entering the stream with `with`.
+
+        Args:
+            payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
+            **fields: Fields of the request, as for `create`.
+
+        Raises:
+            ValueError, TypeError: The payload is no chat; nothing is sent.
+            GigaChatException: While reading: there is no good answer, or it breaks off.
+        """
+        return stream_call(self, payload, fields)
+
+    @overload
+    def parse(
+        self: Resource[Blocking],
+        payload: PayloadV2 | None = None,
+        *,
+        response_format: type[ModelT],
+        strict: bool = True,
+        **fields: Any,
+    ) -> tuple[models.ChatCompletionResponse, ModelT]: ...
+    @overload
+    def parse(
+        self: Resource[Async],
+        payload: PayloadV2 | None = None,
+        *,
+        response_format: type[ModelT],
+        strict: bool = True,
+        **fields: Any,
+    ) -> Coroutine[Any, Any, tuple[models.ChatCompletionResponse, ModelT]]: ...
+    @overloaded_endpoint
+    def parse(
+        self: Any,
+        payload: PayloadV2 | None = None,
+        *,
+        response_format: type[BaseModel],
+        strict: bool = True,
+        **fields: Any,
+    ) -> Call[Any]:
+        """Return the answer by API v2 and, made of it, an instance of a pydantic model (reference, section 5.3).
+
+        Args:
+            payload: As in `create`.
+            response_format: The pydantic model class of the wanted answer.
+            strict: Whether the service keeps exactly to the schema.
+            **fields: Fields of the request, as for `create`.
+
+        Raises:
+            LengthFinishReasonError: The answer was cut by the token limit.
+            ContentFilterFinishReasonError: The service restricted the topic.
+            APIResponseValidationError: The answer does not fit; attribute `completion`.
+            ValueError, TypeError: The payload is no chat; nothing is sent.
+            GigaChatException: There is no good answer.
+        """
+        return parse_call(self, payload, fields, response_format, strict)
+
 
 class Chat(Resource[Mode]):
     """Chat v1 on the client itself."""
 
     @cached_property
     def chat(self) -> ChatNamespace[Mode]:
-        """Chats: `client.chat("…")`."""
+        """Chats: `client.chat("…")` by API v1, `client.chat.create("…")` by API v2."""
         return ChatNamespace(self, self._mode)
 
     @streaming
@@ -178,12 +271,11 @@ def _call(
 
 def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
     """Return the chat that a payload stands for, with the client's defaults. The caller's objects are not changed."""
-    data = _payload_fields(payload)
+    data = payload_fields(payload, models.Chat)
     for name, value in fields.items():
         if value is not None:
             data[name] = value
-    if inspect.isclass(data.get("response_format")):
-        raise TypeError("response_format= takes a schema here; for a class use chat_parse(..., response_format=...)")
+    refuse_class(data.get("response_format"), "chat_parse")
     engine = resource._engine
     if not data.get("model") and not _goes_on(data.get("storage")):
         data["model"] = engine.model
@@ -192,30 +284,7 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
             data[name] = default
     if stream or "stream" in data:
         data["stream"] = stream or None  # the method decides
-    try:
-        chat: models.Chat = models.Chat.__pydantic_validator__.validate_python(data)
-        return chat
-    except ValueError as error:
-        problem = _problem(error)
-    raise ValueError(problem)
-
-
-def _payload_fields(payload: Any) -> dict[str, Any]:
-    if isinstance(payload, str):
-        if not payload:
-            raise ValueError("the message is empty")
-        return {"messages": [{"role": "user", "content": payload}]}
-    if payload is None:
-        return {}
-    if isinstance(payload, Mapping):
-        return dict(payload)
-    if isinstance(payload, models.Chat):
-        return dict(payload)
-    if isinstance(payload, Sequence) and not isinstance(payload, bytes | bytearray):
-        return {"messages": payload}
-    raise TypeError(
-        f"a chat is text, a Chat, a mapping of its fields or a list of messages, not {type(payload).__name__}"
-    )
+    return validated(models.Chat, data)
 
 
 def _goes_on(storage: Any) -> bool:
@@ -223,27 +292,6 @@ def _goes_on(storage: Any) -> bool:
     if isinstance(storage, Mapping):
         return bool(storage.get("assistant_id") or storage.get("thread_id"))
     return isinstance(storage, models.Storage) and bool(storage.assistant_id or storage.thread_id)
-
-
-def _problem(error: ValueError) -> str:
-    """Return what is wrong with a chat, in one line and without its content."""
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return str(error)
-    first = errors(include_input=False, include_url=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _place(first["loc"])).lstrip(".")
-    if place == "function_call":
-        return "function_call is 'auto', 'none' or {'name': '…'}"
-    if first["type"] == "too_short":
-        return "messages is empty: give at least one message"
-    if place == "messages" and first["type"] == "missing":
-        return "no messages: give a text, or messages=[...]"
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
-
-
-def _place(location: Sequence[int | str]) -> list[int | str]:
-    # Without the names pydantic gives to the members of a union.
-    return [part for part in location if isinstance(part, int) or (part.isidentifier() and part.islower())]
 
 
 def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ChatCompletionChunk:
@@ -294,18 +342,17 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
     for choice in choices.values():
         choice["message"].setdefault("role", "assistant")
     whole["choices"] = [choices[index] for index in sorted(choices)]
-    try:
-        return models.ChatCompletion.model_validate(whole)
-    except ValueError as error:
-        problem = _problem(error)
-    raise APIResponseValidationError(f"the chunks cannot be put together as ChatCompletion: {problem}")
+    return validated(models.ChatCompletion, whole, _not_together)
+
+
+def _not_together(reason: str) -> APIResponseValidationError:
+    return APIResponseValidationError(f"the chunks cannot be put together as ChatCompletion: {reason}")
 
 
 def _parse_call(
     resource: Resource[Any], payload: Any, fields: Mapping[str, Any], response_format: Any, strict: bool
 ) -> Call[Any]:
-    if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
-        raise TypeError("response_format= takes a pydantic model class")
+    check_class(response_format)
     asked = models.JsonSchemaResponseFormat.model_validate({"schema": response_format, "strict": strict})
     call = _call(resource, payload, {**fields, "response_format": asked})
     read = call.read
@@ -317,9 +364,6 @@ def _parse_call(
     return Call(call.method, call.path, read_both, json=call.json)
 
 
-_CODE_FENCE = re.compile(r"\s*```\w*\n(.*?)\n?\s*```\s*", re.DOTALL)
-
-
 def _parsed(completion: models.ChatCompletion, response_format: Any) -> Any:
     if not completion.choices:
         raise APIResponseValidationError("the answer has no choices", completion=completion)
@@ -328,12 +372,4 @@ def _parsed(completion: models.ChatCompletion, response_format: Any) -> Any:
         raise LengthFinishReasonError(completion)
     if choice.finish_reason == "blacklist":
         raise ContentFilterFinishReasonError(completion)
-    text = choice.message.content
-    fenced = _CODE_FENCE.fullmatch(text)
-    try:
-        return response_format.model_validate_json(fenced[1] if fenced else text)
-    except ValueError as error:
-        problem = _problem(error)
-    raise APIResponseValidationError(
-        f"the answer does not fit {response_format.__name__}: {problem}", completion=completion
-    )
+    return instance_of(response_format, choice.message.content, completion)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    AliasChoices,
     BeforeValidator,
     Field,
     FiniteFloat,
@@ -19,7 +20,7 @@ from pydantic_core import core_schema
 
 from gigachat.models.base import APIResponse, NullAs, WireModel
 from gigachat.models.response_format import ResponseFormat
-from gigachat.schema import parameters_schema
+from gigachat.schema import function_fields, parameters_schema
 
 __all__ = [
     "Chat",
@@ -81,7 +82,11 @@ class FunctionCall(WireModel):
         @classmethod
         def _parse_arguments(cls, values: Any) -> Any:
             """Read arguments that come as text; text that is no object is kept as `arguments_text`."""
-            if not isinstance(values, dict) or not isinstance(values.get("arguments"), str):
+            if not isinstance(values, dict):
+                return values
+            if values.get("type") == "tool_call":  # of LangChain, whose id and type the service does not know
+                values = {name: value for name, value in values.items() if name not in ("id", "type")}
+            if not isinstance(values.get("arguments"), str):
                 return values
             text = values["arguments"]
             try:
@@ -180,16 +185,8 @@ class Function(WireModel):
         @model_validator(mode="before")
         @classmethod
         def _from_json_schema(cls, values: Any) -> Any:
-            """Accept the JSON Schema of a model: its title is the name, its properties are the parameters."""
-            if not isinstance(values, dict):
-                return values
-            values = dict(values)
-            if not values.get("name") and values.get("title"):
-                values["name"] = values.pop("title")
-            if not values.get("parameters") and "properties" in values:
-                schema = ("type", "properties", "required", "$defs", "additionalProperties")
-                values["parameters"] = {key: values.pop(key) for key in schema if key in values}
-            return values
+            """Accept the JSON Schema of a model."""
+            return function_fields(values) if isinstance(values, dict) else values
 
 
 class ChatFunctionCall(WireModel):
@@ -197,6 +194,12 @@ class ChatFunctionCall(WireModel):
 
     name: str = Field(description="Name of the function.")
     partial_arguments: dict[str, Any] | None = Field(default=None, description="Arguments given in advance.")
+
+
+_OfAnotherAPI = Annotated[
+    Any,
+    Field(exclude=True, repr=False, description="Of another API, whose users leave it here: read and not sent."),
+]
 
 
 class FunctionRanker(WireModel):
@@ -217,7 +220,18 @@ class Messages(WireModel):
     data_for_context: list[Messages] | None = Field(default=None, description="Deprecated by the service.")
     functions_state_id: str | None = Field(default=None, description="State of a call; send it back as it came.")
     reasoning_content: str | None = Field(default=None, description="The model's reasoning.")
-    id_: Any = Field(default=None, alias="id", description="Id of the message.")
+    id_: Any = Field(
+        default=None,
+        alias="id",
+        validation_alias=AliasChoices("id", "id_"),  # dumps without aliases come back as payloads
+        description="Id of the message.",
+    )
+
+    tool_calls: _OfAnotherAPI = None
+    tool_call_id: _OfAnotherAPI = None
+    refusal: _OfAnotherAPI = None
+    annotations: _OfAnotherAPI = None
+    audio: _OfAnotherAPI = None
 
 
 class MessagesChunk(WireModel):
@@ -273,6 +287,8 @@ class Chat(WireModel):
         default=None, description="Fields merged into the request; named fields win."
     )
     reasoning_effort: Literal["low", "medium", "high"] | None = Field(default=None, description="Depth of reasoning.")
+
+    stop: _OfAnotherAPI = None
 
 
 class ChatCompletion(APIResponse):

@@ -13,7 +13,10 @@ from gigachat.schema import inline_references
 __all__ = ["JsonSchemaResponseFormat", "ResponseFormat"]
 
 
-def _json_schema(schema: Any) -> Any:
+def json_schema(schema: Any) -> Any:
+    """Return the JSON Schema of a pydantic model, class or instance; anything else as it is."""
+    if isinstance(schema, BaseModel):
+        schema = type(schema)
     if inspect.isclass(schema) and issubclass(schema, BaseModel):
         return inline_references(schema.model_json_schema())
     return schema
@@ -26,7 +29,7 @@ class JsonSchemaResponseFormat(WireModel):
     """
 
     type: Literal["json_schema"] = Field(default="json_schema", description="Kind of the format.")
-    schema_: Annotated[dict[str, Any], BeforeValidator(_json_schema)] = Field(
+    schema_: Annotated[dict[str, Any], BeforeValidator(json_schema)] = Field(
         alias="schema", description="JSON Schema of the answer."
     )
     strict: bool | None = Field(default=None, description="Exactly the schema; needs `required`.")

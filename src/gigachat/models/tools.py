@@ -1,12 +1,25 @@
-"""Answers of the services around text (reference, sections 8.2 and 10)."""
+"""Answers of the services around functions and text (reference, sections 8.2 and 10)."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from gigachat.models.base import APIResponse
+from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.chat import Function
 
-__all__ = ["TokensCount"]
+__all__ = [
+    "AICheckResult",
+    "Balance",
+    "BalanceValue",
+    "FilterCheckResult",
+    "FilterUsage",
+    "FunctionIssue",
+    "FunctionValidationResult",
+    "OpenApiFunctions",
+    "TokensCount",
+]
 
 
 class TokensCount(APIResponse):
@@ -15,3 +28,68 @@ class TokensCount(APIResponse):
     tokens: int = Field(description="Tokens by the model's tokenizer.")
     characters: int = Field(default=0, description="Characters.")
     object_: str = Field(default="tokens", alias="object", description="Kind of object.")
+
+
+class OpenApiFunctions(APIResponse):
+    """Functions made of an OpenAPI document."""
+
+    functions: Annotated[list[Function], NullAs(list)] = Field(description="The functions.")
+
+
+class FunctionIssue(WireModel):
+    """Something to mend in the description of a function."""
+
+    description: Annotated[str, NullAs(str)] = Field(default="", description="What it is.")
+    schema_location: str | None = Field(default=None, description="Where; `(root)` is the whole.")
+
+
+class FunctionValidationResult(APIResponse):
+    """What the service thinks of the description of a function."""
+
+    status: int = Field(default=200, description="200, also where there are errors.")
+    message: Annotated[str, NullAs(str)] = Field(default="", description="The verdict.")
+    json_ai_rules_version: str | None = Field(default=None, description="Version of the rules.")
+    warnings: list[FunctionIssue] | None = Field(default=None, description="What could be better; none with errors.")
+    errors: list[FunctionIssue] | None = Field(default=None, description="What must be mended.")
+
+    @property
+    def valid(self) -> bool:
+        """Whether the service would take the function."""
+        return not self.errors
+
+
+class AICheckResult(APIResponse):
+    """Who wrote a text."""
+
+    category: str = Field(description="`ai`, `human`, `mixed` or newer.")
+    characters: int = Field(default=0, description="Characters of the text.")
+    tokens: int = Field(default=0, description="Tokens of the text.")
+    ai_intervals: list[list[int]] | None = Field(
+        default=None, description="Parts written by a model: first and last character."
+    )
+
+
+class FilterUsage(WireModel):
+    """Tokens of a check."""
+
+    filter_tokens: Annotated[int, NullAs(int)] = Field(default=0, description="Tokens used.")
+
+
+class FilterCheckResult(APIResponse):
+    """Whether the service would refuse to talk about something."""
+
+    is_profane: bool = Field(description="Whether it would.")
+    usage: Annotated[FilterUsage, NullAs(FilterUsage)] = Field(default_factory=FilterUsage, description="Tokens used.")
+
+
+class BalanceValue(WireModel):
+    """What is left of one package of tokens."""
+
+    usage: str = Field(description="What it is for, such as the name of a model.")
+    value: int | float = Field(description="Tokens left.")
+
+
+class Balance(APIResponse):
+    """What is left of all packages of tokens."""
+
+    balance: Annotated[list[BalanceValue], NullAs(list)] = Field(description="One a package.")

@@ -1,0 +1,163 @@
+"""Assistants: made, listed, changed and deleted (reference, section 12.1). What they say stands in threads."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gigachat import models
+from gigachat._engine.call import Call, get, post
+from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint
+from gigachat.api.arguments import checked_id, given, models_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    Functions: TypeAlias = Sequence[models.Function | Mapping[str, Any]]
+
+__all__ = ["Assistants", "AssistantsNamespace"]
+
+
+class AssistantsNamespace(Resource[Mode]):
+    """Assistants of the account."""
+
+    def __init__(self, parent: Resource[Any], mode: type[Blocking | Async]) -> None:
+        self._engine = parent._engine
+        self._options = parent._options
+        self._mode = mode
+
+    @endpoint
+    def get(self, assistant_id: str | None = None) -> Call[models.Assistants]:
+        """Return the assistants, or one of them (reference, section 12.1).
+
+        Args:
+            assistant_id: Id of the only one wanted.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        call = get("/assistants", models.Assistants)
+        if assistant_id is not None:
+            call.query = {"assistant_id": checked_id(assistant_id, "assistant_id")}
+        return call
+
+    @endpoint
+    def create(
+        self,
+        model: str,
+        name: str,
+        instructions: str | None = None,
+        description: str | None = None,
+        file_ids: Sequence[str] | None = None,
+        functions: Functions | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Call[models.CreateAssistant]:
+        """Make an assistant (reference, section 12.1).
+
+        Args:
+            model: Name of the model that answers.
+            name: Its name.
+            instructions: Its system message.
+            description: What it is for.
+            file_ids: Ids of files it knows.
+            functions: Functions it may call.
+            metadata: Data of your own, up to 16 pairs.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: There is no good answer.
+        """
+        body = {
+            "model": checked_id(model, "model"),
+            "name": checked_id(name, "name"),
+            **_fields(description, instructions, file_ids, functions, metadata),
+        }
+        return post("/assistants", body, models.CreateAssistant)
+
+    @endpoint
+    def update(
+        self,
+        assistant_id: str,
+        name: str | None = None,
+        description: str | None = None,
+        instructions: str | None = None,
+        file_ids: Sequence[str] | None = None,
+        functions: Functions | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Call[models.Assistant]:
+        """Change an assistant; what is not given stays (reference, section 12.1).
+
+        Args:
+            assistant_id: Its id.
+            name: Its name.
+            description: What it is for.
+            instructions: Its system message.
+            file_ids: Ids of files it knows.
+            functions: Functions it may call.
+            metadata: Data of your own, up to 16 pairs.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: There is no good answer.
+        """
+        body = {
+            "assistant_id": checked_id(assistant_id, "assistant_id"),
+            **given(name=name),
+            **_fields(description, instructions, file_ids, functions, metadata),
+        }
+        return post("/assistants/modify", body, models.Assistant)
+
+    @endpoint
+    def delete(self, assistant_id: str) -> Call[models.AssistantDelete]:
+        """Delete an assistant (reference, section 12.1).
+
+        Args:
+            assistant_id: Its id.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        body = {"assistant_id": checked_id(assistant_id, "assistant_id")}
+        return post("/assistants/delete", body, models.AssistantDelete)
+
+    @endpoint
+    def delete_file(self, assistant_id: str, file_id: str) -> Call[models.AssistantFileDelete]:
+        """Take a file away from an assistant (reference, section 12.1).
+
+        Args:
+            assistant_id: Id of the assistant.
+            file_id: Id of the file.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        body = {"assistant_id": checked_id(assistant_id, "assistant_id"), "file_id": checked_id(file_id, "file_id")}
+        return post("/assistants/files/delete", body, models.AssistantFileDelete)
+
+
+class Assistants(Resource[Mode]):
+    """Assistants on the client itself."""
+
+    @cached_property
+    def assistants(self) -> AssistantsNamespace[Mode]:
+        """Assistants: `client.assistants.get()`."""
+        return AssistantsNamespace(self, self._mode)
+
+
+def _fields(
+    description: str | None,
+    instructions: str | None,
+    file_ids: Sequence[str] | None,
+    functions: Functions | None,
+    metadata: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    if isinstance(file_ids, str):
+        raise TypeError("file_ids must be a list of ids")
+    return given(
+        description=description,
+        instructions=instructions,
+        file_ids=file_ids,
+        functions=None if functions is None else models_of(models.Function, functions, "functions"),
+        metadata=metadata,
+    )

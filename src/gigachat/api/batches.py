@@ -1,0 +1,284 @@
+"""Batches: many requests handed in at once and worked off in the background (reference, section 11)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
+
+from gigachat import models
+from gigachat._engine.call import Call, parse, read_model, x_headers
+from gigachat._engine.endpoint import Mode, Resource, endpoint, operation
+from gigachat._engine.perform import opened, perform
+from gigachat.api.arguments import checked_id, model_of
+from gigachat.api.files import content_call
+from gigachat.exceptions import APIResponseValidationError, APITimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigachat._engine.io import Port
+
+    BatchMethod: TypeAlias = Literal["chat_completions", "embedder"]
+    BatchRequest: TypeAlias = str | models.Chat | Mapping[str, Any]
+    BatchFile: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | IO[str] | Iterable[BatchRequest]
+
+__all__ = ["Batches"]
+
+_METHODS = ("chat_completions", "embedder")
+_UNFINISHED = ("created", "in_progress")
+_MOST_LINES = 500
+_EMBEDDER = "Embeddings"
+
+
+class Batches(Resource[Mode]):
+    """Requests that are worked off in the background."""
+
+    @endpoint
+    def create_batch(self, file: BatchFile, method: BatchMethod = "chat_completions") -> Call[models.Batch]:
+        """Hand in requests to be worked off in the background; for accounts that pay as they go (section 11).
+
+        Args:
+            file: The requests as JSONL, up to 500 lines `{"id": …, "request": {…}}` with different ids: a path, bytes,
+                text or a file object. Or the requests themselves: texts, `Chat`s, mappings of the fields of one, or
+                of `id` and `request`; those without an id get their number, from 1, and those without a model the
+                client's.
+            method: What they are: `chat_completions`, or `embedder` for requests to embeddings.
+
+        Returns:
+            The batch. `wait_batch` waits for it, `batch_results` reads what it brought.
+
+        Raises:
+            ValueError, TypeError: There is no such file, or a line the service would refuse; nothing is sent.
+            ForbiddenError: The account does not pay as it goes.
+            GigaChatException: There is no good answer.
+        """
+        if method not in _METHODS:
+            raise ValueError(f"method is one of {', '.join(_METHODS)}, not {method!r}")
+        return Call(
+            "POST",
+            "/batches",
+            read_model(models.Batch),
+            content=_checked(_lines(file, method, {"model": self._engine.model, **self._engine.chat_defaults})),
+            headers={"Content-Type": "application/octet-stream"},
+            query={"method": method},
+        )
+
+    @endpoint
+    def get_batches(self, batch_id: str | None = None) -> Call[models.Batches]:
+        """Return the account's batches, or one of them (reference, section 11).
+
+        Args:
+            batch_id: Id of the only one wanted.
+
+        Raises:
+            NotFoundError: There is no such batch.
+            GigaChatException: There is no good answer.
+        """
+        return _batches_call(batch_id)
+
+    @operation
+    async def wait_batch(  # noqa: D417 - callers do not see the port
+        self,
+        port: Port,
+        batch: str | models.Batch,
+        poll_interval: float = 10.0,
+        timeout: float | None = None,
+        progress: Callable[[models.Batch], object] | None = None,
+    ) -> models.Batch:
+        """Wait until a batch is worked off (reference, section 11).
+
+        Args:
+            batch: The batch, or its id.
+            poll_interval: Seconds between two looks at it.
+            timeout: Longest wait in seconds; None waits for as long as it takes.
+            progress: Called with the batch after each look; `request_counts` says how far it is.
+
+        Returns:
+            The batch, its `status` most likely `completed`.
+
+        Raises:
+            APITimeoutError: It is not done in time; it goes on and can be waited for again.
+            NotFoundError: There is no such batch.
+            GigaChatException: There is no good answer.
+        """
+        if not poll_interval > 0:
+            raise ValueError("poll_interval must be above 0")
+        if timeout is not None and not timeout >= 0:
+            raise ValueError("timeout must be 0 or more")
+        batch_id = _id(batch)
+        until = None if timeout is None else port.now() + timeout
+        while True:
+            known = await self._known(port, batch_id)
+            if progress is not None:
+                progress(known)
+            if known.status not in _UNFINISHED:
+                return known
+            left = poll_interval if until is None else until - port.now()
+            if left <= 0:
+                counts = known.request_counts
+                raise APITimeoutError(
+                    f"batch {batch_id} is not done within timeout={timeout:g} s: {known.status}, "
+                    f"{counts.completed + counts.failed} of {counts.total}. It goes on; wait for it again"
+                )
+            await port.sleep(min(poll_interval, left))
+
+    @operation
+    async def batch_results(  # noqa: D417 - callers do not see the port
+        self, port: Port, batch: str | models.Batch
+    ) -> list[models.BatchResult]:
+        """Return what a batch brought: an answer or an error for each request, by its id, in any order (section 11).
+
+        Args:
+            batch: The batch, completed, or its id.
+
+        Returns:
+            The results. One that cannot be read has its text in `line`.
+
+        Raises:
+            ValueError: It is not completed.
+            NotFoundError: There is no such batch.
+            GigaChatException: There is no good answer, or it broke off.
+        """
+        known = batch
+        if not isinstance(known, models.Batch) or known.output_file_id is None:
+            known = await self._known(port, _id(batch))
+        if known.output_file_id is None:
+            raise ValueError(f"batch {known.id_} has no results: it is {known.status}, not completed")
+        results: list[models.BatchResult] = []
+        call = content_call(known.output_file_id, lambda content, headers: None)
+        async with opened(self._engine, port, call, self._options) as response:
+            rest = b""
+            while piece := await response.receive():
+                *lines, rest = (rest + piece).split(b"\n")
+                results += _results(lines)
+        results += _results([rest])
+        return results
+
+    async def _known(self, port: Port, batch_id: str) -> models.Batch:
+        found = await perform(self._engine, port, _batches_call(batch_id), self._options)
+        for one in found.batches:
+            if one.id_ == batch_id:
+                one.x_headers = found.x_headers
+                return one
+        raise APIResponseValidationError(f"the answer does not hold the batch {batch_id}")
+
+
+def _id(batch: str | models.Batch) -> str:
+    return batch.id_ if isinstance(batch, models.Batch) else checked_id(batch, "batch")
+
+
+def _batches_call(batch_id: str | None) -> Call[models.Batches]:
+    query = None if batch_id is None else {"batch_id": checked_id(batch_id, "batch_id")}
+    return Call("GET", "/batches", _read_batches, query=query, repeatable=True)
+
+
+def _read_batches(content: bytes, headers: Mapping[str, str]) -> models.Batches:
+    """Read batches in each of the forms sources tell of: wrapped, a bare array, a single one."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, list):
+        content = b'{"batches":%s}' % content
+    elif isinstance(value, dict) and "batches" not in value and "id" in value:
+        content = b'{"batches":[%s]}' % content
+    batches = parse(models.Batches, content)
+    batches.x_headers = x_headers(headers)
+    return batches
+
+
+def _results(lines: Iterable[bytes]) -> list[models.BatchResult]:
+    return [_result(line) for line in lines if line.strip()]
+
+
+def _result(line: bytes) -> models.BatchResult:
+    try:
+        return models.BatchResult.model_validate_json(line)
+    except ValueError:
+        return models.BatchResult(line=line.decode("utf-8", "replace").strip())
+
+
+def _lines(file: Any, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
+    """Return the lines of a batch, as they are or made of its requests."""
+    if isinstance(file, str) and file.lstrip().startswith("{"):
+        return file.encode()
+    if isinstance(file, str | os.PathLike):
+        return _file(file)
+    if isinstance(file, bytes | bytearray | memoryview):
+        return bytes(file)
+    if callable(getattr(file, "read", None)):
+        content = file.read()
+        if not isinstance(content, bytes | str):
+            raise TypeError("the file object reads neither bytes nor text")
+        return content.encode() if isinstance(content, str) else content
+    if isinstance(file, Mapping) or not isinstance(file, Iterable):
+        raise TypeError(f"a batch is a file of requests or a list of them, not {type(file).__name__}")
+    lines = [_line(one, index, method, chat_defaults) for index, one in enumerate(file)]
+    return b"\n".join(lines) + b"\n" if lines else b""
+
+
+def _file(path: str | os.PathLike[str]) -> bytes:
+    if not os.path.isfile(path):
+        raise ValueError(
+            f"{os.fspath(path)[:100]!r} names no file; the requests themselves go in as a list or as bytes"
+        )
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+
+
+def _line(one: Any, index: int, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
+    name = f"request {index + 1}"
+    number: Any = None
+    if isinstance(one, Mapping) and "request" in one:
+        number, one = one.get("id"), one["request"]
+    body: dict[str, Any]
+    if method == "embedder":
+        body = {"input": [one]} if isinstance(one, str) else dict(one) if isinstance(one, Mapping) else {}
+        if not body.get("input"):
+            raise ValueError(f"{name} has no input: give a text, or a mapping of the fields of a request to embeddings")
+        body.setdefault("model", _EMBEDDER)
+    else:
+        if isinstance(one, str):
+            one = {"messages": [{"role": "user", "content": one}]}
+        body = model_of(models.Chat, one, name).model_dump(mode="json", by_alias=True, exclude_none=True)
+        body = {**chat_defaults, **body.pop("additional_fields", {}), **body}
+        body.pop("stream", None)
+    line = {"id": str(index + 1 if number is None else number), "request": body}
+    try:
+        return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        problem = f"{name} is no JSON: {error}"
+    raise ValueError(problem)
+
+
+def _checked(content: bytes) -> bytes:
+    """Return the lines of a batch if the service can take them. The texts name a line, never what it says."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    seen: set[Any] = set()
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise ValueError(f"line {number} of the batch is not a JSON object")
+        identifier = value.get("id")
+        if not isinstance(identifier, str | int) or not str(identifier):
+            raise ValueError(f"line {number} of the batch has no id")
+        if identifier in seen:
+            raise ValueError(f"line {number} of the batch has the id {identifier!r} of a line before it")
+        if not isinstance(value.get("request"), dict):
+            raise ValueError(f"line {number} of the batch has no request: it must be an object")
+        seen.add(identifier)
+    if not seen:
+        raise ValueError("the batch is empty")
+    if len(seen) > _MOST_LINES:
+        raise ValueError(f"the batch has {len(seen)} requests; the service takes up to {_MOST_LINES}: hand in several")
+    return content

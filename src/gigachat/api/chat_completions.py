@@ -1,0 +1,426 @@
+"""Chat v2: calls for answers, streams and structured answers (reference, section 5). Its methods are in `chat`.
+
+Sources disagree on the address of API v2 and on the role of a function's result. Unless a setting says, the likeliest
+is tried, after the refusal that speaks for it the other one once, and what worked is kept for the client's next calls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
+from urllib.parse import urlsplit
+
+from gigachat import models
+from gigachat._engine.call import Call, StreamCall, parse, read_model
+from gigachat.api.parsed import check_class, instance_of, refuse_class
+from gigachat.api.payload import payload_fields, validated
+from gigachat.context import chat_completions_url_cvar
+from gigachat.exceptions import (
+    APIResponseValidationError,
+    ContentFilterFinishReasonError,
+    LengthFinishReasonError,
+)
+from gigachat.hosts import is_vendor_host
+
+if TYPE_CHECKING:
+    from gigachat._engine.endpoint import Resource
+    from gigachat._engine.perform import Engine
+    from gigachat._engine.sse import Event
+    from gigachat.exceptions import ResponseError
+
+    Message: TypeAlias = models.ChatMessage | Mapping[str, Any]
+    Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
+    Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | models.Function | Mapping[str, Any]
+
+__all__ = ["ChatCompletionFields", "create_call", "parse_call", "stream_call"]
+
+T = TypeVar("T")
+
+_PATH = "/chat/completions"
+_DONE = "response.message.done"
+
+
+class ChatCompletionFields(TypedDict, total=False):
+    """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
+
+    messages: Sequence[Message]
+    model: str | None
+    assistant_id: str | None
+    model_options: models.ChatModelOptions | Mapping[str, Any] | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    repetition_penalty: float | None
+    update_interval: float | None
+    unnormalized_history: bool | None
+    top_logprobs: int | None
+    preset: str | None
+    response_format: models.ChatResponseFormat | models.JsonSchemaResponseFormat | Mapping[str, Any] | None
+    reasoning: models.ChatReasoning | Mapping[str, Any] | None
+    reasoning_effort: Literal["low", "medium", "high", "off"] | None
+    tools: Sequence[Tool] | None
+    tool_config: str | models.ChatToolConfig | Mapping[str, Any] | None
+    tools_state_id: str | None
+    storage: bool | models.ChatStorage | Mapping[str, Any] | None
+    ranker_options: models.ChatRankerOptions | Mapping[str, Any] | None
+    user_info: models.ChatUserInfo | Mapping[str, Any] | None
+    filter_config: models.ChatFilterConfig | Mapping[str, Any] | None
+    disable_filter: bool | None
+    profanity_check: bool | None
+    flags: Sequence[str] | None
+    additional_fields: Mapping[str, Any] | None
+
+
+def create_call(
+    resource: Resource[Any], payload: Any, fields: Mapping[str, Any]
+) -> Call[models.ChatCompletionResponse]:
+    """Return the call for an answer."""
+    return _call(resource, payload, fields, read_model(models.ChatCompletionResponse))
+
+
+def stream_call(
+    resource: Resource[Any], payload: Any, fields: Mapping[str, Any]
+) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
+    """Return the call for a stream."""
+    call = _call(resource, payload, fields, read_model(models.ChatCompletionResponse), stream=True)
+    return StreamCall(call, _read_chunk, _finished, _text, _accumulated, _ends)
+
+
+def parse_call(
+    resource: Resource[Any], payload: Any, fields: Mapping[str, Any], response_format: Any, strict: bool
+) -> Call[tuple[models.ChatCompletionResponse, Any]]:
+    """Return the call for an answer and an instance of a class made of it."""
+    check_class(response_format)
+    asked = models.ChatResponseFormat.model_validate({"schema": response_format, "strict": strict})
+    read = read_model(models.ChatCompletionResponse)
+
+    def read_both(content: bytes, headers: Mapping[str, str]) -> tuple[models.ChatCompletionResponse, Any]:
+        completion = read(content, headers)
+        return completion, _parsed(completion, response_format)
+
+    return _call(resource, payload, {**fields, "response_format": asked}, read_both)
+
+
+# What goes out.
+
+
+def _call(
+    resource: Resource[Any],
+    payload: Any,
+    fields: Mapping[str, Any],
+    read: Callable[[bytes, Mapping[str, str]], T],
+    *,
+    stream: bool = False,
+) -> Call[T]:
+    engine = resource._engine
+    headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} if stream else None
+    if isinstance(payload, str) and payload and not fields:
+        # Text alone leaves nothing to validate.
+        message = {"role": "user", "content": [{"text": payload}]}
+        body: dict[str, Any] = {"model": engine.model, "messages": [message], **_defaults(engine, {})}
+        if stream:
+            body["stream"] = True
+        return _Way(engine, body, read, headers, *_addresses(engine)).call()
+    request = _request(engine, payload, fields, stream)
+    addresses, told = _addresses(engine)
+    results = [number for number, message in enumerate(request.messages) if _has_result(message)]
+    if not results:
+        return _Way(engine, request, read, headers, addresses, told).call()
+    asked = engine.settings.function_result_role
+    role = asked or engine.learned.result_role
+    if role is None and is_vendor_host(urlsplit(engine.url(addresses[0])).hostname or ""):
+        role = "function"
+    return _Way(engine, request, read, headers, addresses, told, results, role, role_may_change=asked is None).call()
+
+
+def _defaults(engine: Engine, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the client's settings add to the fields of a request."""
+    defaults: dict[str, Any] = {}
+    check, flags = engine.chat_defaults.get("profanity_check"), engine.chat_defaults.get("flags")
+    if check is not None and fields.get("profanity_check") is None and fields.get("disable_filter") is None:
+        defaults["disable_filter"] = not check
+    if flags is not None and fields.get("flags") is None:
+        defaults["flags"] = flags
+    return defaults
+
+
+def _request(engine: Engine, payload: Any, fields: Mapping[str, Any], stream: bool) -> models.ChatCompletionRequest:
+    """Return the request that a payload stands for, with the client's defaults, and without changing the payload."""
+    data = _merged(payload_fields(payload, models.ChatCompletionRequest), fields)
+    for name, instead in (("functions", "tools=[...]"), ("function_call", "tool_config=")):
+        if name in data:
+            raise TypeError(f"{name}= belongs to chats v1; a chat v2 takes {instead}")
+    options = data.get("model_options")
+    if isinstance(options, Mapping):
+        refuse_class(options.get("response_format"), "chat.parse")
+    if not data.get("model") and not _goes_on(data):
+        data["model"] = engine.model
+    data.update(_defaults(engine, data))
+    if stream or "stream" in data:
+        data["stream"] = stream or None  # the method decides
+    return validated(models.ChatCompletionRequest, data)
+
+
+def _merged(payload: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a payload with others over them; of the model's options, too, the later one wins."""
+    from gigachat.models.chat_completions import with_options_in_place  # here, for it loads pydantic
+
+    given = dict(fields)
+    unnamed = [layer.pop("additional_fields", None) or {} for layer in (payload, given)]
+    merged: dict[str, Any] = {}
+    for layer in filter(None, (*unnamed, payload, given)):
+        layer = with_options_in_place({name: value for name, value in dict(layer).items() if value is not None})
+        before, options = merged.get("model_options"), layer.get("model_options")
+        if isinstance(before, Mapping) and isinstance(options, Mapping):
+            layer["model_options"] = {**before, **options}
+        if "profanity_check" in layer and "disable_filter" not in layer:
+            merged.pop("disable_filter", None)  # the same thing in other words
+        merged.update(layer)
+    return merged
+
+
+def _goes_on(data: Mapping[str, Any]) -> bool:
+    """Whether the service knows the model from the assistant or thread."""
+    storage = data.get("storage")
+    thread = storage.get("thread_id") if isinstance(storage, Mapping) else getattr(storage, "thread_id", None)
+    return bool(data.get("assistant_id") or thread)
+
+
+def _has_result(message: models.ChatMessage) -> bool:
+    return any(part.function_result is not None for part in message.content or ())
+
+
+_ROLES = ("function", "tool")
+
+
+def _with_role(message: models.ChatMessage, role: str | None) -> models.ChatMessage:
+    """Return a message that holds results as it is sent: under a role, and with results the service can read."""
+    content = []
+    for part in message.content or ():
+        result = part.function_result
+        if result is not None and not _is_document(result.result):
+            result = result.model_copy(update={"result": {"result": result.result}})
+            part = part.model_copy(update={"function_result": result})
+        content.append(part)
+    if role is None or message.role not in _ROLES:
+        role = message.role
+    return message.model_copy(update={"content": content, "role": role})
+
+
+def _is_document(result: Any) -> bool:
+    """Whether a function's result is an object or array, or the JSON of one: what is sure to be accepted."""
+    if isinstance(result, str):
+        try:
+            return isinstance(json.loads(result), dict | list)
+        except (ValueError, RecursionError):
+            return False
+    return not (result is None or isinstance(result, bool | int | float))
+
+
+@dataclass(frozen=True, slots=True)
+class _Way(Generic[T]):
+    """A way to send a chat, and which one comes next if the service refuses this one.
+
+    Attributes:
+        addresses: Where the service may be, the first one first.
+        told: Whether the caller told the address, so that it is no news.
+        results: Numbers of the messages that hold results of functions.
+        role: Role of these messages; None leaves what the caller wrote.
+        role_may_change: Whether the other role may be tried.
+    """
+
+    engine: Engine
+    body: Any
+    read: Callable[[bytes, Mapping[str, str]], T]
+    headers: Mapping[str, str] | None
+    addresses: tuple[str, ...]
+    told: bool = False
+    results: Sequence[int] = ()
+    role: str | None = None
+    role_may_change: bool = False
+
+    def call(self) -> Call[T]:
+        """Return the call that goes this way."""
+        body = self.body
+        if self.results:
+            messages = list(body.messages)
+            for number in self.results:
+                messages[number] = _with_role(messages[number], self.role)
+            body = body.model_copy(update={"messages": messages})
+        return Call(
+            "POST",
+            self.addresses[0],
+            self.read,
+            json=body,
+            headers=self.headers,
+            otherwise=self._next,
+            answered=self._remember,
+        )
+
+    def _next(self, refusal: ResponseError) -> Call[T] | None:
+        if len(self.addresses) > 1 and _is_elsewhere(refusal):
+            return replace(self, addresses=self.addresses[1:]).call()
+        role = self._one_role()
+        if self.role_may_change and role is not None and _is_unreadable(refusal):
+            other = _ROLES[1 - _ROLES.index(role)]
+            return replace(self, addresses=self.addresses[:1], role=other, role_may_change=False).call()
+        return None
+
+    def _one_role(self) -> str | None:
+        """The role of all results that can have another, if it is the same."""
+        written = {role for number in self.results if (role := self.body.messages[number].role) in _ROLES}
+        if self.role is not None and written:
+            return self.role
+        return written.pop() if len(written) == 1 else None
+
+    def _remember(self) -> None:
+        learned = self.engine.learned
+        if not self.told:
+            learned.v2_address = self.addresses[0].removesuffix(_PATH)
+        if self.results:
+            learned.result_role = self._one_role() or learned.result_role
+
+
+def _addresses(engine: Engine) -> tuple[tuple[str, ...], bool]:
+    """Return where the service may be, and whether the caller told so."""
+    told = chat_completions_url_cvar.get()
+    if told is not None:
+        return (told,), True
+    learned = engine.learned.v2_address
+    return tuple(f"{address}{_PATH}" for address in ((learned,) if learned else engine.v2_addresses)), False
+
+
+_SUBJECTS = ("model", "tool", "function", "thread", "assistant", "file")
+
+
+def _is_elsewhere(refusal: ResponseError) -> bool:
+    """Whether a refusal says that API v2 is not at this address: a page, or a 404 that is about nothing asked for."""
+    if refusal.status_code in (400, 403, 405):
+        return (refusal.content or b"").lstrip().startswith(b"<")
+    if refusal.status_code != 404:
+        return False
+    message = refusal.message.lower()
+    return not isinstance(refusal.body, dict) or not any(subject in message for subject in _SUBJECTS)
+
+
+def _is_unreadable(refusal: ResponseError) -> bool:
+    """Whether a refusal says what the service says of a role it does not know (reference, section 5.5)."""
+    return refusal.status_code == 400 and "invalid json syntax" in refusal.message.lower()
+
+
+# What comes back.
+
+
+def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.PrimaryChatCompletionChunk:
+    chunk = parse(models.PrimaryChatCompletionChunk, event.data)
+    own = vars(chunk)  # past pydantic's setter: there are thousands of chunks
+    own["x_headers"] = x_headers
+    if chunk.event is None:
+        own["event"] = event.name
+    if chunk.model_extra and chunk.messages is None and chunk.finish_reason is None:
+        _refuse_error(chunk.model_extra, event)
+    return chunk
+
+
+def _refuse_error(extra: Mapping[str, Any], event: Event) -> None:
+    """Refuse an object that is no chunk but an error; the stream then knows of which class."""
+    status = extra.get("status", extra.get("code"))
+    if (
+        (isinstance(status, int) and 400 <= status <= 599)
+        or isinstance(extra.get("error"), dict)
+        or (event.name is None and "message" in extra)
+    ):
+        raise APIResponseValidationError("the stream brought what is no chunk", content=event.data)
+
+
+def _ends(chunk: models.PrimaryChatCompletionChunk) -> bool:
+    return chunk.event == _DONE
+
+
+def _finished(chunk: models.PrimaryChatCompletionChunk) -> bool:
+    return _finish_reason(chunk) is not None
+
+
+def _finish_reason(
+    answer: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse,
+) -> str | None:
+    reasons = (answer.finish_reason, *(message.finish_reason for message in answer.messages or ()))
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _text(chunk: models.PrimaryChatCompletionChunk) -> str:
+    return chunk.text
+
+
+def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
+    """Put the chunks of a stream together as the answer they would have been without streaming."""
+    whole: dict[str, Any] = {}
+    messages: dict[str, dict[str, Any]] = {}  # one of the model, and its reasoning
+    for chunk in chunks:
+        extra = chunk.model_dump(exclude={"event", "messages", "x_headers"}, exclude_unset=True)
+        whole.update({name: value for name, value in extra.items() if value is not None})
+        whole["x_headers"] = chunk.x_headers
+        for part in chunk.messages or ():
+            more = part.model_dump(exclude_unset=True, by_alias=True)
+            role = more.pop("role", None) or "assistant"
+            message = messages.setdefault(role, {"role": role, "content": []})
+            for piece in more.pop("content", None) or ():
+                _append(message["content"], piece)
+            message.update({name: value for name, value in more.items() if value is not None})
+    whole["messages"] = sorted(messages.values(), key=lambda message: message["role"] == "assistant")
+    return validated(models.ChatCompletionResponse, whole, _not_together)
+
+
+_BESIDE_TEXT = {"files", "function_call", "function_result", "tool_execution"}
+"""Keys of parts that stand by themselves."""
+
+
+def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:
+    """Add a piece of a message: text to the text before it, a tool's progress over its last."""
+    last = parts[-1] if parts else {}
+    if "text" in last and not _BESIDE_TEXT & (piece.keys() | last.keys()):
+        for name, value in piece.items():
+            if value is not None:
+                last[name] = _joined(name, last.get(name), value)
+    elif _tool_of(piece) and _tool_of(piece) == _tool_of(last):
+        last.update(piece)
+    else:
+        parts.append(piece)
+
+
+def _tool_of(piece: Mapping[str, Any]) -> Any:
+    return (piece.get("tool_execution") or {}).get("name")
+
+
+def _joined(name: str, before: Any, value: Any) -> Any:
+    if before is None:
+        return value
+    if name in ("text", "logprobs"):
+        return before + value
+    if name != "inline_data":
+        return value
+    both = {**before, **value}
+    for kind in before.keys() & value.keys():
+        one, other = before[kind], value[kind]
+        if isinstance(one, list) and isinstance(other, list):
+            both[kind] = one + other
+        elif isinstance(one, dict) and isinstance(other, dict):
+            both[kind] = {**one, **other}
+    return both
+
+
+def _not_together(reason: str) -> APIResponseValidationError:
+    return APIResponseValidationError(f"the chunks cannot be put together as ChatCompletionResponse: {reason}")
+
+
+def _parsed(completion: models.ChatCompletionResponse, response_format: Any) -> Any:
+    reason = _finish_reason(completion)
+    if reason == "length":
+        raise LengthFinishReasonError(completion)
+    if reason is not None and (reason.endswith("blacklist") or reason.startswith("request_")):
+        raise ContentFilterFinishReasonError(completion)
+    if not completion.text:
+        raise APIResponseValidationError("the answer has no text", completion=completion)
+    return instance_of(response_format, completion.text, completion)

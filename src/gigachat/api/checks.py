@@ -1,0 +1,78 @@
+"""Checks: who wrote a text, whether a topic is refused, what is left to spend (reference, sections 10.3 to 10.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigachat import models
+from gigachat._engine.call import Call, get, post
+from gigachat._engine.endpoint import Mode, Resource, endpoint
+from gigachat.api.arguments import checked_id, given, messages_of, models_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gigachat.api.arguments import Message
+
+__all__ = ["Checks"]
+
+
+class Checks(Resource[Mode]):
+    """Questions to the service about texts and about the account."""
+
+    @endpoint
+    def check_ai(self, text: str, model: str) -> Call[models.AICheckResult]:
+        """Return who wrote a text: a person or a model (reference, section 10.3).
+
+        Args:
+            text: Russian text of at least 20 words.
+            model: `GigaCheckClassification`, or `GigaCheckDetection`, which finds the parts written by a model.
+
+        Raises:
+            ForbiddenError: The account does not pay as it goes.
+            GigaChatException: There is no good answer.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"the text must be str, not {type(text).__name__}")
+        if not text.strip():
+            raise ValueError("the text is empty")
+        body = {"input": text, "model": checked_id(model, "model")}
+        return post("/ai/check", body, models.AICheckResult, repeatable=True)
+
+    @endpoint
+    def check_filter(
+        self,
+        messages: Message | Sequence[Message],
+        model: str = "GigaFilter",
+        settings: Mapping[str, bool] | None = None,
+        functions: Sequence[models.Function | Mapping[str, Any]] | None = None,
+    ) -> Call[models.FilterCheckResult]:
+        """Return whether the service would refuse to talk about something (reference, section 10.4).
+
+        Args:
+            messages: A text, or messages of a chat.
+            model: Model that judges.
+            settings: Which filters judge: `neuro`, `blacklist`, `whitelist`, `unnormalized_history`; all those the
+                service has by default if not given.
+            functions: Functions the model may call, whose descriptions are judged too.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        body = given(
+            model=checked_id(model, "model"),
+            messages=messages_of(messages),
+            settings=settings,
+            functions=None if functions is None else models_of(models.Function, functions, "functions"),
+        )
+        return post("/filter/check", body, models.FilterCheckResult, repeatable=True)
+
+    @endpoint
+    def get_balance(self) -> Call[models.Balance]:
+        """Return what is left of the account's packages of tokens (reference, section 10.5).
+
+        Raises:
+            ForbiddenError: The account pays as it goes and has no packages.
+            GigaChatException: There is no good answer.
+        """
+        return get("/balance", models.Balance)

@@ -1,0 +1,172 @@
+"""Files of the account: uploaded, listed, read, deleted (reference, section 9)."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from gigachat import models
+from gigachat._engine.call import Call, get, read_model, segment, x_headers
+from gigachat._engine.endpoint import Mode, Resource, endpoint, operation
+from gigachat._engine.perform import opened, perform
+from gigachat.api.downloads import is_directory, replacing, safe_name
+from gigachat.api.uploads import opened_upload
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from gigachat._engine.io import Port
+    from gigachat._types import FileTypes
+
+    FileT = TypeVar("FileT", bound=models.File)
+    T = TypeVar("T")
+
+__all__ = ["Files", "content_call"]
+
+
+class Files(Resource[Mode]):
+    """Files kept by the service."""
+
+    @operation
+    async def upload_file(  # noqa: D417 - callers do not see the port
+        self, port: Port, file: FileTypes, purpose: Literal["general", "assistant"] = "general"
+    ) -> models.UploadedFile:
+        """Upload a file; its id can then be attached to messages (reference, section 9.2).
+
+        It is streamed and never held in memory whole. Name, type and size are checked first. A file opened here is
+        closed again, a file object of yours is left open.
+
+        Args:
+            file: A path, bytes, a file object opened with `rb`, or a tuple `(name, content)`,
+                `(name, content, type)`, `(name, content, type, headers)` with any of these as content or, there
+                only, the text itself. Without a type it is told from the name, else from the first bytes.
+            purpose: What the file is for.
+
+        Raises:
+            ValueError, TypeError: There is no such file, it is empty or too large, or nothing the service takes;
+                nothing is sent.
+            GigaChatException: There is no good answer.
+        """
+        with opened_upload(file, purpose) as upload:
+            call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
+            return await perform(self._engine, port, call, self._options)
+
+    @endpoint
+    def get_files(self) -> Call[models.UploadedFiles]:
+        """Return all files of the account (reference, section 9.3).
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        return get("/files", models.UploadedFiles)
+
+    @endpoint
+    def get_file(self, file: str) -> Call[models.UploadedFile]:
+        """Return what the service knows of a file (reference, section 9.3).
+
+        Args:
+            file: Its id.
+
+        Raises:
+            NotFoundError: There is no such file.
+            GigaChatException: There is no good answer.
+        """
+        return get(f"/files/{segment(file)}", models.UploadedFile)
+
+    @endpoint
+    def delete_file(self, file: str) -> Call[models.DeletedFile]:
+        """Delete a file (reference, section 9.4).
+
+        Args:
+            file: Its id.
+
+        Raises:
+            NotFoundError: There is no such file.
+            GigaChatException: There is no good answer.
+        """
+        return Call("POST", f"/files/{segment(file)}/delete", read_model(models.DeletedFile))
+
+    @endpoint
+    def get_image(self, file_id: str) -> Call[models.Image]:
+        """Return an image (reference, section 9.5).
+
+        If `X-Client-ID` was sent with the chat that made it, it must be sent here too.
+
+        Args:
+            file_id: Its id.
+
+        Returns:
+            The image; `content` is base64.
+
+        Raises:
+            NotFoundError: There is no such file.
+            GigaChatException: There is no good answer.
+        """
+        return content_call(file_id, _in_base64(models.Image), "application/jpg")
+
+    @endpoint
+    def get_file_content(self, file_id: str) -> Call[models.File]:
+        """Return the content of a file, held in memory; `download_file` keeps a large one on disk (section 9.5).
+
+        Args:
+            file_id: Its id.
+
+        Returns:
+            The file; `content` is base64.
+
+        Raises:
+            NotFoundError: There is no such file.
+            GigaChatException: There is no good answer.
+        """
+        return content_call(file_id, _in_base64(models.File))
+
+    @operation
+    async def download_file(  # noqa: D417 - callers do not see the port
+        self, port: Port, file_id: str, path: str | os.PathLike[str]
+    ) -> Path:
+        """Write the content of a file to disk piece by piece (reference, section 9.5).
+
+        A file that is there already is replaced when the new one is whole, and stays if that fails.
+
+        Args:
+            file_id: Id of the file.
+            path: Where to; in a directory, the file gets the name the service knows.
+
+        Returns:
+            The path that was written.
+
+        Raises:
+            ValueError: There is no such directory; nothing is sent.
+            NotFoundError: There is no such file.
+            GigaChatException: There is no good answer, or it broke off.
+            OSError: It cannot be written.
+        """
+        target = Path(path)
+        if is_directory(path):
+            asked = get(f"/files/{segment(file_id)}", models.UploadedFile)
+            known = await perform(self._engine, port, asked, self._options)
+            target /= safe_name(known.filename) or safe_name(file_id) or "file"
+        call = content_call(file_id, lambda content, headers: None)
+        with replacing(target) as file:
+            async with opened(self._engine, port, call, self._options) as response:
+                while piece := await response.receive():
+                    file.write(piece)
+        return target
+
+
+def content_call(
+    file_id: str,
+    read: Callable[[bytes, Mapping[str, str]], T],
+    accept: str = "application/octet-stream",
+) -> Call[T]:
+    """Return the call that is answered with the content of a file."""
+    return Call("GET", f"/files/{segment(file_id)}/content", read, headers={"Accept": accept}, repeatable=True)
+
+
+def _in_base64(kind: type[FileT]) -> Callable[[bytes, Mapping[str, str]], FileT]:
+    def read(content: bytes, headers: Mapping[str, str]) -> FileT:
+        return kind(content=base64.b64encode(content).decode(), x_headers=x_headers(headers))
+
+    return read

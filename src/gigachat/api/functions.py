@@ -1,0 +1,57 @@
+"""Descriptions of functions: made of OpenAPI, and checked by the service (reference, sections 10.1 and 10.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gigachat import models
+from gigachat._engine.call import Call, read_model
+from gigachat._engine.endpoint import Mode, Resource, endpoint
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["Functions"]
+
+
+class Functions(Resource[Mode]):
+    """Help with functions the model may call."""
+
+    @endpoint
+    def openapi_function_convert(self, openapi_function: str) -> Call[models.OpenApiFunctions]:
+        """Return the functions an OpenAPI document describes (reference, section 10.1).
+
+        Args:
+            openapi_function: The document as text, YAML or JSON.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        if not isinstance(openapi_function, str):
+            raise TypeError(f"the OpenAPI document must be text, not {type(openapi_function).__name__}")
+        if not openapi_function.strip():
+            raise ValueError("the OpenAPI document is empty")
+        read = read_model(models.OpenApiFunctions)
+        return Call("POST", "/functions/convert", read, content=openapi_function.encode(), repeatable=True)
+
+    @endpoint
+    def validate_function(self, function: models.Function | Mapping[str, Any]) -> Call[models.FunctionValidationResult]:
+        """Return what the service thinks of a function's description (reference, section 10.2).
+
+        Args:
+            function: The description; a mapping is sent as it is, so that the service sees what is wrong with it.
+
+        Returns:
+            The verdict: `valid`, `errors`, and if there are none, `warnings`.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        body: Mapping[str, Any] | BaseModel
+        if isinstance(function, Mapping | models.Function):
+            body = function
+        else:
+            raise TypeError(f"a function is a Function or a mapping of its fields, not {type(function).__name__}")
+        read = read_model(models.FunctionValidationResult)
+        return Call("POST", "/functions/validate", read, json=body, repeatable=True)

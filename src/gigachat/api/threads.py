@@ -1,0 +1,415 @@
+"""Threads: conversations the service remembers, and answers in them (reference, section 12.2)."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gigachat import models
+from gigachat._engine.call import Call, StreamCall, get, parse, post, read_model
+from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, streaming
+from gigachat.api.arguments import checked_id, given, messages_of, model_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    from gigachat._engine.sse import Event
+    from gigachat.api.arguments import Message
+
+    Options: TypeAlias = models.ThreadRunOptions | Mapping[str, Any]
+    ThreadStream: TypeAlias = StreamCall[models.ThreadCompletionChunk, models.ThreadCompletion]
+
+__all__ = ["Threads", "ThreadsNamespace"]
+
+
+class ThreadsNamespace(Resource[Mode]):
+    """Threads of the account."""
+
+    def __init__(self, parent: Resource[Any], mode: type[Blocking | Async]) -> None:
+        self._engine = parent._engine
+        self._options = parent._options
+        self._mode = mode
+
+    @endpoint
+    def get_threads(
+        self, assistants_ids: Sequence[str] | None = None, limit: int | None = None, before: int | None = None
+    ) -> Call[models.Threads]:
+        """Return the threads (reference, section 12.2).
+
+        Args:
+            assistants_ids: Only those of these assistants.
+            limit: Most threads wanted.
+            before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        call = get("/threads", models.Threads)
+        call.query = {**given(assistants_ids=_ids(assistants_ids, "assistants_ids")), **_page(limit, before)}
+        return call
+
+    list = get_threads
+
+    @endpoint
+    def create_thread(self) -> Call[str]:
+        """Make an empty thread (reference, section 12.2).
+
+        Returns:
+            Its id.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        read = read_model(models.Thread)
+        return Call("POST", "/threads", lambda content, headers: read(content, headers).id_, json={})
+
+    @endpoint
+    def retrieve(self, threads_ids: Sequence[str]) -> Call[models.Threads]:
+        """Return some threads (reference, section 12.2).
+
+        Args:
+            threads_ids: Their ids.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        if not threads_ids:
+            raise ValueError("threads_ids is empty: give at least one id")
+        body = {"threads_ids": _ids(threads_ids, "threads_ids")}
+        return post("/threads/retrieve", body, models.Threads, repeatable=True)
+
+    @endpoint
+    def delete(self, thread_id: str) -> Call[bool]:
+        """Delete a thread (reference, section 12.2).
+
+        Args:
+            thread_id: Its id.
+
+        Returns:
+            True.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        body = {"thread_id": checked_id(thread_id, "thread_id")}
+        return Call("POST", "/threads/delete", lambda content, headers: True, json=body)
+
+    @endpoint
+    def get_messages(
+        self, thread_id: str, limit: int | None = None, before: int | None = None
+    ) -> Call[models.ThreadMessages]:
+        """Return the messages of a thread (reference, section 12.2).
+
+        Args:
+            thread_id: Its id.
+            limit: Most messages wanted.
+            before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        call = get("/threads/messages", models.ThreadMessages)
+        call.query = {"thread_id": checked_id(thread_id, "thread_id"), **_page(limit, before)}
+        return call
+
+    @endpoint
+    def add_message(self, thread_id: str, message: Message) -> Call[models.ThreadMessagesResponse]:
+        """Add a message to a thread; no answer is made (reference, section 12.2).
+
+        Args:
+            thread_id: Its id.
+            message: A message, or what the user says.
+
+        Raises:
+            ValueError, TypeError: It is no message; nothing is sent.
+            GigaChatException: There is no good answer.
+        """
+        return self._add_call(checked_id(thread_id, "thread_id"), message)
+
+    @endpoint
+    def add_messages(
+        self, thread_id: str | None = None, messages: Sequence[Message] | None = None
+    ) -> Call[models.ThreadMessagesResponse]:
+        """Add messages to a thread; no answer is made (reference, section 12.2).
+
+        Args:
+            thread_id: Its id; a new thread if not given.
+            messages: Messages, or what the user says.
+
+        Raises:
+            ValueError, TypeError: One is no message, or there is none; nothing is sent.
+            GigaChatException: There is no good answer.
+        """
+        return self._add_call(thread_id, messages or ())
+
+    @endpoint
+    def run(
+        self,
+        thread_id: str,
+        assistant_id: str | None = None,
+        thread_options: Options | None = None,
+        options: Options | None = None,
+    ) -> Call[models.ThreadRunResponse]:
+        """Have the messages of a thread answered in the background, see `get_run` (reference, section 12.2).
+
+        Args:
+            thread_id: Id of the thread.
+            assistant_id: Assistant that answers.
+            thread_options: How the answer is made.
+            options: Older name of `thread_options`.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: There is no good answer.
+        """
+        body = _run_body(thread_id, assistant_id, thread_options, options)
+        return post("/threads/run", body, models.ThreadRunResponse)
+
+    @endpoint
+    def get_run(self, thread_id: str) -> Call[models.ThreadRunResult]:
+        """Return how the run of a thread gets on, and its messages (reference, section 12.2).
+
+        Args:
+            thread_id: Id of the thread.
+
+        Raises:
+            GigaChatException: There is no good answer.
+        """
+        call = get("/threads/run", models.ThreadRunResult)
+        call.query = {"thread_id": checked_id(thread_id, "thread_id")}
+        return call
+
+    @streaming
+    def run_stream(
+        self,
+        thread_id: str,
+        assistant_id: str | None = None,
+        thread_options: Options | None = None,
+        options: Options | None = None,
+    ) -> ThreadStream:
+        """Have the messages of a thread answered, as a stream of chunks (reference, section 12.2).
+
+        The request goes out with the first chunk asked for, or on entering the stream with `with`.
+
+        Args:
+            thread_id: Id of the thread.
+            assistant_id: Assistant that answers.
+            thread_options: How the answer is made.
+            options: Older name of `thread_options`.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: While reading: there is no good answer, or it breaks off.
+        """
+        return _stream("/threads/run", _run_body(thread_id, assistant_id, thread_options, options))
+
+    @endpoint
+    def run_messages(
+        self,
+        messages: Sequence[Message],
+        thread_id: str | None = None,
+        assistant_id: str | None = None,
+        model: str | None = None,
+        thread_options: Options | None = None,
+    ) -> Call[models.ThreadCompletion]:
+        """Add messages to a thread and return the answer to them (reference, section 12.2).
+
+        Args:
+            messages: Messages, or what the user says.
+            thread_id: Id of the thread; a new one if not given.
+            assistant_id: Assistant that answers.
+            model: Model of a new thread without an assistant; the client's if not given.
+            thread_options: How the answer is made.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: There is no good answer.
+        """
+        body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
+        return post("/threads/messages/run", body, models.ThreadCompletion)
+
+    @streaming
+    def run_messages_stream(
+        self,
+        messages: Sequence[Message],
+        thread_id: str | None = None,
+        assistant_id: str | None = None,
+        model: str | None = None,
+        thread_options: Options | None = None,
+        update_interval: float | None = None,
+    ) -> ThreadStream:
+        """Add messages to a thread and return the answer to them as a stream of chunks (reference, section 12.2).
+
+        The request goes out with the first chunk asked for, or on entering the stream with `with`.
+
+        Args:
+            messages: Messages, or what the user says.
+            thread_id: Id of the thread; a new one if not given.
+            assistant_id: Assistant that answers.
+            model: Model of a new thread without an assistant; the client's if not given.
+            thread_options: How the answer is made.
+            update_interval: Seconds between chunks.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: While reading: there is no good answer, or it breaks off.
+        """
+        body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
+        return _stream("/threads/messages/run", {**body, **given(update_interval=update_interval)})
+
+    @endpoint
+    def rerun_messages(self, thread_id: str, thread_options: Options | None = None) -> Call[models.ThreadCompletion]:
+        """Have the last messages of a thread answered anew (reference, section 12.2).
+
+        Args:
+            thread_id: Id of the thread.
+            thread_options: How the answer is made.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: There is no good answer.
+        """
+        body = _run_body(thread_id, None, thread_options)
+        return post("/threads/messages/rerun", body, models.ThreadCompletion)
+
+    @streaming
+    def rerun_messages_stream(
+        self, thread_id: str, thread_options: Options | None = None, update_interval: float | None = None
+    ) -> ThreadStream:
+        """Have the last messages of a thread answered anew, as a stream of chunks (reference, section 12.2).
+
+        The request goes out with the first chunk asked for, or on entering the stream with `with`.
+
+        Args:
+            thread_id: Id of the thread.
+            thread_options: How the answer is made.
+            update_interval: Seconds between chunks.
+
+        Raises:
+            ValueError, TypeError: An argument cannot be sent.
+            GigaChatException: While reading: there is no good answer, or it breaks off.
+        """
+        body = _run_body(thread_id, None, thread_options)
+        return _stream("/threads/messages/rerun", {**body, **given(update_interval=update_interval)})
+
+    def _add_call(
+        self, thread_id: str | None, messages: Message | Sequence[Message]
+    ) -> Call[models.ThreadMessagesResponse]:
+        place = (
+            {"model": self._engine.model} if thread_id is None else {"thread_id": checked_id(thread_id, "thread_id")}
+        )
+        return post("/threads/messages", {**place, "messages": messages_of(messages)}, models.ThreadMessagesResponse)
+
+    def _messages_body(
+        self,
+        messages: Sequence[Message],
+        thread_id: str | None,
+        assistant_id: str | None,
+        model: str | None,
+        thread_options: Options | None,
+    ) -> dict[str, Any]:
+        body = {
+            **_options(thread_options),
+            **given(thread_id=_id(thread_id, "thread_id"), assistant_id=_id(assistant_id, "assistant_id")),
+        }
+        if thread_id is None and assistant_id is None:
+            body["model"] = model or self._engine.model
+        body["messages"] = messages_of(messages)
+        return body
+
+
+class Threads(Resource[Mode]):
+    """Threads on the client itself."""
+
+    @cached_property
+    def threads(self) -> ThreadsNamespace[Mode]:
+        """Threads: `client.threads.get_threads()`."""
+        return ThreadsNamespace(self, self._mode)
+
+
+def _id(value: str | None, name: str) -> str | None:
+    return None if value is None else checked_id(value, name)
+
+
+def _ids(values: Sequence[str] | None, name: str) -> Sequence[str] | None:
+    if values is None:
+        return None
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be a list of ids")
+    return [checked_id(value, f"{name}[{index}]") for index, value in enumerate(values)]
+
+
+def _page(limit: int | None, before: int | None) -> dict[str, str]:
+    return {name: str(value) for name, value in given(limit=limit, before=before).items()}
+
+
+def _run_body(
+    thread_id: str, assistant_id: str | None, thread_options: Options | None, options: Options | None = None
+) -> dict[str, Any]:
+    if options is not None:
+        # From here over the method and its descriptor to the caller.
+        warnings.warn("`options` is deprecated, use `thread_options`", DeprecationWarning, stacklevel=4)
+    return {
+        **_options(options if thread_options is None else thread_options),
+        "thread_id": checked_id(thread_id, "thread_id"),
+        **given(assistant_id=_id(assistant_id, "assistant_id")),
+    }
+
+
+def _options(options: Options | None) -> dict[str, Any]:
+    if options is None:
+        return {}
+    read = model_of(models.ThreadRunOptions, options, "thread_options")
+    return read.model_dump(exclude_none=True, by_alias=True, exclude={"stream"})
+
+
+def _stream(path: str, body: dict[str, Any]) -> ThreadStream:
+    headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+    call = Call("POST", path, read_model(models.ThreadCompletion), json={**body, "stream": True}, headers=headers)
+    return StreamCall(call, _read_chunk, _finished, _text, _accumulated)
+
+
+def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ThreadCompletionChunk:
+    chunk = parse(models.ThreadCompletionChunk, event.data)
+    chunk.x_headers = x_headers
+    return chunk
+
+
+_IN_PROGRESS = "function_in_progress"
+
+
+def _finished(chunk: models.ThreadCompletionChunk) -> bool:
+    return any(choice.finish_reason is not None for choice in chunk.choices)
+
+
+def _text(chunk: models.ThreadCompletionChunk) -> str:
+    # How a built-in function gets on is no part of the answer.
+    return "".join(
+        choice.delta.content or ""
+        for choice in chunk.choices
+        if choice.index == 0 and choice.delta.role != _IN_PROGRESS
+    )
+
+
+def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:
+    """Put the chunks of a stream together as the answer they would have been without streaming."""
+    whole: dict[str, Any] = {}
+    message: dict[str, Any] = {"role": "assistant"}
+    usage: dict[str, Any] = {}
+    for chunk in chunks:
+        fields = chunk.model_dump(exclude={"choices", "usage"}, exclude_unset=True, by_alias=True)
+        whole.update({name: value for name, value in fields.items() if value is not None})
+        # Each chunk counts its own tokens.
+        for name, tokens in chunk.usage.model_dump(exclude_unset=True, exclude_none=True).items():
+            usage[name] = usage.get(name, 0) + tokens if isinstance(tokens, int) else tokens
+        for choice in chunk.choices:
+            if choice.index != 0 or choice.delta.role == _IN_PROGRESS:
+                continue
+            if choice.finish_reason is not None:
+                whole["finish_reason"] = choice.finish_reason
+            for name, value in choice.delta.model_dump(exclude_unset=True, exclude_none=True).items():
+                added = name in ("content", "reasoning_content")
+                message[name] = f"{message.get(name, '')}{value}" if added else value
+    return models.ThreadCompletion.model_validate({**whole, "message": message, "usage": usage})

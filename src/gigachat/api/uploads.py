@@ -1,0 +1,240 @@
+"""What can be uploaded: a file's name, type and size, checked before anything is sent (reference, section 9.2).
+
+Types are told from names and first bytes by the tables here alone, so that every machine tells them alike. Nothing
+here reads a file whole.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from gigachat._engine.io import Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gigachat._types import FileTypes
+
+__all__ = ["opened_upload"]
+
+_HEAD = 4096  # bytes that tell what a file is
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Files of one limit."""
+
+    name: str
+    megabytes: int
+    types: Mapping[str, str]
+    """MIME type by extension, in the service's own spelling."""
+    others: tuple[str, ...] = ()
+    """Other types the service takes."""
+
+
+_KINDS = (
+    _Kind(
+        "text",
+        40,
+        {
+            ".txt": "text/plain",
+            ".doc": "application/msword",
+            ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            ".pdf": "application/pdf",
+            ".epub": "application/epub",
+            ".ppt": "application/ppt",
+            ".pptx": "application/pptx",
+            ".xlsx": "application/vnd.ms-excel",
+            ".xls": "application/vnd.ms-excel",
+        },
+    ),
+    _Kind(
+        "image",
+        15,
+        {
+            ".jpg": "image/jpeg",
+            ".jpeg": "image/jpeg",
+            ".png": "image/png",
+            ".tif": "image/tiff",
+            ".tiff": "image/tiff",
+            ".bmp": "image/bmp",
+        },
+    ),
+    _Kind(
+        "audio",
+        35,
+        {
+            ".mp4": "audio/mp4",
+            ".mp3": "audio/mp3",
+            ".m4a": "audio/x-m4a",
+            ".wav": "audio/wav",
+            ".weba": "audio/webm",
+            ".webm": "audio/webm",
+            ".ogg": "audio/x-ogg",
+            ".opus": "audio/opus",
+        },
+        ("audio/x-wav", "audio/wave", "audio/x-pn-wav"),
+    ),
+)
+_TYPES = {extension: mime for kind in _KINDS for extension, mime in kind.types.items()}
+_KIND_OF = {mime: kind for kind in _KINDS for mime in (*kind.types.values(), *kind.others)}
+
+_BEGINNINGS = (
+    (rb"\xff\xd8\xff", ".jpg"),
+    (rb"\x89PNG\r\n\x1a\n", ".png"),
+    (rb"II\*\x00|MM\x00\*", ".tiff"),
+    (rb"BM.{4}\x00{4}", ".bmp"),
+    (rb"%PDF-", ".pdf"),
+    (rb"RIFF.{4}WAVE", ".wav"),
+    (rb"OggS.{24,60}OpusHead", ".opus"),
+    (rb"OggS", ".ogg"),
+    (rb"ID3[\x02-\x04]|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", ".mp3"),
+    (rb".{4}ftypM4A", ".m4a"),
+    (rb".{4}ftyp", ".mp4"),
+    (rb"\x1aE\xdf\xa3", ".weba"),
+    (rb"PK\x03\x04.{26}mimetypeapplication/epub", ".epub"),
+    (rb"PK\x03\x04.*?word/", ".docx"),
+    (rb"PK\x03\x04.*?ppt/", ".pptx"),
+    (rb"PK\x03\x04.*?xl/", ".xlsx"),
+    # Text in any encoding but UTF-16 has no control characters.
+    (rb"(\xff\xfe|\xfe\xff).*|[^\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]+\Z", ".txt"),
+)
+
+
+@contextmanager
+def opened_upload(file: FileTypes, purpose: str) -> Iterator[Upload]:
+    """Give what is sent for a file. A file opened here is closed at the end, the caller's own is left open.
+
+    Args:
+        file: What the caller passed; see `upload_file`.
+        purpose: What the file is for.
+
+    Raises:
+        TypeError: It is nothing that can be uploaded.
+        ValueError: The service would surely refuse it.
+    """
+    name, content, mime, headers = _parts(file)
+    if isinstance(content, str | os.PathLike):
+        path = os.fspath(content)
+        with _opened(path, bare=not isinstance(file, tuple)) as opened:
+            yield _checked(name or os.path.basename(os.fsdecode(path)), opened, mime, purpose, headers)
+    else:
+        yield _checked(name, content, mime, purpose, headers)
+
+
+def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
+    """Return name, content, type and headers as given. Text beside a name is the content itself, as in 0.2."""
+    if not isinstance(file, tuple):
+        return None, _content(file), None, {}
+    if not 2 <= len(file) <= 4:
+        raise ValueError("a tuple is (name, content), (name, content, type) or (name, content, type, headers)")
+    name, content, mime, headers = (*file, None, None)[:4]
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"the name of a file must be text, not {type(name).__name__}")
+    if mime is not None and not isinstance(mime, str):
+        raise TypeError(f"the type of a file must be text such as 'text/plain', not {type(mime).__name__}")
+    headers = dict(headers or {})
+    for header in [header for header in headers if header.lower() == "content-type"]:
+        mime = headers.pop(header)
+    content = content.encode() if isinstance(content, str) else _content(content)
+    return name or None, content, mime or None, headers
+
+
+def _content(content: Any) -> Any:
+    if isinstance(content, bytearray | memoryview):
+        return bytes(content)
+    if isinstance(content, bytes | str | os.PathLike):
+        return content
+    if not callable(getattr(content, "read", None)):
+        raise TypeError(
+            "a file is a path, bytes, a file object opened with 'rb', or a tuple (name, content, type), not "
+            f"{type(content).__name__}"
+        )
+    nothing = content.read(0)
+    if not isinstance(nothing, bytes):
+        if inspect.iscoroutine(nothing):
+            nothing.close()
+        raise TypeError("the file object does not read bytes: open the file with open(path, 'rb')")
+    return content
+
+
+def _opened(path: str | bytes, *, bare: bool) -> IO[bytes]:
+    shown = os.fsdecode(path)
+    shown = shown if len(shown) <= 100 else f"{shown[:100]}…"
+    if not os.path.isfile(path):
+        if os.path.isdir(path):
+            problem = "is a directory"
+        elif bare:
+            problem = "names no file; to upload text itself, pass its bytes or a tuple: ('name.txt', text)"
+        else:
+            problem = "names no file"
+        raise ValueError(f"{shown!r} {problem}")
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise ValueError(f"{shown!r} cannot be read: {error.strerror}") from error
+
+
+def _checked(
+    name: str | None, content: bytes | IO[bytes], mime: str | None, purpose: str, headers: Mapping[str, str]
+) -> Upload:
+    if not purpose or not isinstance(purpose, str):
+        raise ValueError("purpose must be a text such as 'general'")
+    size, head = _measured(content)
+    own_name = None if isinstance(content, bytes) else getattr(content, "name", None)
+    if name is None and isinstance(own_name, str):
+        name = os.path.basename(own_name) or None
+    shown = name or "the content"
+    if size == 0:
+        raise ValueError(f"{shown} is empty")
+    extension = _extension(name) or (_told(head) if head is not None else None)
+    if mime is None:
+        if extension is None:
+            raise ValueError(
+                f"{shown}: cannot tell a type that the service takes, which are {_listed()}. To send it anyway, "
+                "give its type: (name, content, 'type/subtype')"
+            )
+        mime = _TYPES[extension]
+    kind = _KIND_OF.get(mime.partition(";")[0].strip().lower())
+    if kind is not None and size is not None and size > kind.megabytes * _MEGABYTE:
+        raise ValueError(
+            f"{shown} has {size / _MEGABYTE:.1f} MB; the service takes {kind.name} files of up to {kind.megabytes} MB: "
+            "make it smaller, or send it in parts"
+        )
+    return Upload(content, name or f"upload{extension or ''}", mime, {"purpose": purpose}, headers)
+
+
+def _measured(content: bytes | IO[bytes]) -> tuple[int | None, bytes | None]:
+    """Return size and first bytes; None where they cannot be known without reading."""
+    if isinstance(content, bytes):
+        return len(content), content[:_HEAD]
+    seekable = getattr(content, "seekable", None)
+    if seekable is None or not seekable():
+        peek = getattr(content, "peek", None)
+        return None, bytes(peek(_HEAD)[:_HEAD]) if peek is not None else None
+    content.seek(0, os.SEEK_END)
+    size = content.tell()
+    content.seek(0)
+    head = content.read(_HEAD)
+    content.seek(0)
+    return size, head
+
+
+def _extension(name: str | None) -> str | None:
+    extension = os.path.splitext(name or "")[1].lower()
+    return extension if extension in _TYPES else None
+
+
+def _told(head: bytes) -> str | None:
+    """Return the extension of the kind of file that begins so."""
+    return next((extension for beginning, extension in _BEGINNINGS if re.match(beginning, head, re.DOTALL)), None)
+
+
+def _listed() -> str:
+    return ", ".join(extension.removeprefix(".") for extension in _TYPES)

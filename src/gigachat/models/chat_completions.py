@@ -1,0 +1,711 @@
+"""Chat v2: what goes out and what comes back (reference, section 5).
+
+Reading is tolerant, writing exact: whatever form of a message, a tool or an option is given, the model holds the form
+of the wire. No model knows where or how it is sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import core_schema
+
+from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.chat import Function
+from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
+from gigachat.schema import function_fields, parameters_schema
+
+__all__ = [
+    "ChatCompletionChunk",
+    "ChatCompletionRequest",
+    "ChatCompletionResponse",
+    "ChatContentFile",
+    "ChatContentPart",
+    "ChatFilterConfig",
+    "ChatFilterContentConfig",
+    "ChatFilterResponseContentConfig",
+    "ChatFunctionCall",
+    "ChatFunctionExample",
+    "ChatFunctionResult",
+    "ChatFunctionSpecification",
+    "ChatFunctionsTool",
+    "ChatInlineData",
+    "ChatLogprob",
+    "ChatLogprobToken",
+    "ChatMessage",
+    "ChatMessageChunk",
+    "ChatModelOptions",
+    "ChatRankerOptions",
+    "ChatReasoning",
+    "ChatResponseFormat",
+    "ChatSource",
+    "ChatStorage",
+    "ChatTool",
+    "ChatToolConfig",
+    "ChatToolExecution",
+    "ChatUsage",
+    "ChatUsageInputTokensDetails",
+    "ChatUserInfo",
+    "ChatWebSearchTool",
+]
+
+
+class _Model(WireModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Or:
+    """Annotation: read what does not fit as something that does; values that fit pay nothing for it."""
+
+    read: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        schema = handler(source)
+        short = core_schema.no_info_before_validator_function(self.read, schema)
+        return core_schema.union_schema([schema, short], mode="left_to_right")
+
+
+# What comes back, and much of it goes out again.
+
+
+class ChatSource(_Model):
+    """A page the answer rests on."""
+
+    url: str | None = Field(default=None, description="Its address.")
+    title: str | None = Field(default=None, description="Its title.")
+
+
+class ChatInlineData(_Model):
+    """What belongs to a text: marks such as `[sources=[2]]` in it point here."""
+
+    images: list[Any] | None = Field(default=None, description="Images.")
+    sources: dict[str, ChatSource] | None = Field(default=None, description="Sources by the number in the mark.")
+    widgets: list[Any] | None = Field(default=None, description="Widgets.")
+
+
+class ChatContentFile(_Model):
+    """A file given to the model or made by it."""
+
+    id_: str = Field(alias="id", description="Id of the file.")
+    target: str | None = Field(default=None, description="Kind of a file made: `image`, `audio`, `3dmodel` or newer.")
+    mime: str | None = Field(default=None, description="MIME type of a file made.")
+
+
+def _as_file(value: Any) -> Any:
+    """Read an id, or an uploaded file, as a file of a message."""
+    return {"id": getattr(value, "id_", value)}
+
+
+def _as_object(arguments: Any) -> Any:
+    """Read arguments that come as text; text that is no JSON object stays as it is."""
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+    return value if isinstance(value, dict) else arguments
+
+
+class ChatFunctionCall(_Model):
+    """A call the model asks for."""
+
+    name: str = Field(description="Name of the function.")
+    arguments: Annotated[Any, AfterValidator(_as_object)] = Field(
+        default_factory=dict, description="Its arguments, an object; text that is no object is kept as it came."
+    )
+
+
+class ChatFunctionResult(_Model):
+    """What a function returned."""
+
+    name: str = Field(description="Name of the function.")
+    result: Any = Field(description="Its result: an object, or JSON as text. Anything else is sent inside an object.")
+
+
+class ChatToolExecution(_Model):
+    """How a tool of the service gets on."""
+
+    name: str | None = Field(default=None, description="Name of the tool; not always its key in `tools`.")
+    status: str | None = Field(default=None, description="`success`, `fail` or newer.")
+    seconds_left: int | float | None = Field(default=None, description="Seconds it still takes; in streams only.")
+    censored: bool | None = Field(default=None, description="Whether it was refused.")
+
+
+class ChatLogprobToken(_Model):
+    """A token and how likely it was."""
+
+    token: str = Field(description="Its text.")
+    token_id: int = Field(description="Its id.")
+    logprob: float = Field(description="Logarithm of its probability.")
+
+
+class ChatLogprob(_Model):
+    """One place of a text: the token taken and the likeliest ones."""
+
+    chosen: ChatLogprobToken | None = Field(default=None, description="The token taken.")
+    top: list[ChatLogprobToken] | None = Field(default=None, description="The likeliest tokens.")
+
+
+class ChatContentPart(_Model):
+    """One part of a message; it has no type, but a key for what it holds (reference, section 5.2)."""
+
+    text: str | None = Field(default=None, description="Text.")
+    files: list[Annotated[ChatContentFile, _Or(_as_file)]] | None = Field(
+        default=None, description="Files; an id alone will do."
+    )
+    function_call: ChatFunctionCall | None = Field(default=None, description="Call the model asks for.")
+    function_result: ChatFunctionResult | None = Field(default=None, description="What a function returned.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool gets on.")
+    inline_data: ChatInlineData | None = Field(default=None, description="What belongs to the text.")
+    logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
+
+
+def _as_part(value: Any) -> Any:
+    return {"text": value} if isinstance(value, str) else value
+
+
+def _as_parts(value: Any) -> Any:
+    return [value] if isinstance(value, str | Mapping | ChatContentPart) else value
+
+
+_Parts = Annotated[list[Annotated[ChatContentPart, _Or(_as_part)]] | None, _Or(_as_parts)]
+
+_OTHER_STATE_NAMES = ("tool_state_id", "functions_state_id")
+
+
+class _Stated(_Model):
+    tools_state_id: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("tools_state_id", *_OTHER_STATE_NAMES),
+        description="State of the tools; send it back. Read under any of its three names.",
+    )
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep one name of the state where several were given."""
+        extra = self.__pydantic_extra__
+        if extra:
+            for name in _OTHER_STATE_NAMES:
+                other = extra.pop(name, None)
+                if isinstance(other, str) and self.tools_state_id is None:
+                    self.tools_state_id = other
+
+
+class _MessageFields(_Stated):
+    message_id: str | None = Field(default=None, description="Id of the message, with `storage`.")
+    content: _Parts = Field(default=None, description="Its parts; text alone is read as one.")
+    inline_data: ChatInlineData | None = Field(default=None, description="What belongs to the text.")
+    function_call: ChatFunctionCall | None = Field(default=None, description="Call the model asks for.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool gets on.")
+    logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
+    finish_reason: str | None = Field(default=None, description="Why the message ended.")
+
+
+class ChatMessage(_MessageFields):
+    """One message. A message of an answer goes back into `messages` as it is.
+
+    Args:
+        role: `system`, `user`, `assistant`, and for results of functions `function` or `tool`.
+        content: Text, a part, or a list of both.
+    """
+
+    role: str = Field(description="Author; `reasoning` in answers, too.")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            role: str,
+            content: str
+            | ChatContentPart
+            | Mapping[str, Any]
+            | Sequence[str | ChatContentPart | Mapping[str, Any]]
+            | None = None,
+            tools_state_id: str | None = None,
+            **fields: Any,
+        ) -> None: ...
+
+    @classmethod
+    def function_result(cls, name: str, result: Any, *, tools_state_id: str | None = None) -> Self:
+        """Return the message that tells the model what a function returned (reference, section 5.5).
+
+        Args:
+            name: Name of the function, as in the call.
+            result: An object, or JSON as text; anything else is sent as `{"result": ...}`, since the service refuses
+                what is no JSON document.
+            tools_state_id: State of the message with the call; services have taken results without it.
+        """
+        part = {"function_result": {"name": name, "result": result}}
+        return cls(role="function", content=part, tools_state_id=tools_state_id)
+
+
+class ChatMessageChunk(_MessageFields):
+    """What a stream's chunk adds to a message."""
+
+    role: str | None = Field(default=None, description="Author.")
+
+
+class ChatUsageInputTokensDetails(_Model):
+    """Tokens of the prompt."""
+
+    prompt_tokens: int | None = Field(default=None, description="Prompt tokens.")
+    cached_tokens: int | None = Field(default=None, description="Prompt tokens taken from the cache.")
+
+
+class ChatUsage(_Model):
+    """Tokens of an answer."""
+
+    input_tokens: int | None = Field(default=None, description="Prompt tokens.")
+    input_tokens_details: ChatUsageInputTokensDetails | None = Field(default=None, description="More about them.")
+    output_tokens: int | None = Field(default=None, description="Generated tokens.")
+    total_tokens: int | None = Field(default=None, description="Tokens that are charged.")
+
+
+# What goes out.
+
+
+class ChatReasoning(_Model):
+    """Whether and how deeply the model reasons first."""
+
+    effort: str | None = Field(default=None, description="`low`, `medium`, `high` or `off`.")
+
+
+class ChatResponseFormat(_Model):
+    """Form of the answer: text, JSON of a schema, or text that matches an expression.
+
+    `schema` is a JSON Schema, sent as it is, or a pydantic model. The type follows from `schema` or `regex` if not
+    given.
+    """
+
+    type: str = Field(default="text", description="`text`, `json_schema` or `regex`.")
+    schema_: Annotated[dict[str, Any] | str | None, BeforeValidator(json_schema)] = Field(
+        default=None, alias="schema", description="JSON Schema of the answer."
+    )
+    strict: bool | None = Field(default=None, description="Exactly the schema; needs `required`.")
+    regex: str | None = Field(default=None, description="Regular expression the answer matches.")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Name the type that `schema` or `regex` makes plain."""
+        if "type" not in self.model_fields_set and (self.schema_ is not None or self.regex is not None):
+            self.type = "regex" if self.schema_ is None else "json_schema"
+
+
+def _as_format(value: Any) -> Any:
+    """Accept the format of v1, too."""
+    return value.model_dump(by_alias=True) if isinstance(value, JsonSchemaResponseFormat) else value
+
+
+class ChatModelOptions(_Model):
+    """How the model answers (reference, section 5.3)."""
+
+    preset: str | None = Field(default=None, description="Name of a preset, by agreement.")
+    temperature: FiniteFloat | None = Field(default=None, description="Above 0; up to 0.001 switches sampling off.")
+    top_p: FiniteFloat | None = Field(default=None, description="0 to 1; nucleus sampling.")
+    max_tokens: int | None = Field(default=None, description="Most tokens to generate.")
+    repetition_penalty: FiniteFloat | None = Field(default=None, description="Above 0; 1.0 is neutral.")
+    update_interval: FiniteFloat | None = Field(default=None, description="Seconds between chunks of a stream.")
+    unnormalized_history: bool | None = Field(default=None, description="Leave neighbouring messages apart.")
+    top_logprobs: int | None = Field(default=None, description="1 to 5, by permission.")
+    reasoning: ChatReasoning | None = Field(default=None, description="Depth of reasoning.")
+    response_format: Annotated[ChatResponseFormat | None, BeforeValidator(_as_format)] = Field(
+        default=None, description="Form of the answer."
+    )
+
+
+class ChatFilterContentConfig(_Model):
+    """Filters of what is asked."""
+
+    neuro: bool | None = Field(default=None, description="The filtering model.")
+    blacklist: bool | None = Field(default=None, description="Forbidden words.")
+    whitelist: bool | None = Field(default=None, description="Words with a fixed answer.")
+
+
+class ChatFilterResponseContentConfig(_Model):
+    """Filters of what is answered."""
+
+    blacklist: bool | None = Field(default=None, description="Forbidden words.")
+
+
+class ChatFilterConfig(_Model):
+    """Filters, by permission."""
+
+    request_content: ChatFilterContentConfig | None = Field(default=None, description="Of what is asked.")
+    response_content: ChatFilterResponseContentConfig | None = Field(default=None, description="Of what is answered.")
+
+
+class ChatStorage(_Model):
+    """Keeping of the history by the service."""
+
+    limit: int | None = Field(default=None, description="Most messages of the history given to the model.")
+    thread_id: str | None = Field(default=None, description="Thread to go on with; absent in its first message.")
+    metadata: dict[str, Any] | None = Field(default=None, description="Data of your own.")
+
+
+class ChatRankerOptions(_Model):
+    """Choice of the tools shown to the model."""
+
+    enabled: bool | None = Field(default=None, description="Whether tools are ranked.")
+    top_n: int | None = Field(default=None, description="How many are shown.")
+    embeddings_model: str | None = Field(default=None, description="Model that ranks them.")
+
+
+class ChatUserInfo(_Model):
+    """What helps the model to answer this user."""
+
+    timezone: str | None = Field(default=None, description="IANA name, for example `Europe/Moscow`.")
+
+
+class ChatToolConfig(_Model):
+    """Whether the model may, may not, or must use a tool. With a name alone, it must."""
+
+    mode: str | None = Field(default=None, description="`auto`, `none` or `forced`.")
+    tool_name: str | None = Field(default=None, description="Tool of the service it must use.")
+    function_name: str | None = Field(default=None, description="Own function it must call.")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Put the mode that a name makes plain."""
+        if self.mode is None and (self.tool_name or self.function_name):
+            self.mode = "forced"
+
+
+class ChatFunctionExample(_Model):
+    """Example of a function's use."""
+
+    request: str = Field(description="What the user says.")
+    params: dict[str, Any] = Field(description="The arguments that fit.")
+
+
+def _parameters(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True, exclude_none=True)
+    if not value:
+        value = {"properties": {}}
+    if not isinstance(value, Mapping):
+        return value
+    return parameters_schema({"type": "object", **value} if "properties" in value else value)
+
+
+class ChatFunctionSpecification(_Model):
+    """A function the model may call."""
+
+    name: str = Field(description="Latin letters, digits (not first), `_`, `-`, `.`.")
+    description: str | None = Field(default=None, description="What it does and when to call it.")
+    parameters: Annotated[dict[str, Any], BeforeValidator(_parameters)] = Field(
+        default_factory=lambda: _parameters({}), description="JSON Schema of the arguments; references are inlined."
+    )
+    few_shot_examples: list[ChatFunctionExample] | None = Field(default=None, description="Examples of use.")
+    return_parameters: dict[str, Any] | None = Field(default=None, description="JSON Schema of the result.")
+
+    if not TYPE_CHECKING:
+
+        @model_validator(mode="before")
+        @classmethod
+        def _from_other_forms(cls, values: Any) -> Any:
+            """Accept the JSON Schema of a model, and a function of v1."""
+            if isinstance(values, Function):
+                values = values.model_dump(by_alias=True, exclude_none=True)
+            return function_fields(values) if isinstance(values, dict) else values
+
+
+class ChatFunctionsTool(_Model):
+    """Own functions."""
+
+    specifications: list[ChatFunctionSpecification] | None = Field(default=None, description="The functions.")
+
+
+class ChatWebSearchTool(_Model):
+    """Search of the web."""
+
+    type: str | None = Field(
+        default=None, description="`web_search`, `actual_info_web_search`, `safe_search` or newer."
+    )
+    indexes: list[str] | None = Field(default=None, description="Indexes to search.")
+    flags: list[str] | None = Field(default=None, description="Feature flags.")
+
+
+class ChatTool(_Model):
+    """One tool: its name is the key of its options. A name alone is a tool without options (reference, section 5.4)."""
+
+    code_interpreter: dict[str, Any] | None = Field(default=None, description="Runs code.")
+    image_generate: dict[str, Any] | None = Field(default=None, description="Makes images.")
+    web_search: ChatWebSearchTool | None = Field(default=None, description="Searches the web.")
+    url_content_extraction: dict[str, Any] | None = Field(default=None, description="Reads pages.")
+    model_3d_generate: dict[str, Any] | None = Field(default=None, description="Makes 3D models.")
+    get_datetime: dict[str, Any] | None = Field(default=None, description="Knows the time.")
+    memory: dict[str, Any] | None = Field(default=None, description="Remembers the user.")
+    functions: ChatFunctionsTool | None = Field(default=None, description="Own functions.")
+
+    if not TYPE_CHECKING:
+
+        @model_validator(mode="before")
+        @classmethod
+        def _from_other_forms(cls, value: Any) -> Any:
+            return value if isinstance(value, ChatTool) else _tool_fields(value)
+
+
+def _tool_fields(tool: Any) -> Any:
+    """Return what any form of a tool stands for: its options by its name."""
+    if isinstance(tool, str):
+        return {tool: {}}
+    if isinstance(tool, ChatTool):
+        return {name: value for name, value in tool if value is not None}
+    if isinstance(tool, ChatWebSearchTool):
+        return {"web_search": tool}
+    if isinstance(tool, ChatFunctionsTool):
+        return {"functions": tool}
+    if isinstance(tool, ChatFunctionSpecification | Function):
+        return {"functions": {"specifications": [tool]}}
+    if not isinstance(tool, Mapping):
+        return tool
+    if tool.get("type") == "function" and isinstance(tool.get("function"), Mapping):
+        tool = tool["function"]  # as other services want it
+    if isinstance(tool.get("name") or tool.get("title"), str):
+        return {"functions": {"specifications": [tool]}}
+    fields = {name: {} if value is None else value for name, value in tool.items()}
+    if isinstance(fields.get("functions"), list | tuple):
+        fields["functions"] = {"specifications": fields["functions"]}
+    return fields
+
+
+def _gathered(tools: Any) -> Any:
+    """Return tools one a piece and own functions together, whatever forms they are given in."""
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Iterable):
+        return tools
+    gathered: list[Any] = []
+    functions: dict[str, Any] | None = None
+    for tool in tools:
+        fields = _tool_fields(tool)
+        if not isinstance(fields, Mapping):
+            gathered.append(tool)  # the field says what is wrong with it
+            continue
+        for name, value in fields.items():
+            more = dict(value) if name == "functions" and isinstance(value, Mapping | ChatFunctionsTool) else None
+            if more is None:
+                gathered.append({name: value})
+            elif functions is None:
+                functions = {**more, "specifications": [*(more.get("specifications") or ())]}
+                gathered.append({name: functions})
+            else:
+                functions["specifications"].extend(more.pop("specifications", None) or ())
+                functions.update(more)
+    return gathered
+
+
+def _tool_config(word: str, tools: Any) -> dict[str, str]:
+    """Return what a word stands for: a mode, or the tool that must be used."""
+    if word in ("auto", "none"):
+        return {"mode": word}
+    for tool in tools if isinstance(tools, list) else ():
+        functions = tool.get("functions") if isinstance(tool, Mapping) else None
+        if isinstance(functions, Mapping) and word in map(_name, functions["specifications"]):
+            return {"function_name": word}
+        if isinstance(tool, Mapping) and word in tool:
+            return {"tool_name": word}
+    raise ValueError(f"tool_config: {word!r} is neither 'auto', nor 'none', nor the name of one of the tools")
+
+
+def _name(function: Any) -> Any:
+    if isinstance(function, Mapping):
+        return function.get("name") or function.get("title")
+    return getattr(function, "name", None)
+
+
+_OPTIONS = frozenset((*ChatModelOptions.model_fields, "reasoning_effort"))
+
+
+def with_options_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request with the model's options where the service wants them: in `model_options`.
+
+    An option in `model_options` wins over one beside it.
+    """
+    values = dict(values)
+    inside = values.get("model_options")
+    if not (inside is None or isinstance(inside, Mapping | ChatModelOptions)):
+        return values  # the field says what is wrong with it
+    options = {name: values.pop(name) for name in _OPTIONS.intersection(values)}
+    effort = options.pop("reasoning_effort", None)
+    if effort is not None and options.get("reasoning") is None:
+        options["reasoning"] = {"effort": effort}
+    if inside is not None:
+        options.update((name, value) for name, value in dict(inside).items() if value is not None)
+    if options or inside is not None:
+        values["model_options"] = {name: value for name, value in options.items() if value is not None}
+    return values
+
+
+class ChatCompletionRequest(_Stated):
+    """Request of a chat. Fields the SDK does not know are sent as they are (reference, section 5.1).
+
+    Options of the model may be given beside `model_options`, as in v1: `temperature`, `max_tokens`,
+    `response_format`, `reasoning_effort` and the like.
+    """
+
+    model: str | None = Field(default=None, description="Name of the model.")
+    messages: list[ChatMessage] = Field(min_length=1, description="The conversation.")
+    assistant_id: str | None = Field(default=None, description="Assistant of a new thread; excludes `model`.")
+    model_options: ChatModelOptions | None = Field(default=None, description="How the model answers.")
+    filter_config: ChatFilterConfig | None = Field(default=None, description="Filters, by permission.")
+    storage: ChatStorage | bool | None = Field(
+        default=None, description="Keeping of the history by the service; True with defaults, False not."
+    )
+    ranker_options: ChatRankerOptions | None = Field(default=None, description="Choice of the tools shown.")
+    tool_config: ChatToolConfig | None = Field(
+        default=None, description="Use of tools; `auto`, `none`, or the name of the tool that must be used."
+    )
+    tools: list[ChatTool] | None = Field(
+        default=None, description="Tools by name or with options, and own functions; those are gathered in one tool."
+    )
+    user_info: ChatUserInfo | None = Field(default=None, description="What helps to answer this user.")
+    stream: bool | None = Field(default=None, description="Set by the method that is called.")
+    disable_filter: bool | None = Field(default=None, description="Switch filtering off, by permission.")
+    profanity_check: bool | None = Field(
+        default=None, exclude=True, description="The opposite of `disable_filter`, as in v1; not sent itself."
+    )
+    flags: list[str] | None = Field(default=None, description="Feature flags.")
+
+    if not TYPE_CHECKING:
+
+        @model_validator(mode="before")
+        @classmethod
+        def _in_the_form_of_the_wire(cls, values: Any) -> Any:
+            if not isinstance(values, dict):
+                return values
+            values = with_options_in_place(values)
+            if isinstance(values.get("storage"), bool):
+                values["storage"] = {} if values["storage"] else None
+            if "tools" in values:
+                values["tools"] = _gathered(values["tools"])
+            if isinstance(values.get("tool_config"), str):
+                values["tool_config"] = _tool_config(values["tool_config"], values.get("tools"))
+            return values
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Say `profanity_check` in the service's words."""
+        super().model_post_init(context)
+        if self.disable_filter is None and self.profanity_check is not None:
+            self.disable_filter = not self.profanity_check
+
+    @property
+    def reasoning(self) -> ChatReasoning | None:
+        """Depth of reasoning, of `model_options`."""
+        return self.model_options.reasoning if self.model_options else None
+
+    @reasoning.setter
+    def reasoning(self, value: ChatReasoning | None) -> None:
+        self.model_options = self.model_options or ChatModelOptions()
+        self.model_options.reasoning = value
+
+    @property
+    def response_format(self) -> ChatResponseFormat | None:
+        """Form of the answer, of `model_options`."""
+        return self.model_options.response_format if self.model_options else None
+
+    @response_format.setter
+    def response_format(self, value: ChatResponseFormat | None) -> None:
+        self.model_options = self.model_options or ChatModelOptions()
+        self.model_options.response_format = value
+
+
+_CREATED_AT = AliasChoices("created_at", "created")
+
+
+class ChatCompletionResponse(_Stated, APIResponse):
+    """Answer of a chat (reference, section 5.6)."""
+
+    model: str | None = Field(default=None, description="Version of the model that answered.")
+    created_at: int | None = Field(default=None, validation_alias=_CREATED_AT, description="Unix time in seconds.")
+    messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
+        description="The model's message; its reasoning may stand before it."
+    )
+    message_id: str | None = Field(default=None, description="Message, with `storage`.")
+    thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
+    finish_reason: str | None = Field(
+        default=None,
+        description="`stop`, `length`, `function_call`, `function_call_error`, `blacklist`, `request_blacklist`, "
+        "`request_whitelist`, `request_filter`, `response_blacklist`, `error` or newer.",
+    )
+    usage: ChatUsage | None = Field(default=None, description="Tokens used.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool got on.")
+    logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
+    additional_data: Any = Field(default=None, description="Steps taken, by permission.")
+
+    @property
+    def text(self) -> str:
+        """The whole text of the answer, without reasoning; a field of this name would be in `model_extra`."""
+        return _text_of(self.messages, "assistant")
+
+    @property
+    def reasoning_content(self) -> str:
+        """The model's reasoning, empty where there is none."""
+        return _text_of(self.messages, "reasoning")
+
+    @property
+    def function_calls(self) -> list[ChatFunctionCall]:
+        """The calls the model asks for."""
+        return [
+            call
+            for message in self.messages
+            for call in (message.function_call, *(part.function_call for part in message.content or ()))
+            if call is not None
+        ]
+
+    @property
+    def files(self) -> list[ChatContentFile]:
+        """The files the model made."""
+        return [file for message in self.messages for part in message.content or () for file in part.files or ()]
+
+
+class ChatCompletionChunk(_Stated, APIResponse):
+    """Event of a streamed answer (reference, section 5.7)."""
+
+    event: str | None = Field(
+        default=None, description="`response.message.delta`, `response.message.done`, `response.tool.*` or newer."
+    )
+    model: str | None = Field(default=None, description="Version of the model that answers.")
+    created_at: int | None = Field(default=None, validation_alias=_CREATED_AT, description="Unix time in seconds.")
+    messages: list[ChatMessageChunk] | None = Field(default=None, description="What the event adds to messages.")
+    message_id: str | None = Field(default=None, description="Message, with `storage`.")
+    thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
+    finish_reason: str | None = Field(default=None, description="Why the answer ended; in the last event only.")
+    usage: ChatUsage | None = Field(default=None, description="Tokens used; in the last event, not always.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool gets on.")
+    logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
+    additional_data: Any = Field(default=None, description="Steps taken, by permission.")
+
+    @property
+    def text(self) -> str:
+        """The text this event adds to the answer; a field of this name would be in `model_extra`."""
+        return _text_of(self.messages or (), "assistant")
+
+
+def _text_of(messages: Sequence[ChatMessage | ChatMessageChunk], role: str) -> str:
+    return "".join(
+        part.text
+        for message in messages
+        if (message.role or "assistant") == role
+        for part in message.content or ()
+        if part.text
+    )
+
+
+# Their names in `gigachat.models`, where the classes of v1 have the plain ones.
+PrimaryChatCompletionChunk = ChatCompletionChunk
+PrimaryChatFunctionCall = ChatFunctionCall

@@ -1,0 +1,48 @@
+"""Files kept by the service (reference, section 9)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from gigachat.models.base import APIResponse, NullAs
+
+__all__ = ["DeletedFile", "File", "Image", "UploadedFile", "UploadedFiles"]
+
+
+class UploadedFile(APIResponse):
+    """What the service knows of one file."""
+
+    id_: str = Field(alias="id", description="Id of the file.")
+    object_: str = Field(default="file", alias="object", description="Kind of object.")
+    bytes_: Annotated[int, NullAs(int)] = Field(default=0, alias="bytes", description="Size in bytes.")
+    created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
+    filename: Annotated[str, NullAs(str)] = Field(default="", description="Name of the file.")
+    purpose: Annotated[str, NullAs(str)] = Field(default="", description="What it is for: `general` or newer.")
+    access_policy: str | None = Field(default=None, description="Who may read it: `private`, `public` or newer.")
+    modalities: list[str] | None = Field(default=None, description="What it holds, such as `image`.")
+
+
+class UploadedFiles(APIResponse):
+    """All files of the account."""
+
+    data: Annotated[list[UploadedFile], NullAs(list)] = Field(description="The files.")
+
+
+class DeletedFile(APIResponse):
+    """A file that is no more."""
+
+    id_: str = Field(alias="id", description="Id of the file.")
+    deleted: bool = Field(description="Whether it is deleted.")
+    access_policy: str | None = Field(default=None, description="Who could read it.")
+
+
+class File(APIResponse):
+    """Content of a file."""
+
+    content: str = Field(repr=False, description="The bytes in base64.")
+
+
+class Image(File):
+    """Content of an image."""

@@ -1,0 +1,56 @@
+"""Names of 0.2 by their old address: threads. What they are stands in `api.threads`; nothing new belongs here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigachat._engine.endpoint import Async, Blocking
+from gigachat.api.threads import ThreadsNamespace
+from gigachat.models import (
+    Messages,
+    MessagesRole,
+    ThreadCompletion,
+    ThreadCompletionChunk,
+    ThreadMessages,
+    ThreadMessagesResponse,
+    ThreadRunOptions,
+    ThreadRunResponse,
+    ThreadRunResult,
+    Threads,
+)
+
+if TYPE_CHECKING:
+    from gigachat._engine.endpoint import Resource
+
+__all__ = [
+    "Messages",
+    "MessagesRole",
+    "ThreadCompletion",
+    "ThreadCompletionChunk",
+    "ThreadMessages",
+    "ThreadMessagesResponse",
+    "ThreadRunOptions",
+    "ThreadRunResponse",
+    "ThreadRunResult",
+    "Threads",
+    "ThreadsAsyncClient",
+    "ThreadsSyncClient",
+]
+
+
+class ThreadsSyncClient(ThreadsNamespace[Blocking]):
+    """Threads of a client, blocking."""
+
+    _mode = Blocking
+
+    def __init__(self, base_client: Resource[Any]) -> None:
+        super().__init__(base_client, Blocking)
+
+
+class ThreadsAsyncClient(ThreadsNamespace[Async]):
+    """Threads of a client, awaited."""
+
+    _mode = Async
+
+    def __init__(self, base_client: Resource[Any]) -> None:
+        super().__init__(base_client, Async)

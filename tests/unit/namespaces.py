@@ -1,0 +1,54 @@
+"""Calls of what stands in a namespace of the client, in the colour of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from typing import Any
+
+from gigachat import AsyncGigaChat
+from gigachat._engine.perform import Engine
+from tests.unit.world import World
+
+
+def ask(world: World, path: str, /, *arguments: Any, **options: Any) -> Any:
+    """Call `namespace.method` on a client, awaited by `a_namespace.method` in the async colour.
+
+    A stream is read to its end: a list of its chunks is returned.
+    """
+    namespace, _, method = path.partition(".")
+    giga = world.client()
+    if world.colour == "blocking":
+        result = getattr(getattr(giga, namespace), method)(*arguments, **options)
+        return list(result) if method.endswith("_stream") else result
+
+    async def awaited() -> Any:
+        result = getattr(getattr(giga, f"a_{namespace}"), method)(*arguments, **options)
+        return [chunk async for chunk in result] if method.endswith("_stream") else await result
+
+    return asyncio.run(awaited())
+
+
+def plainly(world: World, path: str, /, *arguments: Any, **options: Any) -> Any:
+    """Call `namespace.method` on an `AsyncGigaChat`, where the plain name is awaited."""
+    namespace, _, method = path.partition(".")
+    giga = AsyncGigaChat(credentials="dGVzdDp0ZXN0", share_token=False)
+    giga._engine = Engine(giga._settings, world, world)
+
+    async def awaited() -> Any:
+        called = getattr(getattr(giga, namespace), method)
+        assert inspect.iscoroutinefunction(called)
+        return await called(*arguments, **options)
+
+    return asyncio.run(awaited())
+
+
+def body(world: World) -> Any:
+    """Return the JSON of the last request."""
+    return json.loads(world.api_requests[-1].content or b"")
+
+
+def path(world: World) -> str:
+    """Return where the last request went, under the base address."""
+    return world.api_requests[-1].url.rpartition("/api/v1")[2]
