@@ -10,8 +10,9 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
-from tests.contract.replay import COLOURS, call, recording
+from tests.contract.replay import COLOURS, call, recording, recordings
 from tests.contract.test_recordings import (
     ANSWERED,
     PARSED_ANSWERS,
@@ -39,7 +40,7 @@ from gigachat.server import GigaChatServer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import httpx2
+    from tests.contract.replay import Exchange
 
 every_colour = pytest.mark.parametrize("colour", COLOURS)
 
@@ -154,6 +155,69 @@ def test_recorded_errors(server: GigaChatServer, name: str, colour: str) -> None
     assert heard[-1].content == recorded.body == caught.value.content
     check_headers(heard[-1], recorded.headers)
     assert caught.value.request_id == heard[-1].headers["x-request-id"]
+
+
+def numbered(answer: Any) -> Any:
+    """Return an answer of v2 with one source of each search: how many there are is no matter of shape."""
+    for message in answer.get("messages", ()):
+        for part in message["content"]:
+            sources = part.get("inline_data", {}).get("sources")
+            if sources:
+                part["inline_data"]["sources"] = dict(list(sources.items())[:1])
+    return answer
+
+
+def named_events(body: bytes) -> list[tuple[bytes, Any]]:
+    """Return names and payloads of a v2 stream, checking the framing byte for byte."""
+    assert body.endswith(b"\n\n")
+    lines = [one.split(b"\n") for one in body.split(b"\n\n")[:-1]]
+    assert all(name.startswith(b"event: ") and data.startswith(b"data: {") for name, data in lines)
+    return [(name, json.loads(data.removeprefix(b"data: "))) for name, data in lines]
+
+
+def ask_v2(server: GigaChatServer, exchange: Exchange) -> httpx2.Response:
+    """Make a recorded v2 request to the local server: same path, same body."""
+    with httpx2.Client(base_url=server.origin, trust_env=False) as http:
+        token = http.post("/v1/token", auth=(server.user, server.password)).json()["tok"]
+        http.headers["Authorization"] = f"Bearer {token}"
+        return http.request(exchange.method, exchange.path, json=exchange.request_body)
+
+
+PRIMARY = [
+    (name, number)
+    for name in recordings()
+    if name.startswith("primary_")
+    for number, exchange in enumerate(recording(name))
+    if exchange.endpoint.startswith("v2")
+]
+
+
+def test_there_are_recordings_of_v2() -> None:
+    assert len(PRIMARY) == 8
+
+
+@pytest.mark.parametrize(("name", "number"), PRIMARY)
+def test_v2_answers(server: GigaChatServer, name: str, number: int) -> None:
+    exchange = recording(name)[number]
+    answer = ask_v2(server, exchange)
+    assert answer.status_code == 200
+    if answer.headers["content-type"] == "text/event-stream":
+        ours, theirs = named_events(answer.content), named_events(exchange.body)
+        for place in (0, -1):
+            assert ours[place][0] == theirs[place][0]
+            assert shape(ours[place][1]) == shape(theirs[place][1])
+        # The recording has one piece of text; ours are all of its shape.
+        assert {(event, str(shape(payload))) for event, payload in ours[:-1]} == {
+            (theirs[0][0], str(shape(theirs[0][1])))
+        }
+    else:
+        sent = answer.json()
+        assert answer.content == json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
+        assert shape(numbered(sent)) == shape(numbered(exchange.json))
+        assert sent["finish_reason"] == exchange.json["finish_reason"]
+        usage = sent["usage"]
+        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    check_headers(answer, exchange.headers)
 
 
 @every_colour

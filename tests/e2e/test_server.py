@@ -605,7 +605,7 @@ def test_modes_of_function_call(api: Api) -> None:
         name: str | None = message.get("function_call", {}).get("name")
         return name
 
-    assert called() is None
+    assert called() == "weather"
     assert called(function_call="none") is None
     assert called(function_call="auto") == "weather"
     assert called({"role": "user", "content": "call other.function-2"}, function_call="auto") == "other.function-2"

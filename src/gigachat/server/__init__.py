@@ -7,16 +7,30 @@ import the client: the two meet on the wire only.
 
 try:
     import cryptography  # noqa: F401
+    import python_multipart  # noqa: F401
     import starlette  # noqa: F401
     import trustme  # noqa: F401
     import uvicorn  # noqa: F401
+    import yaml  # type: ignore[import-untyped]  # noqa: F401
 except ImportError as error:
     raise ImportError(
         f'gigachat.server needs the package {error.name}: pip install "gigachat[server]"', name=error.name
     ) from error
 
 from gigachat.server.app import create_app
-from gigachat.server.engines import ChatRequest, Embedding, Engine, FunctionCall, Message, Piece, Reasoning, Stop
+from gigachat.server.engines import (
+    ChatRequest,
+    Embedding,
+    Engine,
+    FunctionCall,
+    MadeFile,
+    Message,
+    Piece,
+    Reasoning,
+    Source,
+    Stop,
+    ToolUse,
+)
 from gigachat.server.script import Script
 from gigachat.server.server import GigaChatServer
 from gigachat.server.state import Account, Received, State
@@ -28,12 +42,15 @@ __all__ = [
     "Engine",
     "FunctionCall",
     "GigaChatServer",
+    "MadeFile",
     "Message",
     "Piece",
     "Reasoning",
     "Received",
     "Script",
+    "Source",
     "State",
     "Stop",
+    "ToolUse",
     "create_app",
 ]

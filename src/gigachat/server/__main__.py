@@ -52,6 +52,7 @@ def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         pace=options.pace,
         token_lifetime=options.token_lifetime,
+        strict=options.strict,
     )
     if options.host not in _LOOPBACK:
         print(f"Warning: listening on {options.host}, reachable from other machines.", file=sys.stderr)
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds between chunks of a stream, 0 for full speed (%(default)s)",
     )
     parser.add_argument("--token-lifetime", type=_seconds, default=1800.0, help="seconds a token lives (%(default)s)")
+    parser.add_argument("--strict", action="store_true", help="refuse request fields that the API notes don't list")
     return parser
 
 

@@ -1,40 +1,56 @@
 """The ASGI application: routes, the front desk that notes requests and obeys orders, the small endpoints.
 
-Everything answers under `/v1` and `/api/v1` (reference, section 1.1). It must not hold state of its own.
+Every other endpoint is in the module of its noun, in a table `ENDPOINTS`. Each version answers with and without `/api`
+before it (reference, section 1.1). It must not hold state of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+import logging
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gigachat.server import (
+    assistants,
+    balance,
+    batches,
+    chat,
+    chat_v2,
+    embeddings,
+    files,
+    functions,
+    moderation,
+    runs,
+    threads,
+)
 from gigachat.server.answers import JSON_TYPE, answer, api_headers, gone, refusal
 from gigachat.server.authorization import check_access, sign_in, sign_in_by_password
 from gigachat.server.catalogue import MODELS, find_model
-from gigachat.server.chat import complete_chat
-from gigachat.server.checks import read_model, read_object, typed
 from gigachat.server.echo import Echo
-from gigachat.server.errors import Refusal, invalid_params, invalid_shape
+from gigachat.server.errors import Refusal
 from gigachat.server.script import Fault, Script
+from gigachat.server.service import Service
 from gigachat.server.state import Received, State
+from gigachat.server.strict import check_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gigachat.server.engines import Engine
+    from gigachat.server.service import Endpoint
 
-_PREFIXES = ("/v1", "/api/v1")
 _LARGEST_BODY = 64 * 1024 * 1024
-
-_Handler = Callable[[Request], Awaitable[Response]]
+_log = logging.getLogger("gigachat.server")
 
 
 def create_app(
@@ -43,103 +59,91 @@ def create_app(
     engine: Engine | None = None,
     *,
     pace: float = 0.0,
+    batch_pace: float = 0.0,
 ) -> Starlette:
     """Return the local GigaChat as an ASGI application, for any ASGI server.
 
     Args:
-        state: Account, token lifetimes and memory; a fresh one when omitted.
+        state: Account, settings and memory; a fresh one when omitted.
         script: Orders of tests; none when omitted.
         engine: What answers; the echo when omitted.
         pace: Seconds between the chunks of a stream; 0 is full speed.
+        batch_pace: Seconds before each request of a batch; 0 is full speed.
     """
-    state = state or State()
-    script = script or Script()
-    desk = _Endpoints(state, script, engine or Echo(), pace)
-    routes = [Route("/api/v2/oauth", desk.oauth, methods=["POST"])]
-    for prefix in _PREFIXES:
-        routes += [
-            Route(f"{prefix}/chat/completions", desk.guarded(desk.chat), methods=["POST"]),
-            Route(f"{prefix}/models", desk.guarded(desk.models), methods=["GET"]),
-            Route(f"{prefix}/models/{{model:path}}", desk.guarded(desk.model), methods=["GET"]),
-            Route(f"{prefix}/embeddings", desk.guarded(desk.embeddings), methods=["POST"]),
-            Route(f"{prefix}/tokens/count", desk.guarded(desk.tokens_count), methods=["POST"]),
-            Route(f"{prefix}/token", desk.token, methods=["POST"]),
-        ]
+    service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace)
+    routes = [_route("POST", "/api/v2/oauth", "/oauth", _oauth, service)]
+    for version, tables in _TABLES.items():
+        for prefix in (version, f"/api{version}"):
+            for method, path, endpoint in chain.from_iterable(tables):
+                routes.append(_route(method, prefix + path, version + path, endpoint, service))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_FrontDesk, state=state, script=script)],
+        middleware=[Middleware(_FrontDesk, state=service.state, script=service.script)],
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _crashed},
     )
     app.router.redirect_slashes = False
     return app
 
 
-class _Endpoints:
-    """One method per endpoint; chat and sign-in have modules of their own."""
+def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Service) -> Route:
+    """Return the route of an endpoint behind the checks of authorization and, if wanted, of its fields."""
 
-    def __init__(self, state: State, script: Script, engine: Engine, pace: float) -> None:
-        self._state = state
-        self._script = script
-        self._engine = engine
-        self._pace = pace
+    async def handle(request: Request) -> Response:
+        if endpoint not in _OPEN:
+            check_access(request, service.state)
+        if service.state.strict:
+            await check_fields(request, f"{method} {name}")
+        try:
+            return await endpoint(request, service)
+        except (Refusal, HTTPException):
+            raise
+        except Exception:
+            # Left to the ASGI server, the connection would be closed behind the answer, under the next request.
+            _log.exception("a request failed")
+            return refusal(request.headers, Refusal(500))
 
-    def guarded(self, handler: _Handler) -> _Handler:
-        """Return the handler behind the check of authorization."""
-
-        async def let_in(request: Request) -> Response:
-            check_access(request, self._state)
-            return await handler(request)
-
-        return let_in
-
-    async def oauth(self, request: Request) -> Response:
-        return await sign_in(request, self._state)
-
-    async def token(self, request: Request) -> Response:
-        return await sign_in_by_password(request, self._state)
-
-    async def chat(self, request: Request) -> Response:
-        return await complete_chat(request, self._state, self._script, self._engine, self._pace)
-
-    async def models(self, request: Request) -> Response:
-        return answer(request, {"object": "list", "data": [model.card() for model in MODELS if model.listed]})
-
-    async def model(self, request: Request) -> Response:
-        return answer(request, find_model(request.path_params["model"]).card())
-
-    async def embeddings(self, request: Request) -> Response:
-        """Answer `POST /embeddings` (reference, section 8.1): usage is per item, the model's bare name comes back."""
-        body = read_object(await request.body())
-        model = read_model(body, "embedder")
-        data: list[dict[str, Any]] = []
-        for index, text in enumerate(_texts(body)):
-            made = self._engine.embed(text, model)
-            if made.tokens > model.text_limit:
-                raise Refusal(413, f"Tokens limit exceeded: {made.tokens} of {model.text_limit} in input {index}")
-            usage = {"prompt_tokens": made.tokens}
-            data.append({"object": "embedding", "index": index, "embedding": made.vector, "usage": usage})
-        return answer(request, {"object": "list", "model": model.id, "data": data})
-
-    async def tokens_count(self, request: Request) -> Response:
-        """Answer `POST /tokens/count` (reference, section 8.2): a bare array."""
-        body = read_object(await request.body())
-        read_model(body, None)
-        counts = [
-            {"object": "tokens", "tokens": self._engine.count(text), "characters": len(text)} for text in _texts(body)
-        ]
-        return answer(request, counts)
+    return Route(path, handle, methods=[method])
 
 
-def _texts(body: dict[str, Any]) -> list[str]:
-    """Return the field `input`: a text or a list of texts, at least one."""
-    texts = typed(body, "input", (str, list))
-    if isinstance(texts, str):
-        return [texts]
-    if not texts:
-        raise invalid_params("input must not be empty")
-    if not all(isinstance(text, str) for text in texts):
-        raise invalid_shape()
-    return list(texts)
+async def _oauth(request: Request, service: Service) -> Response:
+    return await sign_in(request, service.state)
+
+
+async def _token(request: Request, service: Service) -> Response:
+    return await sign_in_by_password(request, service.state)
+
+
+async def _models(request: Request, service: Service) -> Response:
+    return answer(request, {"object": "list", "data": [model.card() for model in MODELS if model.listed]})
+
+
+async def _model(request: Request, service: Service) -> Response:
+    return answer(request, find_model(request.path_params["model"]).card())
+
+
+ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+    ("GET", "/models", _models),
+    ("GET", "/models/{model:path}", _model),
+    ("POST", "/token", _token),
+)
+_OPEN = (_oauth, _token)
+"""For who has no token yet."""
+_TABLES = {
+    "/v1": (
+        ENDPOINTS,
+        chat.ENDPOINTS,
+        embeddings.ENDPOINTS,
+        files.ENDPOINTS,
+        batches.ENDPOINTS,
+        functions.ENDPOINTS,
+        moderation.ENDPOINTS,
+        balance.ENDPOINTS,
+        assistants.ENDPOINTS,
+        threads.ENDPOINTS,
+        runs.ENDPOINTS,
+    ),
+    "/v2": (chat_v2.ENDPOINTS,),
+}
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gigachat.server.answers import answer, compact
 from gigachat.server.errors import Refusal
-from gigachat.server.state import SCOPES, State
+from gigachat.server.state import KIND_SCOPES, State
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -44,11 +44,11 @@ async def sign_in(request: Request, state: State) -> Response:
     scope = form.get("scope", [""])[0] if is_form else ""
     if not scope:
         raise Refusal(400, "scope is empty", code=5)
-    if scope not in SCOPES:
+    if scope not in KIND_SCOPES.values():
         raise Refusal(400, "scope data format invalid", code=1)
     if not state.account.owns_key(key):
         raise Refusal(401, "credentials doesn't match db data", code=6)
-    if scope not in state.account.scopes:
+    if scope != state.account.scope:
         raise Refusal(400, "scope from db not fully includes consumed scope", code=7)
     token = _access_token()
     state.tokens.add(token, state.token_lifetime)

@@ -6,130 +6,160 @@ check requests (see `checks`) nor make up text (see the engines).
 
 from __future__ import annotations
 
-import json
-import secrets
+import asyncio
 import time
-import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from gigachat.server.answers import DONE, EventStream, answer, api_headers, event, gone, started
-from gigachat.server.checks import V1Request, check_chat
-from gigachat.server.counting import phrases
-from gigachat.server.engines import ChatRequest, Engine, FunctionCall, Piece, Reasoning, Stop
-from gigachat.server.errors import Refusal
+from gigachat.server.answers import DONE, EventStream, answer, api_headers, event, gone, literal_events, started
+from gigachat.server.bodies import read_object
+from gigachat.server.checks import CheckedRequest, check_chat
+from gigachat.server.engines import Engine, FunctionCall, Piece, Reasoning, Stop, ToolUse
+from gigachat.server.orders import Part, one_by_one, read_order
+from gigachat.server.state import new_state_id
+from gigachat.server.usage import PromptUsage, call_tokens, prompt_usage
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from gigachat.server.script import Events, Reply, Script
-    from gigachat.server.state import PromptCache, State
+    from gigachat.server.orders import Ordered
+    from gigachat.server.script import Reply
+    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.state import State
 
-# Tokens of the frame around the messages; two of them are in the cache of every account (all recordings).
-_FRAME = 8
-_MESSAGE_FRAME = 3
+# In the cache of every account (all recordings of v1).
 _ALWAYS_CACHED = 2
-# Of the second generation (reference, section 14); that of the third is not published.
-_CONTEXT_WINDOW = 128_000
 
 
-async def complete_chat(request: Request, state: State, script: Script, engine: Engine, pace: float) -> Response:
-    """Answer one chat request.
+async def _complete(request: Request, service: Service) -> Response:
+    asked = check_chat(read_object(await request.body()), service.state)
+    if asked.stream:
+        return await streamed(request, asked, service, _events)
+    usage = prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
+    reply = service.script.reply()
+    if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
+        return Response()
+    return answer(request, await _answered(asked, usage, reply, service, request.headers.get("x-client-id")))
+
+
+async def answered(asked: CheckedRequest, service: Service, client_id: str | None = None) -> dict[str, Any]:
+    """Return the answer to a chat request nobody holds a connection for, such as a line of a batch.
 
     Args:
-        request: The request, let in already.
-        state: What the server remembers.
-        script: What tests ordered.
-        engine: What answers when nothing was ordered.
-        pace: Seconds between the chunks of a stream.
+        asked: The checked request; `stream` changes nothing.
+        service: What answers it.
+        client_id: `X-Client-ID` of the end user the answer is for.
 
     Raises:
         Refusal: As the service would refuse it.
     """
-    asked = check_chat(await request.body(), state.calls)
-    usage = prompt_usage(asked.chat, engine, state.prompts)
-    if asked.stream:
-        literal = script.stream()
-        if literal is not None:
-            headers = api_headers(request.headers)
-            sent = _literal_events(literal)
-            return EventStream(sent, headers, pace=pace, cut=script.cut(), keep_open=literal.keep_open)
-    reply = script.reply()
-    if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
-        return Response()
-    envelope = _Envelope(asked.chat, usage)
-    if reply is None:
-        pieces = engine.complete(asked.chat)
-    else:
-        if not asked.stream and isinstance(reply.answer, Mapping) and "choices" in reply.answer:
-            return answer(request, reply.answer)
-        pieces = _ordered_pieces(reply, envelope)
-    if asked.stream:
-        events = await started(_events(pieces, envelope, engine, state, _chunk_size(asked, pace)))
-        pause = max(pace, asked.update_interval)
-        return EventStream(events, api_headers(request.headers), pace=pause, cut=script.cut())
-    return answer(request, await _completion(pieces, envelope, engine, state))
+    usage = prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
+    reply = service.script.reply()
+    if reply is not None:
+        await asyncio.sleep(reply.after)
+    return await _answered(asked, usage, reply, service, client_id)
 
 
-@dataclass(slots=True)
-class PromptUsage:
-    """What a prompt costs: tokens to pay and tokens found in the cache (reference, section 4.3)."""
+async def streamed(
+    request: Request,
+    asked: CheckedRequest,
+    service: Service,
+    write: Callable[[Envelope, AsyncGenerator[dict[str, Any], None]], AsyncGenerator[bytes, None]],
+) -> Response:
+    """Answer a chat request with a stream.
 
-    charged: int
-    cached: int
-
-
-def prompt_usage(chat: ChatRequest, engine: Engine, cache: PromptCache) -> PromptUsage:
-    """Return the cost of a prompt and remember its beginnings; at least one token is always charged.
+    Args:
+        request: The request, to hear when its caller goes away.
+        asked: The same, checked.
+        service: What answers it.
+        write: Makes events of the chunks; a stream that was ordered literally goes past it.
 
     Raises:
-        Refusal: 413 when the prompt is larger than the context window.
+        Refusal: As the service would refuse it.
     """
-    functions = chat.options.get("functions") or ()
-    described = json.dumps(functions, ensure_ascii=False) if functions else ""
-    total = _FRAME + engine.count(described)
-    key = hash((chat.model.id, described))
-    keys: list[int] = []
-    sizes: list[int] = []
-    for message in chat.messages:
-        text = message.content
-        if message.function_call is not None:
-            text += json.dumps(message.function_call.arguments, ensure_ascii=False)
-        total += _MESSAGE_FRAME + engine.count(text)
-        key = hash((key, message.role, message.name, text))
-        keys.append(key)
-        sizes.append(total)
-    if total > _CONTEXT_WINDOW:
-        raise Refusal(413)
-    known = cache.hit(keys)
-    cached = min(sizes[known - 1] if known else _ALWAYS_CACHED, total - 1)
-    return PromptUsage(total - cached, cached)
+    usage = prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
+    headers = api_headers(request.headers)
+    literal = service.script.stream()
+    if literal is not None:
+        sent = literal_events(literal.payloads)
+        cut = service.script.cut()
+        return EventStream(sent, headers, pace=service.pace, cut=cut, keep_open=literal.keep_open)
+    reply = service.script.reply()
+    if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
+        return Response()
+    envelope, pieces = _begun(asked, usage, reply, service, request.headers.get("x-client-id"))
+    made = _chunks(pieces, envelope, service, chunk_size(asked, service.pace))
+    events = await started(write(envelope, made))
+    pause = max(service.pace, asked.update_interval)
+    return EventStream(events, headers, pace=pause, cut=service.script.cut())
+
+
+async def _answered(
+    asked: CheckedRequest, usage: PromptUsage, reply: Reply | None, service: Service, client_id: str | None
+) -> dict[str, Any]:
+    if reply is not None and isinstance(reply.answer, Mapping) and "choices" in reply.answer:
+        return dict(reply.answer)
+    envelope, pieces = _begun(asked, usage, reply, service, client_id)
+    return await _completion(pieces, envelope, service)
+
+
+def _begun(
+    asked: CheckedRequest, usage: PromptUsage, reply: Reply | None, service: Service, client_id: str | None
+) -> tuple[Envelope, AsyncGenerator[_Plain, None]]:
+    """Open the history and return what surrounds the answer and its pieces, ordered or from the engine."""
+    asked.history.open(asked.chat.model, service.state)
+    envelope = Envelope(asked, usage, client_id)
+    if reply is None:
+        return envelope, _plain(service.engine.complete(asked.chat), envelope, service.state)
+    order = read_order(reply.answer)
+    envelope.obey(order)
+    return envelope, _plain(one_by_one(order), envelope, service.state)
+
+
+def chunk_size(asked: CheckedRequest, pace: float) -> int | None:
+    """Return how many phrases go into a chunk: as many as come in `update_interval` seconds; None for all."""
+    if asked.update_interval <= 0:
+        return 1
+    return max(1, round(asked.update_interval / pace)) if pace > 0 else None
 
 
 @dataclass(slots=True)
-class _Envelope:
+class Envelope:
     """What surrounds the text of one answer."""
 
-    chat: ChatRequest
+    asked: CheckedRequest
     prompt: PromptUsage
+    client_id: str | None
+    """Who alone may read the files made for this answer."""
     created: int = field(default_factory=lambda: int(time.time()))
     model: str = ""
     usage: Mapping[str, Any] | None = None
     state_id: str | None = None
-    """State id a test ordered for the call."""
+
+    def obey(self, order: Ordered) -> None:
+        """Take over what an order says of the answer."""
+        self.state_id = order.state_id
+        if order.messages is None:  # what a v2 order says of itself has other names and shapes
+            self.created = order.envelope.get("created", self.created)
+            self.model = order.envelope.get("model", "")
+            self.usage = order.envelope.get("usage")
 
     def around(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         """Return a body or chunk that holds this choice; usage is added by the caller."""
-        return {
+        body = {
             "choices": [choice],
             "created": self.created,
-            "model": self.model or self.chat.model.resolved,
-            "object": self.chat.model.answer_object,
+            "model": self.model or self.asked.chat.model.resolved,
+            "object": self.asked.chat.model.answer_object,
         }
+        history = self.asked.history
+        if history.kept and history.thread is not None:
+            body |= {"thread_id": history.thread.id, "message_id": history.message_id}
+        return body
 
     def spent(self, completion_tokens: int) -> Mapping[str, Any]:
         """Return the usage: the sum is what is billed, so it leaves the cached tokens out."""
@@ -143,149 +173,142 @@ class _Envelope:
         }
 
 
-async def _completion(
-    pieces: AsyncGenerator[Piece, None], envelope: _Envelope, engine: Engine, state: State
-) -> dict[str, Any]:
-    content: list[str] = []
-    reasoning: list[str] = []
+_Plain = str | Reasoning | FunctionCall | Stop
+
+
+@dataclass(slots=True)
+class _Said:
+    """The message of an answer, growing."""
+
+    content: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
     call: FunctionCall | None = None
-    reason = "stop"
-    async for piece in pieces:
+    reason: str = "stop"
+
+    def add(self, piece: _Plain) -> None:
         match piece:
             case str():
-                content.append(piece)
+                self.content.append(piece)
             case Reasoning():
-                reasoning.append(piece.text)
+                self.reasoning.append(piece.text)
             case FunctionCall():
-                call = piece
-                reason = "function_call"
+                self.call = piece
+                self.reason = "function_call"
             case Stop():
-                reason = piece.reason
-    message: dict[str, Any] = {"content": "".join(content), "role": "assistant"}
-    if reasoning:
-        message["reasoning_content"] = "".join(reasoning)
-    spent = engine.count("".join([*reasoning, *content]))
-    if call is not None:
-        message.update(_call_fields(call, envelope, state))
-        spent += _call_tokens(call, engine)
-    body = envelope.around({"message": message, "index": 0, "finish_reason": reason})
-    body["usage"] = envelope.spent(spent)
+                self.reason = piece.reason
+
+    def message(self, last: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the message with the fields a call or a tool adds to it."""
+        message: dict[str, Any] = {"content": "".join(self.content), "role": "assistant"}
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
+        return {**message, **last}
+
+    def last(self, envelope: Envelope, state: State) -> dict[str, Any]:
+        """Return what a call or a built-in function adds to the message; a call's result is owed from now on."""
+        if self.call is None:
+            return {} if envelope.state_id is None else {"functions_state_id": envelope.state_id}
+        state_id = envelope.state_id or new_state_id()
+        state.calls.add(state_id)
+        call = {"name": self.call.name, "arguments": self.call.arguments}
+        return {"function_call": call, "functions_state_id": state_id}
+
+    def tokens(self, engine: Engine) -> int:
+        """Return what the answer costs."""
+        spent = engine.count("".join([*self.reasoning, *self.content]))
+        return spent if self.call is None else spent + call_tokens(self.call, engine)
+
+
+async def _completion(pieces: AsyncGenerator[_Plain, None], envelope: Envelope, service: Service) -> dict[str, Any]:
+    said = _Said()
+    async for piece in pieces:
+        said.add(piece)
+    message = said.message(said.last(envelope, service.state))
+    body = envelope.around({"message": message, "index": 0, "finish_reason": said.reason})
+    body["usage"] = envelope.spent(said.tokens(service.engine))
+    envelope.asked.history.keep(envelope.asked.new_messages, message, said.reason)
     return body
 
 
-async def _events(
-    pieces: AsyncGenerator[Piece, None], envelope: _Envelope, engine: Engine, state: State, size: int | None
-) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a stream; `size` pieces of text go into one chunk, all of them when None."""
+async def _chunks(
+    pieces: AsyncGenerator[_Plain, None], envelope: Envelope, service: Service, size: int | None
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the chunks of a stream; `size` pieces of text go into one chunk, all of them when None."""
+    said = _Said()
     spent = 0
-    reason = "stop"
     role: dict[str, Any] = {"role": "assistant"}
     waiting: list[str] = []
-    last: dict[str, Any] | None = None
     async with aclosing(pieces):
         async for piece in pieces:
-            delta: dict[str, Any]
-            match piece:
-                case str():
-                    spent += engine.count(piece)
-                    waiting.append(piece)
-                    if size is None or len(waiting) < size:
-                        continue
-                    delta = {"content": "".join(waiting)}
-                    waiting.clear()
-                case Reasoning():
-                    spent += engine.count(piece.text)
-                    delta = {"reasoning_content": piece.text}
-                case FunctionCall():
-                    spent += _call_tokens(piece, engine)
-                    last = _call_fields(piece, envelope, state)
-                    reason = "function_call"
+            said.add(piece)
+            if isinstance(piece, str):
+                spent += service.engine.count(piece)
+                waiting.append(piece)
+                if size is None or len(waiting) < size:
                     continue
-                case Stop():
-                    reason = piece.reason
-                    continue
-            yield event(envelope.around({"delta": {**delta, **role}, "index": 0}))
+                delta = {"content": "".join(waiting)}
+                waiting.clear()
+            elif isinstance(piece, Reasoning):
+                spent += service.engine.count(piece.text)
+                delta = {"reasoning_content": piece.text}
+            else:
+                continue
+            yield envelope.around({"delta": {**delta, **role}, "index": 0})
             role = {}
     if waiting:
-        yield event(envelope.around({"delta": {"content": "".join(waiting), **role}, "index": 0}))
+        yield envelope.around({"delta": {"content": "".join(waiting), **role}, "index": 0})
         role = {}
     # A call comes whole, in the chunk that ends the stream (reference, section 4.7).
-    delta = {"content": "", "role": "assistant", **last} if last is not None else {"content": "", **role}
-    chunk = envelope.around({"delta": delta, "index": 0, "finish_reason": reason})
+    if said.call is not None:
+        spent += call_tokens(said.call, service.engine)
+        role = {"role": "assistant"}
+    last = said.last(envelope, service.state)
+    delta = {"content": "", **role, **last}
+    chunk = envelope.around({"delta": delta, "index": 0, "finish_reason": said.reason})
     chunk["usage"] = envelope.spent(spent)
-    yield event(chunk)
+    # Kept before it is said to be done: the next request may come at once. Who has gone before that heard no answer.
+    envelope.asked.history.keep(envelope.asked.new_messages, said.message(last), said.reason)
+    yield chunk
+
+
+async def _events(envelope: Envelope, made: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(made):
+        async for chunk in made:
+            yield event(chunk)
     yield DONE
 
 
-def _chunk_size(asked: V1Request, pace: float) -> int | None:
-    """Return how many phrases go into a chunk: as many as come in `update_interval` seconds."""
-    if asked.update_interval <= 0:
-        return 1
-    return max(1, round(asked.update_interval / pace)) if pace > 0 else None
+async def _plain(
+    pieces: AsyncGenerator[Piece | Part, None], envelope: Envelope, state: State
+) -> AsyncGenerator[_Plain, None]:
+    """Yield the pieces as v1 knows them: files of built-in functions are marks in the text (reference, section 4.4)."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, ToolUse):
+                envelope.state_id = new_state_id()
+                for file in piece.files:
+                    kept = state.files.add(file.name, file.content, file.mime, client_id=envelope.client_id)
+                    yield _mark(kept["id"])
+            elif isinstance(piece, Part):
+                for one in _of_part(piece):
+                    yield one
+            else:
+                yield piece
 
 
-def _call_fields(call: FunctionCall, envelope: _Envelope, state: State) -> dict[str, Any]:
-    state_id = envelope.state_id or _uuid7()
-    state.calls.add(state_id)
-    return {
-        "function_call": {"name": call.name, "arguments": call.arguments},
-        "functions_state_id": state_id,
-    }
-
-
-def _call_tokens(call: FunctionCall, engine: Engine) -> int:
-    return engine.count(call.name) + engine.count(json.dumps(call.arguments, ensure_ascii=False))
-
-
-async def _ordered_pieces(reply: Reply, envelope: _Envelope) -> AsyncGenerator[Piece, None]:
-    """Yield the pieces of an ordered answer, and put what it says of itself into the envelope."""
-    order = reply.answer
-    if isinstance(order, str):
-        for phrase in phrases(order):
-            yield phrase
-        return
-    message: Mapping[str, Any] = order
-    reason = order.get("finish_reason")
-    if "choices" in order:
-        choice = order["choices"][0]
-        message = choice["message"]
-        reason = choice.get("finish_reason")
-        envelope.created = order.get("created", envelope.created)
-        envelope.model = order.get("model", "")
-        envelope.usage = order.get("usage")
-    if message.get("reasoning_content"):
-        for phrase in phrases(message["reasoning_content"]):
-            yield Reasoning(phrase)
-    for phrase in phrases(message.get("content") or ""):
-        yield phrase
-    call = message.get("function_call")
+def _of_part(part: Part) -> list[_Plain]:
+    found: list[_Plain] = [_mark(file["id"]) for file in part.fields.get("files", ())]
+    text = part.fields.get("text")
+    if text:
+        found.append(Reasoning(text) if part.role == "reasoning" else text)
+    call = part.fields.get("function_call")
     if call is not None:
-        envelope.state_id = message.get("functions_state_id")
-        yield FunctionCall(call["name"], call.get("arguments", {}))
-    if reason is not None:
-        yield Stop(reason)
+        found.append(FunctionCall(call["name"], call.get("arguments", {})))
+    return found
 
 
-async def _literal_events(order: Events) -> AsyncGenerator[bytes, None]:
-    for payload in _encoded(order.payloads):
-        yield payload
+def _mark(file_id: str) -> str:
+    return f'<img src="{file_id}" fuse="true"/> '
 
 
-def _encoded(payloads: Sequence[bytes | str | Mapping[str, Any]]) -> list[bytes]:
-    """Return what goes on the wire: bytes as they are, a text as one `data:` line, anything else as JSON."""
-    encoded: list[bytes] = []
-    for payload in payloads:
-        if isinstance(payload, bytes):
-            encoded.append(payload)
-        elif isinstance(payload, str):
-            encoded.append(f"data: {payload}\n\n".encode())
-        else:
-            encoded.append(event(payload))
-    return encoded
-
-
-def _uuid7() -> str:
-    """Return a uuid of version 7, time first, as the service's state ids are (reference, section 4.3)."""
-    value = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
-    return str(uuid.UUID(int=value))
+ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (("POST", "/chat/completions", _complete),)

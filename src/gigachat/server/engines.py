@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of the conversation, as every engine understands it."""
+    """One message of the conversation, as every engine understands it.
+
+    A function's result is a message of role `function`: its `name` is the function, its `content` a JSON
+    document. `files` are the ids of attached files, `state_id` is what the message carried back from an
+    earlier answer.
+    """
 
     role: str
     content: str = ""
     name: str | None = None
-    function_call: FunctionCall | None = None
+    calls: Sequence[FunctionCall] = ()
+    files: Sequence[str] = ()
+    state_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +48,52 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A page a search found."""
+
+    url: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFile:
+    """A file a built-in tool made; the server keeps it and names its id in the answer."""
+
+    content: bytes
+    name: str
+    mime: str = "image/jpeg"
+    target: str = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A built-in tool was used: comes before the text that rests on it."""
+
+    name: str
+    files: Sequence[MadeFile] = ()
+    sources: Sequence[Source] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Why the answer ended, when it is neither a full text nor a function call."""
 
     reason: str
 
 
-Piece = str | Reasoning | FunctionCall | Stop
+Piece = str | Reasoning | FunctionCall | ToolUse | Stop
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A checked chat request.
 
-    `functions` holds only those that may be called now: none when calls are switched off. `forced` names
-    the function whose arguments must be generated, `preset` are arguments given for it. `schema` is the
-    JSON Schema the answer must obey. `options` is the request as it came, for engines that know more
-    fields.
+    `functions` holds only those that may be called now: none when calls are switched off; the same holds
+    for `tools`, names of built-in ones. `forced` names the function whose arguments must be generated,
+    `preset` are arguments given for it, `forced_tool` is the built-in tool to use. `several_calls` says
+    that one answer may hold more than one call. `schema` is the JSON Schema the answer must obey,
+    `pattern` the regular expression it must match, `effort` how much to reason (`low`, `medium`, `high`).
+    `options` is the request as it came, for engines that know more fields.
     """
 
     model: Model
@@ -65,7 +101,12 @@ class ChatRequest:
     functions: Sequence[Mapping[str, Any]] = ()
     forced: str | None = None
     preset: Mapping[str, Any] = field(default_factory=dict)
+    several_calls: bool = False
+    tools: Sequence[str] = ()
+    forced_tool: str | None = None
     schema: Mapping[str, Any] | None = None
+    pattern: str | None = None
+    effort: str | None = None
     max_tokens: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,7 +123,7 @@ class Engine(Protocol):
     """What stands behind the server."""
 
     def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
-        """Yield the answer in pieces: phrases of text, or one function call; `Stop` last if it ended early.
+        """Yield the answer in pieces: reasoning, phrases of text, function calls; `Stop` last if it ended early.
 
         The generator is closed when the caller goes away.
 

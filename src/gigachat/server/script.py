@@ -9,10 +9,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
+"""One event of a hand-made stream; with a name it is a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Delay:
 class Events:
     """The next stream, literally: bytes go out as they are, anything else as the JSON of one event."""
 
-    payloads: Sequence[bytes | str | Mapping[str, Any]]
+    payloads: Sequence[Payload]
     keep_open: bool = False
 
 

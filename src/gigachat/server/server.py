@@ -10,21 +10,25 @@ import contextlib
 import logging
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gigachat.server.app import create_app
 from gigachat.server.certificates import Certificates
+from gigachat.server.checks_v2 import TOOLS
+from gigachat.server.messages import RESULT_ROLES
 from gigachat.server.script import Delay, Events, Fault, Reply, Script
-from gigachat.server.state import SCOPE, Account, Received, State
+from gigachat.server.state import KIND_SCOPES, Account, Received, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import TracebackType
 
     from gigachat.server.engines import Engine
+    from gigachat.server.script import Payload
+    from gigachat.server.state import AccountKind
 
 _START_TIMEOUT = 10.0
 _STOP_TIMEOUT = 10.0
@@ -44,9 +48,16 @@ class GigaChatServer:
         token_lifetime: Seconds an OAuth token lives.
         password_token_lifetime: Seconds a token of `/token` lives.
         engine: What answers; the echo when None.
+        account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes to
+            it what the service closes, the balance to the one, batches and `ai/check` to the others. With None the
+            scope is that of a person and everything is open.
+        batch_pace: Seconds before each request of a batch; 0 is full speed.
+        strict: Refuse every field of a request that the API notes don't list.
+        result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
+        closed_tools: Names of built-in tools that chat v2 refuses as unavailable.
 
     Raises:
-        ValueError: For settings that can't be: mTLS without TLS, negative times.
+        ValueError: For settings that can't be: mTLS without TLS, negative times, unknown kinds, tools or roles.
     """
 
     def __init__(
@@ -60,20 +71,38 @@ class GigaChatServer:
         token_lifetime: float = 1800.0,
         password_token_lifetime: float = 86400.0,
         engine: Engine | None = None,
+        account_kind: AccountKind | None = None,
+        batch_pace: float = 0.0,
+        strict: bool = False,
+        result_role: Literal["function", "tool"] | None = None,
+        closed_tools: Collection[str] = (),
     ) -> None:
         if mtls and not tls:
             raise ValueError("mtls needs tls")
-        if pace < 0 or token_lifetime < 0 or password_token_lifetime < 0:
-            raise ValueError("pace and lifetimes are seconds and can't be negative")
+        if min(pace, batch_pace, token_lifetime, password_token_lifetime) < 0:
+            raise ValueError("paces and lifetimes are seconds and can't be negative")
+        if account_kind not in (None, *KIND_SCOPES):
+            raise ValueError(f"account_kind is one of {', '.join(KIND_SCOPES)}")
+        if result_role not in (None, *RESULT_ROLES):
+            raise ValueError(f"result_role is one of {', '.join(RESULT_ROLES)}")
+        unknown = {closed_tools} if isinstance(closed_tools, str) else set(closed_tools) - TOOLS
+        if unknown:
+            raise ValueError(f"closed_tools is a collection of names out of {', '.join(sorted(TOOLS))}")
         self._tls = tls
         self._mtls = mtls
         self._host = host
         self._wanted_port = port
         self._pace = pace
+        self._batch_pace = batch_pace
         self._engine = engine
         self._script = Script()
         self._state = State(
-            account=Account(), token_lifetime=token_lifetime, password_token_lifetime=password_token_lifetime
+            account=Account(kind=account_kind),
+            token_lifetime=token_lifetime,
+            password_token_lifetime=password_token_lifetime,
+            strict=strict,
+            result_role=result_role,
+            closed_tools=frozenset(closed_tools),
         )
         self._connections = 0
         self._port: int | None = None
@@ -150,7 +179,7 @@ class GigaChatServer:
     @property
     def scope(self) -> str:
         """The one scope granted to the key."""
-        return SCOPE
+        return self._state.account.scope
 
     @property
     def credentials(self) -> str:
@@ -228,9 +257,11 @@ class GigaChatServer:
         """Order the next chat answer, plain or streamed as it will be asked for.
 
         Args:
-            answer: The text; or a message (`content`, `function_call`, `functions_state_id`,
-                `reasoning_content`, with `finish_reason` beside them); or a whole completion with
-                `choices`, which goes out as it is.
+            answer: The text; or a message of v1 (`content`, `function_call`, `functions_state_id`,
+                `reasoning_content`, with `finish_reason` beside them) or of v2 (`content` as an array of parts,
+                `tool_state_id`, with `finish_reason` beside them); or a whole answer: with `choices` it goes out
+                as it is, with `messages` what it leaves out is added. The forms are translated where the request
+                is of the other version.
             after: Seconds to wait before answering.
         """
         self._script.add(Reply(answer, after))
@@ -269,12 +300,13 @@ class GigaChatServer:
         """Order that the next stream is broken off, its body not ended, after so many events."""
         self._script.add_cut(after_events)
 
-    def stream_events(self, payloads: Sequence[bytes | str | Mapping[str, Any]], *, keep_open: bool = False) -> None:
+    def stream_events(self, payloads: Sequence[Payload], *, keep_open: bool = False) -> None:
         """Order the next stream literally.
 
         Args:
             payloads: Bytes go out as they are, each item in a chunk of its own; a text becomes one `data:` line, a
-                dictionary the JSON of one event. Nothing is added, `[DONE]` neither.
+                dictionary the JSON of one event, a pair of a name and a dictionary a named event as v2 sends them.
+                Nothing is added, `[DONE]` neither.
             keep_open: Leave body and connection open after them.
         """
         self._script.add(Events(list(payloads), keep_open))
@@ -313,7 +345,7 @@ class GigaChatServer:
         return self._certificates
 
     def _config(self, certificates: Certificates) -> uvicorn.Config:
-        app = create_app(self._state, self._script, self._engine, pace=self._pace)
+        app = create_app(self._state, self._script, self._engine, pace=self._pace, batch_pace=self._batch_pace)
         config = uvicorn.Config(
             app,
             http=_protocol(self._connected),

@@ -19,19 +19,47 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-SCOPE = "GIGACHAT_API_PERS"
-SCOPES = frozenset({"GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"})
+from gigachat.server.records import Assistants, Batches, Files, Threads
+
+AccountKind = Literal["pers", "b2b", "corp"]
+"""A person, a company with prepaid packages, a company that pays as it goes (reference, section 1.3)."""
+
+KIND_SCOPES: Mapping[AccountKind, str] = {
+    "pers": "GIGACHAT_API_PERS",
+    "b2b": "GIGACHAT_API_B2B",
+    "corp": "GIGACHAT_API_CORP",
+}
+
+_PACKAGES = {"GigaChat": 900_000, "GigaChat-Pro": 50_000, "GigaChat-Max": 50_000, "embeddings": 10_000_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who may sign in: one key with the scopes it was granted, one user with a password."""
+    """Who may sign in: one key with the scope it was granted, one user with a password."""
 
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     client_secret: str = field(default_factory=lambda: str(uuid.uuid4()), repr=False)
     user: str = "user"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
-    scopes: frozenset[str] = frozenset({SCOPE})
+    kind: AccountKind | None = None
+    """Who holds it, which decides how it pays and what is closed to it; None for one to which everything is open."""
+    balance: Mapping[str, int] = field(default_factory=lambda: dict(_PACKAGES))
+    """Tokens left, by what they pay for."""
+
+    @property
+    def scope(self) -> str:
+        """The one scope granted to the key."""
+        return KIND_SCOPES[self.kind or "pers"]
+
+    @property
+    def prepaid(self) -> bool:
+        """Whether there is a balance (reference, section 10.5)."""
+        return self.kind != "corp"
+
+    @property
+    def pays_as_you_go(self) -> bool:
+        """Whether batches and checks for machine-made texts are open (reference, sections 10.3 and 11)."""
+        return self.kind in (None, "corp")
 
     @property
     def credentials(self) -> str:
@@ -124,6 +152,13 @@ class Calls:
             return state_id in self._ids
 
 
+def new_state_id() -> str:
+    """Return a uuid of version 7, time first, as the service's state ids are (reference, section 4.3)."""
+    value = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    return str(uuid.UUID(int=value))
+
+
 class CaseInsensitive(Mapping[str, str]):
     """Headers by name, whatever the case; repeated ones are joined with a comma."""
 
@@ -208,16 +243,25 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything one server remembers.
+    """Everything one server remembers, and what it was told of itself.
 
     Lifetimes are in seconds: 30 minutes for OAuth tokens, 24 hours for those of user and password
-    (reference, section 14).
+    (reference, section 14). `strict` refuses fields the API notes don't list. `result_role` is the only role
+    that may bring function results in v2, both may when None. `closed_tools` are built-in tools of v2 that
+    are refused.
     """
 
     account: Account = field(default_factory=Account)
     token_lifetime: float = 1800.0
     password_token_lifetime: float = 86400.0
+    strict: bool = False
+    result_role: Literal["function", "tool"] | None = None
+    closed_tools: frozenset[str] = frozenset()
     tokens: Tokens = field(default_factory=Tokens)
     prompts: PromptCache = field(default_factory=PromptCache)
     calls: Calls = field(default_factory=Calls)
     journal: Journal = field(default_factory=Journal)
+    files: Files = field(default_factory=Files)
+    batches: Batches = field(default_factory=Batches)
+    assistants: Assistants = field(default_factory=Assistants)
+    threads: Threads = field(default_factory=Threads)

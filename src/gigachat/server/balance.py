@@ -1,0 +1,27 @@
+"""What is left on the account (reference, section 10.5). It must not take anything off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigachat.server.answers import answer
+from gigachat.server.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gigachat.server.service import Endpoint, Service
+
+
+async def _balance(request: Request, service: Service) -> Response:
+    """Answer `GET /balance`; who pays as he goes has none."""
+    account = service.state.account
+    if not account.prepaid:
+        raise Refusal(403)
+    return answer(request, {"balance": [{"usage": name, "value": left} for name, left in account.balance.items()]})
+
+
+ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (("GET", "/balance", _balance),)

@@ -1,0 +1,73 @@
+"""Embeddings and token counts (reference, section 8). It must not know where vectors and counts come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigachat.server.answers import answer
+from gigachat.server.bodies import read_model, read_object, typed
+from gigachat.server.errors import Refusal, invalid_params, invalid_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gigachat.server.engines import Engine
+    from gigachat.server.service import Endpoint, Service
+
+
+def embedded(options: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
+    """Return the answer to an embeddings request (reference, section 8.1).
+
+    Usage is per item, the model's bare name comes back.
+
+    Args:
+        options: The request as it came.
+        engine: What makes the vectors.
+
+    Raises:
+        Refusal: As the service would refuse it.
+    """
+    model = read_model(options, "embedder")
+    data: list[dict[str, Any]] = []
+    for index, text in enumerate(_texts(options)):
+        made = engine.embed(text, model)
+        if made.tokens > model.text_limit:
+            raise Refusal(413, f"Tokens limit exceeded: {made.tokens} of {model.text_limit} in input {index}")
+        usage = {"prompt_tokens": made.tokens}
+        data.append({"object": "embedding", "index": index, "embedding": made.vector, "usage": usage})
+    return {"object": "list", "model": model.id, "data": data}
+
+
+async def _embed(request: Request, service: Service) -> Response:
+    return answer(request, embedded(read_object(await request.body()), service.engine))
+
+
+async def _count_tokens(request: Request, service: Service) -> Response:
+    """Answer `POST /tokens/count` (reference, section 8.2): a bare array."""
+    body = read_object(await request.body())
+    read_model(body, None)
+    counts = [
+        {"object": "tokens", "tokens": service.engine.count(text), "characters": len(text)} for text in _texts(body)
+    ]
+    return answer(request, counts)
+
+
+def _texts(body: Mapping[str, Any]) -> list[str]:
+    """Return the field `input`: a text or a list of texts, at least one."""
+    texts = typed(body, "input", (str, list))
+    if isinstance(texts, str):
+        return [texts]
+    if not texts:
+        raise invalid_params("input must not be empty")
+    if not all(isinstance(text, str) for text in texts):
+        raise invalid_shape()
+    return list(texts)
+
+
+ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+    ("POST", "/embeddings", _embed),
+    ("POST", "/tokens/count", _count_tokens),
+)

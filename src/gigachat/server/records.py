@@ -1,0 +1,366 @@
+"""What callers leave with the server: files, batches, assistants, threads.
+
+Each kind lies on a shelf of its own for as long as the server runs. It must not know HTTP answers beyond the cards the
+service shows, nor how anything comes about.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+
+from gigachat.server.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+class Identified(Protocol):
+    """Anything with an id."""
+
+    @property
+    def id(self) -> str:
+        """What it is asked for by."""
+        ...
+
+
+_Thing = TypeVar("_Thing", bound=Identified)
+
+
+class Shelf(Generic[_Thing]):
+    """Things by their id, in the order they came. Safe to look at from any thread."""
+
+    unknown: str
+    """What a caller is told who asks for an id that is not here."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._things: dict[str, _Thing] = {}
+
+    def put(self, thing: _Thing) -> _Thing:
+        """Keep a thing and return it."""
+        with self._lock:
+            self._things[thing.id] = thing
+        return thing
+
+    def known(self, thing_id: str) -> bool:
+        """Tell whether there is a thing with this id."""
+        with self._lock:
+            return thing_id in self._things
+
+    def get(self, thing_id: str) -> _Thing:
+        """Return the thing with this id.
+
+        Raises:
+            Refusal: 404 when there is none.
+        """
+        with self._lock:
+            found = self._things.get(thing_id)
+        if found is None:
+            raise Refusal(404, self.unknown)
+        return found
+
+    def all(self) -> list[_Thing]:
+        """Return everything, newest first."""
+        with self._lock:
+            return list(reversed(self._things.values()))
+
+    def delete(self, thing_id: str) -> None:
+        """Forget the thing with this id.
+
+        Raises:
+            Refusal: 404 when there is none.
+        """
+        with self._lock:
+            if self._things.pop(thing_id, None) is None:
+                raise Refusal(404, self.unknown)
+
+
+# Files
+
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """A kind of content: what the service calls it, its types, its largest size in bytes (reference, section 9.2)."""
+
+    modalities: tuple[str, ...] | None
+    limit: int
+    types: frozenset[str]
+
+
+_KINDS = (
+    FileKind(
+        None,  # The reference knows null and `["image"]`; what a text gets is not known.
+        40 * _MEGABYTE,
+        frozenset(
+            {
+                "text/plain",
+                "application/msword",
+                "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+                "application/pdf",
+                "application/epub",
+                "application/ppt",
+                "application/pptx",
+                "application/vnd.ms-excel",
+            }
+        ),
+    ),
+    FileKind(("image",), 15 * _MEGABYTE, frozenset({"image/jpeg", "image/png", "image/tiff", "image/bmp"})),
+    FileKind(
+        ("audio",),
+        35 * _MEGABYTE,
+        frozenset(
+            {
+                "audio/mp4",
+                "audio/mp3",
+                "audio/x-m4a",
+                "audio/x-wav",
+                "audio/wave",
+                "audio/wav",
+                "audio/x-pn-wav",
+                "audio/webm",
+                "audio/x-ogg",
+                "audio/opus",
+            }
+        ),
+    ),
+)
+FILE_KINDS = {mime: kind for kind in _KINDS for mime in kind.types}
+"""Kinds of content by MIME type."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file. `client_id` is the end user a generated image was made for: only he may read it."""
+
+    filename: str
+    content: bytes = field(repr=False)
+    mime: str
+    purpose: str = "general"
+    client_id: str | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: int = field(default_factory=lambda: int(time.time()))
+
+    def card(self) -> dict[str, Any]:
+        """Return the file as the service shows it (reference, section 9.1)."""
+        kind = FILE_KINDS.get(self.mime)
+        return {
+            "id": self.id,
+            "object": "file",
+            "bytes": len(self.content),
+            "created_at": self.created_at,
+            "filename": self.filename,
+            "purpose": self.purpose,
+            "access_policy": "private",
+            "modalities": list(kind.modalities) if kind is not None and kind.modalities else None,
+        }
+
+
+class Files(Shelf[StoredFile]):
+    """The files kept."""
+
+    unknown = "No such file"
+
+    def add(
+        self, filename: str, content: bytes, mime: str, purpose: str = "general", *, client_id: str | None = None
+    ) -> dict[str, Any]:
+        """Keep a file and return it as the service shows it, with its new `id`.
+
+        Args:
+            filename: A label, never a path.
+            content: The bytes; they are kept as they are.
+            mime: MIME type.
+            purpose: What it is for: `general` or `assistant`.
+            client_id: `X-Client-ID` of the request that made it, for a generated image: reading it demands the same.
+        """
+        return self.put(StoredFile(filename, content, mime, purpose, client_id)).card()
+
+    def content(self, file_id: str, client_id: str | None = None) -> bytes:
+        """Return the bytes of a file.
+
+        Args:
+            file_id: Which file.
+            client_id: `X-Client-ID` of the request that reads.
+
+        Raises:
+            Refusal: 404 for an unknown id, and for an image made for another `X-Client-ID`.
+        """
+        found = self.get(file_id)
+        if found.client_id not in (None, client_id):
+            raise Refusal(404, self.unknown)
+        return found.content
+
+    def attached(self, file_ids: Iterable[str]) -> list[dict[str, str]]:
+        """Return files as assistants and threads show them; those deleted meanwhile are left out."""
+        known = [self.get(one) for one in file_ids if self.known(one)]
+        return [{"file_id": one.id, "name": one.filename} for one in known]
+
+
+# Batches
+
+
+@dataclass(slots=True)
+class Batch:
+    """One task: how many of its requests are answered, and the file of the answers when all are."""
+
+    method: str
+    total: int
+    completed: int = 0
+    failed: int = 0
+    status: Literal["created", "in_progress", "completed"] = "created"
+    output_file_id: str | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: int = field(default_factory=lambda: int(time.time()))
+    updated_at: int = field(default_factory=lambda: int(time.time()))
+
+    def card(self) -> dict[str, Any]:
+        """Return the task as the service shows it: counts once it has begun, the file once it is complete."""
+        counts = {"total": self.total}
+        if self.status != "created":
+            counts |= {"completed": self.completed, "failed": self.failed}
+        shown: dict[str, Any] = {"id": self.id, "method": self.method, "request_counts": counts, "status": self.status}
+        if self.output_file_id is not None:
+            shown["output_file_id"] = self.output_file_id
+        return shown | {"created_at": self.created_at, "updated_at": self.updated_at}
+
+
+class Batches(Shelf[Batch]):
+    """The tasks taken."""
+
+    unknown = "Batch task not found"
+
+
+# Assistants
+
+
+@dataclass(slots=True)
+class Assistant:
+    """One assistant. `functions` are those it may call, `instructions` its system message."""
+
+    model: str
+    name: str | None = None
+    description: str | None = None
+    instructions: str | None = None
+    file_ids: list[str] = field(default_factory=list)
+    metadata: Mapping[str, Any] | None = None
+    functions: Sequence[Mapping[str, Any]] = ()
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: int = field(default_factory=lambda: int(time.time()))
+    updated_at: int = field(default_factory=lambda: int(time.time()))
+
+
+class Assistants(Shelf[Assistant]):
+    """The assistants kept."""
+
+    unknown = "No such assistant"
+
+
+# Threads
+
+# The sample threads all name a model, also those made by an empty request; which one that is, is not known.
+DEFAULT_MODEL = "GigaChat"
+
+Status = Literal["in_progress", "ready", "failed", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadMessage:
+    """One message of a thread: as it came, with what the server notes of it."""
+
+    message: Mapping[str, Any]
+    model: str
+    finish_reason: str | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def role(self) -> str:
+        """Who said it."""
+        return str(self.message.get("role", ""))
+
+
+@dataclass(slots=True)
+class Thread:
+    """One conversation. While a run is in progress it is locked."""
+
+    model: str = DEFAULT_MODEL
+    assistant_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    status: Status = "ready"
+    messages: list[ThreadMessage] = field(default_factory=list)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: int = field(default_factory=lambda: int(time.time()))
+    updated_at: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def run_lock(self) -> bool:
+        """Whether a run is in progress."""
+        return self.status == "in_progress"
+
+    def append(
+        self,
+        messages: Iterable[Mapping[str, Any]],
+        *,
+        finish_reason: str | None = None,
+        message_id: str | None = None,
+    ) -> list[ThreadMessage]:
+        """Add messages and return them as noted.
+
+        Args:
+            messages: Messages of either chat contract, kept as they are.
+            finish_reason: Why the answer ended, when the message is one.
+            message_id: Id given to the caller already, when there is only one message; a new one when None.
+        """
+        added = [
+            ThreadMessage(dict(one), self.model, finish_reason, message_id or str(uuid.uuid4())) for one in messages
+        ]
+        self.messages += added
+        self.touch()
+        return added
+
+    def touch(self) -> None:
+        """Note that the thread has changed now."""
+        self.updated_at = int(time.time())
+
+
+class Threads(Shelf[Thread]):
+    """The threads kept."""
+
+    unknown = "No such thread"
+
+    def create(
+        self,
+        model: str | None = None,
+        assistant_id: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Thread:
+        """Make an empty thread and keep it."""
+        return self.put(Thread(model or DEFAULT_MODEL, assistant_id, metadata))
+
+    def append(
+        self,
+        thread_id: str,
+        messages: Iterable[Mapping[str, Any]],
+        *,
+        finish_reason: str | None = None,
+        message_id: str | None = None,
+    ) -> list[ThreadMessage]:
+        """Add messages to a thread, see `Thread.append`.
+
+        Raises:
+            Refusal: 404 for an unknown id.
+        """
+        return self.get(thread_id).append(messages, finish_reason=finish_reason, message_id=message_id)
+
+    def messages(self, thread_id: str) -> list[ThreadMessage]:
+        """Return the messages of a thread, oldest first.
+
+        Raises:
+            Refusal: 404 for an unknown id.
+        """
+        return list(self.get(thread_id).messages)

@@ -1,0 +1,52 @@
+"""What the endpoints work with: the memory, the orders of tests, the engine, and work that outlives its request.
+
+It must not know any endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gigachat.server.engines import Engine
+    from gigachat.server.script import Script
+    from gigachat.server.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One server, as its endpoints see it.
+
+    Args:
+        state: What it remembers.
+        script: What tests ordered.
+        engine: What answers.
+        pace: Seconds between the chunks of a stream.
+        batch_pace: Seconds between the requests of a batch.
+    """
+
+    state: State
+    script: Script
+    engine: Engine
+    pace: float = 0.0
+    batch_pace: float = 0.0
+    _works: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do a work after its request has been answered; it is cancelled when the server stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        # The loop itself holds tasks weakly.
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+
+
+Endpoint = Callable[["Request", Service], Awaitable["Response"]]
+"""Answers one request, let in already."""
