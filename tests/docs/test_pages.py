@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import io
 import re
 import tokenize
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,11 +15,13 @@ import pytest
 import gigachat
 from gigachat import GigaChat, GigaChatException, exceptions
 from gigachat._engine.perform import MODEL
+from gigachat.server import strict
 from gigachat.settings import Settings
-from tests.docs.pages import PAGES, READMES, ROOT, python_blocks, read
+from tests.docs.pages import PAGES, READMES, ROOT, TWINS, python_blocks, read
 
-ARGUMENTS_ONLY = ("http_client", "async_http_client")
+ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client")
 NOT_GIVEN = "–"
+COMPATIBILITY = TWINS[2]
 
 
 def _code(text: str) -> list[tuple[int, str]]:
@@ -27,8 +31,9 @@ def _code(text: str) -> list[tuple[int, str]]:
     return [(token.type, token.string) for token in tokens if token.type not in skipped]
 
 
-def test_both_readmes_have_the_same_sections_and_code() -> None:
-    english, russian = map(read, READMES)
+@pytest.mark.parametrize("twins", TWINS, ids=lambda twins: twins[0])
+def test_both_languages_have_the_same_sections_and_code(twins: tuple[str, str]) -> None:
+    english, russian = map(read, twins)
     assert [level for level, _ in english.headings] == [level for level, _ in russian.headings]
     assert [(block.language, block.section) for block in english.blocks] == [
         (block.language, block.section) for block in russian.blocks
@@ -40,10 +45,15 @@ def test_both_readmes_have_the_same_sections_and_code() -> None:
             assert one.text == other.text, f"{one} and {other} differ"
 
 
-def test_the_readmes_point_at_each_other() -> None:
-    english, russian = map(read, READMES)
-    assert "README.ru.md" in english.links
-    assert "README.md" in russian.links
+@pytest.mark.parametrize("twins", TWINS, ids=lambda twins: twins[0])
+def test_both_languages_point_at_each_other(twins: tuple[str, str]) -> None:
+    english, russian = (name.rpartition("/")[2] for name in twins)
+    assert russian in read(twins[0]).links
+    assert english in read(twins[1]).links
+
+
+def test_every_russian_page_has_an_english_one() -> None:
+    assert {page for page in PAGES if page.endswith(".ru.md")} == {russian for _, russian in TWINS}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -137,12 +147,60 @@ def test_the_variables_of_the_key_are_read(alias: str, monkeypatch: pytest.Monke
     assert all(alias in (ROOT / page).read_text("utf-8") for page in READMES)
 
 
-def test_changed_defaults_of_the_compatibility_page_are_true() -> None:
-    (table,) = (table for table in read("docs/compatibility.md").tables if table[0][0] == "Setting")
-    assert len(table) > 4
-    for name, before, now, _reason in table[1:]:
-        assert now == _default(name.strip("`"))
+def _changed_defaults(page: str) -> list[tuple[str, str, str]]:
+    (table,) = (table for table in read(page).tables if "`base_url`" in {row[0] for row in table})
+    return [(name.strip("`"), before, now) for name, before, now, _reason in table[1:]]
+
+
+@pytest.mark.parametrize("page", COMPATIBILITY)
+def test_changed_defaults_of_the_compatibility_page_are_true(page: str) -> None:
+    changed = _changed_defaults(page)
+    assert len(changed) > 3
+    for name, before, now in changed:
+        assert now == _default(name)
         assert before != now
+
+
+def test_both_compatibility_pages_name_the_same_defaults() -> None:
+    english, russian = ([(name, now) for name, _, now in _changed_defaults(page)] for page in COMPATIBILITY)
+    assert english == russian
+
+
+# From 0.1
+
+
+def _from_0_1(page: str) -> list[tuple[str, str]]:
+    (table,) = (table for table in read(page).tables if table[0][0] == "0.1")
+    return [(before, now) for before, now in table[1:]]
+
+
+@pytest.mark.parametrize("page", COMPATIBILITY)
+def test_modules_of_0_1_are_gone_and_what_stands_for_them_is_there(page: str) -> None:
+    gone = re.findall(r"`(gigachat(?:\.\w+)+)`", " ".join(before for before, _ in _from_0_1(page)))
+    assert len(gone) > 4
+    for name in gone:
+        module, _, last = name.rpartition(".")
+        assert importlib.util.find_spec(module) is None or not hasattr(importlib.import_module(module), last)
+    now = " ".join(now for _, now in _from_0_1(page))
+    for line in re.findall(r"`(from [^`]+)`", now):
+        exec(line, {})
+    for name in re.findall(r"`(gigachat(?:\.\w+)+)`", now):
+        module, _, last = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), last)
+    for name in re.findall(r"`\.(\w+)\(\)`", " ".join(map(" ".join, _from_0_1(page)))):
+        assert callable(getattr(gigachat.Messages, name))
+
+
+@pytest.mark.parametrize("page", COMPATIBILITY)
+def test_calls_that_stand_for_those_of_0_1_are_calls(page: str) -> None:
+    threads = GigaChat(access_token="token").threads
+    calls = re.findall(r"`threads\.(\w+)\(([^)]*)\)`", " ".join(now for _, now in _from_0_1(page)))
+    assert len(calls) == 3
+    for method, arguments in calls:
+        names = list(inspect.signature(getattr(threads, method)).parameters)
+        for place, argument in enumerate(arguments.split(", ")):
+            keyword, given, _ = argument.partition("=")
+            assert keyword in names if given else names[place] == argument, f"{method}: {argument}"
 
 
 # Errors
@@ -216,9 +274,30 @@ def test_the_notes_keep_the_numbering_whole() -> None:
     numbers = [heading.partition(" ")[0].rstrip(".") for _, heading in read("docs/api-notes.md").headings[1:]]
     tops = [number for number in numbers if number.isdigit()]
     assert tops == [str(number) for number in range(16)]
-    for section, parts in {"1": 5, "2": 2, "3": 2, "4": 8, "8": 2}.items():
+    for section, parts in {"1": 5, "2": 2, "3": 2, "4": 8, "5": 8, "8": 2, "9": 5, "10": 5, "12": 2}.items():
         inside = [number for number in numbers if number.startswith(f"{section}.")]
         assert inside == [f"{section}.{part}" for part in range(1, parts + 1)]
+
+
+def _fields(rule: Any, found: set[str]) -> set[str]:
+    """Add the names of the fields that a rule of the strict mode lets through, at every depth."""
+    if isinstance(rule, Mapping):
+        new = set(rule) - {"*"} - found
+        found |= new
+        for name in new:
+            _fields(rule[name], found)
+    elif isinstance(rule, Sequence):
+        _fields(rule[0], found)
+    return found
+
+
+@pytest.mark.parametrize("endpoint", strict.ACCEPTED)
+def test_the_notes_list_what_the_strict_mode_lets_through(endpoint: str) -> None:
+    accepted = strict.ACCEPTED[endpoint]
+    text = (ROOT / "docs/api-notes.md").read_text("utf-8")
+    named = _fields(accepted.body, {*accepted.query, *(accepted.form or ())})
+    missing = {name for name in named if not re.search(rf"[`\"?.]{name}[`\"=]", text)}
+    assert not missing
 
 
 def test_the_changelog_begins_with_this_version() -> None:

@@ -32,23 +32,50 @@ PRINTED: tuple[str | None, ...] = (
     r".*Функция weather вернула: \{\"city\": \"Псков\", \"temperature\": -3\}",
     r"\w+ 30",
     r"0 1024\n1 1024\n\d+ 12\n\d+ 9",
+    r".*«Привет!».*\n.*web_search.*«Что нового в Пскове\?».*",
+    r".*«Что купить\?».*\ncopy\.txt",
+    r"1 .*«Столица Франции\?».*\n2 .*«Столица Италии\?».*",
     None,
     r".*«Привет!».*",
     r".*«Привет!».*",
     r"Привет!",
 )
-AUTHORIZATION = 6
-TENANT = 7
-ERRORS = 8
+AUTHORIZATION = 9
+TENANT = 10
+ERRORS = 11
+
+# The same for the pages of methods.
+API = ("docs/api.md", "docs/api.ru.md")
+API_PRINTED = (
+    r".*«Привет!».*\nstop \d+",
+    r".*«Расскажи сказку».*«И ещё одну».*stop",
+    r"\w+ 30",
+    r".*Функция weather вернула: \{\"city\": \"Псков\", \"temperature\": -3\}\n.*web_search.*«Что нового в Пскове\?».*",
+    r".*«Что купить\?».*\ncat\.jpg \d+\n\[.*'shopping\.txt'.*\]",
+    r"(created\n|in_progress\n)*completed\n1 .*«Столица Франции\?».*\n2 .*«Столица Италии\?».*",
+    r"weather True\nFalse\n(ai|human|mixed)\n\[\('GigaChat', \d+\).*\]",
+    r".*«Привет!».*«Как дела\?».*\nuser Привет!\nassistant .*\nuser Как дела\?\nassistant .*",
+    r"200 [0-9a-f-]{36} \d+",
+    r"[0-9a-f-]{36}",
+    r"request-42",
+    r".*«Привет!».*",
+)
 
 NOT_RUN = ("CONTRIBUTING.md",)  # its snippets are quotations, see test_pages
-RUN = [block for page in PAGES if page not in (*READMES, *NOT_RUN) for block in python_blocks(page)]
+RUN = [block for page in PAGES if page not in (*READMES, *API, *NOT_RUN) for block in python_blocks(page)]
+API_BLOCKS = [(block, number) for page in API for number, block in enumerate(python_blocks(page))]
 README_BLOCKS = [
     (block, number)
     for page in READMES
     for number, block in enumerate(python_blocks(page))
     if number < len(PRINTED) and PRINTED[number] is not None
 ]
+
+
+@pytest.fixture(autouse=True)
+def _somewhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Files that a snippet writes are not left in the repository."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +155,20 @@ def test_readme_snippet_prints_what_it_promises(
     assert re.fullmatch(expected, printed.strip(), re.DOTALL), printed
 
 
+@pytest.mark.parametrize("page", API)
+def test_it_is_known_what_each_snippet_of_the_api_prints(page: str) -> None:
+    assert len(python_blocks(page)) == len(API_PRINTED)
+
+
+@pytest.mark.parametrize(("block", "number"), API_BLOCKS, ids=str)
+def test_api_snippet_prints_what_it_promises(
+    block: Block, number: int, server: GigaChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _run(_filled_in(block, server), block)
+    printed = capsys.readouterr().out
+    assert re.fullmatch(API_PRINTED[number], printed.strip(), re.DOTALL), printed
+
+
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_other_snippets_run(block: Block, server: GigaChatServer) -> None:
     _run(_filled_in(block, server, _token()), block)
@@ -177,7 +218,7 @@ def test_the_errors_snippet_meets_an_error(
 
 
 def test_snippets_pass_the_type_checker(tmp_path: Path) -> None:
-    for number, block in enumerate([*python_blocks("README.md"), *RUN]):
+    for number, block in enumerate([*python_blocks("README.md"), *python_blocks("docs/api.md"), *RUN]):
         (tmp_path / f"snippet_{number}.py").write_text(f"# {block}\n{block.text}", "utf-8")
     arguments = ["--config-file", "pyproject.toml", "--cache-dir", ".mypy_cache", "--no-error-summary"]
     checked = subprocess.run(
@@ -198,8 +239,10 @@ def _token() -> str:
 
 
 def _way(client: GigaChat) -> str:
+    if client._access_token_provider is not None:
+        return "access_token_provider"
     settings = client._settings
-    kinds = ("access_token", "access_token_provider", "user", "client_id", "cert_file", "credentials")
+    kinds = ("access_token", "user", "client_id", "cert_file", "credentials")
     return next(kind for kind in kinds if getattr(settings, kind))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
@@ -75,6 +75,10 @@ class Caller:
         for thread in threads:
             thread.join(30)
         return results
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the caller's event loop."""
+        return self._runner.run(work)
 
     @property
     def port(self) -> Any:

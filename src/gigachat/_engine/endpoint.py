@@ -73,6 +73,16 @@ class _TwoFaced:
         mode = getattr(owner, "_mode", None)
         return self if mode is None else self._async if mode is Async else self._blocking
 
+    if not TYPE_CHECKING:
+        # For those who look at a class of no known mode, as `inspect.signature` does for an object with `__call__`.
+
+        def __call__(self, resource: Any, *args: Any, **kwargs: Any) -> Any:
+            return self._bind(resource, None)(*args, **kwargs)
+
+        @property
+        def __signature__(self) -> inspect.Signature:
+            return inspect.signature(self._blocking)
+
 
 class _Answering(_TwoFaced, Generic[P, T]):
     """A method that answers: with the answer itself, or with a coroutine of it."""
