@@ -53,6 +53,7 @@ def _serve(options: argparse.Namespace) -> None:
         pace=options.pace,
         token_lifetime=options.token_lifetime,
         strict=options.strict,
+        account_kind=options.account,
     )
     if options.host not in _LOOPBACK:
         print(f"Warning: listening on {options.host}, reachable from other machines.", file=sys.stderr)
@@ -104,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds between chunks of a stream, 0 for full speed (%(default)s)",
     )
     parser.add_argument("--token-lifetime", type=_seconds, default=1800.0, help="seconds a token lives (%(default)s)")
+    parser.add_argument(
+        "--account",
+        choices=("pers", "b2b", "corp"),
+        help="whose account it is, with the limits of its kind; without it nothing is limited",
+    )
     parser.add_argument("--strict", action="store_true", help="refuse request fields that the API notes don't list")
     return parser
 

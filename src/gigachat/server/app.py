@@ -35,6 +35,7 @@ from gigachat.server.authorization import check_access, sign_in, sign_in_by_pass
 from gigachat.server.catalogue import MODELS, find_model
 from gigachat.server.echo import Echo
 from gigachat.server.errors import Refusal
+from gigachat.server.limits import Limits
 from gigachat.server.script import Fault, Script
 from gigachat.server.service import Service
 from gigachat.server.state import Received, State
@@ -78,7 +79,10 @@ def create_app(
                 routes.append(_route(method, prefix + path, version + path, endpoint, service))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_FrontDesk, state=service.state, script=service.script)],
+        middleware=[
+            Middleware(_FrontDesk, state=service.state, script=service.script),
+            Middleware(Limits, state=service.state),
+        ],
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _crashed},
     )
     app.router.redirect_slashes = False

@@ -21,8 +21,11 @@ from gigachat.server.messages import check_result, v1_message
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gigachat.server.records import StoredFile
     from gigachat.server.state import State
 
+_MOST_IMAGES = 10
+_MOST_MEDIA = 80 * 1024 * 1024
 _BUILT_IN = frozenset({"text2image", "text2model3d", "get_file_content"})
 FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 EFFORTS = ("low", "medium", "high")
@@ -110,14 +113,25 @@ def raw_messages(options: Mapping[str, Any]) -> list[Any]:
 
 
 def check_files(messages: Sequence[Message], state: State) -> None:
-    """Check that the files attached are there.
+    """Check that the files attached are there, and that they are not too many (reference, sections 9.2 and 14).
 
     Raises:
-        Refusal: 404 for an unknown file.
+        Refusal: 404 for an unknown file, 422 for more than one image in a message or ten in all, or too large together.
     """
+    media: list[StoredFile] = []
     for message in messages:
-        for file_id in message.files:
-            state.files.get(file_id)
+        files = [file for file in map(state.files.get, message.files) if file.mime.startswith(("image/", "audio/"))]
+        if len(_images(files)) > 1:
+            raise invalid_params("a message must not have more than one image")
+        media += files
+    if len(_images(media)) > _MOST_IMAGES:
+        raise invalid_params(f"a request must not have more than {_MOST_IMAGES} images")
+    if sum(len(file.content) for file in media) >= _MOST_MEDIA:
+        raise invalid_params("images and audio of a request must have less than 80 MB together")
+
+
+def _images(files: Sequence[StoredFile]) -> list[StoredFile]:
+    return [file for file in files if file.mime.startswith("image/")]
 
 
 def check_numbers(options: Mapping[str, Any]) -> tuple[int | None, float]:

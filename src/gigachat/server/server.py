@@ -49,8 +49,9 @@ class GigaChatServer:
         password_token_lifetime: Seconds a token of `/token` lives.
         engine: What answers; the echo when None.
         account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes to
-            it what the service closes, the balance to the one, batches and `ai/check` to the others. With None the
-            scope is that of a person and everything is open.
+            it what the service closes, the balance to the one, batches and `ai/check` to the others; one request of a
+            person is in work at a time, ten of a company, and ten sign-ins a second are permitted. With None the scope
+            is that of a person, everything is open and nothing is limited.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
         strict: Refuse every field of a request that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
