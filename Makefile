@@ -6,7 +6,7 @@ CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard tests/client
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients lint bench format clean
+.PHONY: help demo test test-clients test-matrix coverage fuzz lint bench format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ demo: $(READY) ## Show a chat, a stream, a function call, embeddings: real OAuth
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) ## Run every test that needs Python packages only
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 # A published package stands on our client in an environment of its own; what declares an older client comes alone.
 .venv-clients/%/ready: tests/clients/%/requirements.txt tests/clients/%/constraints.txt pyproject.toml
@@ -45,6 +45,49 @@ test-clients: ## Run published packages, unchanged, on this client: LangChain, P
 		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$$name || failed=1; \
 	done; [ -z "$$failed" ]
 
+# The environment's name says which Python and which dependencies; src is not in its path, the wheel is installed.
+WHEEL := .venv-matrix/wheel
+MATRIX := tests/matrix/check_wheel.py $(wildcard $(addprefix tests/,unit contract e2e faults compat property))
+
+.PRECIOUS: .venv-matrix/%/ready
+.venv-matrix/%/ready: pyproject.toml tests/matrix/environments.py
+	$$($(PYTHON) tests/matrix/environments.py $*) -m venv --clear $(@D)
+	@$(PYTHON) tests/matrix/environments.py $* bounds >$(@D)/constraints.txt
+	@$(@D)/bin/pip install -qq --disable-pip-version-check --constraint $(@D)/constraints.txt "$$(echo $(WHEEL)/*.whl)[test]"
+	@touch $@
+
+matrix-%: .venv-matrix/%/ready
+	@echo "--- $*"
+	@$(<D)/bin/pip install -qq --disable-pip-version-check --force-reinstall --no-deps $(WHEEL)/*.whl
+	@$(<D)/bin/python -m pytest -p no:cacheprovider --hypothesis-profile few $(MATRIX)
+
+test-matrix: $(READY) ## Run the built wheel on each CPython found: newest dependencies, on 3.11 also the lowest allowed
+	@rm -rf $(WHEEL)
+	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
+	@environments=$$($(PYTHON) tests/matrix/environments.py) && \
+		$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going $$(printf 'matrix-%s ' $$environments)
+
+# The suites about the engine and the transport: the others add minutes and no branch.
+coverage: $(READY) ## Measure which branches of the engine and the transport the tests run: all, or it fails
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest tests/unit tests/faults tests/e2e --ignore-glob='*/test_server*'
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+.venv-fuzz/ready: pyproject.toml constraints.txt
+	$(need_python)
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' atheris
+	@touch $@
+
+FUZZ_SECONDS ?= 60
+fuzz: .venv-fuzz/ready ## Look for bytes that break the reading of answers: FUZZ_SECONDS=60; Linux, for atheris
+	@$(<D)/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
+MINUTES ?= 10
+soak: $(READY) ## Random load and random faults, every answer checked: MINUTES=10, SEED=
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SEED:%=--seed %)
+
 lint: $(READY) ## Check style, types (mypy, pyright) and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -60,4 +103,4 @@ format: $(READY) ## Bring the code into the project's style
 	$(BIN)/ruff format
 
 clean: ## Remove the environment and what tools left behind
-	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* .fuzz

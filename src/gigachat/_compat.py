@@ -4,10 +4,9 @@ what could be imported from there.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from gigachat._engine.endpoint import Async, Resource, awaited
+from gigachat._engine.endpoint import Async, Resource, awaited, namespace
 from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.batches import Batches
 from gigachat.api.chat import Chat, ChatNamespace
@@ -97,17 +96,17 @@ class AsyncNames(Resource[Any]):
         port: Any = self._engine.awaiting
         return port.client(self._engine.settings.base_url)
 
-    @cached_property
+    @namespace
     def achat(self) -> ChatNamespace[Async]:
         """Chats, awaited: `await client.achat("…")`."""
         return ChatNamespace(self, Async)
 
-    @cached_property
+    @namespace
     def a_assistants(self) -> AssistantsNamespace[Async]:
         """Assistants, awaited: `await client.a_assistants.get()`."""
         return AssistantsNamespace(self, Async)
 
-    @cached_property
+    @namespace
     def a_threads(self) -> ThreadsNamespace[Async]:
         """Threads, awaited: `await client.a_threads.get_threads()`."""
         return ThreadsNamespace(self, Async)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Secret"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Secret", "hidden"]
 
 
 class Secret(str):
@@ -12,3 +17,14 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'**********'"
+
+
+def hidden(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a mapping whose texts are not shown, alone or in lists; None if there is nothing."""
+    return {name: _hidden(value) for name, value in values.items()} if values else None
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, str):
+        return Secret(value)
+    return [_hidden(item) for item in value] if isinstance(value, list | tuple) else value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gigachat._compat import CLIENT_HOMES, AsyncNames
 from gigachat._engine.call import RequestOptions
-from gigachat._engine.endpoint import Async, Blocking, Mode
+from gigachat._engine.endpoint import NAMESPACE_PREFIX, Async, Blocking, Mode
 from gigachat._engine.io import Timeouts, run
 from gigachat._engine.perform import Engine
 from gigachat._lazy import lazily
@@ -25,6 +25,7 @@ from gigachat.api import (
     threads,
     token,
 )
+from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
@@ -155,8 +156,12 @@ class Client(
         from gigachat.settings import load_settings
 
         self._access_token_provider = access_token_provider
-        settings = load_settings(given, authorized=access_token_provider is not None)
-        self._connect(settings, http_client, async_http_client)
+        try:
+            settings = load_settings(given, authorized=access_token_provider is not None)
+            self._connect(settings, http_client, async_http_client)
+        except ConfigurationError as error:
+            # The frames below hold the arguments as well, and tools print the variables of frames.
+            raise error.with_traceback(None) from None
 
     def _connect(
         self, settings: Settings, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
@@ -207,7 +212,7 @@ class Client(
     def __copy__(self) -> Self:
         view = object.__new__(type(self))
         # The namespaces belong to the view they were made for.
-        view.__dict__.update({name: value for name, value in self.__dict__.items() if name not in _NAMESPACES})
+        view.__dict__.update(_without_namespaces(self))
         return view
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -233,7 +238,7 @@ class Client(
 
     def _own_state(self) -> dict[str, Any]:
         """Return what a subclass or user has put on the client, and the options of this view."""
-        return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
+        return {name: value for name, value in _without_namespaces(self).items() if name not in _REMADE}
 
     def __repr__(self) -> str:
         settings: Settings | None = self.__dict__.get("_settings")  # none where an option was refused
@@ -241,8 +246,11 @@ class Client(
         return f"{type(self).__name__}({options})"
 
 
-_NAMESPACES = frozenset(("chat", "achat", "assistants", "a_assistants", "threads", "a_threads"))
-_REMADE = _NAMESPACES | {"_settings", "_engine", "_own_clients"}
+def _without_namespaces(client: Client[Any]) -> dict[str, Any]:
+    return {name: value for name, value in vars(client).items() if not name.startswith(NAMESPACE_PREFIX)}
+
+
+_REMADE = frozenset(("_settings", "_engine", "_own_clients"))
 _NO_SETTINGS = frozenset(("self", "unknown", "http_client", "async_http_client", "access_token_provider", "__class__"))
 
 
@@ -250,17 +258,21 @@ class GigaChat(Client[Blocking], AsyncNames):
     """The client of the GigaChat API: blocking, and async under names with an `a` in front.
 
     `with GigaChat(...) as giga: giga.chat("…")`, or `async with GigaChat(...) as giga: await giga.achat("…")`.
-    Safe to use from many threads, tasks and event loops.
+    Safe to use from many threads, tasks and event loops, asyncio's and trio's.
     """
 
     _mode = Blocking
 
     def close(self) -> None:
-        """Free the connections of blocking calls; later ones are refused."""
+        """Free the connections of blocking calls; later ones are refused, unless there was none before.
+
+        What is at work goes on to its end, and the last one frees the connections.
+        """
         run(self._engine.blocking.close())
 
     async def aclose(self) -> None:
-        """Free the connections of async calls; later ones are refused."""
+        """Free all connections, those of blocking calls too; later calls are refused as after `close`."""
+        self.close()
         await self._engine.awaiting.close()
 
     def __enter__(self) -> Self:
@@ -283,13 +295,17 @@ class GigaChat(Client[Blocking], AsyncNames):
 class AsyncGigaChat(Client[Async]):
     """The async client of the GigaChat API: the plain names, awaited.
 
-    `async with AsyncGigaChat(...) as giga: await giga.chat("…")`. Safe to use from many tasks and event loops.
+    `async with AsyncGigaChat(...) as giga: await giga.chat("…")`. Safe to use from many tasks and event loops,
+    asyncio's and trio's.
     """
 
     _mode = Async
 
     async def close(self) -> None:
-        """Free the connections; later calls are refused."""
+        """Free the connections; later calls are refused, unless there was none before.
+
+        What is at work goes on to its end, and the last one frees the connections.
+        """
         await self._engine.awaiting.close()
 
     aclose = close

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
+from gigachat._secret import hidden
+
 __all__ = [
     "agent_id_cvar",
     "authorization_cvar",
@@ -38,7 +40,7 @@ trace_id_cvar: ContextVar[str | None] = ContextVar("trace_id_cvar", default=None
 agent_id_cvar: ContextVar[str | None] = ContextVar("agent_id_cvar", default=None)
 """`X-Agent-ID`."""
 custom_headers_cvar: ContextVar[dict[str, str] | None] = ContextVar("custom_headers_cvar", default=None)
-"""Any further headers; they win over all others."""
+"""Any further headers; they win over those of the other variables and of the client."""
 chat_url_cvar: ContextVar[str] = ContextVar("chat_url_cvar", default="/chat/completions")
 """Path, or full address on the same origin, of the v1 chat endpoint."""
 chat_completions_url_cvar: ContextVar[str | None] = ContextVar("chat_completions_url_cvar", default=None)
@@ -65,4 +67,4 @@ def context_headers() -> dict[str, str]:
         given = {name.lower() for name in custom}
         headers = {name: value for name, value in headers.items() if name.lower() not in given}
         headers.update(custom)
-    return headers
+    return hidden(headers) or {}

@@ -208,7 +208,7 @@ class LengthFinishReasonError(_FinishReasonError):
     _text = "the answer was cut by the token limit (finish_reason 'length'): raise max_tokens"
 
 
-class ContentFilterFinishReasonError(_FinishReasonError):
+class ContentFilterFinishReasonError(_FinishReasonError, ValueError):
     """The service restricted the topic and answered with a stock phrase. Attribute: `completion`."""
 
     def __str__(self) -> str:
@@ -273,6 +273,7 @@ _OAUTH_ADVICE = {
 _STATUS_ADVICE = {
     401: "Check `credentials` and `scope`, or the access token you passed.",
     402: "The tokens of this model are used up: buy more or choose another model.",
+    407: "The proxy wants a user and a password: proxy='http://user:password@host:port'.",
     413: "Shorten the prompt, or choose a model with a larger window.",
     429: "The account permits only so many requests at once (one for persons): close streams you no longer "
     "read, or set max_concurrency.",
@@ -284,6 +285,11 @@ def _advice(error: ResponseError) -> str:
     message = error.message.lower()
     if error.code in _OAUTH_ADVICE:
         return _OAUTH_ADVICE[error.code]
+    if 300 <= error.status_code < 400:
+        return (
+            "Redirects are not followed: check the address, and what stands on the way, such as a page to log in to "
+            "the network."
+        )
     if error.status_code == 404 and "no such model" in message:
         return "get_models() lists what this address serves; newer models are at base_url='https://api.giga.chat/v1'."
     if error.status_code in (400, 422) and "temperature" in message:

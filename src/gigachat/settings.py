@@ -37,13 +37,21 @@ _TOKEN_KINDS = (("access_token",), ("credentials",), ("client_id", "client_secre
 _AUTHORIZATION_KINDS = (*_TOKEN_KINDS, ("cert_file", "key_file", "key_file_password"))
 
 
+_QUOTES = ("''", '""', "``", "“”", "„“", "‘’", "«»")
+_INVISIBLE = "\ufeff\u200b\u2060"  # byte order mark and spaces of no width, left by editors and pages
+
+
 def _unquote(value: Any) -> Any:
     """Remove the spaces, line breaks and quotes that copying leaves around a value."""
     if isinstance(value, str):
-        value = value.strip()
-        while len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1].strip()
+        value = _stripped(value)
+        while len(value) > 1 and value[0] + value[-1] in _QUOTES:
+            value = _stripped(value[1:-1])
     return value
+
+
+def _stripped(value: str) -> str:
+    return value.strip().strip(_INVISIBLE).strip()
 
 
 def _split(value: Any) -> Any:
@@ -73,6 +81,9 @@ def _parts(url: str) -> SplitResult:
         _ = parts.port  # which must be a number
     except ValueError:
         raise ValueError("not a valid address") from None  # the original text repeats it
+    labels = (parts.hostname or "x").removesuffix(".").split(".")
+    if not all(0 < len(label) < 64 for label in labels):
+        raise ValueError("not a valid address: its host has an empty or too long part")
     return parts
 
 
@@ -87,13 +98,31 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+_PROXY_FORM = (
+    "give a proxy address such as http://user:password@proxy.example:3128, with / ? # in the password written as "
+    "%2F %3F %23"
+)
+
+
 def _proxy_url(value: str) -> str:
     if "://" not in value:
         value = Secret(f"http://{value}")
-    parts = _parts(value)
+    try:
+        parts = _parts(value)
+    except ValueError:
+        raise ValueError(_PROXY_FORM) from None
     if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
-        raise ValueError("give a proxy address such as http://user:password@proxy.example:3128")
+        raise ValueError(_PROXY_FORM)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(_PROXY_FORM)  # the password goes on there, and what stands before it looks like the host
     return value
+
+
+def _path(value: Any) -> Any:
+    try:
+        return os.fspath(value)
+    except TypeError:
+        raise ValueError("give a path") from None
 
 
 def _readable_file(value: str) -> str:
@@ -170,7 +199,8 @@ _Text = Annotated[str, BeforeValidator(_unquote)]
 _Hidden = Annotated[str, AfterValidator(Secret)]  # where a dump of the settings is printed
 _HiddenText = Annotated[_Text, AfterValidator(Secret)]
 _HttpUrl = Annotated[_Text, AfterValidator(_http_url)]
-_File = Annotated[str, BeforeValidator(lambda value: os.fspath(value)), BeforeValidator(_unquote)]
+_File = Annotated[str, BeforeValidator(_path), BeforeValidator(_unquote)]
+_Status = Annotated[int, Field(ge=100, le=599)]
 
 
 class _Environment(EnvSettingsSource):
@@ -245,7 +275,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Longest first pause between attempts in seconds; it doubles each time.",
     )
-    retry_on_status_codes: Annotated[tuple[int, ...], BeforeValidator(_split)] = Field(
+    retry_on_status_codes: Annotated[tuple[_Status, ...], BeforeValidator(_split)] = Field(
         default=(429, 500, 502, 503, 504), description="HTTP statuses that are tried again."
     )
     retry_timeout: FiniteFloat = Field(
@@ -310,16 +340,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        prefix = self.model_config.get("env_prefix", "").upper()
         for one, other in (("user", "password"), ("client_id", "client_secret"), ("cert_file", "key_file")):
             given, missing = getattr(self, one), getattr(self, other)
             if missing and not given:
-                raise ValueError(f"{other} is set without {one}")
+                raise ValueError(f"{other} (or {prefix}{other.upper()}) is set without {one}")
             if given and not missing and other != "key_file":
-                raise ValueError(f"{one} is set without {other}")
+                raise ValueError(f"{one} (or {prefix}{one.upper()}) is set without {other}")
         if self.credentials and self.client_id:
-            raise ValueError("give either credentials or client_id and client_secret, not both")
-        if any(not 100 <= status <= 599 for status in self.retry_on_status_codes):
-            raise ValueError("retry_on_status_codes takes HTTP statuses from 100 to 599")
+            raise ValueError(
+                f"give either credentials (or {prefix}CREDENTIALS) or client_id and client_secret (or "
+                f"{prefix}CLIENT_ID, {prefix}CLIENT_SECRET), not both"
+            )
         return self
 
     @property

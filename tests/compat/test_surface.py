@@ -13,6 +13,7 @@ from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from pydantic import BaseModel
@@ -173,6 +174,29 @@ def test_settings_refuse_unknown_fields_as_before() -> None:
 def test_names_that_do_not_exist_are_not_found_either() -> None:
     for module in SURFACE["modules"]:
         assert not hasattr(import_module(module), "no_such_name"), module
+
+
+def test_a_mock_of_the_client_takes_the_arguments_of_the_client() -> None:
+    kind = gigachat.GigaChat
+    for stand_in in (mock.create_autospec(kind, instance=True), mock.create_autospec(kind)(access_token="t")):
+        stand_in.get_model("GigaChat")
+        stand_in.embeddings(["x"], model="m")
+        stand_in.stream(payload="x")
+        stand_in.embeddings.assert_called_once_with(["x"], model="m")
+        with pytest.raises(TypeError):
+            stand_in.get_model()
+        assert isinstance(stand_in.aget_model, mock.AsyncMock)
+
+
+def test_an_override_in_between_is_kept() -> None:
+    class Between(gigachat.GigaChat):
+        def get_models(self) -> Any:  # pyright: ignore
+            return "mine"
+
+    class Last(Between):
+        _mode = gigachat.GigaChat._mode
+
+    assert Last(access_token="t").get_models() == "mine"
 
 
 def test_what_is_called_shows_its_arguments() -> None:

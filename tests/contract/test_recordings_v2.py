@@ -161,7 +161,8 @@ def test_streams(name: str, number: int, unknown: bool, colour: str) -> None:
         chunks = make(colour, replay, STREAMED[name, number])
     check_requests(replay)
     exchange = replay.exchanges[-1]
-    check_answer(chunks, exchange, [as_read(json.loads(data)) for _, data in exchange.named_events])
+    read = [{"event": event, **as_read(json.loads(data))} for event, data in exchange.named_events]
+    check_answer(chunks, exchange, read)
     assert [chunk.event for chunk in chunks] == [event for event, _ in exchange.named_events]
 
 

@@ -8,7 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.ru.md")
-TWINS = (READMES, ("docs/api.md", "docs/api.ru.md"), ("docs/compatibility.md", "docs/compatibility.ru.md"))
+TWINS = (
+    READMES,
+    ("docs/api.md", "docs/api.ru.md"),
+    ("docs/compatibility.md", "docs/compatibility.ru.md"),
+    ("docs/reliability.md", "docs/reliability.ru.md"),
+)
 """Pages in English and the same in Russian."""
 PAGES = tuple(
     sorted(path.relative_to(ROOT).as_posix() for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))

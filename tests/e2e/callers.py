@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -104,6 +105,29 @@ def options(server: GigaChatServer) -> dict[str, Any]:
     return {**reach, "ca_bundle_file": server.ca_bundle_file} if server.origin.startswith("https") else reach
 
 
+def environment(server: GigaChatServer) -> dict[str, str]:
+    """The environment of a program: it points at the server, and holds nothing of ours but what measures coverage."""
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return {**measured, **server.environment}
+
+
+def begun(work: Callable[[], Any]) -> threading.Thread:
+    """Begin something in a thread of its own."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is true, looking each millisecond."""
+    pause = threading.Event()
+    for _ in range(20000):
+        if condition():
+            return
+        pause.wait(0.001)
+    raise AssertionError("it did not come true")
+
+
 @contextmanager
 def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
     """Serve connections by hand: `answer` gets the socket and the head and body of each request."""
@@ -116,7 +140,7 @@ def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple
         with connection:
             while not stopping.is_set():
                 try:
-                    request = _request(connection)
+                    request = read_request(connection)
                     if not request:
                         return
                     received.append(request)
@@ -151,7 +175,8 @@ def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple
             thread.join(5)
 
 
-def _request(connection: socket.socket) -> bytes:
+def read_request(connection: socket.socket) -> bytes:
+    """Read the head and body of a request; nothing if the connection ended."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65536)
@@ -163,7 +188,10 @@ def _request(connection: socket.socket) -> bytes:
         (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
     )
     while len(body) < length:
-        body += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        body += piece
     return head + b"\r\n\r\n" + body
 
 

@@ -239,3 +239,24 @@ def test_the_client_of_the_users_own_is_shown(server: GigaChatServer) -> None:
     with httpx2.Client() as own, GigaChat(**options(server), http_client=own) as giga:
         assert giga._client is own
         assert not inspect.iscoroutinefunction(giga._client.send)
+
+
+def test_requests_of_ones_own_go_under_the_base_address_and_keep_to_the_timeout(
+    server: GigaChatServer, colour: Colour
+) -> None:
+    with Caller(colour, {**options(server), "timeout": (7, 8)}) as caller:
+        token = caller.do("get_token").access_token
+        headers = {"Authorization": f"Bearer {token}"}
+
+        async def asking() -> Any:
+            client = caller.giga._aclient
+            return client, await client.get("/models", headers=headers)
+
+        if colour == "blocking":
+            client = caller.giga._client
+            answer = client.get("/models", headers=headers)
+        else:
+            client, answer = caller.run(asking())
+        assert answer.status_code == 200
+        assert len(server.requests_to("models")) == 1
+        assert (client.timeout.connect, client.timeout.read) == (7, 8)

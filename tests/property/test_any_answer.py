@@ -83,6 +83,8 @@ values = st.recursive(
     max_leaves=6,
 )
 
+NEW_FIELDS = {"role": "judge", "finish_reason": "solar_flare", "status": "new", "not_known_yet": [{"deep": True}]}
+
 
 def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield before
@@ -91,20 +93,35 @@ def places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield from places(item, (*before, name))
 
 
+NOTHING: Any = object()
+"""In the place of a value: the value is left out."""
+
+
 def with_change(value: Any, place: tuple[Any, ...], new: Any) -> Any:
     if not place:
-        return new
+        return None if new is NOTHING else new
     changed = value.copy()
-    changed[place[0]] = with_change(value[place[0]], place[1:], new)
+    if new is NOTHING and len(place) == 1:
+        del changed[place[0]]
+    else:
+        changed[place[0]] = with_change(value[place[0]], place[1:], new)
     return changed
+
+
+replacements = st.sampled_from(
+    [NOTHING, NEW_FIELDS, *(json.loads("[" * depth + "]" * depth) for depth in (20, 150, 900))]
+)
 
 
 @st.composite
 def damaged(draw: st.DrawFn, goods: list[Any]) -> bytes:
-    """Return the JSON of a good answer with some of its values replaced, perhaps cut or with a byte replaced."""
+    """Return the JSON of a good answer with some of its values replaced, left out or added; perhaps cut, or with a byte
+    replaced.
+    """
     value = draw(st.sampled_from(goods))
     for _ in range(draw(st.integers(0, 3))):
-        value = with_change(value, draw(st.sampled_from(sorted(places(value), key=repr))), draw(values))
+        place = draw(st.sampled_from(sorted(places(value), key=repr)))
+        value = with_change(value, place, draw(st.one_of(values, values, replacements)))
     body = json.dumps(value, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
     if draw(st.integers(0, 4)) == 0:
         body = body[: draw(st.integers(0, len(body)))]

@@ -111,6 +111,28 @@ def test_no_refusal_repeats_a_value(option: str, value: str) -> None:
         assert MARKER not in repr(built._engine.__dict__.get("_method"))
 
 
+things = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts, with_marker, st.binary(max_size=4)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.tuples(inner, inner), st.dictionaries(texts, inner)),
+    max_leaves=5,
+)
+
+
+@given(options, things)
+@example("cert_file", {"a": 1})
+@example("default_headers", {"": "x"})
+def test_any_argument_is_an_option_or_a_refusal_that_does_not_repeat_it(option: str, value: object) -> None:
+    refusal: ConfigurationError | None = None
+    try:
+        GigaChat(**{**PARTNERS.get(option, {}), option: value})  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        refusal = error
+    if refusal is not None:
+        assert option in str(refusal)
+        assert len(str(refusal).splitlines()) == 1
+        assert option in (*FILES, *SECRET_INSIDE) or MARKER not in str(refusal)
+
+
 @given(options, st.sampled_from(["", " ", "''", '" "', "\n", '""\n']))
 def test_an_empty_variable_is_not_set(option: str, value: str) -> None:
     built = construct({option: value})
@@ -124,7 +146,9 @@ def construct_plain() -> GigaChat:
     return built
 
 
-quotes = st.sampled_from(["{}", " {} ", "'{}'", '"{}"', "{}\n", "\r\n{}\r\n", '\t"{}" ', "' {} '"])
+quotes = st.sampled_from(
+    ["{}", " {} ", "'{}'", '"{}"', "{}\n", "\r\n{}\r\n", '\t"{}" ', "' {} '", "\ufeff{}", "«{}»", "“{}”"]
+)
 good = st.sampled_from(
     [
         ("base_url", "https://host/v1"),

@@ -375,11 +375,11 @@ def test_a_leader_that_never_ends_is_replaced(many: World, monkeypatch: pytest.M
         monkeypatch.setattr(many, "send", stuck)
         leader = asyncio.create_task(giga.achat("leads"))
         await asyncio.sleep(0)
-        await giga.achat("waits")
+        await asyncio.gather(giga.achat("waits"), giga.achat("waits too"))
         leader.cancel()
 
     asyncio.run(main())
-    assert used(many) == ["token-1"]
+    assert used(many) == ["token-1", "token-1"]
 
 
 def test_those_with_a_valid_token_do_not_wait_for_its_renewal(many: World) -> None:
@@ -395,6 +395,31 @@ def test_those_with_a_valid_token_do_not_wait_for_its_renewal(many: World) -> No
 
     asyncio.run(main())
     assert used(many) == ["token-1", "token-1", "token-2"]
+
+
+def test_a_renewal_that_fails_does_not_bring_back_a_token_refused_meanwhile(
+    many: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    giga = many.client()
+    authorization = giga._engine.authorization
+    assert authorization is not None
+
+    async def main() -> None:
+        await giga.achat("x")
+        many.time += many.token_lifetime - 30
+        many.answers = [error(401, "Unauthorized")]
+
+        async def fails_late(_: object) -> None:
+            monkeypatch.undo()
+            while authorization.known(many.now()):
+                await asyncio.sleep(0)
+            raise lost(Stage.CONNECTING)
+
+        monkeypatch.setattr(many, "send", fails_late)
+        await asyncio.gather(giga.achat("renews"), giga.achat("is refused"))
+
+    asyncio.run(main())
+    assert used(many) == ["token-1", "token-1", "token-2", "token-2"]
 
 
 def test_get_token_knows_the_headers_of_the_sign_in(world: World) -> None:
@@ -472,6 +497,24 @@ def test_an_async_provider_serves_async_calls_only(world: World) -> None:
         with pytest.raises(ConfigurationError, match="AsyncGigaChat"):
             world.chat(giga, "x")
         assert world.requests == []
+
+
+class Promise:
+    """Something that can be awaited and is no coroutine."""
+
+    def __await__(self) -> Any:
+        yield from asyncio.sleep(0).__await__()
+        return "promised"
+
+
+def test_a_provider_may_give_anything_that_can_be_awaited(world: World) -> None:
+    giga = world.client(access_token_provider=Promise)
+    if world.colour == "async":
+        world.chat(giga, "x")
+        assert used(world) == ["promised"]
+    else:
+        with pytest.raises(ConfigurationError, match="AsyncGigaChat"):
+            world.chat(giga, "x")
 
 
 @pytest.mark.parametrize("given", ["", None, 5, "to ken", "токен"])

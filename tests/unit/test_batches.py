@@ -162,6 +162,7 @@ def test_what_is_no_batch(world: World, tmp_path: Path) -> None:
     refused(world, TypeError, "not dict", {"messages": []})
     refused(world, TypeError, "request 1 must be a Chat", [7])
     refused(world, ValueError, "request 2: no messages", ["text", {}])
+    refused(world, ValueError, "request 1: messages is empty", [{"messages": []}])
     refused(world, ValueError, "request 1 has no input", [{}], "embedder")
     refused(world, ValueError, "request 1 is no JSON", [{"input": [float("nan")]}], "embedder")
     refused(world, ValueError, "method is one of", LINES, "chat")
@@ -340,7 +341,8 @@ def test_results_of_a_batch_that_has_been_completed_since(world: World) -> None:
 
 def test_results_that_are_not_there_yet(world: World) -> None:
     world.answers.append(Answer([BATCH]))
-    with pytest.raises(ValueError, match="batch 7f has no results: it is created"):
+    # Both a ValueError, as an argument that does not fit, and an error of ours, as everything an answer leads to.
+    with pytest.raises(APIResponseValidationError, match="batch 7f has no results: it is created"):
         world.do(world.client(), "batch_results", "7f")
 
 

@@ -449,6 +449,15 @@ def test_a_request_that_was_built_with_the_old_name_can_be_given_the_other_answe
     assert request.disable_filter is False
 
 
+def test_a_request_may_begin_without_messages_but_is_not_sent_so(world: World) -> None:
+    request = ChatCompletionRequest(messages=[])
+    with pytest.raises(ValueError, match="messages is empty: give at least one message"):
+        create(world, world.client(), request)
+    assert world.requests == []
+    request.messages.append(ChatMessage(role="user", content="x"))
+    assert asked(world, request)["messages"] == [{"role": "user", "content": [{"text": "x"}]}]
+
+
 def test_flags_of_the_client_are_sent_with_each_chat(world: World) -> None:
     giga = world.client(flags=["a"])
     create(world, giga, "Hi")
@@ -464,6 +473,8 @@ def test_the_model_of_the_client_is_the_default(world: World) -> None:
     create(world, giga, "Hi")
     assert sent(world)["model"] == "GigaChat-3-Ultra"
     create(world, giga, "Hi", top_p=0.5)
+    assert sent(world)["model"] == "GigaChat-3-Ultra"
+    create(world, giga, "Hi", model=" ")
     assert sent(world)["model"] == "GigaChat-3-Ultra"
 
 
@@ -1284,6 +1295,13 @@ def test_a_stream_finds_the_address_and_the_role_too(world: World) -> None:
     assert {request.headers["Accept"] for request in world.api_requests} == {"text/event-stream"}
 
 
+def test_a_dump_of_what_was_set_has_the_event(world: World) -> None:
+    first, *_ = chunks_of(world, [FIRST, DONE])
+    dump = first.model_dump(exclude_unset=True)
+    assert dump["event"] == "response.message.delta"
+    assert dump.keys() == {"event", "model", "created_at", "messages", "x_headers"}
+
+
 # Structured answers.
 
 
@@ -1322,6 +1340,30 @@ def test_parts_of_an_answer_are_read_as_one_without_reasoning(world: World) -> N
     ]
     _, parsed = parse(world, Answer({**ANSWER, "messages": messages}), [QUESTION])
     assert parsed == Out(answer="ok", n=3)
+
+
+def test_of_several_messages_the_first_with_text_is_the_answer(world: World) -> None:
+    messages = [
+        {"role": "assistant", "content": [{"tool_execution": {"name": "web_search", "status": "success"}}]},
+        {"role": "assistant", "content": [{"text": '{"answer": "ok", '}, {"text": '"n": 3}'}]},
+        {"role": "assistant", "content": [{"text": '{"answer": "more", "n": 4}'}]},
+    ]
+    completion, parsed = parse(world, Answer({**ANSWER, "messages": messages}), "Hi")
+    assert parsed == Out(answer="ok", n=3)
+    assert len(completion.messages) == 3
+
+
+class Tree(BaseModel):
+    """A model whose schema cannot be written without references."""
+
+    branches: list[Tree]
+
+
+def test_a_schema_that_refers_to_itself_is_sent_with_its_references(world: World) -> None:
+    world.answers = [answering('{"branches": [{"branches": []}]}')]
+    _, parsed = call(world, world.client(), "parse", "Hi", response_format=Tree)
+    assert parsed == Tree(branches=[Tree(branches=[])])
+    assert sent(world)["model_options"]["response_format"]["schema"] == Tree.model_json_schema()
 
 
 def test_a_payload_is_not_changed_and_strictness_is_asked_for(world: World) -> None:

@@ -105,6 +105,17 @@ def test_custom_headers_win_whatever_their_case(world: World) -> None:
     assert custom == {"x-session-id": "custom", "X-New": "1", "user-agent": "mine", "AUTHORIZATION": "Basic mine"}
 
 
+def test_what_a_call_cannot_do_without_wins_over_custom_headers(world: World) -> None:
+    with having(custom_headers_cvar, {"accept": "application/json", "content-type": "text/plain"}):
+        world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+        world.read(world.client(), "x")
+        assert (sent(world)["accept"], sent(world)["content-type"]) == ("text/event-stream", "application/json")
+        world.do(world.client(), "get_models")
+        assert sent(world)["accept"] == "application/json"
+        world.chat(world.client().with_options(extra_headers={"Content-Type": "application/x-json"}), "x")
+        assert sent(world)["content-type"] == "application/x-json"
+
+
 def test_extra_headers_of_a_view_win_over_the_context(world: World) -> None:
     view = world.client().with_options(extra_headers={"x-session-id": "view"})
     with having(session_id_cvar, "context"):
@@ -118,6 +129,16 @@ def test_a_token_of_the_context_stands_in_for_the_clients(world: World) -> None:
         world.chat(giga, "x")
     world.chat(giga, "x")
     assert [sent(world, number)["authorization"] for number in (0, 1)] == ["Bearer tenant", "Bearer operator"]
+
+
+def test_no_token_is_fetched_where_the_context_has_one(world: World) -> None:
+    giga = world.client()
+    with having(authorization_cvar, "Bearer theirs"):
+        assert world.do(giga, "get_token") is None
+    assert world.sign_in_requests == []
+    assert world.do(giga, "get_token").access_token == "token-1"
+    with having(authorization_cvar, "Bearer theirs"):
+        assert world.do(giga, "get_token").access_token == "token-1"
 
 
 def test_a_variable_is_read_when_the_request_is_made(world: World) -> None:
@@ -168,9 +189,10 @@ def test_tasks_do_not_see_each_others_variables() -> None:
     assert asked == {str(number): str(number) for number in range(8)}
 
 
-def test_the_address_of_the_chat_moves_chats_only(world: World) -> None:
+@pytest.mark.parametrize("path", ["/other/completions", "other/completions"])
+def test_the_address_of_the_chat_moves_chats_only(world: World, path: str) -> None:
     giga = world.client(base_url="https://host/prefix/v1")
-    with having(chat_url_cvar, "/other/completions"):
+    with having(chat_url_cvar, path):
         world.chat(giga, "x")
         world.do(giga, "get_models")
         world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]

@@ -91,6 +91,7 @@ def test_every_error_is_importable_from_the_package() -> None:
         (CertificateError, APIConnectionError),
         (StreamInterruptedError, APIConnectionError),
         (APIResponseValidationError, ValueError),
+        (ContentFilterFinishReasonError, ValueError),
     ],
 )
 def test_errors_are_caught_as_what_they_also_are(kind: type[Exception], also: type[Exception]) -> None:

@@ -466,6 +466,7 @@ def test_a_download_in_the_working_directory(world: World, tmp_path: Path, monke
         (".bashrc", "bashrc"),
         ("..", "5b2a"),
         (None, "5b2a"),
+        ("ж" * 200 + ".png", "ж" * 125 + ".png"),  # 255 bytes at most, and no half letter
     ],
 )
 def test_a_download_into_a_directory(tmp_path: Path, known: str | None, name: str) -> None:

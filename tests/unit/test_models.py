@@ -365,6 +365,47 @@ def test_what_belongs_to_other_apis_is_left_out(world: World) -> None:
     assert dumps == body["messages"]
 
 
+def test_what_belongs_to_other_apis_is_not_there_for_those_who_look(world: World) -> None:
+    message = Messages.model_validate({"role": "assistant", "tool_calls": [1], "refusal": None})
+    assert not any(hasattr(message, name) for name in ("tool_calls", "tool_call_id", "refusal", "annotations", "audio"))
+    assert dict(message).keys() == dict(Messages(role=MessagesRole.USER)).keys()
+    assert not {"tool_calls", "refusal"} & dict(message).keys()
+
+
+def test_dumps_of_functions_come_back_as_functions(world: World) -> None:
+    function = Function.model_validate(FUNCTION)
+    again = Function.model_validate(function.model_dump())
+    assert again.model_dump(exclude_none=True, by_alias=True) == function.model_dump(exclude_none=True, by_alias=True)
+    built = FunctionParametersProperty.model_validate({"type_": "string"})
+    assert built.model_dump(exclude_none=True, by_alias=True) == {"type": "string"}
+    assert FunctionParameters.model_validate({"type_": "object"}).model_extra == {}
+
+
+def test_numbers_may_be_keys_of_ones_own_data(world: World) -> None:
+    function = Function.model_validate({"name": "f", "parameters": {"type": "object", "properties": {1: {}}}})
+    call = FunctionCall(name="f", arguments={1: "a"})
+    storage = Storage(is_stateful=True, metadata={2: "b"})
+    body = asked(
+        world, [Messages(role=MessagesRole.ASSISTANT, function_call=call)], functions=[function], storage=storage
+    )
+    assert body["messages"][0]["function_call"]["arguments"] == {"1": "a"}
+    assert body["functions"][0]["parameters"]["properties"] == {"1": {}}
+    assert body["storage"]["metadata"] == {"2": "b"}
+
+
+def test_a_chat_may_begin_without_messages_but_is_not_sent_so(world: World) -> None:
+    chat = Chat(messages=[])
+    with pytest.raises(ValueError, match="messages is empty: give at least one message"):
+        asked(world, chat)
+    assert world.requests == []
+    chat.messages.append(Messages(role=MessagesRole.USER, content="x"))
+    assert asked(world, chat)["messages"] == [{"role": "user", "content": "x"}]
+
+
+def test_a_blank_model_is_none(world: World) -> None:
+    assert asked(world, {"messages": [{"role": "user", "content": "x"}], "model": "  "})["model"] == "GigaChat"
+
+
 def test_an_id_of_a_call_that_the_service_gives_goes_back(world: World) -> None:
     call = {"name": "f", "arguments": {}, "id": "x"}
     assert asked(world, [{"role": "assistant", "function_call": call}])["messages"][0]["function_call"] == call

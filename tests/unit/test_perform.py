@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,6 +245,7 @@ def test_a_header_that_cannot_be_sent_is_named_before_any_request(world: World, 
         ("/other", "https://gigachat.devices.sberbank.ru/api/v1/other"),
         ("/v1/chat/completions", "https://gigachat.devices.sberbank.ru/v1/chat/completions"),
         ("/api/v2/chat", "https://gigachat.devices.sberbank.ru/api/v2/chat"),
+        ("x", "https://gigachat.devices.sberbank.ru/api/v1/x"),
         ("https://gigachat.devices.sberbank.ru/full", "https://gigachat.devices.sberbank.ru/full"),
     ],
 )
@@ -254,7 +258,7 @@ def test_the_chat_address_can_be_moved_on_its_origin(world: World, path: str, ur
     assert world.api_requests[0].url == url
 
 
-@pytest.mark.parametrize("path", ["https://evil.example/x", "https://gigachat.devices.sberbank.ru.evil.example/x", "x"])
+@pytest.mark.parametrize("path", ["https://evil.example/x", "https://gigachat.devices.sberbank.ru.evil.example/x", ""])
 def test_the_chat_address_stays_on_its_origin(world: World, path: str) -> None:
     token = chat_url_cvar.set(path)
     try:
@@ -339,3 +343,49 @@ def test_no_header_a_caller_brings_is_printed_with_the_variables(world: World) -
     sent = world.api_requests[0].headers
     assert {"Bearer hidden-one", "hidden-two", "hidden-three"} <= set(sent.values())
     assert "hidden" not in repr(sent) + repr(giga._engine.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind", "text"),
+    [
+        ({"two words": "x"}, ValueError, "'two words' is not a header name"),
+        ({5: "x"}, ValueError, "5 is not a header name"),
+        ({"X-Number": 5}, TypeError, "the value of X-Number must be text, not int"),
+    ],
+)
+def test_what_is_no_header_is_named_before_any_request(
+    world: World, headers: Any, kind: type[Exception], text: str
+) -> None:
+    giga = world.client()
+    with pytest.raises(kind, match=text):
+        world.chat(giga.with_options(extra_headers=headers), "x")
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("headers", [{"two words": "x"}, {"X-Text": "строка"}, {"X-Text": "a\nb"}])
+def test_default_headers_that_cannot_be_sent_are_refused_with_the_client(world: World, headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="default_headers") as caught:
+        world.client(default_headers=headers)
+    assert "строка" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"{}", b'[{"characters": 5}]', b'[{"tokens": "many"}]'])
+def test_a_list_that_is_none_is_our_error(world: World, body: bytes) -> None:
+    world.answers = [Answer(body)]
+    with pytest.raises(APIResponseValidationError, match="cannot be read as a list") as caught:
+        world.do(world.client(), "tokens_count", ["x"])
+    assert caught.value.content == body
+
+
+def test_a_list_is_read_with_its_headers(world: World) -> None:
+    world.answers = [Answer([{"tokens": 1}, {"tokens": 2}], headers={"X-Request-ID": "r"})]
+    counts = world.do(world.client(), "tokens_count", ["x", "y"])
+    assert [count.tokens for count in counts] == [1, 2]
+    assert {count.x_headers["x-request-id"] for count in counts} == {"r"}
+
+
+def test_a_download_gives_its_slot_back(world: World, tmp_path: Path) -> None:
+    giga = world.client(max_concurrency=1, credentials=base64.b64encode(uuid.uuid4().bytes).decode())
+    for _ in range(2):
+        world.answers.append(Answer(pieces=[b"content"]))
+        assert world.do(giga, "download_file", "5b2a", tmp_path / "a").read_bytes() == b"content"

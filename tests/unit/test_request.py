@@ -9,6 +9,7 @@ import pytest
 from gigachat import APIConnectionError, APIResponseValidationError, NotFoundError
 from gigachat._engine.io import Stage
 from gigachat.models import Model
+from gigachat.models.base import WireModel
 from tests.unit.world import Answer, World, error, lost
 
 BASE = "https://gigachat.devices.sberbank.ru/api/v1"
@@ -55,6 +56,18 @@ def test_bytes_and_models_are_bodies_too(world: World) -> None:
         b"raw",
         Model(id="x").model_dump_json(by_alias=True, exclude_none=True).encode(),
     ]
+
+
+def test_a_model_taken_out_of_another_is_a_body(world: World) -> None:
+    class Part(WireModel):
+        size: int
+
+    class Whole(WireModel):
+        parts: list[Part]
+
+    parts = Whole.model_validate({"parts": [{"size": 1}]}).parts  # pydantic has not built the inner class yet
+    world.do(world.client(), "request", "POST", "/new", json={"parts": parts})
+    assert world.api_requests[0].content == b'{"parts":[{"size":1}]}'
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])

@@ -348,7 +348,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("retry_timeout", -1, "greater than or equal to 0"),
     ("rate_limit_timeout", float("inf"), "finite"),
     ("token_expiry_buffer_ms", -1, "greater than or equal to 0"),
-    ("retry_on_status_codes", (42,), "100 to 599"),
+    ("retry_on_status_codes", (42,), "greater than or equal to 100"),
     ("retry_on_status_codes", "oops", "integer"),
     ("verify_ssl_certs", "perhaps", "boolean"),
     ("ca_bundle_file", "/no/such/file.pem", "no such file"),

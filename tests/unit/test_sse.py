@@ -103,6 +103,18 @@ def test_an_event_comes_with_the_piece_that_completes_it() -> None:
     assert splitter.feed(b"\n") == data(b"c")
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_pieces_of_whole_events(end: bytes) -> None:
+    splitter = EventSplitter()
+    assert splitter.feed(b"data: a" + end + end) + splitter.feed(b"data: b\n\n") == data(b"a", b"b")
+    assert splitter.feed(end.join([b"data: c", b"", b"data: d", b"", b""])) == data(b"c", b"d")
+    assert splitter.feed(b"data: e" + end + b"data: f\n\n") == data(b"e\nf")
+
+
+def test_a_name_without_a_value_is_none() -> None:
+    assert read(b"event: a\nevent\ndata: x\n\n", b"event: a\nevent:\ndata: y\n\n") == data(b"x", b"y")
+
+
 def test_a_long_line_in_many_pieces_is_put_together_once() -> None:
     pieces = [b"data: ", *[b"x" * 100] * 10_000, b"\n", b"\n"]
     assert read(*pieces) == data(b"x" * 1_000_000)

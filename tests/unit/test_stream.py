@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gigachat import (
+    APIConnectionError,
     APIResponseValidationError,
     ChatCompletionChunk,
     RateLimitError,
@@ -179,6 +180,14 @@ def test_an_answer_that_is_no_stream_is_refused(
     answer = Answer(body, headers={"Content-Type": content_type})
     world.answers = [answer]
     with pytest.raises(kind):
+        world.read(world.client(), "x")
+    assert answer.state == "closed"
+
+
+def test_an_answer_that_is_no_stream_and_breaks_off(world: World) -> None:
+    answer = Answer(headers={"Content-Type": "application/json"}, pieces=[b'{"status"', lost(Stage.READING)])
+    world.answers = [answer]
+    with pytest.raises(APIConnectionError, match="lost while reading"):
         world.read(world.client(), "x")
     assert answer.state == "closed"
 

@@ -11,7 +11,12 @@ import pytest
 
 from gigachat import AsyncStream, Stream, models
 from gigachat._engine.io import Stage
-from gigachat.exceptions import APIConnectionError, NotFoundError, StreamInterruptedError
+from gigachat.exceptions import (
+    APIConnectionError,
+    APIResponseValidationError,
+    NotFoundError,
+    StreamInterruptedError,
+)
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 from tests.unit.namespaces import ask, body, path, plainly
 from tests.unit.world import Answer, World, error, lost
@@ -87,6 +92,14 @@ def test_all_of_a_list(world: World) -> None:
     world.answers.append(Answer({"threads": None}))
     assert ask(world, "threads.list").threads == []
     assert not world.api_requests[0].query
+
+
+@pytest.mark.parametrize("arguments", [("list", None, 0, 0), ("get_messages", "t1", 0, 0)])
+def test_zero_is_no_limit(world: World, arguments: tuple[Any, ...]) -> None:
+    method, *rest = arguments
+    world.answers.append(Answer({"threads": []} if method == "list" else {"thread_id": "t1", "messages": []}))
+    ask(world, f"threads.{method}", *rest)
+    assert not {"limit", "before"} & (world.api_requests[0].query or {}).keys()
 
 
 def test_creating(world: World) -> None:
@@ -282,6 +295,18 @@ def test_the_whole_of_a_call(world: World) -> None:
     completion, text = whole(world, working, {"choices": [choice]})
     assert completion.message.function_call.arguments == {"a": 1}
     assert (completion.finish_reason, text, completion.usage.total_tokens) == ("function_call", "", 0)
+
+
+@pytest.mark.parametrize("delta", [{"role": ""}, {"name": 5}, {"role": "assistant", "attachments": "x"}])
+def test_chunks_that_make_no_whole(world: World, delta: Any) -> None:
+    with pytest.raises(APIResponseValidationError, match="cannot be put together as ThreadCompletion"):
+        whole(world, {"choices": [{"delta": delta, "finish_reason": "stop"}]})
+
+
+def test_counts_that_are_no_numbers(world: World) -> None:
+    end = {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}], "usage": {"total_tokens": 1, "new": 1}}
+    completion, _ = whole(world, {"choices": [], "usage": {"total_tokens": 2, "new": "text"}}, end)
+    assert completion.usage.model_dump(exclude_unset=True) == {"total_tokens": 3, "new": 1}
 
 
 def test_a_stream_that_breaks_off(world: World) -> None:

@@ -154,7 +154,7 @@ _WHERE = "The authorization key is on the page of your project at developers.sbe
 
 def _checked_key(key: str) -> str:
     """Return the key, refusing what surely is none. The texts never repeat it."""
-    key = key.removeprefix("Basic ").strip()
+    key = Secret(key.removeprefix("Basic ").strip())
     problem = None
     if not key.isascii():
         problem = "has letters that are not Latin: it looks like a placeholder"
@@ -172,7 +172,7 @@ def _checked_key(key: str) -> str:
         except binascii.Error:
             problem = "is not base64: it looks like a placeholder or was not copied whole"
     if problem:
-        raise ConfigurationError(f"credentials= {problem}. {_WHERE}.")
+        raise ConfigurationError(f"credentials= (or GIGACHAT_CREDENTIALS) {problem}. {_WHERE}.")
     return key
 
 
@@ -185,7 +185,8 @@ def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant:
     token = body.get("access_token") or body.get("tok")
     expires: Any = body.get("expires_at", body.get("exp"))
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
-        # Without the content: it may hold a token after all.
+        # Without the content, among the variables too: it may hold a token after all.
+        del content, body, token
         raise APIResponseValidationError(
             "the answer of the sign-in holds no access token: check auth_url= and what stands on the way, such as a "
             "proxy or a page to log in to the network"
@@ -198,7 +199,7 @@ def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant:
         expires *= 1000
     lifetime = expires / 1000 - server_time(headers)
     lifetime = min(lifetime, _LONGEST_LIFETIME) if lifetime > 0 else _DOUBTFUL_LIFETIME
-    return Grant(token, expires, lifetime, x_headers(headers))
+    return Grant(Secret(token), expires, lifetime, x_headers(headers))
 
 
 class Token:
@@ -290,20 +291,21 @@ class Authorization:
                 if flight is None:
                     flight = slot.flight = _Flight()
             if leader:
-                return await self._lead(flight, token, port, sign_in)
-            if not await port.wait(flight.signal, _TAKEOVER):
+                await self._lead(flight, token, port, sign_in)
+            elif not await port.wait(flight.signal, _TAKEOVER):
                 with slot.lock:
                     if slot.flight is flight:
                         slot.flight = None
-            elif flight.token is not None:
+            if flight.token is not None:
                 return flight.token
-            elif flight.error is not None:
+            if flight.error is not None:
                 raise copy.copy(flight.error)
-            # Otherwise the leader was cancelled: somebody else leads now.
+            # Otherwise the leader was cancelled, or failed while the old token was refused: somebody else leads now.
 
-    async def _lead(self, flight: _Flight, valid: Token | None, port: Port, sign_in: SignIn) -> Token:
+    async def _lead(self, flight: _Flight, valid: Token | None, port: Port, sign_in: SignIn) -> None:
         slot = self._slot
         asked = port.now()
+        kept: Token | None = None
         try:
             grant = await sign_in(self._method.call(), valid is None)
             flight.token = Token(grant, asked, port.now(), slot.refused)
@@ -314,13 +316,14 @@ class Authorization:
                 flight.error = error
                 raise
             valid.next_renewal = now + _RENEWAL_PAUSE
-            flight.token = valid
+            kept = valid
         finally:
             with slot.lock:
+                if kept is not None and slot.token is kept:
+                    flight.token = kept
                 if slot.flight is flight:
                     slot.flight = None
             flight.signal.set()
-        return flight.token
 
     def refuse(self, token: Token, now: float) -> bool:
         """Discard a token the service refused, and no other; whether another may be accepted."""
@@ -359,7 +362,7 @@ class ProvidedAuthorization:
         Raises:
             ConfigurationError: It gives something else. What it raises itself passes through.
         """
-        value = self._provide()
+        value: Any = self._provide()
         if inspect.isawaitable(value):
             if port is self._blocking:
                 if inspect.iscoroutine(value):
@@ -369,6 +372,7 @@ class ProvidedAuthorization:
                     "methods with an a in front, or give a plain function"
                 )
             value = await value
+        value = Secret(value) if isinstance(value, str) else value
         now = port.now()
         return Token(Grant(checked_token(value, "access_token_provider="), 0, 0.0, x_headers({})), now, now, False)
 
@@ -379,7 +383,8 @@ class ProvidedAuthorization:
 
 def checked_token(given: object, source: str) -> str:
     """Return a ready token as it is sent, refusing what surely is none. The texts never repeat it."""
-    token = given.removeprefix("Bearer ") if isinstance(given, str) else ""
+    token = Secret(given.removeprefix("Bearer ") if isinstance(given, str) else "")
+    del given
     if not token:
         raise ConfigurationError(f"{source} gave no token: a str that is not empty is expected")
     if not token.isascii() or not token.isprintable() or " " in token:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
+from gigachat._secret import hidden
 from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
 
     Attributes:
         call: The request; it reads what comes instead of a stream.
-        read: Makes a chunk of an event and the answer's headers; None for an event that is no chunk.
+        read: Makes a chunk of an event and the answer's headers.
         completes: Whether the stream may end after this chunk without an end mark.
         text: The text of a chunk.
         accumulate: Makes the whole of all chunks.
@@ -87,7 +88,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     """
 
     call: Call[Any]
-    read: Callable[[Event, dict[str, str | None]], ChunkT | None]
+    read: Callable[[Event, dict[str, str | None]], ChunkT]
     completes: Callable[[ChunkT], bool]
     text: Callable[[ChunkT], str]
     accumulate: Callable[[list[ChunkT]], CompletionT]
@@ -112,8 +113,8 @@ class RequestOptions:
             given = {name.lower() for name in more.extra_headers}
             headers = {name: value for name, value in headers.items() if name.lower() not in given}
         return RequestOptions(
-            _merged(headers, more.extra_headers),
-            _merged(self.extra_query, more.extra_query),
+            hidden(_merged(headers, more.extra_headers)),
+            hidden(_merged(self.extra_query, more.extra_query)),
             _merged(self.extra_body, more.extra_body),
             more.timeouts or self.timeouts,
             self.max_retries if more.max_retries is None else more.max_retries,
@@ -125,6 +126,7 @@ def _merged(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> M
 
 
 NO_OPTIONS = RequestOptions()
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some gateways write one before JSON
 
 
 def get(path: str, model: type[AnswerT]) -> Call[AnswerT]:
@@ -148,7 +150,7 @@ def segment(value: str) -> str:
         raise TypeError(f"expected a name or id as text, got {type(value).__name__}")
     if value in ("", ".", ".."):
         raise ValueError(f"{value!r} is not a name or id")
-    return quote(value, safe="")
+    return quote(value, safe=":")  # of names such as `GigaChat:latest`
 
 
 def read_model(model: type[AnswerT]) -> Callable[[bytes, Mapping[str, str]], AnswerT]:
@@ -167,7 +169,7 @@ def read_list(kind: type[list[AnswerT]]) -> Callable[[bytes, Mapping[str, str]],
 
     def read(content: bytes, headers: Mapping[str, str]) -> list[AnswerT]:
         try:
-            answers: list[AnswerT] = _adapter(kind).validate_json(content)
+            answers: list[AnswerT] = _adapter(kind).validate_json(content.removeprefix(_BYTE_ORDER_MARK))
         except ValueError as error:
             raised = _unreadable(error, content, "a list")
         else:
@@ -195,25 +197,19 @@ def parse(model: type[AnswerT], content: bytes) -> AnswerT:
     """
     try:
         # The validator itself: a fifth faster than the method before it.
-        answer: AnswerT = model.__pydantic_validator__.validate_json(content)
+        answer: AnswerT = model.__pydantic_validator__.validate_json(content.removeprefix(_BYTE_ORDER_MARK))
         return answer
     except ValueError as error:
         raised = _unreadable(error, content, model.__name__)
     raise raised
 
 
-def _unreadable(error: ValueError, content: bytes, what: str) -> APIResponseValidationError:
+def _unreadable(error: Any, content: bytes, what: str) -> APIResponseValidationError:
     # Raised outside the handler by those who call this: the original error holds the text.
-    return APIResponseValidationError(f"the answer cannot be read as {what}: {_first_reason(error)}", content=content)
-
-
-def _first_reason(error: ValueError) -> str:
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return str(error)
-    first = errors(include_input=False, include_url=False)[0]
+    first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
+    reason = f"{place}: {first['msg']}" if place else first["msg"]
+    return APIResponseValidationError(f"the answer cannot be read as {what}: {reason}", content=content)
 
 
 def json_object(content: bytes) -> dict[str, Any]:

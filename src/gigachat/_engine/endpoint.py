@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from gigachat._engine.perform import Engine
 
 __all__ = [
+    "NAMESPACE_PREFIX",
     "Async",
     "Blocking",
     "Mode",
     "Resource",
     "awaited",
     "endpoint",
+    "namespace",
     "operation",
     "overloaded_endpoint",
     "streaming",
@@ -56,6 +58,14 @@ class Resource(Generic[Mode]):
     _engine: Engine
     _options: RequestOptions = NO_OPTIONS
     _mode: type[Blocking | Async]
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Give a class of a known mode plain functions: `unittest.mock` copies their arguments, and they are faster."""
+        super().__init_subclass__(**arguments)
+        if "_mode" in cls.__dict__:
+            names = {name for part in cls.__mro__ for name, value in vars(part).items() if isinstance(value, _METHODS)}
+            for name in names - cls.__dict__.keys():
+                setattr(cls, name, getattr(cls, name))
 
 
 ResourceT = TypeVar("ResourceT", bound=Resource[Any], contravariant=True)
@@ -172,6 +182,20 @@ class streaming(_TwoFaced, Generic[ResourceT, P, ChunkT, CompletionT]):
         return self._bind(resource, owner)
 
 
+class namespace(functools.cached_property[T]):
+    """Make a group of endpoints an attribute, made once for each client.
+
+    It is kept under another name than its own, so that it does not hide the method by which a subclass overrides it.
+    """
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        super().__set_name__(owner, name)
+        self.attrname = NAMESPACE_PREFIX + name
+
+
+NAMESPACE_PREFIX = "_namespace_"
+
+
 if TYPE_CHECKING:
 
     def overloaded_endpoint(describe: Callable[..., Call[Any]]) -> Callable[..., Any]:
@@ -189,6 +213,9 @@ class _Awaited(Generic[P, T]):
     def __get__(self, resource: Any, owner: Any = None) -> Callable[P, T]:
         """Return the method, bound where there is something to bind it to."""
         return self._method if resource is None else MethodType(self._method, resource)
+
+
+_METHODS = (_TwoFaced, _Awaited)
 
 
 @overload

@@ -52,7 +52,7 @@ if hasattr(time, "CLOCK_BOOTTIME"):
         """Return seconds on a clock that never jumps and runs on while the machine sleeps."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
-else:
+else:  # pragma: no cover - systems without this clock
     clock = time.monotonic
 
 

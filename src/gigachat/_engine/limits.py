@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from gigachat._engine.io import Signal
 from gigachat._engine.shared import Shared
@@ -23,14 +24,17 @@ __all__ = ["Limiter", "Permit", "shared_limiters"]
 
 
 def _caller() -> object:
-    """Return what runs us: the task, or the thread."""
-    task = None
-    if "asyncio" in sys.modules:  # or there is no task, and no reason to pay for the import
-        import asyncio
+    """Return a mark of what runs us, the task or the thread; equal for the same one, also if its number is reused."""
+    import asyncio  # here, for it costs as much as the rest of the engine; the transport has loaded it by now
 
+    running: object = None
+    trio = sys.modules.get("trio")  # not worth an import
+    if trio is not None and trio.lowlevel.in_trio_task():
+        running = trio.lowlevel.current_task()
+    else:
         with suppress(RuntimeError):
-            task = asyncio.current_task()
-    return id(task) if task is not None else ("thread", threading.get_ident())
+            running = asyncio.current_task()
+    return ref(running or threading.current_thread())
 
 
 class Permit:

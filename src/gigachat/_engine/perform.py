@@ -23,7 +23,6 @@ from gigachat._engine.auth import (
     PasswordLogin,
     ProvidedAuthorization,
     Token,
-    TokenSlot,
     checked_token,
     shared_slots,
 )
@@ -32,7 +31,13 @@ from gigachat._engine.limits import Permit, shared_limiters
 from gigachat._engine.retry import Retry, RetryPolicy
 from gigachat._secret import Secret
 from gigachat.context import context_headers
-from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseError, error_for_status
+from gigachat.exceptions import (
+    APIResponseValidationError,
+    ConfigurationError,
+    GigaChatException,
+    ResponseError,
+    error_for_status,
+)
 from gigachat.hosts import is_vendor_host
 
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ USER_AGENT = "GigaChat-python-lib"
 MODEL = "GigaChat"  # of requests that name none
 _VERSIONED_PATH = re.compile(r"/(api/)?v\d+(/|$)")
 _VERSION = re.compile(r"/v\d+$")
+_READY = "access_token= (or GIGACHAT_ACCESS_TOKEN)"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -107,13 +113,13 @@ class Engine:
         key: Any = hash(settings.access_token)
         if settings.access_token:
             # A ready token is used as it is and never meets the shared ones.
-            self._headers["Authorization"] = Secret(f"Bearer {checked_token(settings.access_token, 'access_token=')}")
+            self._headers["Authorization"] = Secret(f"Bearer {checked_token(settings.access_token, _READY)}")
         elif provider is not None:
             key = id(provider)
             self.authorization = ProvidedAuthorization(provider, blocking)
         elif self._method is not None:
             key = _sharing_key(self._method, settings)
-            slot = shared_slots.get(key) if settings.share_token else TokenSlot()
+            slot = shared_slots.get(key) if settings.share_token else shared_slots.own()
             self.authorization = Authorization(self._method, slot, settings.token_expiry_buffer_ms / 1000)
         own = any(name.lower() == "authorization" for name in self._headers)
         # A gateway may add what is missing; the vendor surely refuses.
@@ -127,8 +133,10 @@ class Engine:
         """Return the address of a path: under the base address, or at its origin if the path names a version.
 
         Raises:
-            ValueError: A full address of another origin.
+            ValueError: A full address of another origin, or nothing.
         """
+        if path and "://" not in path and not path.startswith("/"):
+            path = f"/{path}"
         if path.startswith("/"):
             return f"{self._origin if _VERSIONED_PATH.match(path) else self.settings.base_url}{path}"
         if path.startswith(tuple(f"{origin}/" for origin in self._origins)):
@@ -138,17 +146,23 @@ class Engine:
     def headers(self, call: Call[Any], options: RequestOptions) -> tuple[dict[str, str], bool]:
         """Return the headers of a call, and whether its authorization is for us to add.
 
-        The later kinds win: client, call, context, options.
+        The later kinds win: client, context, call, options.
 
         Raises:
             ConfigurationError: Nobody brings an authorization, and the vendor surely wants one.
             TypeError, ValueError: A header that cannot be sent.
         """
-        headers = {**self._headers, **call.headers} if call.headers else self._headers.copy()
+        headers = self._headers.copy()
         ours = self._adds_authorization
-        for source, more in (("context variables", context_headers()), ("extra_headers", options.extra_headers)):
+        of_the_call = {} if call.json is None else {"Content-Type": "application/json"}
+        of_the_call.update(call.headers or {})
+        for source, more in (
+            ("context variables", context_headers()),
+            ("", of_the_call),
+            ("extra_headers", options.extra_headers),
+        ):
             if more:
-                more = _checked(more, source)
+                more = _checked(more, source) if source else more
                 given = {name.lower() for name in more}
                 headers = {name: value for name, value in headers.items() if name.lower() not in given}
                 headers.update(more)
@@ -163,11 +177,21 @@ class Engine:
     def encoded(self, body: Any, extra: Mapping[str, Any] | None) -> bytes:
         """Return a JSON body, with more fields merged over it: compact UTF-8, not escaped."""
         if extra:
-            body = {**json.loads(self._to_json(body, by_alias=True, exclude_none=True)), **extra}
-        content = self._to_json(body, by_alias=True, exclude_none=True)
+            body = {**json.loads(self._json(body)), **extra}
+        content = self._json(body)
         if b"NaN" in content or b"Infinity" in content:
             json.loads(content, parse_constant=_refuse_number)
         return content
+
+    def _json(self, body: Any) -> bytes:
+        try:
+            return self._to_json(body, by_alias=True, exclude_none=True)
+        except ValueError:
+            from gigachat.models.base import build_all
+
+            # Before 2.14 pydantic writes no model whose class it has not built, as of one read as a part of another.
+            build_all()
+        return self._to_json(body, by_alias=True, exclude_none=True)
 
     async def permit(self, port: Port) -> Permit | None:
         """Wait for the right to have one more request in work; None where there is no limit."""
@@ -262,7 +286,6 @@ async def _respond(engine: Engine, port: Port, call: Call[Any], options: Request
     content = call.content
     if call.json is not None:
         content = engine.encoded(call.json, options.extra_body)
-        headers.setdefault("Content-Type", "application/json")
     query: Mapping[str, str | Sequence[str]] | None = engine.settings.default_query
     if call.query or options.extra_query:
         query = {**(query or {}), **(call.query or {}), **(options.extra_query or {})}
@@ -303,8 +326,8 @@ async def _attempts(
                 return response
             try:
                 content = await response.read()
-            except Failure:
-                content = b""  # the status says enough
+            except (Failure, APIResponseValidationError):
+                content = b""  # broken off or badly compressed: the status says enough
             error = error_for_status(request.url, status, content, response.headers)
             if signed is not None and token is not None and status == 401 and refusal is None:
                 refusal = token.value, error
@@ -374,9 +397,10 @@ def _refuse_number(name: str) -> None:
 
 def _default_headers(settings: Settings) -> Mapping[str, str]:
     try:
-        return _checked(settings.default_headers or {}, "default_headers")
+        return _checked(settings.default_headers or {}, "default_headers (or GIGACHAT_DEFAULT_HEADERS)")
     except ValueError as error:
-        raise ConfigurationError(str(error)) from None
+        problem = str(error)
+    raise ConfigurationError(problem)
 
 
 def _checked(headers: Mapping[Any, Any], source: str) -> Mapping[str, str]:
@@ -388,4 +412,5 @@ def _checked(headers: Mapping[Any, Any], source: str) -> Mapping[str, str]:
             raise TypeError(f"{source}: the value of {name} must be text, not {type(value).__name__}")
         if not value.isascii() or not value.isprintable():
             raise ValueError(f"{source}: the value of {name} has a line break or letters that are not Latin")
-    return {name: Secret(value) for name, value in headers.items()}
+    # Spaces around a value are no part of it, and the library would show it in refusing them.
+    return {name: Secret(value.strip()) for name, value in headers.items()}

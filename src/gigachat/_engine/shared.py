@@ -1,4 +1,7 @@
-"""What all clients of a process share: one value per key, made on first use. The least used are forgotten in time."""
+"""What all clients of a process share: one value per key, made on first use and never replaced while somebody holds it.
+
+Those that nobody holds are remembered, the latest used of them only, so that memory stays bounded.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -14,7 +18,7 @@ __all__ = ["Shared"]
 
 ValueT = TypeVar("ValueT")
 
-_MOST = 512
+_REMEMBERED = 512
 
 
 class Shared(Generic[ValueT]):
@@ -28,21 +32,32 @@ class Shared(Generic[ValueT]):
     def __init__(self, make: Callable[[], ValueT], after_fork: Callable[[ValueT], None]) -> None:
         self._make = make
         self._after_fork = after_fork
-        self._values: OrderedDict[Hashable, ValueT] = OrderedDict()
+        self._values: WeakValueDictionary[Hashable, ValueT] = WeakValueDictionary()
+        self._latest: OrderedDict[Hashable, ValueT] = OrderedDict()
         self._lock = threading.Lock()
-        if hasattr(os, "register_at_fork"):
+        if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
             os.register_at_fork(after_in_child=self._forked)
 
     def get(self, key: Hashable) -> ValueT:
         """Return the value of a key; two who ask with the same key get the same one."""
         with self._lock:
-            value = self._values.setdefault(key, self._make())
-            self._values.move_to_end(key)
-            while len(self._values) > _MOST:
-                self._values.popitem(last=False)
+            value = self._values.get(key)
+            if value is None:
+                value = self._values[key] = self._make()
+            self._latest[key] = value
+            self._latest.move_to_end(key)
+            while len(self._latest) > _REMEMBERED:
+                self._latest.popitem(last=False)
             return value
+
+    def own(self) -> ValueT:
+        """Return a value for one who does not share; it is remembered by nobody, and in order after a fork."""
+        value = self._make()
+        with self._lock:
+            self._values[object()] = value
+        return value
 
     def _forked(self) -> None:
         self._lock = threading.Lock()
-        for value in self._values.values():
+        for value in list(self._values.values()):
             self._after_fork(value)

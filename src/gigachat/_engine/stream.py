@@ -132,12 +132,11 @@ class EventStream(Generic[ChunkT, CompletionT]):
             except GigaChatException as error:
                 self._error = error
                 return
-            if chunk is not None:
-                chunks.append(chunk)
-                self._events.append(event)
-                if self.call.ends is not None and self.call.ends(chunk):
-                    self._ended = self._marked = True
-                    return
+            chunks.append(chunk)
+            self._events.append(event)
+            if self.call.ends is not None and self.call.ends(chunk):
+                self._ended = self._marked = True
+                return
         if at_end:
             # Without an end mark, a clean end of the body is an end only behind a chunk that completes the answer.
             self._ended = any(map(self.call.completes, self.chunks(len(self._events))))
@@ -146,8 +145,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
 
     def chunks(self, count: int) -> list[ChunkT]:
         """Return the first so many chunks once more."""
-        again = (self.call.read(event, self._x_headers) for event in self._events[:count])
-        return [chunk for chunk in again if chunk is not None]
+        return [self.call.read(event, self._x_headers) for event in self._events[:count]]
 
     def _in_stream(self, event: Event) -> GigaChatException | None:
         assert self._response is not None
@@ -157,6 +155,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         try:
             content = await response.read()
         except Failure as failure:
+            failure.error.__cause__ = failure.__cause__
             return failure.error
         return _error_of(content, self._engine.url(self.call.call.path), response.headers) or (
             APIResponseValidationError(

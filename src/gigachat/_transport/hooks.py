@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import httpx2
 
+from gigachat._transport.logs import quietly
+
 __all__ = ["AsyncHookedClient", "EventHooks", "HookedClient"]
 
 EventHooks: TypeAlias = dict[str, list[Callable[..., Any]]]
@@ -101,6 +103,7 @@ def _adopt(request: httpx2.Request, before: bytes | None) -> None:
     url: Any = request.url
     if not isinstance(url, httpx2.URL):
         request.url = httpx2.URL(str(url))
+    quietly(request)
     headers: Any = request.headers
     if not isinstance(headers, httpx2.Headers):
         request.headers = httpx2.Headers(headers.raw if hasattr(headers, "raw") else headers)

@@ -1,30 +1,40 @@
-"""The port over httpx2, blocking and async. Together with `hooks`, all that imports the HTTP library.
+"""The port over httpx2, blocking and async. Together with `hooks` and `logs`, all that imports the HTTP library.
 
-Connections are pooled: blocking ones for all threads, async ones per event loop. A child process never touches those it
-inherited. Errors of the library end here; what they say about how far a request had come is kept.
+Connections are pooled: blocking ones for all threads, async ones per event loop. A child process never uses those it
+inherited. Closing a port lets what is at work go on to its end. Errors of the library end here; what they say about how
+far a request had come is kept.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
+import re
 import ssl
+import sys
 import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import h11
 import httpx2
 
+try:
+    from socksio import SOCKSError as SocksError
+except ImportError:  # without the extra nothing raises it
+    from httpx2 import ProxyError as SocksError  # type: ignore[assignment]
+
 from gigachat._engine.io import Failure, Headers, Request, Signal, Stage, Timeouts, clock, run
+from gigachat._transport import handshakes, leftovers, loops
 from gigachat._transport.hooks import AsyncHookedClient, EventHooks, HookedClient
-from gigachat._transport.tls import context_for
+from gigachat._transport.logs import quietly
+from gigachat._transport.tls import context_for, proxy_context
 from gigachat.exceptions import (
     APIConnectionError,
     APIResponseValidationError,
@@ -40,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
     from typing import IO, Any
 
+    from gigachat._transport.loops import Loop
     from gigachat.settings import Settings
 
 __all__ = ["AsyncPort", "BlockingPort"]
@@ -51,6 +62,14 @@ _DRAIN_WAIT = 0.001  # seconds a finished stream's last bytes may take to be kep
 _DRAIN_PIECES = 16
 
 _url = lru_cache(maxsize=256)(httpx2.URL)
+
+_Purpose: TypeAlias = tuple[bool, bool]
+"""Of a pool: whether it is for sign-in, and whether for the vendor's hosts, where more is trusted."""
+
+
+@lru_cache(maxsize=256)
+def _is_vendors(url: str) -> bool:
+    return is_vendor_host(urlsplit(url).hostname or "")
 
 
 @lru_cache(maxsize=64)
@@ -64,12 +83,20 @@ def _opened(kind: type[ClientT], hooks: EventHooks, settings: Settings, url: str
         max_connections=settings.max_connections, max_keepalive_connections=20, keepalive_expiry=_KEEPALIVE
     )
     context = context_for(settings, urlsplit(url).hostname or "")
+    proxy: str | httpx2.Proxy | None = settings.proxy
     try:
-        return kind(hooks, verify=context, proxy=settings.proxy, limits=limits)
+        if isinstance(proxy, str) and proxy.startswith("https:"):
+            proxy = httpx2.Proxy(proxy, ssl_context=proxy_context(settings))
+        # Address and timeout are for requests of the user's own: `_client.get("/…")` worked so in 0.2.
+        timeout = _timeout(Timeouts(*settings.timeouts, settings.queue_timeout))
+        return kind(hooks, verify=context, proxy=proxy, limits=limits, base_url=settings.base_url, timeout=timeout)
     except ImportError:
         problem = 'a SOCKS proxy needs one package more: pip install "gigachat[socks]"'
-    except ValueError:
-        problem = "the proxy's address cannot be used: http://, https:// and socks5:// are known"
+    except (ValueError, httpx2.InvalidURL):  # whose texts may hold a part of its password
+        problem = (
+            "the proxy's address cannot be used: http://, https:// and socks5:// are known, and / ? # in a password "
+            "are written %2F %3F %23"
+        )
     raise ConfigurationError(f"{problem} (from proxy=, GIGACHAT_PROXY, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)")
 
 
@@ -101,16 +128,17 @@ class BlockingPort:
         self._settings = settings
         self._own_client = client
         self._hooks: EventHooks = {"request": [], "response": []}
-        self._clients: dict[bool, HookedClient] = {}
-        self._pid = os.getpid()
+        self._clients: dict[_Purpose, HookedClient] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._inside = _Inside()
-        self._abandoned: deque[httpx2.Response] = deque()
+        self._working: set[object] = set()  # a mark for each request until its answer is done with
+        self._abandoned: deque[_BlockingResponse] = deque()
         self.now = clock
         # Also frees the sockets of a client that nobody closed.
         self._finalizer = weakref.finalize(self, _close_all, self._clients)
         self._finalizer.atexit = False
+        _ports.add(self)
 
     def client(self, url: str, sign_in: bool = False) -> httpx2.Client:
         """Return the HTTP client for API requests, or for sign-in, each to the host of one address."""
@@ -118,32 +146,32 @@ class BlockingPort:
             raise _closed()
         if self._own_client is not None:
             return self._own_client
-        if self._pid != os.getpid():
-            # Closing inherited sockets does not disturb the parent; using them would.
-            self._lock = threading.Lock()
-            self._pid = os.getpid()
-            _close_all(self._clients)
-            self._clients.clear()
-        client = self._clients.get(sign_in)
+        purpose = sign_in, _is_vendors(url)
+        client = self._clients.get(purpose)
         if client is None:
             with self._lock:
-                client = self._clients.get(sign_in)
+                client = self._clients.get(purpose)
                 if client is None:
                     hooks: EventHooks = {} if sign_in else self._hooks
-                    client = self._clients[sign_in] = _opened(HookedClient, hooks, self._settings, url)
+                    client = self._clients[purpose] = _opened(HookedClient, hooks, self._settings, url)
         return client
 
     async def send(self, request: Request) -> _BlockingResponse:
         """Send a request and return when the answer's headers are here."""
-        client = self.client(request.url, request.sign_in)
-        while self._abandoned:
-            self._abandoned.popleft().close()
+        mark = object()
+        self._working.add(mark)
         try:
+            client = self.client(request.url, request.sign_in)
+            self._tidy()
             with self._inside:
                 response = client.send(_built(client, request), stream=True)
-        except _LIBRARY_ERRORS as error:
-            raise _failure(error, request, Stage.WAITING, self._settings) from error
-        return _BlockingResponse(response, request, self)
+                leftovers.watch(response)
+        except BaseException as error:
+            self.done(mark)
+            if isinstance(error, _LIBRARY_ERRORS):
+                raise _failure(error, request, Stage.WAITING, self._settings) from error
+            raise
+        return _BlockingResponse(response, request, self, mark)
 
     async def sleep(self, seconds: float) -> None:
         """Pause the thread."""
@@ -159,21 +187,56 @@ class BlockingPort:
             signal.unsubscribe(done.set)
 
     async def close(self) -> None:
-        """Free all connections; later requests are refused."""
+        """Free the connections, at once or when the last request at work is done; later requests are refused.
+
+        A port that nobody has used yet stays usable, as in 0.2.
+        """
+        if not self._clients and self._own_client is None:
+            return
         self._closed = True
-        if self._pid == os.getpid():
-            _close_all(self._clients)
-        self._clients.clear()
+        self._tidy()
 
-    def abandon(self, response: httpx2.Response) -> None:
+    def done(self, mark: object) -> None:
+        """Note that the answer of a request is done with."""
+        self._working.discard(mark)
+        if self._closed:
+            self._tidy()
+
+    def abandon(self, response: _BlockingResponse) -> None:
         """Close an answer from a finalizer: now, or with the next request if the pool's locks may be held."""
+        if sys.is_finalizing():
+            self._cut()  # the library makes objects while it closes, for which it is too late
+            return
+        self._abandoned.append(response)
+        self._tidy()
+
+    def _tidy(self) -> None:
         if self._inside.depth:
-            self._abandoned.append(response)
-        else:
-            response.close()
+            return
+        with suppress(IndexError):  # taken by another thread
+            while self._abandoned:
+                run(self._abandoned.popleft().close())
+        if self._closed and not self._working:
+            self._finalizer()
+
+    def _cut(self) -> None:
+        """Close the sockets and nothing else, without the pool's lock."""
+        for client in self._clients.values():
+            for transport in (client._transport, *client._mounts.values()):
+                for connection in getattr(getattr(transport, "_pool", None), "connections", ()):
+                    connection.close()
+
+    def forked(self) -> None:
+        """In a child process: close the parent's sockets, which does not disturb it; using them would."""
+        self._cut()  # a thread of the parent may hold the pool's lock, and none of this process ever lets go
+        _inherited.append([*self._clients.values()])
+        self._clients.clear()
+        self._lock = threading.Lock()
+        self._working = set()
+        self._abandoned = deque()
 
 
-def _close_all(clients: dict[bool, HookedClient]) -> None:
+def _close_all(clients: dict[_Purpose, HookedClient]) -> None:
     for client in tuple(clients.values()):
         client.close()
 
@@ -181,14 +244,16 @@ def _close_all(clients: dict[bool, HookedClient]) -> None:
 class _BlockingResponse:
     """An answer over the blocking library."""
 
-    __slots__ = ("_pieces", "_port", "_request", "_response", "headers", "status_code")
+    __slots__ = ("_mark", "_pieces", "_port", "_process", "_request", "_response", "headers", "status_code")
 
-    def __init__(self, response: httpx2.Response, request: Request, port: BlockingPort) -> None:
+    def __init__(self, response: httpx2.Response, request: Request, port: BlockingPort, mark: object) -> None:
         self.status_code = response.status_code
         self.headers = _headers(response)
         self._response = response
         self._request = request
         self._port = port
+        self._mark = mark
+        self._process = _process
         self._pieces: Iterator[bytes] | None = None
 
     async def read(self) -> bytes:
@@ -197,8 +262,12 @@ class _BlockingResponse:
                 return self._response.read()
         except _LIBRARY_ERRORS as error:
             raise _failure(error, self._request, Stage.READING) from error
+        finally:
+            self._port.done(self._mark)
 
     async def receive(self) -> bytes:
+        if self._process != _process:
+            raise _of_the_parent()
         if self._pieces is None:
             stream = self._response.stream
             if isinstance(stream, httpx2.SyncByteStream) and _plain(self._response):
@@ -228,11 +297,16 @@ class _BlockingResponse:
         await self.close()
 
     async def close(self) -> None:
-        with self._port._inside:
-            self._response.close()
+        if self._process != _process:
+            return
+        try:
+            with self._port._inside:
+                self._response.close()
+        finally:
+            self._port.done(self._mark)
 
     def abandon(self) -> None:
-        self._port.abandon(self._response)
+        self._port.abandon(self)
 
 
 class AsyncPort:
@@ -247,11 +321,15 @@ class AsyncPort:
         self._settings = settings
         self._own_client = client
         self._hooks: EventHooks = {"request": [], "response": []}
-        self._pools: dict[asyncio.AbstractEventLoop, _AsyncPool] = {}
-        self._pid = os.getpid()
+        self._pools: dict[Loop, _AsyncPool] = {}
         self._lock = threading.Lock()
         self._closed = False
         self.now = clock
+        # Holds the pools of a client that nobody closed until it is gone. Collected together with it, as what an error
+        # holds would be, connections would complain before their keepers could close them.
+        finalizer = weakref.finalize(self, self._pools.clear)
+        finalizer.atexit = False
+        _ports.add(self)
 
     def client(self, url: str, sign_in: bool = False) -> httpx2.AsyncClient:
         """Return the running loop's HTTP client for API requests, or for sign-in, each to the host of one address.
@@ -263,87 +341,111 @@ class AsyncPort:
         if self._own_client is not None:
             return self._own_client
         try:
-            loop = asyncio.get_running_loop()
+            pool = self._pool()
         except RuntimeError:
             return _opened(AsyncHookedClient, self._hooks, self._settings, url)
-        if self._pid != os.getpid():
-            # Inherited async pools can neither be used nor closed here without disturbing the parent's.
-            _inherited.append(self._pools)
-            self._lock = threading.Lock()
-            self._pid = os.getpid()
-            self._pools = {}
+        purpose = sign_in, _is_vendors(url)
+        client = pool.clients.get(purpose)
+        if client is None:
+            hooks: EventHooks = {} if sign_in else self._hooks
+            client = pool.open(purpose, handshakes.guarded(_opened(AsyncHookedClient, hooks, self._settings, url)))
+        return client
+
+    def _pool(self) -> _AsyncPool:
+        loop = loops.running_loop()
         pool = self._pools.get(loop)
         if pool is None:
             with self._lock:
-                self._pools = {known: pool for known, pool in self._pools.items() if not known.is_closed()}
-                pool = self._pools[loop] = _AsyncPool()
-        client = pool.clients.get(sign_in)
-        if client is None:
-            hooks: EventHooks = {} if sign_in else self._hooks
-            client = pool.open(sign_in, _opened(AsyncHookedClient, hooks, self._settings, url))
-        return client
+                for ended in [known for known in self._pools if loops.is_closed(known)]:
+                    del self._pools[ended]
+                pool = self._pools[loop] = _AsyncPool(loop)
+        return pool
 
     async def send(self, request: Request) -> _AsyncResponse:
         """Send a request and return when the answer's headers are here."""
-        client = self.client(request.url, request.sign_in)
+        if self._closed:
+            raise _closed()
+        pool = self._pool()
+        mark = object()
+        pool.working.add(mark)
         try:
+            client = self.client(request.url, request.sign_in)
             response = await client.send(_built(client, request), stream=True)
-        except _LIBRARY_ERRORS as error:
-            raise _failure(error, request, Stage.WAITING, self._settings) from error
-        return _AsyncResponse(response, request)
+            leftovers.watch(response)
+        except BaseException as error:
+            await self.done(pool, mark)
+            if isinstance(error, _LIBRARY_ERRORS):
+                raise _failure(error, request, Stage.WAITING, self._settings) from error
+            raise
+        return _AsyncResponse(response, request, self, pool, mark)
 
     async def sleep(self, seconds: float) -> None:
         """Pause the task."""
-        await asyncio.sleep(seconds)
+        await loops.sleep(seconds)
 
     async def wait(self, signal: Signal, timeout: float | None) -> bool:
         """Wait for a signal; whether it came in time."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(_resolve, future)
-
-        signal.subscribe(wake)
-        try:
-            async with asyncio.timeout(timeout):
-                await future
-        except TimeoutError:
-            return False
-        finally:
-            signal.unsubscribe(wake)
-        return True
+        return await loops.wait(signal, timeout)
 
     async def close(self) -> None:
-        """Free all connections; later requests are refused."""
-        self._closed = True
-        pools, self._pools = self._pools, {}
-        if self._pid != os.getpid():
-            _inherited.append(pools)
+        """Free the connections, at once or when the last request at work is done; later requests are refused.
+
+        A port that nobody has used yet stays usable, as in 0.2.
+        """
+        if not self._pools and self._own_client is None:
             return
-        pool = pools.get(asyncio.get_running_loop())
-        if pool is not None:
+        self._closed = True
+        pool = self._pools.get(loops.running_loop())
+        self._pools.clear()
+        if pool is not None and not pool.working:
             # Those of other loops are closed there, when their keepers are collected.
             await pool.close()
 
+    async def done(self, pool: _AsyncPool, mark: object) -> None:
+        """Note that the answer of a request is done with."""
+        pool.working.discard(mark)
+        if self._closed and not pool.working:
+            await pool.close()
 
+    def forked(self) -> None:
+        """In a child process: keep what cannot be used nor closed here without disturbing the parent's."""
+        _inherited.append(self._pools.copy())
+        self._pools.clear()
+        self._lock = threading.Lock()
+
+
+_process = os.getpid()
+_ports: weakref.WeakSet[BlockingPort | AsyncPort] = weakref.WeakSet()
 _inherited: list[object] = []
 
 
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _forked() -> None:
+    global _process
+    _process = os.getpid()
+    for port in list(_ports):
+        port.forked()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_forked)
+
+
+def _of_the_parent() -> Failure:
+    error = APIConnectionError("it was opened in the parent process, and only there it can be read")
+    return Failure(Stage.READING, error)
 
 
 class _AsyncPool:
     """The connections of one loop, each client with a keeper by which the loop's own shutdown closes it."""
 
-    def __init__(self) -> None:
-        self.clients: dict[bool, httpx2.AsyncClient] = {}
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.clients: dict[_Purpose, httpx2.AsyncClient] = {}
+        self.working: set[object] = set()  # a mark for each request until its answer is done with
         self._keepers: list[AsyncGenerator[None]] = []
 
-    def open(self, sign_in: bool, client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-        self.clients[sign_in] = client
+    def open(self, purpose: _Purpose, client: httpx2.AsyncClient) -> httpx2.AsyncClient:
+        self.clients[purpose] = client
         keeper = _keep(client)
         self._keepers.append(keeper)
         run(_begin(keeper))
@@ -368,14 +470,19 @@ async def _begin(keeper: AsyncGenerator[None]) -> None:
 class _AsyncResponse:
     """An answer over the async library."""
 
-    __slots__ = ("_loop", "_pieces", "_request", "_response", "headers", "status_code")
+    __slots__ = ("_mark", "_pieces", "_pool", "_port", "_process", "_request", "_response", "headers", "status_code")
 
-    def __init__(self, response: httpx2.Response, request: Request) -> None:
+    def __init__(
+        self, response: httpx2.Response, request: Request, port: AsyncPort, pool: _AsyncPool, mark: object
+    ) -> None:
         self.status_code = response.status_code
         self.headers = _headers(response)
         self._response = response
         self._request = request
-        self._loop = asyncio.get_running_loop()
+        self._port = port
+        self._pool = pool
+        self._mark = mark
+        self._process = _process
         self._pieces: AsyncIterator[bytes] | None = None
 
     async def read(self) -> bytes:
@@ -383,18 +490,26 @@ class _AsyncResponse:
             return await self._response.aread()
         except _LIBRARY_ERRORS as error:
             raise _failure(error, self._request, Stage.READING) from error
+        finally:
+            await self._port.done(self._pool, self._mark)
 
     async def receive(self) -> bytes:
-        if self._pieces is None:
-            stream = self._response.stream
-            if isinstance(stream, httpx2.AsyncByteStream) and _plain(self._response):
-                self._pieces = aiter(stream)
-            else:
-                self._pieces = self._response.aiter_bytes()
+        if self._process != _process:
+            raise _of_the_parent()
         try:
+            if self._pieces is None:
+                return await loops.unwatched(self._first())
             return await anext(self._pieces, b"")
         except _LIBRARY_ERRORS as error:
             raise _failure(error, self._request, Stage.READING) from error
+
+    async def _first(self) -> bytes:
+        stream = self._response.stream
+        if isinstance(stream, httpx2.AsyncByteStream) and _plain(self._response):
+            self._pieces = aiter(stream)
+        else:
+            self._pieces = self._response.aiter_bytes()
+        return await anext(self._pieces, b"")
 
     async def finish(self) -> None:
         stream = self._response.extensions.get("network_stream")
@@ -411,21 +526,24 @@ class _AsyncResponse:
         await self.close()
 
     async def close(self) -> None:
-        await self._response.aclose()
+        if self._process != _process:
+            _inherited.append(self._response)
+            return
+        try:
+            await self._response.aclose()
+        finally:
+            await self._port.done(self._pool, self._mark)
 
     def abandon(self) -> None:
-        if not self._loop.is_closed():
-            with suppress(RuntimeError):  # closed just now
-                self._loop.call_soon_threadsafe(_close_later, self._loop, self._response)
+        if self._process != _process:
+            _inherited.append(self._response)
+        else:
+            self._pieces = None  # closed by itself, or the end of the loop would close it and what it reads at once
+            loops.spawn(self._pool.loop, self._close_late)
 
-
-_closing: set[asyncio.Task[None]] = set()
-
-
-def _close_later(loop: asyncio.AbstractEventLoop, response: httpx2.Response) -> None:
-    task = loop.create_task(response.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+    async def _close_late(self) -> None:
+        with suppress(*_LIBRARY_ERRORS):
+            await self.close()
 
 
 def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request) -> httpx2.Request:
@@ -435,13 +553,15 @@ def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request) -> http
         file = upload.file if isinstance(upload.file, bytes) else _File(upload.file, upload.filename)
         part = upload.filename, file, upload.content_type, {**upload.headers}
         body = {"data": upload.fields, "files": {"file": part}}
-    return client.build_request(
-        request.method,
-        _url(request.url),
-        headers=request.headers,
-        params=request.query,
-        timeout=_timeout(request.timeouts),
-        **body,
+    return quietly(
+        client.build_request(
+            request.method,
+            _url(request.url),
+            headers=request.headers,
+            params=request.query,
+            timeout=_timeout(request.timeouts),
+            **body,
+        )
     )
 
 
@@ -474,16 +594,25 @@ def _plain(response: httpx2.Response) -> bool:
 
 
 # The library lets that of h11 through: a body of another length than announced, such as a file that changed meanwhile.
-_LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, h11.LocalProtocolError, OSError)
-_NOT_SENDABLE = (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError, h11.LocalProtocolError)
-_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
+# Also what resolving a host name raises, and what a proxy that does not speak SOCKS causes.
+_NOT_SENDABLE = (
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+    httpx2.LocalProtocolError,
+    h11.LocalProtocolError,
+    UnicodeError,
+)
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, SocksError)
+_LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.StreamError, OSError, *_NOT_SENDABLE, SocksError)
 
 
 def _failure(error: Exception, request: Request, stage: Stage, settings: Settings | None = None) -> Exception:
     """Return our error for one of the library: a Failure if another attempt may help."""
+    _forget_variables(error)
     host = urlsplit(request.url).netloc
     limits = request.timeouts
-    refused = _refused_certificate(error, host)
+    proxy = _proxy(request.url, settings)
+    refused = _refused_certificate(error, host, proxy)
     if refused is not None:
         return refused
     if isinstance(error, httpx2.PoolTimeout):
@@ -492,18 +621,19 @@ def _failure(error: Exception, request: Request, stage: Stage, settings: Setting
             "by streams that are not closed"
         )
     if isinstance(error, _NOT_SENDABLE):
-        return ConfigurationError(f"the request to {host} cannot be sent: {error}")
+        return ConfigurationError(f"the request to {host} cannot be sent: {_unsendable(error)}")
     if isinstance(error, httpx2.DecodingError):
         return APIResponseValidationError(f"the answer of {host} cannot be decompressed: {error}")
     reason = str(error) or type(error).__name__
     if isinstance(error, _NEVER_SENT):
-        proxy = _proxy(request.url, settings)
-        there = f"{host} through the proxy {proxy}" if proxy else host
-        advice = _connecting_advice(request, proxy)
+        there = f"{host} through the proxy {_shown(proxy)}" if proxy else host
+        advice = _connecting_advice(request, proxy, reason)
         if isinstance(error, httpx2.ConnectTimeout):
             text = f"no connection to {there} within {limits.connect:g} s{advice}"
             return Failure(Stage.CONNECTING, APITimeoutError(text))
-        return Failure(Stage.CONNECTING, APIConnectionError(f"no connection to {there}: {reason}{advice}"))
+        failed = APIConnectionError(f"no connection to {there}: {reason}{advice}")
+        # A proxy may lock an account that tries a wrong password again and again.
+        return failed if advice is _PROXY_LOGIN else Failure(Stage.CONNECTING, failed)
     if isinstance(error, httpx2.WriteTimeout):
         return Failure(stage, APITimeoutError(f"{host} did not take the request within {limits.write:g} s"))
     if isinstance(error, httpx2.TimeoutException):
@@ -513,17 +643,50 @@ def _failure(error: Exception, request: Request, stage: Stage, settings: Setting
     return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}"))
 
 
-def _proxy(url: str, settings: Settings | None) -> str | None:
-    """Return host and port of the proxy on the way to an address, without its user and password."""
+def _forget_variables(error: BaseException | None) -> None:
+    """Clear the variables of the library's frames: headers are among them, and tools print them with a traceback."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _unsendable(error: Exception) -> str:
+    """Return what is wrong with a request, without the value of a header that is."""
+    text = str(error)
+    if isinstance(error, UnicodeError) or text.startswith("Illegal header"):
+        return "a host name or a header is not valid"
+    return text
+
+
+def _proxy(url: str, settings: Settings | None) -> SplitResult | None:
+    """Return the address of the proxy on the way to another."""
     parts = urlsplit(url)
     proxy = settings.proxy if settings else None
     if proxy is None and not proxy_bypass(parts.hostname or ""):
         proxies = getproxies()
         proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}").netloc.rpartition("@")[2] if proxy else None
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
 
 
-def _connecting_advice(request: Request, proxy: str | None) -> str:
+def _shown(proxy: SplitResult) -> str:
+    """Return host and port of a proxy, without its user and password."""
+    if proxy.path.strip("/") or proxy.query or proxy.fragment:
+        return "of the environment"  # a / ? or # may be of the password, and what looks like the host too
+    return proxy.netloc.rpartition("@")[2]
+
+
+_LOGIN_REFUSED = re.compile("^407|authentication|username/password", re.IGNORECASE)
+_PROXY_LOGIN = "; the proxy's address needs other user and password: proxy='http://user:password@host:port'"
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE")
+
+
+def _connecting_advice(request: Request, proxy: SplitResult | None, reason: str) -> str:
+    if proxy and _LOGIN_REFUSED.search(reason):
+        return _PROXY_LOGIN
+    if _NO_TLS.search(reason):
+        return f"; no TLS is spoken there: does the address{' of the proxy' if proxy else ''} begin with http://?"
+    if "HANDSHAKE_FAILURE" in reason:
+        return "; perhaps it wants a client certificate: cert_file= and key_file="
     if proxy or not is_vendor_host(urlsplit(request.url).hostname or ""):
         return ""
     advice = "; check the network, and behind a corporate proxy set proxy= or HTTPS_PROXY"
@@ -532,22 +695,36 @@ def _connecting_advice(request: Request, proxy: str | None) -> str:
     return advice
 
 
-_EXPIRED = 10
-_HOSTNAME_MISMATCH = (62, 64)
+_CLOCK = "check this machine's clock, or wait for its owner to renew it"
+_TRUST = "pass {} as ca_bundle_file= (or GIGACHAT_CA_BUNDLE_FILE)"
+_AUTHORITY = _TRUST.format("that authority's certificate")
+_UNKNOWN_AUTHORITY = ("is signed by an authority this machine does not know", _AUTHORITY)
+_UNVERIFIED = {
+    9: ("is not yet valid", _CLOCK),
+    10: ("has expired", _CLOCK),
+    18: ("is self-signed", _TRUST.format("it, if it is yours,")),
+    **dict.fromkeys((2, 19, 20, 21), _UNKNOWN_AUTHORITY),
+    **dict.fromkeys((62, 64), ("is for another host", "check the address")),
+}
+"""Problem and advice by OpenSSL's number."""
 
 
-def _refused_certificate(error: BaseException | None, host: str) -> CertificateError | None:
+def _refused_certificate(
+    error: BaseException | None, host: str, proxy: SplitResult | None = None
+) -> CertificateError | None:
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            if error.verify_code == _EXPIRED:
-                problem, advice = "has expired", "check this machine's clock"
-            elif error.verify_code in _HOSTNAME_MISMATCH:
-                problem, advice = "is for another host", "check the address"
-            else:
-                problem = "is signed by an authority this machine does not know"
-                advice = "pass that authority's certificate as ca_bundle_file= (or GIGACHAT_CA_BUNDLE_FILE)"
-            return CertificateError(f"the certificate of {host} {problem} ({error.verify_message}): {advice}")
-        if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in (error.reason or ""):
+            problem, advice = _UNVERIFIED.get(error.verify_code, ("cannot be verified", _AUTHORITY))
+            # Which of the two it was, the library does not tell.
+            whose = f"{host} (or of the proxy {_shown(proxy)})" if proxy and proxy.scheme == "https" else host
+            return CertificateError(f"the certificate of {whose} {problem} ({error.verify_message}): {advice}")
+        alert = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+        if "CERTIFICATE_REQUIRED" in alert:
             return CertificateError(f"{host} wants a client certificate: pass cert_file= and key_file=")
+        if _OURS_REFUSED.search(alert):
+            return CertificateError(f"{host} refused our client certificate ({alert}): check cert_file=")
         error = error.__cause__ or error.__context__
     return None
+
+
+_OURS_REFUSED = re.compile("ALERT_(UNKNOWN_CA|.*CERTIFICATE)")

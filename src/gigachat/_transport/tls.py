@@ -22,7 +22,7 @@ from gigachat.hosts import is_vendor_host
 if TYPE_CHECKING:
     from gigachat.settings import Settings
 
-__all__ = ["context_for"]
+__all__ = ["context_for", "proxy_context"]
 
 logger = logging.getLogger("gigachat")
 
@@ -50,7 +50,6 @@ def context_for(settings: Settings, host: str) -> ssl.SSLContext:
     """
     if settings.ssl_context is not None:
         return settings.ssl_context
-    paths = (settings.ca_bundle_file, settings.cert_file, settings.key_file)
     return _context(
         _Configuration(
             settings.verify_ssl_certs,
@@ -59,18 +58,29 @@ def context_for(settings: Settings, host: str) -> ssl.SSLContext:
             settings.cert_file,
             settings.key_file,
             settings.key_file_password and Secret(settings.key_file_password),
-            tuple(map(_stamp, paths)),
+            tuple(_stamp(settings, option) for option in ("ca_bundle_file", "cert_file", "key_file")),
         )
     )
 
 
-def _stamp(path: str | None) -> tuple[int, int] | None:
+def proxy_context(settings: Settings) -> ssl.SSLContext:
+    """Return the TLS context for an `https://` proxy itself: it gets neither the Russian root nor our certificate.
+
+    Raises:
+        ConfigurationError: A certificate cannot be used; the text names the file.
+    """
+    stamp = _stamp(settings, "ca_bundle_file")
+    return _context(_Configuration(True, False, settings.ca_bundle_file, None, None, None, (stamp,)))
+
+
+def _stamp(settings: Settings, option: str) -> tuple[int, int] | None:
+    path: str | None = getattr(settings, option)
     if path is None:
         return None
     try:
         status = Path(path).stat()
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from None
+        raise ConfigurationError(f"{option}={path}: {error.strerror}") from None
     return status.st_mtime_ns, status.st_size
 
 
@@ -115,13 +125,16 @@ def _russian_root() -> bytes:
 
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:
-    found = sorted(child for child in path.iterdir() if child.is_file()) if path.is_dir() else [path]
+    try:
+        found = sorted(child for child in path.iterdir() if child.is_file()) if path.is_dir() else [path]
+    except OSError as error:
+        raise ConfigurationError(f"ca_bundle_file={path}: {error.strerror}") from None
     trusted = 0
     for file in found:
         try:
             content = file.read_bytes()
-            # A PEM file may hold several certificates, with text around them.
-            context.load_verify_locations(cadata=content.decode("utf-8") if _PEM_MARK in content else content)
+            # A PEM file may hold several certificates, with text of any encoding around them.
+            context.load_verify_locations(cadata=content.decode("ascii", "ignore") if _PEM_MARK in content else content)
             trusted += 1
         except (ssl.SSLError, ValueError, OSError) as error:
             if not path.is_dir():

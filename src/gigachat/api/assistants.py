@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
 from gigachat._engine.call import Call, get, post
-from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint
+from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, namespace
 from gigachat.api.arguments import checked_id, given, models_of
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ class AssistantsNamespace(Resource[Mode]):
 class Assistants(Resource[Mode]):
     """Assistants on the client itself."""
 
-    @cached_property
+    @namespace
     def assistants(self) -> AssistantsNamespace[Mode]:
         """Assistants: `client.assistants.get()`."""
         return AssistantsNamespace(self, self._mode)

@@ -137,17 +137,20 @@ class Batches(Resource[Mode]):
             The results. One that cannot be read has its text in `line`.
 
         Raises:
-            ValueError: It is not completed.
+            APIResponseValidationError: It has no results: most likely it is not completed.
             NotFoundError: There is no such batch.
             GigaChatException: There is no good answer, or it broke off.
         """
         known = batch
-        if not isinstance(known, models.Batch) or known.output_file_id is None:
+        if not isinstance(known, models.Batch) or not known.output_file_id:
             known = await self._known(port, _id(batch))
-        if known.output_file_id is None:
-            raise ValueError(f"batch {known.id_} has no results: it is {known.status}, not completed")
         results: list[models.BatchResult] = []
-        call = content_call(known.output_file_id, lambda content, headers: None)
+        try:
+            call = content_call(known.output_file_id or "", lambda content, headers: None)
+        except ValueError:  # no id, or what is none
+            raise APIResponseValidationError(
+                f"batch {known.id_} has no results: it is {known.status or 'of no status'}"
+            ) from None
         async with opened(self._engine, port, call, self._options) as response:
             rest = b""
             while piece := await response.receive():
@@ -245,7 +248,10 @@ def _line(one: Any, index: int, method: str, chat_defaults: Mapping[str, Any]) -
     else:
         if isinstance(one, str):
             one = {"messages": [{"role": "user", "content": one}]}
-        body = model_of(models.Chat, one, name).model_dump(mode="json", by_alias=True, exclude_none=True)
+        chat = model_of(models.Chat, one, name)
+        if not chat.messages:
+            raise ValueError(f"{name}: messages is empty: give at least one message")
+        body = chat.model_dump(mode="json", by_alias=True, exclude_none=True)
         body = {**chat_defaults, **body.pop("additional_fields", {}), **body}
         body.pop("stream", None)
     line = {"id": str(index + 1 if number is None else number), "request": body}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from gigachat import models
@@ -14,12 +13,13 @@ from gigachat._engine.endpoint import (
     Mode,
     Resource,
     endpoint,
+    namespace,
     overloaded_endpoint,
     streaming,
 )
 from gigachat.api.chat_completions import create_call, parse_call, stream_call
 from gigachat.api.parsed import check_class, instance_of, refuse_class
-from gigachat.api.payload import payload_fields, validated
+from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
 from gigachat.context import chat_url_cvar
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -180,7 +180,7 @@ class ChatNamespace(Resource[Mode]):
 class Chat(Resource[Mode]):
     """Chat v1 on the client itself."""
 
-    @cached_property
+    @namespace
     def chat(self) -> ChatNamespace[Mode]:
         """Chats: `client.chat("…")` by API v1, `client.chat.create("…")` by API v2."""
         return ChatNamespace(self, self._mode)
@@ -277,14 +277,16 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
             data[name] = value
     refuse_class(data.get("response_format"), "chat_parse")
     engine = resource._engine
-    if not data.get("model") and not _goes_on(data.get("storage")):
+    if is_blank(data.get("model")) and not _goes_on(data.get("storage")):
         data["model"] = engine.model
     for name, default in engine.chat_defaults.items():
         if data.get(name) is None:
             data[name] = default
     if stream or "stream" in data:
         data["stream"] = stream or None  # the method decides
-    return validated(models.Chat, data)
+    request = validated(models.Chat, data)
+    check_messages(request.messages)
+    return request
 
 
 def _goes_on(storage: Any) -> bool:
@@ -297,6 +299,7 @@ def _goes_on(storage: Any) -> bool:
 def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ChatCompletionChunk:
     chunk = parse(models.ChatCompletionChunk, event.data)
     vars(chunk)["x_headers"] = x_headers  # past pydantic's setter: there are thousands of chunks
+    chunk.__pydantic_fields_set__.add("x_headers")
     return chunk
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gigachat import models
 from gigachat._engine.call import Call, StreamCall, parse, read_model
 from gigachat.api.parsed import check_class, instance_of, refuse_class
-from gigachat.api.payload import payload_fields, validated
+from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
 from gigachat.context import chat_completions_url_cvar
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -155,12 +155,14 @@ def _request(engine: Engine, payload: Any, fields: Mapping[str, Any], stream: bo
     options = data.get("model_options")
     if isinstance(options, Mapping):
         refuse_class(options.get("response_format"), "chat.parse")
-    if not data.get("model") and not _goes_on(data):
+    if is_blank(data.get("model")) and not _goes_on(data):
         data["model"] = engine.model
     data.update(_defaults(engine, data))
     if stream or "stream" in data:
         data["stream"] = stream or None  # the method decides
-    return validated(models.ChatCompletionRequest, data)
+    request = validated(models.ChatCompletionRequest, data)
+    check_messages(request.messages)
+    return request
 
 
 def _merged(payload: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,8 +319,10 @@ def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.Primar
     chunk = parse(models.PrimaryChatCompletionChunk, event.data)
     own = vars(chunk)  # past pydantic's setter: there are thousands of chunks
     own["x_headers"] = x_headers
+    chunk.__pydantic_fields_set__.add("x_headers")
     if chunk.event is None:
         own["event"] = event.name
+        chunk.__pydantic_fields_set__.add("event")
     if chunk.model_extra and chunk.messages is None and chunk.finish_reason is None:
         _refuse_error(chunk.model_extra, event)
     return chunk
@@ -421,6 +425,8 @@ def _parsed(completion: models.ChatCompletionResponse, response_format: Any) -> 
         raise LengthFinishReasonError(completion)
     if reason is not None and (reason.endswith("blacklist") or reason.startswith("request_")):
         raise ContentFilterFinishReasonError(completion)
-    if not completion.text:
-        raise APIResponseValidationError("the answer has no text", completion=completion)
-    return instance_of(response_format, completion.text, completion)
+    for message in completion.messages:
+        text = "".join(part.text or "" for part in message.content or ())
+        if message.role == "assistant" and text:
+            return instance_of(response_format, text, completion)
+    raise APIResponseValidationError("the answer has no text", completion=completion)

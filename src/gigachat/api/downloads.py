@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_directory", "replacing", "safe_name"]
 
+_LONGEST_NAME = 255  # bytes, as most file systems have it
 _NO_NAME = re.compile(r'[<>:"|?*\x00-\x1f]')
 
 
@@ -51,4 +52,6 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def safe_name(name: str) -> str:
     """Return a name that others chose as the name of a file in a directory; empty if nothing is left of it."""
-    return _NO_NAME.sub("_", re.split(r"[/\\]", name)[-1]).strip(". ")
+    name = _NO_NAME.sub("_", re.split(r"[/\\]", name)[-1])
+    # The end of a long name is kept, for the type is there.
+    return name.encode()[-_LONGEST_NAME:].decode("utf-8", "ignore").strip(". ")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     ModelT = TypeVar("ModelT", bound=BaseModel)
 
-__all__ = ["payload_fields", "problem", "validated"]
+__all__ = ["check_messages", "is_blank", "payload_fields", "problem", "validated"]
 
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
@@ -43,6 +43,21 @@ def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
     )
 
 
+def check_messages(messages: Sequence[Any]) -> None:
+    """Refuse a chat that has not begun.
+
+    Raises:
+        ValueError: There is no message.
+    """
+    if not messages:
+        raise ValueError("messages is empty: give at least one message")
+
+
+def is_blank(model: Any) -> bool:
+    """Whether the name of a model is none at all, or empty text."""
+    return not (model.strip() if isinstance(model, str) else model)
+
+
 def validated(kind: type[ModelT], fields: Mapping[str, Any], wrong: Callable[[str], Exception] = ValueError) -> ModelT:
     """Return fields as a model.
 
@@ -68,8 +83,6 @@ def problem(error: ValueError) -> str:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _place(first["loc"])).lstrip(".")
     if place == "function_call":
         return "function_call is 'auto', 'none' or {'name': '…'}"
-    if first["type"] == "too_short":
-        return "messages is empty: give at least one message"
     if place == "messages" and first["type"] == "missing":
         return "no messages: give a text, or messages=[...]"
     reason = str(first["msg"]).removeprefix("Value error, ")

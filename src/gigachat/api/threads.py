@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
 from gigachat._engine.call import Call, StreamCall, get, parse, post, read_model
-from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, streaming
+from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, namespace, streaming
 from gigachat.api.arguments import checked_id, given, messages_of, model_of
+from gigachat.api.payload import validated
+from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -323,7 +324,7 @@ class ThreadsNamespace(Resource[Mode]):
 class Threads(Resource[Mode]):
     """Threads on the client itself."""
 
-    @cached_property
+    @namespace
     def threads(self) -> ThreadsNamespace[Mode]:
         """Threads: `client.threads.get_threads()`."""
         return ThreadsNamespace(self, self._mode)
@@ -342,7 +343,7 @@ def _ids(values: Sequence[str] | None, name: str) -> Sequence[str] | None:
 
 
 def _page(limit: int | None, before: int | None) -> dict[str, str]:
-    return {name: str(value) for name, value in given(limit=limit, before=before).items()}
+    return {name: str(value) for name, value in (("limit", limit), ("before", before)) if value}
 
 
 def _run_body(
@@ -403,7 +404,8 @@ def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.Threa
         whole.update({name: value for name, value in fields.items() if value is not None})
         # Each chunk counts its own tokens.
         for name, tokens in chunk.usage.model_dump(exclude_unset=True, exclude_none=True).items():
-            usage[name] = usage.get(name, 0) + tokens if isinstance(tokens, int) else tokens
+            before = usage.get(name, 0)
+            usage[name] = before + tokens if isinstance(before, int) and isinstance(tokens, int) else tokens
         for choice in chunk.choices:
             if choice.index != 0 or choice.delta.role == _IN_PROGRESS:
                 continue
@@ -412,4 +414,8 @@ def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.Threa
             for name, value in choice.delta.model_dump(exclude_unset=True, exclude_none=True).items():
                 added = name in ("content", "reasoning_content")
                 message[name] = f"{message.get(name, '')}{value}" if added else value
-    return models.ThreadCompletion.model_validate({**whole, "message": message, "usage": usage})
+    return validated(models.ThreadCompletion, {**whole, "message": message, "usage": usage}, _not_together)
+
+
+def _not_together(reason: str) -> APIResponseValidationError:
+    return APIResponseValidationError(f"the chunks cannot be put together as ThreadCompletion: {reason}")

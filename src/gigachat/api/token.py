@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gigachat import models
 from gigachat._engine.endpoint import Mode, Resource, operation
+from gigachat.context import authorization_cvar
 
 if TYPE_CHECKING:
     from gigachat._engine.auth import Token
@@ -23,12 +24,13 @@ class AccessToken(Resource[Mode]):
 
         Returns:
             The token with `expires_at` in milliseconds of Unix time (0 for a ready token, which needs no request);
-            None where requests carry no token, as with a client certificate alone.
+            None where requests carry no token, as with a client certificate alone. Where `authorization_cvar` has
+            one, nobody signs in.
 
         Raises:
             GigaChatException: The sign-in failed.
         """
-        if self._engine.authorization is None:
+        if self._engine.authorization is None or authorization_cvar.get():
             return self._access_token
         return _read(await self._engine.token(port))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import core_schema
+from pydantic_core import PydanticUseDefault, core_schema
 
 __all__ = ["APIResponse", "NullAs", "WireModel", "XHeadersMixin"]
 
@@ -16,6 +16,13 @@ class WireModel(BaseModel):
     """A JSON object of the API: fields we do not know are kept, and go out again."""
 
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
+
+
+def build_all(kind: type[WireModel] = WireModel) -> None:
+    """Build a class of models and those made of it, as pydantic does with each at its first use."""
+    kind.model_rebuild(raise_errors=False)
+    for more in kind.__subclasses__():
+        build_all(more)
 
 
 class XHeadersMixin(WireModel):
@@ -41,11 +48,16 @@ class APIResponse(XHeadersMixin):
 
 @dataclass(frozen=True, slots=True)
 class NullAs:
-    """Annotation: read JSON null as a default; values that are there pay nothing for it."""
+    """Annotation: read JSON null as a default, the field's own if none is given; values pay nothing for it."""
 
-    default: Callable[[], Any]
+    default: Callable[[], Any] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Return the schema of the type, and of null beside it."""
-        null = core_schema.no_info_after_validator_function(lambda _: self.default(), core_schema.none_schema())
+        null = core_schema.no_info_after_validator_function(self._instead, core_schema.none_schema())
         return core_schema.union_schema([handler(source), null], mode="left_to_right")
+
+    def _instead(self, null: None) -> Any:
+        if self.default is None:
+            raise PydanticUseDefault
+        return self.default()

@@ -62,6 +62,10 @@ class MessagesRole(str, Enum):
         member._value_ = value
         return member
 
+    def __reduce_ex__(self, proto: object) -> tuple[type[MessagesRole], tuple[str]]:
+        """Copy and pickle by value: CPython 3.11.2 does it by name, by which a member of its own is not found."""
+        return MessagesRole, (self.value,)
+
 
 class _AsText:
     """Annotation: keep a role as plain text, as 0.2 did, without the cost of an enum."""
@@ -74,7 +78,7 @@ class FunctionCall(WireModel):
     """A call the model asks for."""
 
     name: str = Field(description="Name of the function.")
-    arguments: dict[str, Any] | None = Field(default=None, description="Its arguments.")
+    arguments: dict[Any, Any] | None = Field(default=None, description="Its arguments.")
 
     if not TYPE_CHECKING:
 
@@ -112,15 +116,17 @@ class Storage(WireModel):
     limit: int | None = Field(default=None, description="Most messages of the history given to the model.")
     assistant_id: str | None = Field(default=None, description="Assistant of a new thread; excludes `model`.")
     thread_id: str | None = Field(default=None, description="Thread to go on with; absent in its first message.")
-    metadata: dict[str, Any] | None = Field(default=None, description="Data of your own.")
+    metadata: dict[Any, Any] | None = Field(default=None, description="Data of your own.")
 
 
 class Usage(WireModel):
     """Tokens of an answer. The whole prompt is `prompt_tokens` plus `precached_prompt_tokens`."""
 
-    prompt_tokens: int = Field(default=0, description="Prompt tokens that were not in the cache.")
-    completion_tokens: int = Field(default=0, description="Generated tokens.")
-    total_tokens: int = Field(default=0, description="Tokens that are charged.")
+    prompt_tokens: Annotated[int, NullAs(int)] = Field(
+        default=0, description="Prompt tokens that were not in the cache."
+    )
+    completion_tokens: Annotated[int, NullAs(int)] = Field(default=0, description="Generated tokens.")
+    total_tokens: Annotated[int, NullAs(int)] = Field(default=0, description="Tokens that are charged.")
     precached_prompt_tokens: int | None = Field(default=None, description="Prompt tokens taken from the cache.")
 
 
@@ -142,6 +148,9 @@ class _SchemaModel(WireModel):
         return "properties" in self.model_fields_set
 
 
+_TYPE_OR_DUMP = AliasChoices("type", "type_")  # dumps without aliases come back
+
+
 def _plain_schema(value: Any) -> Any:
     return parameters_schema(value) if isinstance(value, dict) else value
 
@@ -149,11 +158,13 @@ def _plain_schema(value: Any) -> Any:
 class FunctionParametersProperty(_SchemaModel):
     """One parameter of a function; further keywords of JSON Schema are kept."""
 
-    type_: str | list[str] = Field(default="object", alias="type", description="Its type, or several.")
+    type_: str | list[str] = Field(
+        default="object", alias="type", validation_alias=_TYPE_OR_DUMP, description="Its type, or several."
+    )
     description: str = Field(default="", description="What it means.")
     items: dict[str, Any] | None = Field(default=None, description="Schema of an array's elements.")
     enum: list[Any] | None = Field(default=None, description="Permitted values.")
-    properties: dict[str, FunctionParametersProperty] | None = Field(
+    properties: dict[Any, FunctionParametersProperty] | None = Field(
         default=None, description="Parameters inside an object."
     )
 
@@ -161,8 +172,10 @@ class FunctionParametersProperty(_SchemaModel):
 class FunctionParameters(_SchemaModel):
     """Parameters of a function: JSON Schema of an object; further keywords are kept."""
 
-    type_: str = Field(default="object", alias="type", description="Type of the whole, an object.")
-    properties: dict[str, FunctionParametersProperty] | None = Field(default=None, description="The parameters.")
+    type_: str = Field(
+        default="object", alias="type", validation_alias=_TYPE_OR_DUMP, description="Type of the whole, an object."
+    )
+    properties: dict[Any, FunctionParametersProperty] | None = Field(default=None, description="The parameters.")
     required: list[str] | None = Field(default=None, description="Names of those that must be given.")
 
     def _surely_an_object(self) -> bool:
@@ -178,7 +191,7 @@ class Function(WireModel):
         default=None, description="JSON Schema of the arguments; references are inlined."
     )
     few_shot_examples: list[FewShotExample] | None = Field(default=None, description="Examples of use.")
-    return_parameters: dict[str, Any] | None = Field(default=None, description="JSON Schema of the result.")
+    return_parameters: dict[Any, Any] | None = Field(default=None, description="JSON Schema of the result.")
 
     if not TYPE_CHECKING:
 
@@ -196,17 +209,14 @@ class ChatFunctionCall(WireModel):
     partial_arguments: dict[str, Any] | None = Field(default=None, description="Arguments given in advance.")
 
 
-_OfAnotherAPI = Annotated[
-    Any,
-    Field(exclude=True, repr=False, description="Of another API, whose users leave it here: read and not sent."),
-]
-
-
 class FunctionRanker(WireModel):
     """Choice of the functions shown to the model."""
 
     enabled: bool | None = Field(default=None, description="Whether functions are ranked.")
     top_n: int | None = Field(default=None, description="How many are shown.")
+
+
+_OF_OTHER_APIS = ("tool_calls", "tool_call_id", "refusal", "annotations", "audio")
 
 
 class Messages(WireModel):
@@ -227,11 +237,12 @@ class Messages(WireModel):
         description="Id of the message.",
     )
 
-    tool_calls: _OfAnotherAPI = None
-    tool_call_id: _OfAnotherAPI = None
-    refusal: _OfAnotherAPI = None
-    annotations: _OfAnotherAPI = None
-    audio: _OfAnotherAPI = None
+    def model_post_init(self, context: Any, /) -> None:
+        """Drop what belongs to other APIs, whose users leave it here."""
+        extra = self.__pydantic_extra__
+        if extra:
+            for name in _OF_OTHER_APIS:
+                extra.pop(name, None)
 
 
 class MessagesChunk(WireModel):
@@ -248,7 +259,7 @@ class Choices(WireModel):
     """One answer."""
 
     message: Messages = Field(description="The message.")
-    index: int = Field(default=0, description="Place among the answers.")
+    index: Annotated[int, NullAs(int)] = Field(default=0, description="Place among the answers.")
     finish_reason: str | None = Field(
         default=None, description="`stop`, `length`, `function_call`, `blacklist`, `error` or newer."
     )
@@ -258,7 +269,7 @@ class ChoicesChunk(WireModel):
     """One answer's part of a chunk."""
 
     delta: MessagesChunk = Field(description="What the chunk adds.")
-    index: int = Field(default=0, description="Place among the answers.")
+    index: Annotated[int, NullAs(int)] = Field(default=0, description="Place among the answers.")
     finish_reason: str | None = Field(default=None, description="Why the answer ended; in the last chunk only.")
 
 
@@ -266,7 +277,7 @@ class Chat(WireModel):
     """Request of a chat. Fields the SDK does not know are sent as they are (reference, section 4.1)."""
 
     model: str | None = Field(default=None, description="Name of the model.")
-    messages: list[Messages] = Field(min_length=1, description="The conversation.")
+    messages: list[Messages] = Field(description="The conversation.")
     temperature: FiniteFloat | None = Field(default=None, description="Above 0; up to 0.001 switches sampling off.")
     top_p: FiniteFloat | None = Field(default=None, description="0 to 1; nucleus sampling.")
     n: int | None = Field(default=None, description="Number of answers; the service gives one.")
@@ -288,26 +299,31 @@ class Chat(WireModel):
     )
     reasoning_effort: Literal["low", "medium", "high"] | None = Field(default=None, description="Depth of reasoning.")
 
-    stop: _OfAnotherAPI = None
+    stop: Any = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Of another API, whose users leave it here: read and not sent.",
+    )
 
 
 class ChatCompletion(APIResponse):
     """Answer of a chat (reference, section 4.3)."""
 
     choices: list[Choices] = Field(description="The answers; one.")
-    created: int = Field(default=0, description="Unix time in seconds.")
-    model: str = Field(default="", description="Version of the model that answered.")
+    created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
+    model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answered.")
     thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
     message_id: str | None = Field(default=None, description="Message, with `storage`.")
     usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used.")
-    object_: str = Field(default="chat.completion", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
 
 
 class ChatCompletionChunk(APIResponse):
     """Chunk of a streamed answer (reference, section 4.7)."""
 
     choices: list[ChoicesChunk] = Field(description="What the chunk adds to each answer.")
-    created: int = Field(default=0, description="Unix time in seconds.")
-    model: str = Field(default="", description="Version of the model that answers.")
-    object_: str = Field(default="chat.completion", alias="object", description="Kind of object.")
+    created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
+    model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answers.")
+    object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
     usage: Usage | None = Field(default=None, description="Tokens used; in the last chunk only.")

@@ -559,7 +559,7 @@ class ChatCompletionRequest(_Stated):
     """
 
     model: str | None = Field(default=None, description="Name of the model.")
-    messages: list[ChatMessage] = Field(min_length=1, description="The conversation.")
+    messages: list[ChatMessage] = Field(description="The conversation.")
     assistant_id: str | None = Field(default=None, description="Assistant of a new thread; excludes `model`.")
     model_options: ChatModelOptions | None = Field(default=None, description="How the model answers.")
     filter_config: ChatFilterConfig | None = Field(default=None, description="Filters, by permission.")

@@ -14,7 +14,9 @@ __all__ = ["Embedding", "Embeddings", "EmbeddingsUsage"]
 class EmbeddingsUsage(WireModel):
     """Tokens of one text."""
 
-    prompt_tokens: int = Field(default=0, description="Tokens of the text, counted by the embedder.")
+    prompt_tokens: Annotated[int, NullAs(int)] = Field(
+        default=0, description="Tokens of the text, counted by the embedder."
+    )
 
 
 class Embedding(WireModel):
@@ -24,8 +26,8 @@ class Embedding(WireModel):
     usage: Annotated[EmbeddingsUsage, NullAs(EmbeddingsUsage)] = Field(
         default_factory=EmbeddingsUsage, description="Tokens used."
     )
-    index: int = Field(default=0, description="Place of the text in the request.")
-    object_: str = Field(default="embedding", alias="object", description="Kind of object.")
+    index: Annotated[int, NullAs(int)] = Field(default=0, description="Place of the text in the request.")
+    object_: Annotated[str, NullAs()] = Field(default="embedding", alias="object", description="Kind of object.")
 
 
 class Embeddings(APIResponse):
@@ -33,4 +35,4 @@ class Embeddings(APIResponse):
 
     data: list[Embedding] = Field(description="One vector a text.")
     model: str | None = Field(default=None, description="Name of the model.")
-    object_: str = Field(default="list", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(default="list", alias="object", description="Kind of object.")

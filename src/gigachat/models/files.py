@@ -15,7 +15,7 @@ class UploadedFile(APIResponse):
     """What the service knows of one file."""
 
     id_: str = Field(alias="id", description="Id of the file.")
-    object_: str = Field(default="file", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(default="file", alias="object", description="Kind of object.")
     bytes_: Annotated[int, NullAs(int)] = Field(default=0, alias="bytes", description="Size in bytes.")
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     filename: Annotated[str, NullAs(str)] = Field(default="", description="Name of the file.")

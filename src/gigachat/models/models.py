@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from gigachat.models.base import APIResponse
+from gigachat.models.base import APIResponse, NullAs
 
 __all__ = ["Model", "Models"]
 
@@ -13,8 +15,8 @@ class Model(APIResponse):
     """One model."""
 
     id_: str = Field(alias="id", description="Name of the model.")
-    object_: str = Field(default="model", alias="object", description="Kind of object.")
-    owned_by: str = Field(default="", description="Owner of the model.")
+    object_: Annotated[str, NullAs()] = Field(default="model", alias="object", description="Kind of object.")
+    owned_by: Annotated[str, NullAs(str)] = Field(default="", description="Owner of the model.")
     type_: str | None = Field(
         default=None, alias="type", description="`chat`, `embedder`, `aicheck`, `filter` or newer."
     )
@@ -24,4 +26,4 @@ class Models(APIResponse):
     """All models of an address."""
 
     data: list[Model] = Field(description="The models.")
-    object_: str = Field(default="list", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(default="list", alias="object", description="Kind of object.")

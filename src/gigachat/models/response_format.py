@@ -18,7 +18,11 @@ def json_schema(schema: Any) -> Any:
     if isinstance(schema, BaseModel):
         schema = type(schema)
     if inspect.isclass(schema) and issubclass(schema, BaseModel):
-        return inline_references(schema.model_json_schema())
+        written = schema.model_json_schema()
+        try:
+            return inline_references(written)
+        except ValueError:  # it refers to itself
+            return written
     return schema
 
 

@@ -86,7 +86,9 @@ class ThreadMessage(WireModel):
     message_id: str = Field(description="Id of the message.")
     role: MessagesRole = Field(description="Author.")
     content: Annotated[str, NullAs(str)] = Field(default="", description="Text.")
-    attachments: list[ThreadMessageAttachment] | None = Field(default_factory=list, description="Its files.")
+    attachments: Annotated[list[ThreadMessageAttachment], NullAs(list)] = Field(
+        default_factory=list, description="Its files."
+    )
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     function_call: FunctionCall | None = Field(default=None, description="Call the model asks for.")
     finish_reason: str | None = Field(default=None, description="Why the answer ended.")
@@ -151,7 +153,9 @@ class ThreadRunResult(APIResponse):
 class ThreadCompletion(APIResponse):
     """An answer in a thread."""
 
-    object_: str = Field(default="threads.messages.run", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="threads.messages.run", alias="object", description="Kind of object."
+    )
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answered.")
     thread_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the thread.")
     message_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the message.")
@@ -166,7 +170,9 @@ class ThreadCompletion(APIResponse):
 class ThreadCompletionChunk(APIResponse):
     """Chunk of a streamed answer in a thread."""
 
-    object_: str = Field(default="threads.messages.run", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="threads.messages.run", alias="object", description="Kind of object."
+    )
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answers.")
     thread_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the thread.")
     message_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the message.")

@@ -26,8 +26,8 @@ class TokensCount(APIResponse):
     """Size of one text."""
 
     tokens: int = Field(description="Tokens by the model's tokenizer.")
-    characters: int = Field(default=0, description="Characters.")
-    object_: str = Field(default="tokens", alias="object", description="Kind of object.")
+    characters: Annotated[int, NullAs(int)] = Field(default=0, description="Characters.")
+    object_: Annotated[str, NullAs()] = Field(default="tokens", alias="object", description="Kind of object.")
 
 
 class OpenApiFunctions(APIResponse):
@@ -46,7 +46,7 @@ class FunctionIssue(WireModel):
 class FunctionValidationResult(APIResponse):
     """What the service thinks of the description of a function."""
 
-    status: int = Field(default=200, description="200, also where there are errors.")
+    status: Annotated[int, NullAs()] = Field(default=200, description="200, also where there are errors.")
     message: Annotated[str, NullAs(str)] = Field(default="", description="The verdict.")
     json_ai_rules_version: str | None = Field(default=None, description="Version of the rules.")
     warnings: list[FunctionIssue] | None = Field(default=None, description="What could be better; none with errors.")
@@ -62,8 +62,8 @@ class AICheckResult(APIResponse):
     """Who wrote a text."""
 
     category: str = Field(description="`ai`, `human`, `mixed` or newer.")
-    characters: int = Field(default=0, description="Characters of the text.")
-    tokens: int = Field(default=0, description="Tokens of the text.")
+    characters: Annotated[int, NullAs(int)] = Field(default=0, description="Characters of the text.")
+    tokens: Annotated[int, NullAs(int)] = Field(default=0, description="Tokens of the text.")
     ai_intervals: list[list[int]] | None = Field(
         default=None, description="Parts written by a model: first and last character."
     )

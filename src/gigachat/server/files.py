@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -29,7 +30,7 @@ async def _upload(request: Request, service: Service) -> Response:
     """Answer `POST /files` (reference, section 9.2); the texts of its refusals are not documented."""
     try:
         form = await request.form(max_files=1)
-    except HTTPException:
+    except (HTTPException, FormParserError):  # starlette 1.0 lets the parser's own error through
         raise invalid_shape() from None
     try:
         uploaded = form.get("file")

@@ -1,0 +1,1145 @@
+"""A client across processes, loops, copies, interruptions and its own end, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import gc
+import json
+import os
+import pickle
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import trio
+from pydantic import BaseModel
+
+import gigachat.exceptions
+from gigachat import (
+    APITimeoutError,
+    AsyncGigaChat,
+    GigaChat,
+    GigaChatException,
+    ResponseError,
+)
+from gigachat.server import GigaChatServer
+from tests.e2e.callers import Caller, Colour, begun, environment, http, options, raw_server, until
+
+LONG = "Расскажи о себе"
+COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+
+
+def run_quietly(program: str | Path, server: GigaChatServer) -> None:
+    """Run a program in an interpreter of its own, against a server; warnings are errors, and it must say nothing."""
+    source = ["-c", program] if isinstance(program, str) else [str(program)]
+    command = [sys.executable, "-X", "dev", "-W", "error", *source]
+    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=60, check=False)
+    # On a busy machine asyncio's debug mode remarks that a step took long.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, done.stdout, said) == (0, "", [])
+
+
+# Fork.
+
+
+ANSWERED = """
+import asyncio, gc, os, signal, warnings
+from gigachat import GigaChat, StreamInterruptedError
+
+# Newer Pythons warn of any fork beside threads. Here it is on purpose.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+
+def answered(completion, question):
+    assert question in completion.choices[0].message.content, (question, completion)
+
+async def ask(giga, question):
+    answered(await giga.achat(question), question)
+
+def rest(stream, question, begun):
+    text = begun + "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert question in text, (question, text)
+
+signal.alarm(55)  # no child outlives a test that fails
+
+def ended(child):
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@forks
+def test_parent_and_child_never_see_each_others_answers(server: GigaChatServer) -> None:
+    """With connections open and streams half read, in both colours; what is open goes on in the parent alone."""
+    program = f"""{ANSWERED}
+def refused(step):
+    try:
+        step()
+    except StreamInterruptedError as error:
+        assert "parent process" in str(error), error
+    else:
+        raise AssertionError("a stream of the parent was read")
+
+async def afirst(stream):
+    return (await anext(stream)).choices[0].delta.content or ""
+
+async def arest(stream, question, begun):
+    text = begun + "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert question in text, (question, text)
+
+giga = GigaChat()
+runner = asyncio.Runner()
+answered(giga.chat("before"), "before")
+runner.run(ask(giga, "before"))
+for number in range(15):
+    stream = giga.stream(f"stream {{number}}")
+    begun = next(stream).choices[0].delta.content or ""
+    astream = giga.astream(f"async stream {{number}}")
+    abegun = runner.run(afirst(astream))
+    child = os.fork()
+    question = f"{{number}} of {{os.getpid()}}"
+    answered(giga.chat(question), question)
+    if child == 0:
+        signal.alarm(55)
+        asyncio.run(ask(giga, "async " + question))
+        rest(giga.stream("own " + question), "own " + question, "")
+        refused(lambda: list(stream))
+        refused(lambda: asyncio.run(afirst(astream)))
+        if number % 3 == 0:
+            stream.close()
+            asyncio.run(astream.close())
+        elif number % 3 == 1:
+            del stream, astream
+            gc.collect()
+        if number % 2 == 0:
+            giga.close()
+        answered(GigaChat().chat(question), question)
+        os._exit(0)
+    ended(child)
+    rest(stream, f"stream {{number}}", begun)
+    runner.run(arest(astream, f"async stream {{number}}", abegun))
+    runner.run(ask(giga, "async " + question))
+giga.close()
+runner.run(giga.aclose())
+runner.close()
+"""
+    run_quietly(program, server)
+    assert len(server.requests_to("oauth")) == 1  # a valid token lives on in the child
+
+
+@forks
+def test_a_child_of_a_busy_thread_pool_can_ask(server: GigaChatServer) -> None:
+    """Whatever the other threads held at the moment of the fork: slots, connections, locks, a sign-in under way."""
+    program = f"""{ANSWERED}
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+giga = GigaChat(max_concurrency=4, queue_timeout=30)
+own_token = GigaChat(share_token=False)
+# What another thread is importing at the moment of a fork, a child can never import: all that is needed is there first.
+answered(giga.chat("before"), "before")
+next(giga.stream("before"))
+asyncio.run(ask(giga, "before"))
+stop = threading.Event()
+
+def busy(number):
+    count = 0
+    while not stop.is_set():
+        answered(giga.chat(f"{{number}} {{count}}"), f"{{number}} {{count}}")
+        next(giga.stream("left"))
+        count += 1
+
+def fork(number):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(55)
+        for count in range(2):
+            question = f"child {{number}} {{count}}"
+            answered(giga.chat(question), question)
+            answered(own_token.chat(question), question)
+            asyncio.run(ask(giga, question))
+        os._exit(0)
+    ended(child)
+
+with ThreadPoolExecutor(9) as pool:
+    working = [pool.submit(busy, number) for number in range(7)]
+    try:
+        for forking in [pool.submit(fork, number) for number in range(15)]:
+            forking.result(50)
+    finally:
+        stop.set()
+    for one in working:
+        one.result(50)
+giga.close()
+own_token.close()
+"""
+    run_quietly(program, server)
+
+
+@forks
+def test_a_stream_of_the_parent_holds_no_slot_in_the_child(server: GigaChatServer) -> None:
+    program = f"""{ANSWERED}
+giga = GigaChat(max_concurrency=1, queue_timeout=20)
+stream = giga.stream("held")
+begun = next(stream).choices[0].delta.content or ""
+child = os.fork()
+if child == 0:
+    signal.alarm(55)
+    answered(giga.chat("child"), "child")
+    stream.close()
+    answered(giga.chat("again"), "again")
+    os._exit(0)
+ended(child)
+rest(stream, "held", begun)
+giga.close()
+"""
+    run_quietly(program, server)
+
+
+@forks
+@pytest.mark.parametrize("share_token", [True, False])
+def test_a_child_does_not_wait_for_a_sign_in_of_the_parent(server: GigaChatServer, share_token: bool) -> None:
+    server.delay(0.5, path="oauth")
+    program = f"""{ANSWERED}
+import threading, time
+giga = GigaChat(share_token={share_token})
+signing_in = threading.Thread(target=giga.chat, args=("x",))
+signing_in.start()
+while giga._engine.authorization._slot.flight is None:
+    time.sleep(0)
+child = os.fork()
+if child == 0:
+    signal.alarm(55)
+    answered(giga.chat("child"), "child")
+    os._exit(0)
+ended(child)
+signing_in.join()
+giga.close()
+"""
+    run_quietly(program, server)
+    assert len(server.requests_to("oauth")) == 2
+
+
+@forks
+def test_workers_forked_by_gunicorn_share_a_client_made_before(server: GigaChatServer, tmp_path: Path) -> None:
+    (tmp_path / "application.py").write_text("""
+import os
+from gigachat import GigaChat
+
+giga = GigaChat()
+giga.chat("before the workers")
+
+def application(environ, start_response):
+    question = environ["QUERY_STRING"]
+    answer = giga.chat(question).choices[0].message.content
+    streamed = "".join(giga.stream(question).text_stream)
+    start_response("200 OK", [("Worker", str(os.getpid())), ("Connection", "close")])
+    return [answer.encode(), b"|", streamed.encode()]
+""")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", "--threads", "3"]
+        command += ["--no-control-socket", "--log-level", "warning"]
+        command += ["--bind", f"fd://{listener.fileno()}", "application:application"]
+        gunicorn = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment(server),
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+        def ask(number: int) -> str:
+            response = httpx2.get(f"{address}?question-{number}-", timeout=30, trust_env=False)
+            assert response.status_code == 200
+            assert [f"question-{number}-" in part for part in response.text.split("|")] == [True, True]
+            return response.headers["worker"]
+
+        try:
+            with ThreadPoolExecutor(6) as pool:
+                workers: set[str] = set()
+                for _ in range(10):  # the kernel chooses the worker
+                    workers |= set(pool.map(ask, range(18)))
+                    if len(workers) > 1:
+                        break
+        finally:
+            gunicorn.terminate()
+            said, _ = gunicorn.communicate(timeout=30)
+    assert len(workers) > 1
+    assert str(gunicorn.pid) not in workers
+    assert said == ""
+    assert len(server.requests_to("oauth")) == 1
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_a_pool_of_processes(server: GigaChatServer, method: str, tmp_path: Path) -> None:
+    """Clients travel to the workers, answers and errors travel back."""
+    if sys.platform == "win32" and method != "spawn":
+        pytest.skip("there is no fork on this system")
+    program = tmp_path / "program.py"
+    program.write_text(f"""
+import asyncio, multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from gigachat import AsyncGigaChat, GigaChat, NotFoundError
+
+def ask(giga, question):
+    return giga.chat(question)
+
+def ask_async(giga, question):
+    return asyncio.run(giga.chat(question))
+
+def fail(giga):
+    giga.get_model("none")
+
+def main():
+    giga = GigaChat()
+    giga.chat("before")
+    stream = giga.stream("open")
+    next(stream)
+    view = giga.with_options(extra_headers={{"X-Of-The-View": "yes"}})
+    with ProcessPoolExecutor(2, multiprocessing.get_context({method!r})) as pool:
+        asked = [pool.submit(ask, client, f"question {{n}}") for n, client in enumerate((giga, view, giga, view))]
+        asked.append(pool.submit(ask_async, AsyncGigaChat(), "question 4"))
+        for number, answer in enumerate(asked):
+            assert f"question {{number}}" in answer.result(50).choices[0].message.content
+        try:
+            pool.submit(fail, giga).result(50)
+        except NotFoundError as error:
+            assert error.status_code == 404 and error.request_id and "get_models" in str(error), error
+        else:
+            raise AssertionError("no error came")
+    assert len(list(stream)) > 1
+    giga.close()
+
+if __name__ == "__main__":
+    main()
+""")
+    run_quietly(program, server)
+    of_the_view = [request for request in server.requests if "x-of-the-view" in request.headers]
+    assert [request.json["messages"][0]["content"] for request in of_the_view] in (
+        ["question 1", "question 3"],
+        ["question 3", "question 1"],
+    )
+
+
+# Copies.
+
+
+class Tenant(GigaChat):
+    """A user's client, with an `__init__` and state of its own."""
+
+    def __init__(self, name: str, *, labels: list[str], **options: Any) -> None:
+        super().__init__(**options)
+        self.name = name
+        self.labels = labels
+
+
+def token_of_ours() -> str:
+    return "token-of-ours"
+
+
+def pickled(thing: Any) -> Any:
+    return pickle.loads(pickle.dumps(thing))
+
+
+COPIES: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, pickled]
+
+
+@pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_a_copy_asks_as_its_original_does(server: GigaChatServer, copied: Callable[[Any], Any]) -> None:
+    giga = Tenant("one", labels=["a"], **options(server), model="GigaChat-2-Pro")
+    giga.chat("x")
+    stream = giga.stream(LONG)
+    next(stream)
+    view = giga.with_options(extra_headers={"X-Mine": "1"}, timeout=7, max_retries=1)
+    for original in (giga, view):
+        twin = copied(original)
+        assert type(twin) is Tenant
+        assert (twin.name, twin.labels) == ("one", ["a"])
+        assert twin.chat("x").choices
+        assert server.requests[-1].json["model"] == "GigaChat-2-Pro"
+        assert server.requests[-1].headers.get("x-mine") == (None if original is giga else "1")
+        assert len([*twin.stream("x")]) > 1
+        assert asyncio.run(twin.achat("x")).choices
+        if copied is not copy.copy:
+            twin.labels.append("b")
+            twin.close()
+    assert giga.labels == ["a"]
+    assert len([*stream]) > 1
+    assert giga.chat("x").choices
+    giga.close()
+
+
+@pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_a_copy_of_an_async_client(server: GigaChatServer, copied: Callable[[Any], Any]) -> None:
+    async def main() -> None:
+        async with AsyncGigaChat(**options(server)) as giga:
+            await giga.chat("x")
+            twin = copied(giga.with_options(extra_query={"mine": "1"}))
+            assert (await twin.chat("x")).choices
+            assert [chunk async for chunk in twin.stream("x")]
+            await twin.close()
+
+    asyncio.run(main())
+    assert len(server.requests_to("oauth")) == 1
+
+
+def test_a_named_function_for_tokens_travels_along(server: GigaChatServer) -> None:
+    giga = GigaChat(base_url=server.base_url, ca_bundle_file=server.ca_bundle_file, access_token_provider=token_of_ours)
+    for twin in (copy.deepcopy(giga), pickle.loads(pickle.dumps(giga))):
+        token = twin.get_token()
+        assert token is not None
+        assert token.access_token == "token-of-ours"
+
+
+def test_what_belongs_to_this_process_is_shared_by_deepcopy_and_refused_by_pickle(server: GigaChatServer) -> None:
+    context = ssl.create_default_context(cafile=server.ca_bundle_file)
+    reach = {**options(server), "ca_bundle_file": None}
+    with httpx2.Client(verify=context) as own:
+        for giga in (GigaChat(**reach, http_client=own), GigaChat(**reach, ssl_context=context)):
+            assert giga.chat("x").choices
+            twin = copy.deepcopy(giga)
+            assert twin.chat("x").choices
+            twin.close()
+            assert giga.chat("x").choices
+            with pytest.raises(TypeError, match=r"http_client or ssl_context .* make the client where it is used"):
+                pickle.dumps(giga.with_options(timeout=5))
+            giga.close()
+
+
+# Errors.
+
+
+class Small(BaseModel):
+    word: str
+
+
+@contextmanager
+def dropping() -> Iterator[str]:
+    def drop(connection: socket.socket, _: bytes) -> None:
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with raw_server(drop) as (origin, _):
+        yield origin
+
+
+def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
+    """Cause every error the SDK has, as a user meets it."""
+
+    def met(act: Callable[[], Any]) -> GigaChatException:
+        with pytest.raises(GigaChatException) as raised:
+            act()
+        return raised.value
+
+    reach = {**options(server), "max_retries": 0}
+    with GigaChat(**reach) as giga:
+        giga.chat("x")
+        for status in (400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503):
+            server.fail(status, "no", path="chat/completions", headers={"Retry-After": "3"}, times=2)
+            yield met(lambda: giga.chat("x"))
+            server.clear()
+        server.fail(400, path="oauth", code=7)
+        yield met(GigaChat(**reach, share_token=False).get_token)
+        for answer in ('{"word":', '{"wor": 1}'):
+            server.reply(answer)
+            yield met(lambda: giga.chat_parse("x", response_format=Small))
+        for reason in ("length", "blacklist"):
+            server.reply({"content": "x", "finish_reason": reason})
+            yield met(lambda: giga.chat_parse("x", response_format=Small))
+        server.cut(after_events=2)
+        yield met(lambda: list(giga.stream("x")))
+        server.stream_events([{"status": 429, "message": "no"}])
+        yield met(lambda: list(giga.stream("x")))
+        server.stream_events(["not json"])
+        yield met(lambda: list(giga.stream("x")))
+    yield met(lambda: giga.chat("x"))
+    with GigaChat(**{**reach, "ca_bundle_file": None}) as giga:
+        yield met(lambda: giga.chat("x"))
+    with GigaChat(**reach, max_connections=1, queue_timeout=0.01) as giga:
+        stream = giga.stream("x")
+        next(stream)
+        yield met(lambda: giga.chat("x"))
+    with dropping() as origin, GigaChat(base_url=origin, access_token="t", max_retries=0) as giga:
+        yield met(lambda: giga.chat("x"))
+    yield met(lambda: GigaChat(timeout=-1))
+    yield met(lambda: GigaChat(credentials="no key", base_url="http://127.0.0.1:1").chat("x"))
+    yield gigachat.exceptions.ModelNotSpecifiedError()
+
+
+def test_every_error_travels_between_processes_with_all_it_knows(server: GigaChatServer) -> None:
+    met = list(errors_met(server))
+    names = set(gigachat.exceptions.__all__)
+    assert {type(error).__name__ for error in met} == names
+    with_causes = 0
+    for error in met:
+        with_causes += error.__cause__ is not None
+        for copied in COPIES:
+            again: Any = copied(error)
+            assert type(again) is type(error)
+            assert str(again) == str(error)
+            assert again.args == error.args
+            assert again.__dict__ == error.__dict__
+            if isinstance(error, ResponseError):
+                for name in ("message", "code", "request_id", "retry_after", "body"):
+                    assert getattr(again, name) == getattr(error, name)
+                assert vars(again)["headers"]["Content-Type"] == (error.headers or {})["content-type"]
+    assert with_causes > 2
+
+
+# Loops.
+
+
+def test_one_client_in_several_event_loops(server: GigaChatServer) -> None:
+    giga = GigaChat(**options(server))
+
+    async def main() -> int:
+        await asyncio.gather(giga.achat("x"), giga.achat("y"))
+        return len([chunk async for chunk in giga.astream("z")])
+
+    for _ in range(3):
+        assert asyncio.run(main()) > 1
+    assert len(server.requests_to("chat/completions")) == 9
+    assert len(server.requests_to("oauth")) == 1
+
+
+def test_one_client_in_two_loops_of_two_threads_at_once(server: GigaChatServer) -> None:
+    giga = GigaChat(**options(server))
+    together = threading.Barrier(2)
+
+    async def main(name: str) -> None:
+        async def ask(number: int) -> None:
+            question = f"{name}-{number}-"
+            assert question in (await giga.achat(question)).choices[0].message.content
+            together.wait(20)  # the other loop has open connections now
+            assert question in await giga.astream(question).get_final_text()
+
+        await ask(0)
+        await asyncio.gather(*map(ask_alone, [f"{name}-{number}-" for number in range(1, 15)]))
+
+    async def ask_alone(question: str) -> None:
+        assert question in (await giga.achat(question)).choices[0].message.content
+        assert question in await giga.astream(question).get_final_text()
+
+    def run(name: str) -> None:
+        asyncio.run(main(name))
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(run, name) for name in ("left", "right")]:
+            done.result(50)
+    assert len(server.requests_to("oauth")) == 1
+
+
+def test_trio(server: GigaChatServer) -> None:
+    asked: list[str] = []
+
+    async def main() -> None:
+        async with AsyncGigaChat(**options(server), max_concurrency=2, queue_timeout=20) as giga:
+
+            async def ask(question: str) -> None:
+                assert question in (await giga.chat(question)).choices[0].message.content
+                assert question in await giga.stream(question).get_final_text()
+                asked.append(question)
+
+            async with trio.open_nursery() as nursery:
+                for number in range(6):
+                    nursery.start_soon(ask, f"question {number}")
+            with pytest.raises(GigaChatException, match="404"):
+                await giga.get_model("none")
+            before = server.connections
+            await giga.chat("x")
+            assert server.connections == before
+        with pytest.raises(GigaChatException, match="closed"):
+            await giga.chat("x")
+
+    trio.run(main)
+    assert sorted(asked) == [f"question {number}" for number in range(6)]
+    assert len(server.requests_to("oauth")) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the HTTP library's, under trio
+def test_trio_cancels_retries_and_waits_for_slots(server: GigaChatServer) -> None:
+    one_slot: dict[str, Any] = {"max_concurrency": 1, "queue_timeout": 0.05, "retry_backoff_factor": 0.01}
+
+    async def main() -> None:
+        async with AsyncGigaChat(**options(server), **one_slot) as giga:
+            server.fail(500, path="chat/completions", times=2)
+            assert (await giga.chat("x")).choices
+            stream = giga.stream(LONG)
+            await anext(stream)
+            with pytest.raises(APITimeoutError, match="this thread or task itself"):
+                await giga.chat("x")
+            refused: list[GigaChatException] = []
+
+            async def other() -> None:
+                try:
+                    await giga.chat("x")
+                except GigaChatException as error:
+                    refused.append(error)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(other)
+            assert "other requests or open streams" in str(refused[0])
+            await stream.close()
+            server.delay(20, path="chat/completions")
+            with trio.move_on_after(0.2) as scope:
+                await giga.chat("x")
+            assert scope.cancelled_caught
+            abandoned = giga.stream(LONG)
+            await anext(abandoned)
+            del abandoned
+            gc.collect()
+            assert (await giga.with_options(timeout=20).chat("x")).choices
+
+    trio.run(main)
+
+
+def test_a_client_changes_between_trio_and_asyncio(server: GigaChatServer) -> None:
+    giga = AsyncGigaChat(**options(server), max_concurrency=1)
+
+    async def ask() -> int:
+        assert (await giga.chat("x")).choices
+        return len([chunk async for chunk in giga.stream("x")])
+
+    for _ in range(2):
+        assert trio.run(ask) == asyncio.run(ask()) > 1
+
+    together = threading.Barrier(2)
+
+    async def many() -> None:
+        together.wait(20)
+        for _ in range(10):
+            await ask()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in (pool.submit(trio.run, many), pool.submit(lambda: asyncio.run(many()))):
+            done.result(50)
+
+
+# The end of a client.
+
+
+def test_after_its_end_every_call_says_so(server: GigaChatServer, colour: Colour, tmp_path: Path) -> None:
+    with Caller(colour, options(server)) as caller:
+        giga = caller.giga
+        caller.chat("x")
+        server.clear()
+        view = giga.with_options(timeout=5)
+        giga.close()
+        caller.run(giga.aclose())
+        giga.close()
+        caller.run(giga.aclose())
+        calls: dict[str, tuple[Any, ...]] = {
+            "chat": ("x",),
+            "chat.create": ("x",),
+            "stream": ("x",),
+            "chat.stream": ("x",),
+            "embeddings": (["x"],),
+            "tokens_count": (["x"],),
+            "get_models": (),
+            "get_model": ("GigaChat",),
+            "upload_file": (("a.txt", b"text"),),
+            "get_files": (),
+            "get_file": ("1",),
+            "download_file": ("1", str(tmp_path / "file")),
+            "get_image": ("1",),
+            "get_batches": (),
+            "get_balance": (),
+            "check_ai": ("x", "GigaCheckClassification"),
+            "assistants.get": (),
+            "threads.get_threads": (),
+            "request": ("GET", "/models"),
+        }
+        for name, arguments in calls.items():
+            for client in (giga, view):
+                with pytest.raises(GigaChatException, match="this client is closed"):
+                    call_by_name(caller, client, name, *arguments)
+    assert server.requests == []
+
+
+def call_by_name(caller: Caller, giga: GigaChat, name: str, *arguments: Any) -> None:
+    """Call a method of the caller's colour, and read the stream it may return."""
+    space, _, method = name.rpartition(".")
+    if caller.colour == "blocking":
+        target: Any = getattr(giga, space) if space else giga
+        result = getattr(target, method)(*arguments)
+        if hasattr(result, "__next__"):
+            next(result)
+        return
+
+    async def awaited() -> None:
+        if space:
+            target: Any = getattr(giga, {"chat": "achat"}.get(space, f"a_{space}"))
+            result = getattr(target, method)(*arguments)
+        else:
+            result = getattr(giga, f"a{method}")(*arguments)
+        await (anext(result) if hasattr(result, "__anext__") else result)
+
+    caller.run(awaited())
+
+
+class Gate:
+    """A server that answers only when told to."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Semaphore(0)
+        self.opened = threading.Semaphore(0)
+
+    def answer(self, connection: socket.socket, _: bytes) -> None:
+        self.arrived.release()
+        self.opened.acquire()
+        connection.sendall(COMPLETION)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["for the answer", "for the answer and for a connection"])
+def test_what_is_at_work_goes_on_when_the_client_is_closed(colour: Colour, count: int) -> None:
+    """And the last one frees the connections, which closing could not."""
+    gate = Gate()
+    with raw_server(gate.answer) as (origin, received):
+        reach = {"base_url": origin, "access_token": "t", "max_retries": 0, "max_connections": 1}
+        with Caller(colour, reach) as caller:
+            if colour == "blocking":
+                answers = closed_at_work(caller.giga, gate, count)
+            else:
+                answers = caller.run(aclosed_at_work(caller.giga, gate, count))
+            assert [answer.choices[0].message.content for answer in answers] == ["ok"] * count
+            assert len(received) == count
+            with pytest.raises(GigaChatException, match="closed"):
+                caller.chat("x")
+
+
+def closed_at_work(giga: GigaChat, gate: Gate, count: int) -> list[Any]:
+    port: Any = giga._engine.blocking
+    with ThreadPoolExecutor(count) as pool:
+        asked = [pool.submit(giga.chat, "x") for _ in range(count)]
+        assert gate.arrived.acquire(timeout=20)
+        until(lambda: len(port._working) == count)
+        (client,) = port._clients.values()
+        giga.close()
+        giga.close()
+        assert not client.is_closed
+        gate.opened.release(count)
+        answers = [one.result(20) for one in asked]
+        assert client.is_closed
+        return answers
+
+
+async def aclosed_at_work(giga: GigaChat, gate: Gate, count: int) -> list[Any]:
+    port: Any = giga._engine.awaiting
+    asked = [asyncio.create_task(giga.achat("x")) for _ in range(count)]
+    assert await asyncio.to_thread(gate.arrived.acquire, timeout=20)
+    (pool,) = port._pools.values()
+    assert len(pool.working) == count
+    (client,) = pool.clients.values()
+    await giga.aclose()
+    await giga.aclose()
+    assert not client.is_closed
+    gate.opened.release(count)
+    answers = await asyncio.gather(*asked)
+    assert client.is_closed
+    return list(answers)
+
+
+@pytest.mark.parametrize("end", ["read", "closed", "collected"])
+def test_a_stream_outlives_its_closed_client_and_frees_the_connection(
+    server: GigaChatServer, colour: Colour, end: str
+) -> None:
+    caller = Caller(colour, options(server))
+    if colour == "blocking":
+        with caller.giga as giga:
+            stream: Any = giga.stream(LONG)
+            next(stream)
+        client: Any = next(client for client in giga._engine.blocking._clients.values())  # type: ignore[attr-defined]
+        assert not client.is_closed
+        if end == "read":
+            assert len([*stream]) > 1
+        elif end == "closed":
+            stream.close()
+        else:
+            del stream
+            gc.collect()
+        assert client.is_closed
+        caller.close()
+        return
+
+    async def main() -> None:
+        async with caller.giga as giga:
+            stream: Any = giga.astream(LONG)
+            await anext(stream)
+            (pool,) = caller.port._pools.values()
+        client = next(reversed(pool.clients.values()))
+        assert not client.is_closed
+        if end == "read":
+            assert len([chunk async for chunk in stream]) > 1
+        elif end == "closed":
+            await stream.close()
+        else:
+            del stream
+            gc.collect()
+            while not client.is_closed:
+                await asyncio.sleep(0)
+        assert client.is_closed
+
+    caller.run(main())
+    caller.close()
+
+
+def test_a_client_closed_before_its_first_request_can_be_used(server: GigaChatServer, colour: Colour) -> None:
+    with Caller(colour, options(server)) as caller:
+        caller.giga.close()
+        caller.run(caller.giga.aclose())
+        assert caller.chat("x").choices
+        assert len(server.requests_to("chat/completions")) == 1
+
+
+def test_aclose_frees_the_connections_of_blocking_calls_too(server: GigaChatServer) -> None:
+    giga = GigaChat(**options(server))
+    giga.chat("x")
+    client = giga._client
+    asyncio.run(giga.aclose())
+    assert client.is_closed
+
+
+def test_nothing_is_left_behind_by_a_client_that_nobody_closed(server: GigaChatServer) -> None:
+    program = """
+import asyncio, gc
+from gigachat import GigaChat
+giga = GigaChat()
+giga.chat("x")
+next(giga.stream("x"))
+async def main():
+    await giga.achat("x")
+    async for chunk in giga.astream("x"):
+        break
+asyncio.run(main())
+del giga
+gc.collect()
+"""
+    run_quietly(program, server)
+
+
+def test_a_client_left_open_in_a_running_loop_is_collected_quietly(server: GigaChatServer) -> None:
+    # The error holds the client in a circle, so that the collector finds it together with its connections.
+    program = """
+import asyncio, gc
+from gigachat import AsyncGigaChat, NotFoundError
+async def main():
+    giga = AsyncGigaChat()
+    try:
+        await giga.get_model("none")
+    except NotFoundError:
+        pass
+    del giga
+    gc.collect()
+    while len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0)
+asyncio.run(main())
+gc.collect()
+"""
+    run_quietly(program, server)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+@pytest.mark.parametrize("what", ["answers", "streams", "errors"])
+def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(colour: Colour, what: str) -> None:
+    with GigaChatServer(tls=False) as server:
+        model = GigaChat(**options(server))
+        model.chat("x")
+        count = 700 if what == "answers" else 200
+        before = descriptors()
+        most = 0
+
+        def leave(giga: GigaChat) -> None:
+            if what == "answers":
+                giga.chat("x")
+            elif what == "streams":
+                next(giga.stream(LONG))
+            else:
+                with contextlib.suppress(ResponseError):
+                    giga.get_model("none")
+
+        async def aleave(giga: GigaChat) -> None:
+            if what == "answers":
+                await giga.achat("x")
+            elif what == "streams":
+                await anext(giga.astream(LONG))
+            else:
+                with contextlib.suppress(ResponseError):
+                    await giga.aget_model("none")
+
+        async def main() -> None:
+            nonlocal most
+            for _ in range(count):
+                await aleave(copy.deepcopy(model))
+                most = max(most, descriptors() - before)
+
+        if colour == "async":
+            asyncio.run(main())
+        else:
+            for _ in range(count):
+                leave(copy.deepcopy(model))
+                most = max(most, descriptors() - before)
+        gc.collect()
+        until(lambda: descriptors() <= before + 2)  # the server closes its ends a moment later
+        assert most < 100
+        assert len(server.requests) >= count
+        model.close()
+
+
+@pytest.mark.parametrize("end", ["blocking stream", "async stream", "loop not closed", "thread at work", "trio"])
+def test_the_interpreter_ends_quietly_with_streams_open(server: GigaChatServer, end: str) -> None:
+    program = {
+        "blocking stream": """
+from gigachat import GigaChat
+giga = GigaChat()
+giga.chat("x")
+stream = giga.stream("Расскажи о себе")
+next(stream)
+kept = [stream, lambda: stream]
+kept.append(kept)
+""",
+        "async stream": """
+import asyncio
+from gigachat import GigaChat
+giga = GigaChat()
+kept = []
+async def main():
+    kept.append(giga.astream("Расскажи о себе"))
+    await anext(kept[0])
+    kept.append(asyncio.create_task(giga.achat("at work")))
+    await asyncio.sleep(0)
+asyncio.run(main())
+""",
+        "loop not closed": """
+import asyncio
+from gigachat import AsyncGigaChat
+giga = AsyncGigaChat()
+async def main():
+    stream = giga.stream("Расскажи о себе")
+    await anext(stream)
+    return stream
+runner = asyncio.Runner()
+stream = runner.run(main())
+del giga
+runner.close()
+""",
+        "thread at work": """
+import threading
+from gigachat import GigaChat
+giga = GigaChat()
+begun = threading.Event()
+def work():
+    while True:
+        next(giga.stream("Расскажи о себе"))
+        begun.set()
+threading.Thread(target=work, daemon=True).start()
+begun.wait(20)
+""",
+        "trio": """
+import trio
+from gigachat import AsyncGigaChat
+giga = AsyncGigaChat()
+async def main():
+    stream = giga.stream("Расскажи о себе")
+    await anext(stream)
+    return stream
+stream = trio.run(main)
+""",
+    }[end]
+    run_quietly(program, server)
+
+
+# Subclasses.
+
+
+class Noting(GigaChat):
+    """Overrides what users override, each calling what it overrides."""
+
+    def __init__(self, **options: Any) -> None:
+        self.noted: list[str] = []
+        super().__init__(**options)
+
+    def chat(self, payload: Any, **fields: Any) -> Any:  # type: ignore[override]
+        self.noted.append("chat")
+        return super().chat(payload, **fields)
+
+    async def achat(self, payload: Any, **fields: Any) -> Any:  # type: ignore[override]
+        self.noted.append("achat")
+        return await super().achat(payload, **fields)
+
+    def stream(self, payload: Any = None, **fields: Any) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+        self.noted.append("stream")
+        return super().stream(payload, **fields)
+
+    def astream(self, payload: Any = None, **fields: Any) -> Any:
+        self.noted.append("astream")
+        return super().astream(payload, **fields)
+
+    def get_token(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+        self.noted.append("get_token")
+        return super().get_token()
+
+    def embeddings(self, texts: Any, model: str = "Embeddings") -> Any:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+        self.noted.append("embeddings")
+        return super().embeddings(texts, model)
+
+    def close(self) -> None:
+        self.noted.append("close")
+        super().close()
+
+
+def test_methods_that_a_subclass_overrides_are_called_each_time(server: GigaChatServer) -> None:
+    for made in (copy.copy, copy.deepcopy, pickled, lambda giga: giga.with_options(timeout=9), lambda giga: giga):
+        client = made(Noting(**options(server)))
+        client.noted = []
+        for _ in range(2):
+            assert client.chat("x", temperature=0.5).choices
+            assert len(list(client.stream("x"))) > 1
+            assert client.get_token().access_token
+            assert client.embeddings(["x"]).data
+
+            async def main(client: Noting = client) -> None:
+                assert (await client.achat("x")).choices
+                assert [chunk async for chunk in client.astream("x")]
+
+            asyncio.run(main())
+        with client:
+            pass
+        assert client.noted == ["chat", "stream", "get_token", "embeddings", "achat", "astream"] * 2 + ["close"]
+
+
+class NotingAsync(AsyncGigaChat):
+    """The same of the async client."""
+
+    noted = 0
+
+    async def chat(self, payload: Any, **fields: Any) -> Any:  # type: ignore[override]
+        self.noted += 1
+        return await super().chat(payload, **fields)
+
+    def stream(self, payload: Any = None, **fields: Any) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+        self.noted += 1
+        return super().stream(payload, **fields)
+
+
+def test_a_subclass_of_the_async_client(server: GigaChatServer) -> None:
+    async def main() -> int:
+        async with NotingAsync(**options(server)) as giga:
+            for _ in range(2):
+                assert (await giga.chat("x")).choices
+                assert [chunk async for chunk in giga.stream("x")]
+            return giga.noted
+
+    assert asyncio.run(main()) == 4
+
+
+# Ctrl-C.
+
+
+def main_thread_sleeps() -> bool:
+    return Path(f"/proc/self/task/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="whether a thread sleeps is read in /proc")
+@pytest.mark.parametrize("where", ["waiting for an answer", "inside a stream", "waiting for a slot", "in a pause"])
+def test_ctrl_c_leaves_the_client_usable_and_the_slot_free(
+    colour: Colour, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    interrupt = threading.Event()
+
+    def interrupt_later() -> None:
+        assert interrupt.wait(20)
+        until(main_thread_sleeps)  # a signal on the way into a system call would be noticed only at its end
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    done = threading.Event()
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        if b"interrupted" not in request:
+            connection.sendall(COMPLETION)
+        elif where == "inside a stream":
+            head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            body = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
+            connection.sendall(head.encode() + f"{len(body):x}\r\n".encode() + body + b"\r\n")
+            done.wait(20)
+        elif where == "in a pause":
+            connection.sendall(http(b"{}", status="503 Busy"))
+        else:
+            interrupt.set()
+            done.wait(20)
+
+    with raw_server(answer) as (origin, _):
+        reach = {"base_url": origin, "access_token": f"t-{colour}-{where.replace(' ', '-')}", "max_concurrency": 1}
+        with Caller(colour, {**reach, "queue_timeout": 20, "retry_backoff_factor": 50}) as caller:
+            monkeypatch.setattr("random.uniform", lambda _, high: high)
+            interrupter = begun(interrupt_later)
+            if where == "in a pause":
+                pause_with(caller, interrupt)
+            limiter = caller.giga._engine._limiter
+            assert limiter is not None
+            held = None
+            if where == "waiting for a slot":
+                held = asyncio.run(limiter.acquire(caller.giga._engine.awaiting, 1, 1))
+                begun(partial(interrupt_when, lambda: bool(limiter._queue), interrupt))
+            act = read_until_interrupted if where == "inside a stream" else caller_chat
+            with pytest.raises(KeyboardInterrupt):
+                act(caller, interrupt)
+            interrupter.join(20)
+            done.set()
+            if held is not None:
+                held.release()
+            assert caller.chat("x").choices
+            assert not limiter._held
+
+
+def interrupt_when(condition: Callable[[], bool], interrupt: threading.Event) -> None:
+    until(condition)
+    interrupt.set()
+
+
+def caller_chat(caller: Caller, _: threading.Event) -> None:
+    caller.chat("interrupted")
+
+
+def pause_with(caller: Caller, interrupt: threading.Event) -> None:
+    """Have the next pause between attempts interrupted."""
+    sleep = caller.port.sleep
+
+    async def pause(seconds: float) -> None:
+        interrupt.set()
+        await sleep(seconds)
+
+    caller.port.sleep = pause
+
+
+def read_until_interrupted(caller: Caller, interrupt: threading.Event) -> None:
+    if caller.colour == "blocking":
+        for _ in caller.giga.stream("interrupted"):
+            interrupt.set()
+        return
+
+    async def main() -> None:
+        async for _ in caller.giga.astream("interrupted"):
+            interrupt.set()
+
+    caller.run(main())

@@ -1,0 +1,332 @@
+"""Corners of the transport, over real sockets: bodies of all kinds, ends of streams, and what other libraries bring."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import json
+import logging
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import trio
+import truststore
+
+from gigachat import APITimeoutError, ConfigurationError, GigaChat, GigaChatException
+from gigachat._transport.httpx import BlockingPort
+from gigachat._transport.tls import _context
+from gigachat.server import GigaChatServer
+from gigachat.settings import Settings
+from tests.e2e.callers import Caller, Colour, begun, environment, http, options, raw_server
+from tests.e2e.test_hooks import hook, hooks_of
+
+COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}
+CHUNK = {"choices": [{"delta": {"role": "assistant", "content": "да"}, "index": 0, "finish_reason": "stop"}]}
+CARD = {"id": "5b2a", "object": "file", "bytes": 1, "created_at": 1, "filename": "a.txt", "purpose": "general"}
+
+
+def run_quietly(program: str, server: GigaChatServer) -> None:
+    """Run a program in an interpreter of its own, against a server; warnings are errors, and it must say nothing."""
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# Files.
+
+
+class Reader:
+    """The least a file can be: neither sought in nor told where it is."""
+
+    def __init__(self, content: bytes) -> None:
+        self._file = io.BytesIO(content)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+
+class Broken(io.BytesIO):
+    """A file on a disk that fails behind the first bytes."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 4096:
+            raise OSError(5, "Input/output error")
+        return super().read(size)
+
+
+def test_a_file_that_can_only_be_read_is_uploaded(server: GigaChatServer, caller: Caller) -> None:
+    uploaded = caller.do("upload_file", ("a.txt", Reader(b"content " * 100)))
+    assert uploaded.bytes_ == 800
+
+
+def test_a_file_that_fails_while_it_is_sent_is_named(colour: Colour) -> None:
+    def answer(connection: socket.socket, request: bytes) -> None:
+        raise AssertionError("the request came whole")
+
+    with raw_server(answer) as (url, _), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+        with pytest.raises(GigaChatException, match=r"a\.txt cannot be read: .*Input/output error") as raised:
+            caller.do("upload_file", ("a.txt", Broken(b"x" * 1_000_000)))
+        assert type(raised.value) is GigaChatException  # no error of the network
+
+
+def test_an_upload_that_nobody_takes_ends_with_its_own_timeout(colour: Colour) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, and reads nothing
+        reach = {"base_url": f"http://127.0.0.1:{listener.getsockname()[1]}", "access_token": "t"}
+        timeout = httpx2.Timeout(60, write=0.1)
+        with Caller(colour, {**reach, "timeout": timeout, "max_retries": 0}) as caller:
+            with pytest.raises(APITimeoutError, match=r"did not take the request within 0\.1 s"):
+                caller.do("upload_file", ("a.txt", b"x" * 20_000_000))
+
+
+# Ends of streams.
+
+
+def chunked(*pieces: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (*pieces, b""))
+
+
+def event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
+
+
+@pytest.mark.parametrize("more", [0, 5, 100])
+def test_no_more_than_a_little_is_read_behind_the_end_mark(colour: Colour, more: int) -> None:
+    """Little is read, so that the connection can be kept; from much of it the reader walks away."""
+    streamed = chunked(event(json.dumps(CHUNK)), event("[DONE]"), *[b": more\n\n"] * more)
+    connections: list[socket.socket] = []
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        if connection not in connections:
+            connections.append(connection)
+        connection.sendall(streamed)
+
+    with raw_server(answer) as (url, _), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+        for _ in range(2):
+            assert [chunk.choices[0].delta.content for chunk in caller.read("x")] == ["да"]
+    assert len(connections) == (1 if more < 16 else 2)
+
+
+def test_a_stream_dropped_inside_a_request_is_closed_with_the_next(server: GigaChatServer) -> None:
+    """Its finalizer must not take the locks of the pool it is in."""
+    with Caller("blocking", options(server)) as caller:
+        streams = [caller.giga.stream("x")]
+        next(streams[0])
+        response = streams[0]._source._response
+        assert response is not None
+        library: Any = response
+        inner = library._response
+        seen: list[bool] = []
+
+        def drop(_: Any) -> None:
+            if streams:
+                streams.clear()
+                gc.collect()
+                seen.append(inner.is_closed)
+
+        hook(caller, drop)
+        caller.chat("while it is dropped")
+        assert seen == [False]
+        caller.chat("next")
+        assert inner.is_closed
+
+
+def test_a_stream_that_is_open_while_forking_may_be_dropped_in_the_child(server: GigaChatServer) -> None:
+    program = """
+import asyncio, gc, os
+from gigachat import GigaChat
+
+giga = GigaChat()
+with asyncio.Runner() as runner:
+    async def begin():
+        stream = giga.astream("x")
+        return stream, await anext(stream)
+
+    async def rest(stream):
+        return [chunk async for chunk in stream]
+
+    stream, _ = runner.run(begin())
+    blocking = giga.stream("x")
+    next(blocking)
+    child = os.fork()
+    if child == 0:
+        del stream, blocking
+        gc.collect()
+        assert giga.chat("child").choices
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert runner.run(rest(stream))
+    assert list(blocking)
+    runner.run(giga.aclose())
+giga.close()
+"""
+    run_quietly(program, server)
+
+
+# What callers bring.
+
+
+def transport_of(colour: Colour, answer: Callable[[httpx2.Request], httpx2.Response]) -> dict[str, Any]:
+    transport = httpx2.MockTransport(answer)
+    if colour == "blocking":
+        return {"http_client": httpx2.Client(transport=transport)}
+    return {"async_http_client": httpx2.AsyncClient(transport=transport)}
+
+
+def test_a_client_of_the_users_own_need_have_no_network(colour: Colour) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        body = event(json.dumps(CHUNK)) + event("[DONE]")
+        return httpx2.Response(200, content=body, headers={"content-type": "text/event-stream"})
+
+    with Caller(colour, {"access_token": "t", **transport_of(colour, answer)}) as caller:
+        assert [chunk.choices[0].delta.content for chunk in caller.read("x")] == ["да"]
+
+
+def test_a_closed_client_has_no_http_client(server: GigaChatServer, caller: Caller) -> None:
+    caller.chat("x")
+    if caller.colour == "blocking":
+        caller.giga.close()
+    else:
+        caller.run(caller.giga.aclose())
+    with pytest.raises(GigaChatException, match="this client is closed"):
+        hooks_of(caller)
+
+
+def test_a_hook_sees_an_upload_before_it_is_read(server: GigaChatServer, caller: Caller, tmp_path: Path) -> None:
+    seen: list[str] = []
+    hook(caller, lambda request: seen.append(request.headers["content-type"]))
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"content")
+    assert caller.do("upload_file", path).bytes_ == 7
+    assert [kind.partition(";")[0] for kind in seen] == ["multipart/form-data"]
+
+
+def test_a_hook_may_bring_a_body_that_is_a_list(colour: Colour) -> None:
+    def replace(request: Any) -> None:
+        request.headers["content-length"] = "7"
+        request.stream = [b'{"a"', b":1}"]
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(http(json.dumps(COMPLETION).encode()))
+
+    with raw_server(answer) as (url, received), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+        hook(caller, replace)
+        caller.chat("x")
+    assert received[0].endswith(b'\r\n\r\n{"a":1}')
+
+
+# Threads, loops and packages that may be missing.
+
+
+def test_threads_that_ask_first_at_once_get_one_pool() -> None:
+    port = BlockingPort(Settings(access_token="t"))
+    found: list[httpx2.Client] = []
+    url = "http://127.0.0.1:1/"
+    lock = port._lock
+
+    class LateLock:
+        """Is entered when another thread, which came a moment earlier, has left the lock."""
+
+        def __enter__(self) -> None:
+            port._lock = lock
+            begun(lambda: found.append(port.client(url))).join(10)
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    late: Any = LateLock()
+    port._lock = late
+    found.append(port.client(url))
+    assert len(found) == 2
+    assert found[0] is found[1]
+    found[0].close()
+
+
+@pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the HTTP library's, under trio
+def test_one_client_in_loops_of_two_kinds_at_once(server: GigaChatServer) -> None:
+    giga = GigaChat(**options(server))
+
+    async def chat(question: str) -> None:
+        assert question in (await giga.achat(question)).choices[0].message.content
+
+    async def main() -> None:
+        await chat("in trio")
+        await trio.to_thread.run_sync(lambda: asyncio.run(chat("in asyncio")))
+        await chat("in trio again")
+        await giga.aclose()
+
+    trio.run(main)
+
+
+def test_packages_that_are_up_to_the_user_may_be_missing(server: GigaChatServer) -> None:
+    program = """
+import asyncio, sys
+sys.modules["trio"] = sys.modules["socksio"] = None
+from gigachat import APIConnectionError, GigaChat
+
+giga = GigaChat()
+assert "blocking" in giga.chat("blocking").choices[0].message.content
+
+async def main():
+    assert "async" in (await giga.achat("async")).choices[0].message.content
+    await giga.aclose()
+
+asyncio.run(main())
+giga.close()
+nowhere = GigaChat(base_url="http://127.0.0.1:1/v1", access_token="t", max_retries=0)
+try:
+    nowhere.chat("x")
+except APIConnectionError as error:
+    assert "no connection to 127.0.0.1:1" in str(error), error
+else:
+    raise AssertionError("somebody answered")
+"""
+    run_quietly(program, server)
+
+
+# Certificates and logs.
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_where_the_systems_store_is_reachable_by_its_own_verification_only_that_is_used(
+    server: GigaChatServer, colour: Colour, monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
+    _context.cache_clear()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr("gigachat._transport.tls.sys", type("System", (), {"platform": system}))
+            caller = Caller(colour, options(server))
+            with caller:
+                assert "x" in caller.chat("x").choices[0].message.content
+                if colour == "blocking":
+                    context = caller.giga._client._transport._pool._ssl_context
+                    assert isinstance(context, truststore.SSLContext)
+    finally:
+        _context.cache_clear()
+
+
+def test_a_certificate_that_cannot_be_opened_is_named(server: GigaChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    _context.cache_clear()
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuse)
+    with pytest.raises(ConfigurationError, match=r"cert_file=.*: Permission denied"):
+        GigaChat(cert_file=server.client_cert_file, key_file=server.client_key_file)
+
+
+def test_what_others_write_to_the_librarys_logs_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "httpx2"):
+        logging.getLogger("httpx2").info("%(what)s", {"what": "by name"})
+        logging.getLogger("httpx2").info("%s %d", "in a row", 2)
+        logging.getLogger("httpx2").info("plain")
+    assert [record.getMessage() for record in caplog.records] == ["by name", "in a row 2", "plain"]

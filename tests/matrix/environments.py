@@ -1,0 +1,71 @@
+"""Name the environments of `make test-matrix` and say what each is made of; make none, run nothing in them.
+
+Without an argument: all names, such as `3.12.1-newest` for the newest dependencies on a CPython found here, and
+`3.11.7-lowest` for the lowest allowed. With a name: the path of its Python. With a name and `bounds`: constraints
+for pip.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+OLDEST = PROJECT["requires-python"].removeprefix(">=")
+
+# Whether it can make an environment is asked too: some systems leave that out.
+QUESTION = "import ensurepip, platform; print(platform.python_implementation(), platform.python_version())"
+
+
+def numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def pythons() -> dict[str, Path]:
+    """Return each CPython that the project allows, by version: of those in PATH, then of those pyenv has beside it."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    folders = [*map(Path, os.get_exec_path()), *pyenv.glob("versions/*/bin")]
+    found: dict[str, Path] = {}
+    for path in chain.from_iterable(sorted(folder.glob("python3*")) for folder in folders):
+        if not re.fullmatch(r"python3(\.\d+t?)?", path.name):
+            continue
+        answer = subprocess.run([path, "-c", QUESTION], capture_output=True, text=True, check=False).stdout
+        implementation, _, version = answer.strip().partition(" ")
+        if implementation == "CPython" and numbers(version) >= numbers(OLDEST):
+            found.setdefault(version, path)
+    return dict(sorted(found.items(), key=lambda one: numbers(one[0])))
+
+
+def environments() -> dict[str, Path]:
+    """Return the Python of each environment, by the environment's name."""
+    found = pythons()
+    oldest = [version for version in found if numbers(version)[:2] == numbers(OLDEST)]
+    if not oldest:
+        sys.exit(f"Python {OLDEST} is needed: the lowest dependencies are tested on it")
+    newest = {f"{version}-newest": path for version, path in found.items()}
+    return {f"{oldest[-1]}-lowest": found[oldest[-1]], **newest}
+
+
+def bounds(name: str) -> list[str]:
+    """Return pip's constraints for an environment: none, or what the project asks for in its lowest version."""
+    if name.endswith("-newest"):
+        return []
+    asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["server"]]
+    return ["{}=={}".format(*requirement.split(">=")) for requirement in asked]
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case []:
+            print(*environments())
+        case [name]:
+            print(environments()[name])
+        case [name, "bounds"]:
+            print(*bounds(name), sep="\n")
+        case _:
+            sys.exit(__doc__)
