@@ -3,13 +3,63 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["lazily"]
+__all__ = ["lazily", "unforked"]
+
+_FORK_WAIT = 10.0  # seconds; then a fork goes on as it would without waiting
+
+
+class _Unforked:
+    """Threads that hold locks of the interpreter or of OpenSSL, which no thread of a child would let go."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._depths: Counter[int] = Counter()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Let forks by other threads wait, ten seconds at most."""
+        me = threading.get_ident()
+        with self._changed:
+            self._depths[me] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._depths[me] -= 1
+                self._depths += Counter()  # keeps what is above zero
+                self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Wait until no other thread is inside, and let none in."""
+        self._changed.acquire()
+        me = threading.get_ident()
+
+        def alone() -> bool:
+            return not any(thread.ident in self._depths for thread in threading.enumerate() if thread.ident != me)
+
+        self._changed.wait_for(alone, _FORK_WAIT)
+
+    def after_in_parent(self) -> None:
+        """Let threads in again."""
+        self._changed.release()
+
+    def after_in_child(self) -> None:
+        """Forget the threads that are not here."""
+        me = threading.get_ident()
+        self._changed = threading.Condition()
+        self._depths = Counter({me: self._depths[me]})
+
+
+unforked = _Unforked()
 
 
 def lazily(module: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -23,7 +73,8 @@ def lazily(module: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any],
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        with unforked():
+            value = getattr(import_module(homes[name]), name)
         setattr(sys.modules[module], name, value)  # found without this function from now on
         return value
 

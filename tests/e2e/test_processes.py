@@ -209,6 +209,36 @@ giga.close()
     run_quietly(program, server)
 
 
+FIRST_REQUESTS = {
+    "blocking": ("giga.chat('x')", "giga.chat('child')"),
+    "async": ("asyncio.run(giga.achat('x'))", "asyncio.run(giga.achat('child'))"),
+}
+
+
+@forks
+@pytest.mark.parametrize("moment", range(8))
+@pytest.mark.parametrize("colour", FIRST_REQUESTS)
+def test_a_child_forked_at_any_moment_of_a_first_request_gets_its_own_answer(
+    server: GigaChatServer, colour: str, moment: int
+) -> None:
+    first, own = FIRST_REQUESTS[colour]
+    program = f"""{ANSWERED}
+import threading, time
+giga = GigaChat()
+asking = threading.Thread(target=lambda: {first})
+asking.start()
+time.sleep({moment} * 0.03)  # what a first request loads takes about 0.2 s
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    answered({own}, "child")
+    os._exit(0)
+ended(child)
+asking.join()
+"""
+    run_quietly(program, server)
+
+
 @forks
 @pytest.mark.parametrize("share_token", [True, False])
 def test_a_child_does_not_wait_for_a_sign_in_of_the_parent(server: GigaChatServer, share_token: bool) -> None:

@@ -260,10 +260,11 @@ def soak(book: Book, server: ServerProcess, noise: Noise, options: argparse.Name
             book.look()
             book.watch.look()
         book.stopping.set()
-        while any(caller.is_alive() for caller in callers):
-            book.look()
-            book.watch.look()
-            time.sleep(0.2)
+        with book.watch.step("the end of all callers and their loops"):
+            while any(caller.is_alive() for caller in callers):
+                book.look()
+                book.watch.look()
+                time.sleep(0.2)
         problem = all_slots_are_free(both)
         if problem:
             book.violate(problem)

@@ -136,6 +136,7 @@ class Watch:
     def look(self) -> None:
         """Take a sample, and end the process if a step has taken too long."""
         now = time.monotonic()
+        faulthandler.dump_traceback_later(2 * self._limit, exit=True)  # if even this is not reached any more
         self.samples.append((now - self._started, self.sample()))
         for what, since in tuple(self._steps.values()):
             if now - since > self._limit:

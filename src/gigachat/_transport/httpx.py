@@ -7,6 +7,7 @@ far a request had come is kept.
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - so that its hook takes its lock after ours has waited
 import os
 import re
 import ssl
@@ -16,7 +17,7 @@ import time
 import traceback
 import weakref
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -31,6 +32,7 @@ except ImportError:  # without the extra nothing raises it
     from httpx2 import ProxyError as SocksError  # type: ignore[assignment]
 
 from gigachat._engine.io import Failure, Headers, Request, Signal, Stage, Timeouts, clock, run
+from gigachat._lazy import unforked
 from gigachat._transport import handshakes, leftovers, loops
 from gigachat._transport.hooks import AsyncHookedClient, EventHooks, HookedClient
 from gigachat._transport.logs import quietly
@@ -60,6 +62,7 @@ ClientT = TypeVar("ClientT", HookedClient, AsyncHookedClient)
 _KEEPALIVE = 30.0  # seconds an idle connection is kept
 _DRAIN_WAIT = 0.001  # seconds a finished stream's last bytes may take to be kept for another request
 _DRAIN_PIECES = 16
+_CONNECTED = nullcontext()
 
 _url = lru_cache(maxsize=256)(httpx2.URL)
 
@@ -77,6 +80,7 @@ def _timeout(timeouts: Timeouts) -> httpx2.Timeout:
     return httpx2.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.queue)
 
 
+@unforked()
 def _opened(kind: type[ClientT], hooks: EventHooks, settings: Settings, url: str) -> ClientT:
     """Return a new pool for the host of an address."""
     limits = httpx2.Limits(
@@ -98,6 +102,25 @@ def _opened(kind: type[ClientT], hooks: EventHooks, settings: Settings, url: str
             "are written %2F %3F %23"
         )
     raise ConfigurationError(f"{problem} (from proxy=, GIGACHAT_PROXY, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)")
+
+
+def _connecting(request: httpx2.Request, *, awaited: bool) -> ExitStack:
+    """Let forks wait until a request has its connection, or has failed.
+
+    Modules, the resolver and OpenSSL are loaded with the first one, under locks that a child would wait for in vain.
+    """
+    held = ExitStack()
+    held.enter_context(unforked())
+
+    def note(event: str, _: object) -> None:
+        if event.endswith("send_request_headers.started"):
+            held.close()
+
+    async def note_awaited(event: str, info: object) -> None:
+        note(event, info)
+
+    request.extensions["trace"] = note_awaited if awaited else note
+    return held
 
 
 def _closed() -> GigaChatException:
@@ -131,6 +154,7 @@ class BlockingPort:
         self._clients: dict[_Purpose, HookedClient] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._connected = False  # ever
         self._inside = _Inside()
         self._working: set[object] = set()  # a mark for each request until its answer is done with
         self._abandoned: deque[_BlockingResponse] = deque()
@@ -163,9 +187,11 @@ class BlockingPort:
         try:
             client = self.client(request.url, request.sign_in)
             self._tidy()
-            with self._inside:
-                response = client.send(_built(client, request), stream=True)
+            built = _built(client, request)
+            with self._inside, _CONNECTED if self._connected else _connecting(built, awaited=False):
+                response = client.send(built, stream=True)
                 leftovers.watch(response)
+            self._connected = True
         except BaseException as error:
             self.done(mark)
             if isinstance(error, _LIBRARY_ERRORS):
@@ -324,6 +350,7 @@ class AsyncPort:
         self._pools: dict[Loop, _AsyncPool] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._connected = False  # ever
         self.now = clock
         # Holds the pools of a client that nobody closed until it is gone. Collected together with it, as what an error
         # holds would be, connections would complain before their keepers could close them.
@@ -370,8 +397,11 @@ class AsyncPort:
         pool.working.add(mark)
         try:
             client = self.client(request.url, request.sign_in)
-            response = await client.send(_built(client, request), stream=True)
+            built = _built(client, request)
+            with _CONNECTED if self._connected else _connecting(built, awaited=True):
+                response = await client.send(built, stream=True)
             leftovers.watch(response)
+            self._connected = True
         except BaseException as error:
             await self.done(pool, mark)
             if isinstance(error, _LIBRARY_ERRORS):
@@ -422,12 +452,13 @@ _inherited: list[object] = []
 def _forked() -> None:
     global _process
     _process = os.getpid()
+    unforked.after_in_child()
     for port in list(_ports):
         port.forked()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(before=unforked.before_fork, after_in_parent=unforked.after_in_parent, after_in_child=_forked)
 
 
 def _of_the_parent() -> Failure:
