@@ -120,7 +120,7 @@ def test_429_is_waited_for_no_longer_than_permitted(world: World) -> None:
     world.answers = [error(429)] * 10_000
     with pytest.raises(RateLimitError):
         world.chat(world.client(rate_limit_timeout=5), "x")
-    assert sum(world.sleeps) <= 5.0
+    assert sum(world.sleeps) <= 5.0 + 1e-9  # the sum of floats
     assert len(world.api_requests) < 200
 
 

@@ -17,7 +17,7 @@ import time
 import traceback
 import weakref
 from collections import deque
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -62,7 +62,7 @@ ClientT = TypeVar("ClientT", HookedClient, AsyncHookedClient)
 _KEEPALIVE = 30.0  # seconds an idle connection is kept
 _DRAIN_WAIT = 0.001  # seconds a finished stream's last bytes may take to be kept for another request
 _DRAIN_PIECES = 16
-_CONNECTED = nullcontext()
+_CONNECTED: nullcontext[dict[str, Any]] = nullcontext({})
 
 _url = lru_cache(maxsize=256)(httpx2.URL)
 
@@ -104,23 +104,23 @@ def _opened(kind: type[ClientT], hooks: EventHooks, settings: Settings, url: str
     raise ConfigurationError(f"{problem} (from proxy=, GIGACHAT_PROXY, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)")
 
 
-def _connecting(request: httpx2.Request, *, awaited: bool) -> ExitStack:
-    """Let forks wait until a request has its connection, or has failed.
+@contextmanager
+def _connecting(*, awaited: bool) -> Iterator[dict[str, Any]]:
+    """Let forks wait until a request with these extensions has its connection, or has failed.
 
     Modules, the resolver and OpenSSL are loaded with the first one, under locks that a child would wait for in vain.
     """
-    held = ExitStack()
-    held.enter_context(unforked())
+    with ExitStack() as held:
+        held.enter_context(unforked())
 
-    def note(event: str, _: object) -> None:
-        if event.endswith("send_request_headers.started"):
-            held.close()
+        def note(event: str, _: object) -> None:
+            if event.endswith("send_request_headers.started"):
+                held.close()
 
-    async def note_awaited(event: str, info: object) -> None:
-        note(event, info)
+        async def note_awaited(event: str, info: object) -> None:
+            note(event, info)
 
-    request.extensions["trace"] = note_awaited if awaited else note
-    return held
+        yield {"trace": note_awaited if awaited else note}
 
 
 def _closed() -> GigaChatException:
@@ -187,9 +187,9 @@ class BlockingPort:
         try:
             client = self.client(request.url, request.sign_in)
             self._tidy()
-            built = _built(client, request)
-            with self._inside, _CONNECTED if self._connected else _connecting(built, awaited=False):
-                response = client.send(built, stream=True)
+            with self._inside, _CONNECTED if self._connected else _connecting(awaited=False) as extensions:
+                # In no variable: tools print them with a traceback.
+                response = client.send(_built(client, request, extensions), stream=True)
                 leftovers.watch(response)
             self._connected = True
         except BaseException as error:
@@ -230,7 +230,7 @@ class BlockingPort:
 
     def abandon(self, response: _BlockingResponse) -> None:
         """Close an answer from a finalizer: now, or with the next request if the pool's locks may be held."""
-        if sys.is_finalizing():
+        if sys.is_finalizing():  # pragma: no cover - the measurement is over before
             self._cut()  # the library makes objects while it closes, for which it is too late
             return
         self._abandoned.append(response)
@@ -397,9 +397,8 @@ class AsyncPort:
         pool.working.add(mark)
         try:
             client = self.client(request.url, request.sign_in)
-            built = _built(client, request)
-            with _CONNECTED if self._connected else _connecting(built, awaited=True):
-                response = await client.send(built, stream=True)
+            with _CONNECTED if self._connected else _connecting(awaited=True) as extensions:
+                response = await client.send(_built(client, request, extensions), stream=True)
             leftovers.watch(response)
             self._connected = True
         except BaseException as error:
@@ -577,7 +576,7 @@ class _AsyncResponse:
             await self.close()
 
 
-def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request) -> httpx2.Request:
+def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request, extensions: dict[str, Any]) -> httpx2.Request:
     body: dict[str, Any] = {"content": request.content}
     upload = request.upload
     if upload is not None:
@@ -591,6 +590,7 @@ def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request) -> http
             headers=request.headers,
             params=request.query,
             timeout=_timeout(request.timeouts),
+            extensions=extensions,
             **body,
         )
     )
