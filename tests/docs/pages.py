@@ -12,7 +12,9 @@ TWINS = (
     READMES,
     ("docs/api.md", "docs/api.ru.md"),
     ("docs/compatibility.md", "docs/compatibility.ru.md"),
+    ("docs/local-server.md", "docs/local-server.ru.md"),
     ("docs/reliability.md", "docs/reliability.ru.md"),
+    ("docs/testing.md", "docs/testing.ru.md"),
 )
 """Pages in English and the same in Russian."""
 PAGES = tuple(

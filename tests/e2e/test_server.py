@@ -35,7 +35,7 @@ from gigachat.server.instances import Filler
 from gigachat.server.patterns import matching_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from gigachat.server.catalogue import Model
 
@@ -983,11 +983,11 @@ class Doubling:
             return
         yield request.messages[-1].content * 2
 
-    def embed(self, text: str, model: Model) -> Embedding:
-        return Embedding([0.5] * model.dimensions, 1)
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        return [Embedding([0.5] * model.dimensions, 1) for _ in texts]
 
-    def count(self, text: str) -> int:
-        return len(text)
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        return [len(text) for text in texts]
 
 
 def test_another_engine() -> None:

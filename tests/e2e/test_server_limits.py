@@ -7,11 +7,13 @@ import base64
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from gigachat import GigaChat, PaymentRequiredError
 from gigachat.server import GigaChatServer
 from gigachat.server.state import AccountKind
 
@@ -147,3 +149,44 @@ def test_the_key_is_of_the_kind_of_account() -> None:
     with GigaChatServer(tls=False, account_kind="corp") as server:
         assert server.environment["GIGACHAT_SCOPE"] == "GIGACHAT_API_CORP"
         assert b":" in base64.b64decode(server.credentials)
+
+
+def test_a_prepaid_account_pays_what_usage_tells_and_then_meets_402(tmp_path: Path) -> None:
+    with GigaChatServer(account_kind="b2b", state=tmp_path) as server:
+        giga = GigaChat(**server.client_options, max_retries=0)
+        before = left(giga)
+        spent = giga.chat("Привет!").usage.total_tokens
+        spent += giga.stream("Привет!").get_final_completion().usage.total_tokens
+        answered = giga.chat.create("Привет!").usage
+        assert answered is not None
+        spent += answered.total_tokens or 0
+        assert left(giga) == before | {"GigaChat": before["GigaChat"] - spent}
+        other = giga.chat("Привет!", model="GigaChat-2-Max").usage.total_tokens
+        vectors = giga.embeddings(["один", "два"])
+        tokens = sum(one.usage.prompt_tokens for one in vectors.data)
+        now = left(giga)
+        assert before["GigaChat-Max"] - now["GigaChat-Max"] == other
+        assert before["embeddings"] - now["embeddings"] == tokens > 0
+        giga.close()
+    with GigaChatServer(account_kind="b2b", state=tmp_path) as server, GigaChat(**server.client_options) as giga:
+        assert left(giga) == now
+        server.spend("GigaChat", now["GigaChat"])
+        for ask in (giga.chat, giga.chat.create):
+            with pytest.raises(PaymentRequiredError):
+                ask("Привет!")
+        giga.chat("Привет!", model="GigaChat-2-Max")
+        giga.embeddings("один")
+        server.spend("embeddings", now["embeddings"])
+        with pytest.raises(PaymentRequiredError):
+            giga.embeddings("один")
+
+
+@pytest.mark.parametrize("kind", [None, "corp"])
+def test_who_does_not_pay_in_advance_never_runs_out(kind: AccountKind | None) -> None:
+    with GigaChatServer(account_kind=kind) as server, GigaChat(**server.client_options) as giga:
+        server.spend("GigaChat", 10**9)
+        giga.chat("Привет!")
+
+
+def left(giga: GigaChat) -> dict[str, int]:
+    return {one.usage: int(one.value) for one in giga.get_balance().balance}

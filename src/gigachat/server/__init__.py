@@ -20,6 +20,7 @@ except ImportError as error:
 from gigachat.server.app import create_app
 from gigachat.server.engines import (
     ChatRequest,
+    Embedder,
     Embedding,
     Engine,
     FunctionCall,
@@ -28,9 +29,12 @@ from gigachat.server.engines import (
     Piece,
     Reasoning,
     Source,
+    Spent,
     Stop,
     ToolUse,
+    WithEmbedder,
 )
+from gigachat.server.received import ReceivedChat
 from gigachat.server.script import Script
 from gigachat.server.server import GigaChatServer
 from gigachat.server.state import Account, Received, State
@@ -38,6 +42,7 @@ from gigachat.server.state import Account, Received, State
 __all__ = [
     "Account",
     "ChatRequest",
+    "Embedder",
     "Embedding",
     "Engine",
     "FunctionCall",
@@ -47,10 +52,13 @@ __all__ = [
     "Piece",
     "Reasoning",
     "Received",
+    "ReceivedChat",
     "Script",
     "Source",
+    "Spent",
     "State",
     "Stop",
     "ToolUse",
+    "WithEmbedder",
     "create_app",
 ]

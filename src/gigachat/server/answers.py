@@ -9,12 +9,12 @@ import asyncio
 import json
 import uuid
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 
     from starlette.datastructures import Headers
     from starlette.requests import Request
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gigachat.server.errors import Refusal
     from gigachat.server.script import Payload
 
+T = TypeVar("T")
 JSON_TYPE = "application/json; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
 # The service names the length of short bodies only; longer ones come in chunks.
@@ -109,6 +110,35 @@ async def gone(receive: Receive, seconds: float | None) -> bool:
     return True
 
 
+async def unless_gone(receive: Receive, work: Awaitable[T]) -> T | None:
+    """Do a work for a caller; when the caller goes away, cancel it and return None.
+
+    Args:
+        receive: The ASGI channel of the request, its body already read.
+        work: What to do; it must not listen to the channel itself.
+    """
+    leaving = asyncio.ensure_future(gone(receive, None))
+    patience = asyncio.timeout(None)
+    try:
+        async with patience:
+
+            def lose(left: asyncio.Future[bool]) -> None:
+                if not left.cancelled() and left.exception() is None:
+                    patience.reschedule(0)
+
+            leaving.add_done_callback(lose)
+            try:
+                return await work
+            finally:
+                leaving.remove_done_callback(lose)
+    except TimeoutError:
+        if patience.expired():
+            return None
+        raise
+    finally:
+        leaving.cancel()
+
+
 async def started(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """Return the same events with the first one made, so that its error is still an ordinary answer."""
     first = await anext(events)
@@ -154,24 +184,33 @@ class EventStream(Response):
         transport = scope.get("state", {}).get("transport")
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with aclosing(self._events) as events:
-            sent = 0
-            if self._cut != 0:
-                async for piece in events:
-                    if sent and await gone(receive, self._pace):
-                        return
-                    if transport is not None and transport.is_closing():
-                        await gone(receive, None)
-                        return
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    sent += 1
-                    if sent == self._cut:
-                        break
-        if self._cut is not None:
+            heard = await unless_gone(receive, self._send(events, send, transport))
+        if heard is None:
+            return
+        if not heard:
+            await gone(receive, None)
+        elif self._cut is not None:
             await _break_off(transport, receive)
         elif self._keep_open:
             await gone(receive, None)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, events: AsyncGenerator[bytes, None], send: Send, transport: asyncio.Transport | None) -> bool:
+        """Send the events up to the cut; return whether the connection still stood."""
+        if self._cut == 0:
+            return True
+        sent = 0
+        async for piece in events:
+            if sent:
+                await asyncio.sleep(self._pace)
+            if transport is not None and transport.is_closing():
+                return False
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            sent += 1
+            if sent == self._cut:
+                break
+        return True
 
 
 async def _break_off(transport: asyncio.Transport | None, receive: Receive) -> None:

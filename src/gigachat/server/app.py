@@ -24,6 +24,7 @@ from gigachat.server import (
     chat,
     chat_v2,
     embeddings,
+    faults,
     files,
     functions,
     moderation,
@@ -35,14 +36,16 @@ from gigachat.server.authorization import check_access, sign_in, sign_in_by_pass
 from gigachat.server.catalogue import MODELS, find_model
 from gigachat.server.echo import Echo
 from gigachat.server.errors import Refusal
+from gigachat.server.faults import Fault, Spoiling
 from gigachat.server.limits import Limits
-from gigachat.server.script import Fault, Script
+from gigachat.server.page import Page, followed
+from gigachat.server.script import Script
 from gigachat.server.service import Service
 from gigachat.server.state import Received, State
 from gigachat.server.strict import check_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,6 +64,7 @@ def create_app(
     *,
     pace: float = 0.0,
     batch_pace: float = 0.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Starlette:
     """Return the local GigaChat as an ASGI application, for any ASGI server.
 
@@ -70,8 +74,9 @@ def create_app(
         engine: What answers; the echo when omitted.
         pace: Seconds between the chunks of a stream; 0 is full speed.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
+        environment: Variables that point the SDK at it, shown on the page without the key.
     """
-    service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace)
+    service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace, environment or {})
     routes = [_route("POST", "/api/v2/oauth", "/oauth", _oauth, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):
@@ -80,6 +85,7 @@ def create_app(
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Page, service=service),
             Middleware(_FrontDesk, state=service.state, script=service.script),
             Middleware(Limits, state=service.state),
         ],
@@ -189,14 +195,26 @@ class _FrontDesk:
                 return
         received = Received(scope["method"], scope["path"], scope["headers"], scope["query_string"], bytes(body))
         self._state.journal.add(received)
+        with followed(self._state.live, received, send) as sending:
+            await self._obey(received, scope, receive, sending)
+
+    async def _obey(self, received: Received, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do what was ordered for a request, and pass it on if it is still to be answered."""
         delay = self._script.delay(received.path)
         if delay is not None and await gone(receive, delay.seconds):
             return
-        fault = self._script.fault(received.path)
-        if fault is not None:
-            if not await gone(receive, fault.delay):
-                await _fault_answer(Headers(scope=scope), fault)(scope, receive, send)
+        try:
+            fault = self._fault(received)
+        except ValueError as error:
+            await refusal(Headers(scope=scope), Refusal(400, str(error)))(scope, receive, send)
             return
+        if fault is not None:
+            if await gone(receive, fault.delay):
+                return
+            send = Spoiling(fault, send, scope.get("state", {}).get("transport"))
+            if fault.status is not None:
+                await _fault_answer(Headers(scope=scope), fault, fault.status)(scope, receive, send)
+                return
 
         unread = True
 
@@ -209,14 +227,17 @@ class _FrontDesk:
 
         await self._app(scope, replay, send)
 
+    def _fault(self, received: Received) -> Fault | None:
+        asked = received.headers.get(faults.HEADER)
+        return self._script.fault(received.path) if asked is None else faults.fault_from_header(asked)
 
-def _fault_answer(request_headers: Headers, fault: Fault) -> Response:
+
+def _fault_answer(request_headers: Headers, fault: Fault, status: int) -> Response:
     """Return an ordered error; one with a body of its own is sent as the page of a gateway would be."""
     if fault.body is None:
-        response = refusal(request_headers, Refusal(fault.status, fault.message, code=fault.code))
+        response = refusal(request_headers, Refusal(status, fault.message, code=fault.code))
     else:
         kind = JSON_TYPE if fault.body[:1] in (b"{", b"[") else "text/html"
         headers = {"content-type": kind, **api_headers(request_headers)}
-        response = Response(fault.body, fault.status, headers)
-    response.headers.update(fault.headers)
+        response = Response(fault.body, status, headers)
     return response

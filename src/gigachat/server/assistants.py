@@ -53,6 +53,7 @@ async def _modify(request: Request, service: Service) -> Response:
     assistant = service.state.assistants.get(needed(body, "assistant_id", str))
     _change(assistant, body, service.state)
     assistant.updated_at = int(time.time())
+    service.state.assistants.put(assistant)
     return answer(request, _card(assistant, service.state))
 
 
@@ -72,6 +73,7 @@ async def _delete_file(request: Request, service: Service) -> Response:
         raise Refusal(404, service.state.files.unknown)
     assistant.file_ids.remove(file_id)
     assistant.updated_at = int(time.time())
+    service.state.assistants.put(assistant)
     return answer(request, {"file_id": file_id, "deleted": True})
 
 

@@ -1,4 +1,4 @@
-"""What is left on the account (reference, section 10.5). It must not take anything off."""
+"""What is left on the account (reference, section 10.5). What takes from it is the state's business."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def _balance(request: Request, service: Service) -> Response:
     account = service.state.account
     if not account.prepaid:
         raise Refusal(403)
-    return answer(request, {"balance": [{"usage": name, "value": left} for name, left in account.balance.items()]})
+    return answer(request, {"balance": [{"usage": name, "value": left} for name, left in account.left.items()]})
 
 
 ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (("GET", "/balance", _balance),)

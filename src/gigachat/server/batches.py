@@ -38,15 +38,23 @@ async def _create(request: Request, service: Service) -> Response:
     if method not in _METHODS:
         raise invalid_params(f"method must be one of: {', '.join(_METHODS)}")
     lines = _read(await request.body())
-    batch = service.state.batches.put(Batch(method, len(lines)))
+    batch = service.state.batches.put(Batch(method, len(lines), lines))
     taken = answer(request, batch.card())
-    service.later(_work(batch, lines, service))
+    service.later(_work(batch, service))
     return taken
+
+
+def _resume(service: Service) -> None:
+    """Begin again with the tasks that an earlier server has not finished, when somebody looks."""
+    unfinished = service.state.batches.unfinished
+    while unfinished:
+        service.later(_work(unfinished.pop(), service))
 
 
 async def _list(request: Request, service: Service) -> Response:
     """Answer `GET /batches`: all of them, or the one of `batch_id`."""
     _check_account(service)
+    _resume(service)
     batches = service.state.batches
     wanted = request.query_params.get("batch_id")
     found = batches.all() if wanted is None else [batches.get(wanted)]
@@ -86,11 +94,12 @@ def _read(body: bytes) -> list[tuple[str, dict[str, Any]]]:
     return lines
 
 
-async def _work(batch: Batch, lines: Sequence[tuple[str, dict[str, Any]]], service: Service) -> None:
-    """Answer the lines one by one, then keep the file of the answers."""
+async def _work(batch: Batch, service: Service) -> None:
+    """Answer the requests one by one, then keep the file of the answers."""
     batch.status = "in_progress"
+    batch.completed = batch.failed = 0
     output: list[bytes] = []
-    for line_id, request in lines:
+    for line_id, request in batch.requests:
         await asyncio.sleep(service.batch_pace)
         try:
             output.append(compact({"id": line_id, "result": await _result(batch.method, request, service)}))
@@ -108,11 +117,13 @@ async def _work(batch: Batch, lines: Sequence[tuple[str, dict[str, Any]]], servi
     kept = service.state.files.add(f"{batch.id}.jsonl", content, "application/octet-stream")
     batch.output_file_id = kept["id"]
     batch.status = "completed"
+    batch.requests = ()
+    service.state.batches.put(batch)
 
 
 async def _result(method: str, request: dict[str, Any], service: Service) -> dict[str, Any]:
     if method == "embedder":
-        return embedded(request, service.engine)
+        return await embedded(request, service)
     return await answered(check_chat(request, service.state), service)
 
 

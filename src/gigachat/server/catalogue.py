@@ -39,6 +39,15 @@ class Model:
         """Whether the stricter rules of third-generation models hold (4.2)."""
         return self.version == THIRD_GENERATION
 
+    @property
+    def package(self) -> str:
+        """The package of tokens it is paid from (reference, section 10.5)."""
+        if self.type == "embedder":
+            return "embeddings"
+        if "Max" in self.id or "Ultra" in self.id:
+            return "GigaChat-Max"
+        return "GigaChat-Pro" if "Pro" in self.id else "GigaChat"
+
     def card(self) -> dict[str, Any]:
         """Return the model as `GET /models` shows it."""
         return {"id": self.id, "object": "model", "owned_by": "salutedevices", "type": self.type}

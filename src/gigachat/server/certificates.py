@@ -1,11 +1,12 @@
 """A certificate authority of the server's own, and the files a client needs to trust it and to be trusted.
 
-The files live in a temporary folder that only this user can read and that `close` removes. It must not
-touch the system's stores.
+The files live in a folder that only this user can read: a temporary one that `close` removes, or one that outlives the
+server, so that who trusts it today trusts it tomorrow. It must not touch the system's stores.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import ssl
 import tempfile
@@ -28,10 +29,13 @@ class Certificates:
 
     Args:
         host: Address the server listens on; it is named in the certificate beside the local names.
+        folder: Where the files and the authority's own key are kept; a temporary folder when None.
     """
 
-    def __init__(self, host: str) -> None:
-        self._authority = trustme.CA(organization_name="Local GigaChat server")
+    def __init__(self, host: str, folder: Path | None = None) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="gigachat-server-") if folder is None else None
+        self._folder = Path(self._temporary.name) if self._temporary is not None else Path(folder or "")
+        self._authority = _new_authority() if folder is None else self._kept_authority()
         names = [*_LOCAL, *([host] if host not in (*_LOCAL, *_WILDCARDS) else [])]
         self._server = self._authority.issue_cert(*names)
         client = self._authority.issue_cert("client@gigachat.local", common_name="client")
@@ -42,7 +46,6 @@ class Certificates:
         )
         authority_pem = self._authority.cert_pem.bytes()
 
-        self._folder = tempfile.TemporaryDirectory(prefix="gigachat-server-")
         self.ca_bundle_file = self._write("ca.pem", authority_pem)
         self.ca_bundle_der_file = self._write("ca.der", ssl.PEM_cert_to_DER_cert(authority_pem.decode()))
         self.client_cert_file = self._write("client.pem", b"".join(blob.bytes() for blob in client.cert_chain_pems))
@@ -63,10 +66,29 @@ class Certificates:
         return context
 
     def close(self) -> None:
-        """Remove the files."""
-        self._folder.cleanup()
+        """Remove the files, unless they were to be kept."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _kept_authority(self) -> trustme.CA:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        certificate, key = self._folder / "ca.pem", self._folder / "ca.key"
+        if certificate.exists() and key.exists():
+            return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+        authority = _new_authority()
+        self._write(key.name, authority.private_key_pem.bytes())
+        return authority
 
     def _write(self, name: str, content: bytes) -> str:
-        path = Path(self._folder.name, name)
-        path.write_bytes(content)
+        path = self._folder / name
+        with open(path, "wb", opener=_private) as file:
+            file.write(content)
         return str(path)
+
+
+def _new_authority() -> trustme.CA:
+    return trustme.CA(organization_name="Local GigaChat server")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -15,13 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from gigachat.server.answers import DONE, EventStream, answer, api_headers, event, gone, literal_events, started
+from gigachat.server.answers import (
+    DONE,
+    EventStream,
+    answer,
+    api_headers,
+    event,
+    gone,
+    literal_events,
+    started,
+    unless_gone,
+)
 from gigachat.server.bodies import read_object
 from gigachat.server.checks import CheckedRequest, check_chat
-from gigachat.server.engines import Engine, FunctionCall, Piece, Reasoning, Stop, ToolUse
+from gigachat.server.engines import FunctionCall, Piece, Reasoning, Spent, Stop, ToolUse
 from gigachat.server.orders import Part, one_by_one, read_order
 from gigachat.server.state import new_state_id
-from gigachat.server.usage import PromptUsage, call_tokens, prompt_usage
+from gigachat.server.usage import PromptUsage, answer_tokens, prompt_usage
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,11 +49,13 @@ async def _complete(request: Request, service: Service) -> Response:
     asked = check_chat(read_object(await request.body()), service.state)
     if asked.stream:
         return await streamed(request, asked, service, _events)
-    usage = prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
-    reply = service.script.reply()
+    usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
+    reply = service.script.reply(asked.chat.options)
     if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
         return Response()
-    return answer(request, await _answered(asked, usage, reply, service, request.headers.get("x-client-id")))
+    work = _answered(asked, usage, reply, service, request.headers.get("x-client-id"))
+    completion = await unless_gone(request.receive, work)
+    return Response() if completion is None else answer(request, completion)
 
 
 async def answered(asked: CheckedRequest, service: Service, client_id: str | None = None) -> dict[str, Any]:
@@ -57,8 +69,8 @@ async def answered(asked: CheckedRequest, service: Service, client_id: str | Non
     Raises:
         Refusal: As the service would refuse it.
     """
-    usage = prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
-    reply = service.script.reply()
+    usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
+    reply = service.script.reply(asked.chat.options)
     if reply is not None:
         await asyncio.sleep(reply.after)
     return await _answered(asked, usage, reply, service, client_id)
@@ -81,19 +93,21 @@ async def streamed(
     Raises:
         Refusal: As the service would refuse it.
     """
-    usage = prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
+    usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
     headers = api_headers(request.headers)
     literal = service.script.stream()
     if literal is not None:
         sent = literal_events(literal.payloads)
         cut = service.script.cut()
         return EventStream(sent, headers, pace=service.pace, cut=cut, keep_open=literal.keep_open)
-    reply = service.script.reply()
+    reply = service.script.reply(asked.chat.options)
     if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
         return Response()
     envelope, pieces = _begun(asked, usage, reply, service, request.headers.get("x-client-id"))
     made = _chunks(pieces, envelope, service, chunk_size(asked, service.pace))
-    events = await started(write(envelope, made))
+    events = await unless_gone(request.receive, started(write(envelope, made)))
+    if events is None:
+        return Response()
     pause = max(service.pace, asked.update_interval)
     return EventStream(events, headers, pace=pause, cut=service.script.cut())
 
@@ -173,7 +187,7 @@ class Envelope:
         }
 
 
-_Plain = str | Reasoning | FunctionCall | Stop
+_Plain = str | Reasoning | FunctionCall | Stop | Spent
 
 
 @dataclass(slots=True)
@@ -184,6 +198,7 @@ class _Said:
     reasoning: list[str] = field(default_factory=list)
     call: FunctionCall | None = None
     reason: str = "stop"
+    spent: Spent | None = None
 
     def add(self, piece: _Plain) -> None:
         match piece:
@@ -196,6 +211,8 @@ class _Said:
                 self.reason = "function_call"
             case Stop():
                 self.reason = piece.reason
+            case Spent():
+                self.spent = piece
 
     def message(self, last: Mapping[str, Any]) -> dict[str, Any]:
         """Return the message with the fields a call or a tool adds to it."""
@@ -213,10 +230,16 @@ class _Said:
         call = {"name": self.call.name, "arguments": self.call.arguments}
         return {"function_call": call, "functions_state_id": state_id}
 
-    def tokens(self, engine: Engine) -> int:
-        """Return what the answer costs."""
-        spent = engine.count("".join([*self.reasoning, *self.content]))
-        return spent if self.call is None else spent + call_tokens(self.call, engine)
+    async def usage(self, envelope: Envelope, service: Service) -> Mapping[str, Any]:
+        """Return what prompt and answer cost, as the engine tells or by its count, and take it off the balance."""
+        if self.spent is not None:
+            envelope.prompt = PromptUsage.of(self.spent)
+            completion = self.spent.completion
+        else:
+            calls = [] if self.call is None else [self.call]
+            completion = await answer_tokens("".join([*self.reasoning, *self.content]), calls, service.engine)
+        service.state.pay(envelope.asked.chat.model, envelope.prompt.charged + completion)
+        return envelope.spent(completion)
 
 
 async def _completion(pieces: AsyncGenerator[_Plain, None], envelope: Envelope, service: Service) -> dict[str, Any]:
@@ -225,7 +248,7 @@ async def _completion(pieces: AsyncGenerator[_Plain, None], envelope: Envelope, 
         said.add(piece)
     message = said.message(said.last(envelope, service.state))
     body = envelope.around({"message": message, "index": 0, "finish_reason": said.reason})
-    body["usage"] = envelope.spent(said.tokens(service.engine))
+    body["usage"] = await said.usage(envelope, service)
     envelope.asked.history.keep(envelope.asked.new_messages, message, said.reason)
     return body
 
@@ -235,21 +258,18 @@ async def _chunks(
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the chunks of a stream; `size` pieces of text go into one chunk, all of them when None."""
     said = _Said()
-    spent = 0
     role: dict[str, Any] = {"role": "assistant"}
     waiting: list[str] = []
     async with aclosing(pieces):
         async for piece in pieces:
             said.add(piece)
             if isinstance(piece, str):
-                spent += service.engine.count(piece)
                 waiting.append(piece)
                 if size is None or len(waiting) < size:
                     continue
                 delta = {"content": "".join(waiting)}
                 waiting.clear()
             elif isinstance(piece, Reasoning):
-                spent += service.engine.count(piece.text)
                 delta = {"reasoning_content": piece.text}
             else:
                 continue
@@ -260,12 +280,11 @@ async def _chunks(
         role = {}
     # A call comes whole, in the chunk that ends the stream (reference, section 4.7).
     if said.call is not None:
-        spent += call_tokens(said.call, service.engine)
         role = {"role": "assistant"}
     last = said.last(envelope, service.state)
     delta = {"content": "", **role, **last}
     chunk = envelope.around({"delta": delta, "index": 0, "finish_reason": said.reason})
-    chunk["usage"] = envelope.spent(spent)
+    chunk["usage"] = await said.usage(envelope, service)
     # Kept before it is said to be done: the next request may come at once. Who has gone before that heard no answer.
     envelope.asked.history.keep(envelope.asked.new_messages, said.message(last), said.reason)
     yield chunk

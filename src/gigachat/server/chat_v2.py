@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from gigachat.server.answers import EventStream, answer, api_headers, gone, literal_events, named_event, started
+from gigachat.server.answers import (
+    EventStream,
+    answer,
+    api_headers,
+    gone,
+    literal_events,
+    named_event,
+    started,
+    unless_gone,
+)
 from gigachat.server.bodies import read_object
 from gigachat.server.chat import chunk_size
 from gigachat.server.checks_v2 import check_chat_v2
-from gigachat.server.engines import Engine, FunctionCall, Piece, Reasoning, Source, Stop, ToolUse
+from gigachat.server.engines import Engine, FunctionCall, Piece, Reasoning, Source, Spent, Stop, ToolUse
 from gigachat.server.orders import Part, one_by_one, read_order
 from gigachat.server.state import new_state_id
-from gigachat.server.usage import PromptUsage, call_tokens, prompt_usage
+from gigachat.server.usage import PromptUsage, answer_tokens, prompt_usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -39,14 +48,14 @@ _ALWAYS_CACHED = 0
 async def _complete(request: Request, service: Service) -> Response:
     state, script, engine, pace = service.state, service.script, service.engine, service.pace
     asked = check_chat_v2(read_object(await request.body()), state)
-    usage = prompt_usage(asked.chat, engine, state, always_cached=_ALWAYS_CACHED)
+    usage = await prompt_usage(asked.chat, engine, state, always_cached=_ALWAYS_CACHED)
     if asked.stream:
         literal = script.stream()
         if literal is not None:
             sent = literal_events(literal.payloads)
             headers = api_headers(request.headers)
             return EventStream(sent, headers, pace=pace, cut=script.cut(), keep_open=literal.keep_open)
-    reply = script.reply()
+    reply = script.reply(asked.chat.options)
     if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
         return Response()
     asked.history.open(asked.chat.model, state)
@@ -61,10 +70,14 @@ async def _complete(request: Request, service: Service) -> Response:
         envelope.obey(order)
         pieces = _parts(one_by_one(order), envelope, engine, state)
     if asked.stream:
-        events = await started(_events(pieces, envelope, chunk_size(asked, pace)))
+        made = _events(pieces, envelope, chunk_size(asked, pace))
+        events = await unless_gone(request.receive, started(made))
+        if events is None:
+            return Response()
         pause = max(pace, asked.update_interval)
         return EventStream(events, api_headers(request.headers), pace=pause, cut=script.cut())
-    return answer(request, await _completion(pieces, envelope))
+    completion = await unless_gone(request.receive, _completion(pieces, envelope))
+    return Response() if completion is None else answer(request, completion)
 
 
 @dataclass(slots=True)
@@ -184,6 +197,9 @@ async def _parts(
     pieces: AsyncGenerator[Piece | Part, None], envelope: _Envelope, engine: Engine, state: State
 ) -> AsyncGenerator[Part, None]:
     """Yield the pieces as content parts, and put into the envelope what they cost and how the answer ended."""
+    said: list[str] = []
+    calls: list[FunctionCall] = []
+    spent: Spent | None = None
     sources: Sequence[Source] = ()
     held: str | None = None
     """A text held back while it may be the last, to which the sources of a search belong."""
@@ -191,7 +207,7 @@ async def _parts(
         async for piece in pieces:
             match piece:
                 case str():
-                    envelope.spent += engine.count(piece)
+                    said.append(piece)
                     if not sources:
                         yield Part("assistant", {"text": piece})
                         continue
@@ -199,10 +215,10 @@ async def _parts(
                         yield Part("assistant", {"text": held})
                     held = piece
                 case Reasoning():
-                    envelope.spent += engine.count(piece.text)
+                    said.append(piece.text)
                     yield Part("reasoning", {"text": piece.text})
                 case FunctionCall():
-                    envelope.spent += call_tokens(piece, engine)
+                    calls.append(piece)
                     _owe(envelope, state)
                     yield Part("assistant", {"function_call": {"name": piece.name, "arguments": piece.arguments}})
                 case ToolUse():
@@ -214,11 +230,18 @@ async def _parts(
                         yield Part("assistant", {"files": [shown]})
                 case Stop():
                     envelope.reason = piece.reason
+                case Spent():
+                    spent = piece
                 case Part():
-                    envelope.spent += engine.count(piece.fields.get("text") or "")
+                    said.append(piece.fields.get("text") or "")
                     if "function_call" in piece.fields:
                         _owe(envelope, state)
                     yield piece
+    if spent is None:
+        envelope.spent = await answer_tokens("".join(said), calls, engine)
+    else:
+        envelope.prompt, envelope.spent = PromptUsage.of(spent), spent.completion
+    state.pay(envelope.asked.chat.model, envelope.prompt.charged + envelope.spent)
     if sources:
         yield Part("assistant", {"text": held or "", "inline_data": _inline_data(sources)})
 

@@ -28,7 +28,7 @@ from gigachat.server.errors import invalid_params
 from gigachat.server.instances import Filler
 from gigachat.server.patterns import matching_text
 from gigachat.server.pictures import jpeg_of
-from gigachat.server.vectors import hashed_vector
+from gigachat.server.vectors import hashed_embeddings
 
 if TYPE_CHECKING:
     from gigachat.server.catalogue import Model
@@ -39,8 +39,6 @@ _PICTURES = frozenset({"image_generate", "text2image"})
 # Built-in functions of v1 are offered with every "auto", so words have to ask for them.
 _ASKED = {"text2image": re.compile(r"нарису|рисун|изобраз|картин|draw|paint|picture|image", re.IGNORECASE)}
 _SOURCE = Source("https://example.com/", "Локальный сервер ничего не искал / The local server has not searched")
-# The embedder has a tokenizer of its own: five more than tokens/count in all recordings (reference, section 8.1).
-_EMBEDDER_EXTRA = 5
 
 
 class Echo:
@@ -70,13 +68,13 @@ class Echo:
         if shortened:
             yield Stop("length")
 
-    def embed(self, text: str, model: Model) -> Embedding:
-        """Return the hashed vector of a text."""
-        return Embedding(hashed_vector(text, model.dimensions), count_tokens(text) + _EMBEDDER_EXTRA)
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        """Return the hashed vectors of texts."""
+        return hashed_embeddings(texts, model)
 
-    def count(self, text: str) -> int:
-        """Return the number of tokens by rule of thumb."""
-        return count_tokens(text)
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Return the numbers of tokens by rule of thumb."""
+        return list(map(count_tokens, texts))
 
 
 def _question(request: ChatRequest) -> str:

@@ -14,45 +14,49 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.engines import Engine
     from gigachat.server.service import Endpoint, Service
 
 
-def embedded(options: Mapping[str, Any], engine: Engine) -> dict[str, Any]:
+async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, Any]:
     """Return the answer to an embeddings request (reference, section 8.1).
 
     Usage is per item, the model's bare name comes back.
 
     Args:
         options: The request as it came.
-        engine: What makes the vectors.
+        service: Its engine makes the vectors.
 
     Raises:
         Refusal: As the service would refuse it.
     """
     model = read_model(options, "embedder")
+    if not service.state.can_pay(model):
+        raise Refusal(402)
     data: list[dict[str, Any]] = []
-    for index, text in enumerate(_texts(options)):
-        made = engine.embed(text, model)
+    for index, made in enumerate(await service.engine.embed(_texts(options), model)):
         if made.tokens > model.text_limit:
             raise Refusal(413, f"Tokens limit exceeded: {made.tokens} of {model.text_limit} in input {index}")
         usage = {"prompt_tokens": made.tokens}
+        service.state.pay(model, made.tokens)
         data.append({"object": "embedding", "index": index, "embedding": made.vector, "usage": usage})
     return {"object": "list", "model": model.id, "data": data}
 
 
 async def _embed(request: Request, service: Service) -> Response:
-    return answer(request, embedded(read_object(await request.body()), service.engine))
+    return answer(request, await embedded(read_object(await request.body()), service))
 
 
 async def _count_tokens(request: Request, service: Service) -> Response:
     """Answer `POST /tokens/count` (reference, section 8.2): a bare array."""
     body = read_object(await request.body())
     read_model(body, None)
-    counts = [
-        {"object": "tokens", "tokens": service.engine.count(text), "characters": len(text)} for text in _texts(body)
+    texts = _texts(body)
+    counts = await service.engine.count(texts)
+    counted = [
+        {"object": "tokens", "tokens": count, "characters": len(text)}
+        for text, count in zip(texts, counts, strict=True)
     ]
-    return answer(request, counts)
+    return answer(request, counted)
 
 
 def _texts(body: Mapping[str, Any]) -> list[str]:

@@ -81,7 +81,22 @@ class Stop:
     reason: str
 
 
-Piece = str | Reasoning | FunctionCall | ToolUse | Stop
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The tokens an answer really cost, from an engine that knows; without it they are counted.
+
+    Args:
+        prompt: Tokens of the prompt with all its frames, those found in a cache included.
+        cached: Tokens of the prompt found in the model's cache.
+        completion: Tokens generated.
+    """
+
+    prompt: int
+    cached: int
+    completion: int
+
+
+Piece = str | Reasoning | FunctionCall | ToolUse | Stop | Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +134,24 @@ class Embedding:
     tokens: int
 
 
-class Engine(Protocol):
+class Embedder(Protocol):
+    """What makes vectors of texts."""
+
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        """Return the vectors of the texts, in their order, of the model's dimensions.
+
+        Raises:
+            Refusal: For texts this embedder can't take.
+        """
+        ...
+
+
+class Engine(Embedder, Protocol):
     """What stands behind the server."""
 
     def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
-        """Yield the answer in pieces: reasoning, phrases of text, function calls; `Stop` last if it ended early.
+        """Yield the answer in pieces: reasoning, phrases of text, function calls; then `Stop` if it ended early and
+        `Spent` if the engine knows what it cost.
 
         The generator is closed when the caller goes away.
 
@@ -132,10 +160,31 @@ class Engine(Protocol):
         """
         ...
 
-    def embed(self, text: str, model: Model) -> Embedding:
-        """Return the vector of one text, of the model's dimensions."""
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Return the number of tokens in each of the texts."""
         ...
 
-    def count(self, text: str) -> int:
-        """Return the number of tokens in a text."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class WithEmbedder:
+    """An engine whose vectors another one makes.
+
+    Args:
+        engine: What completes and counts.
+        embedder: What makes vectors.
+    """
+
+    engine: Engine
+    embedder: Embedder
+
+    def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
+        """Yield what the engine yields."""
+        return self.engine.complete(request)
+
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        """Return what the embedder returns."""
+        return await self.embedder.embed(texts, model)
+
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Return what the engine counts."""
+        return await self.engine.count(texts)

@@ -53,10 +53,11 @@ async def _check_ai(request: Request, service: Service) -> Response:
         category = "mixed" if 0 < share < whole else "ai" if share else "human"
     else:
         category = "ai" if 2 * share > whole else "human"
+    [tokens] = await service.engine.count([text])
     verdict = {
         "category": category,
         "characters": len(text),
-        "tokens": service.engine.count(text),
+        "tokens": tokens,
         "ai_intervals": _intervals(sentences) if category == "mixed" else [],
     }
     return answer(request, verdict)
@@ -106,9 +107,10 @@ async def _check_filter(request: Request, service: Service) -> Response:
     functions = list_of(body, "functions", dict)
     looked_for = settings.get("neuro") is not False or settings.get("blacklist") is not False
     words = {word.lower() for message in messages for word in _WORD.findall(message.content)}
-    tokens = sum(service.engine.count(message.content) for message in messages)
+    texts = [message.content for message in messages]
     if functions:
-        tokens += service.engine.count(json.dumps(functions, ensure_ascii=False))
+        texts.append(json.dumps(functions, ensure_ascii=False))
+    tokens = sum(await service.engine.count(texts))
     verdict: dict[str, Any] = {
         "is_profane": looked_for and not words.isdisjoint(_PROFANE),
         "usage": {"filter_tokens": tokens},

@@ -1,25 +1,30 @@
 """What callers leave with the server: files, batches, assistants, threads.
 
-Each kind lies on a shelf of its own for as long as the server runs. It must not know HTTP answers beyond the cards the
-service shows, nor how anything comes about.
+Each kind lies on a shelf of its own, for as long as the server runs or in a store that outlives it. It must not know
+HTTP answers beyond the cards the service shows, nor how anything comes about.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from gigachat.server.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gigachat.server.store import Store
 
 
 class Identified(Protocol):
-    """Anything with an id."""
+    """Any dataclass with an id."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def id(self) -> str:
@@ -31,19 +36,37 @@ _Thing = TypeVar("_Thing", bound=Identified)
 
 
 class Shelf(Generic[_Thing]):
-    """Things by their id, in the order they came. Safe to look at from any thread."""
+    """Things by their id, in the order they came. Safe to look at from any thread.
+
+    Args:
+        store: Where they are kept beyond the server's life, and what is there already; memory alone when None.
+    """
 
     unknown: str
     """What a caller is told who asks for an id that is not here."""
+    made: Callable[..., _Thing]
+    """Makes a thing of its fields."""
+    passing: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are not part of the record."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store | None = None) -> None:
         self._lock = threading.Lock()
-        self._things: dict[str, _Thing] = {}
+        self._store = store
+        self._kind = type(self).__name__.lower()
+        things = (self._read(json.loads(record)) for record in store.all(self._kind)) if store is not None else ()
+        self._things: dict[str, _Thing] = {thing.id: thing for thing in things}
+
+    def _read(self, fields: dict[str, Any]) -> _Thing:
+        """Return a thing of a record."""
+        return type(self).made(**fields)
 
     def put(self, thing: _Thing) -> _Thing:
-        """Keep a thing and return it."""
+        """Keep a thing, or what has become of it, and return it."""
         with self._lock:
             self._things[thing.id] = thing
+        if self._store is not None:
+            fields = {name: value for name, value in asdict(thing).items() if name not in self.passing}
+            self._store.save(self._kind, thing.id, json.dumps(fields, ensure_ascii=False).encode())
         return thing
 
     def known(self, thing_id: str) -> bool:
@@ -77,6 +100,8 @@ class Shelf(Generic[_Thing]):
         with self._lock:
             if self._things.pop(thing_id, None) is None:
                 raise Refusal(404, self.unknown)
+        if self._store is not None:
+            self._store.delete(self._kind, thing_id)
 
 
 # Files
@@ -165,6 +190,28 @@ class Files(Shelf[StoredFile]):
     """The files kept."""
 
     unknown = "No such file"
+    made = StoredFile
+    passing = frozenset({"content"})
+
+    def _read(self, fields: dict[str, Any]) -> StoredFile:
+        assert self._store is not None
+        return StoredFile(**fields, content=self._store.content(fields["id"]))
+
+    def put(self, thing: StoredFile) -> StoredFile:
+        """Keep a file and return it."""
+        if self._store is not None:
+            self._store.save_content(thing.id, thing.content)
+        return super().put(thing)
+
+    def delete(self, thing_id: str) -> None:
+        """Forget a file.
+
+        Raises:
+            Refusal: 404 when there is none.
+        """
+        super().delete(thing_id)
+        if self._store is not None:
+            self._store.delete_content(thing_id)
 
     def add(
         self, filename: str, content: bytes, mime: str, purpose: str = "general", *, client_id: str | None = None
@@ -206,10 +253,11 @@ class Files(Shelf[StoredFile]):
 
 @dataclass(slots=True)
 class Batch:
-    """One task: how many of its requests are answered, and the file of the answers when all are."""
+    """One task: its requests until all are answered, how many are, and then the file of the answers."""
 
     method: str
     total: int
+    requests: Sequence[tuple[str, dict[str, Any]]] = ()
     completed: int = 0
     failed: int = 0
     status: Literal["created", "in_progress", "completed"] = "created"
@@ -233,6 +281,17 @@ class Batches(Shelf[Batch]):
     """The tasks taken."""
 
     unknown = "Batch task not found"
+    made = Batch
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.unfinished: list[Batch] = []  # those an earlier server was at
+        super().__init__(store)
+
+    def _read(self, fields: dict[str, Any]) -> Batch:
+        batch = Batch(**fields)
+        if batch.requests:
+            self.unfinished.append(batch)
+        return batch
 
 
 # Assistants
@@ -258,6 +317,7 @@ class Assistants(Shelf[Assistant]):
     """The assistants kept."""
 
     unknown = "No such assistant"
+    made = Assistant
 
 
 # Threads
@@ -332,6 +392,13 @@ class Threads(Shelf[Thread]):
     """The threads kept."""
 
     unknown = "No such thread"
+    made = Thread
+
+    def _read(self, fields: dict[str, Any]) -> Thread:
+        messages = [ThreadMessage(**message) for message in fields["messages"]]
+        # Whoever was answering has gone with the server.
+        status = "failed" if fields["status"] == "in_progress" else fields["status"]
+        return Thread(**{**fields, "messages": messages, "status": status})
 
     def create(
         self,
@@ -355,7 +422,10 @@ class Threads(Shelf[Thread]):
         Raises:
             Refusal: 404 for an unknown id.
         """
-        return self.get(thread_id).append(messages, finish_reason=finish_reason, message_id=message_id)
+        thread = self.get(thread_id)
+        added = thread.append(messages, finish_reason=finish_reason, message_id=message_id)
+        self.put(thread)
+        return added
 
     def messages(self, thread_id: str) -> list[ThreadMessage]:
         """Return the messages of a thread, oldest first.

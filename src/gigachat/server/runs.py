@@ -21,7 +21,7 @@ from gigachat.server.engines import FunctionCall
 from gigachat.server.errors import Refusal, invalid_params
 from gigachat.server.messages import v2_messages
 from gigachat.server.threads import check_unlocked, message_card, new_messages, thread_of
-from gigachat.server.usage import call_tokens
+from gigachat.server.usage import answer_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -77,7 +77,8 @@ async def _add_and_run(request: Request, service: Service) -> Response:
     new = new_messages(body, service.state)
     thread = thread_of(body, service.state)
     asked = _checked(thread, [*_said(thread), *new], body, service.state)
-    service.state.threads.put(thread).append(new)
+    thread.append(new)
+    service.state.threads.put(thread)
     return await _Run(thread, service).answer(request, asked)
 
 
@@ -124,6 +125,8 @@ class _Run:
         if self.thread.status == "in_progress":
             self.thread.status = status
             self.thread.touch()
+            if self.service.state.threads.known(self.thread.id):
+                self.service.state.threads.put(self.thread)
 
     async def work(self, asked: CheckedRequest) -> None:
         """Answer in the background; that a run was refused shows only in the status of its thread."""
@@ -199,10 +202,9 @@ class _Run:
                             continue
                     if waiting is not None:
                         yield event(waiting)
-                    spent = sum(engine.count(delta.get(name) or "") for name in _TEXTS)
                     call = delta.get("function_call")
-                    if call is not None:
-                        spent += call_tokens(FunctionCall(call["name"], call["arguments"]), engine)
+                    calls = [] if call is None else [FunctionCall(call["name"], call["arguments"])]
+                    spent = await answer_tokens("".join(delta.get(name) or "" for name in _TEXTS), calls, engine)
                     waiting = {
                         "choices": [choice],
                         "created": int(time.time()),

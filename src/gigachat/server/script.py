@@ -6,39 +6,39 @@ the app asks and obeys.
 
 from __future__ import annotations
 
+import contextlib
+import random
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from gigachat.server.faults import Fault
+from gigachat.server.received import fits, read_chat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from gigachat.server.received import When
 
 
 Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
 """One event of a hand-made stream; with a name it is a pair."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reply:
-    """The next chat answer: a text, or a dictionary (see `GigaChatServer.reply`), given `after` seconds."""
+    """A chat answer: a text, or a dictionary (see `GigaChatServer.reply`), given `after` seconds.
+
+    It is for the next chat that fits `when`, `model` and `function`; with `always` for each of them.
+    """
 
     answer: str | Mapping[str, Any]
     after: float = 0.0
-
-
-@dataclass(slots=True)
-class Fault:
-    """An error for the next `times` requests whose path ends with `path`; any path when None."""
-
-    status: int
-    message: str | None = None
-    path: str | None = None
-    times: int = 1
-    code: int | None = None
-    body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delay: float = 0.0
+    when: When | None = None
+    model: str | None = None
+    function: str | None = None
+    always: bool = False
 
 
 @dataclass(slots=True)
@@ -47,7 +47,8 @@ class Delay:
 
     seconds: float
     path: str | None = None
-    times: int = 1
+    times: int | None = 1
+    probability: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,15 @@ _Order = TypeVar("_Order", Fault, Delay)
 
 
 class Script:
-    """The orders not yet obeyed. Safe to give from any thread."""
+    """The orders not yet obeyed. Safe to give from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        seed: Makes faults of a probability happen to the same requests each time.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
+        self._chance = random.Random(seed)  # noqa: S311 - of faults, not of secrets
         self._replies: deque[Reply] = deque()
         self._faults: list[Fault] = []
         self._delays: list[Delay] = []
@@ -98,10 +104,22 @@ class Script:
         """Return the pause ordered for this request, if there is one."""
         return self._take(self._delays, path)
 
-    def reply(self) -> Reply | None:
-        """Return the next chat answer, if one was ordered."""
+    def reply(self, body: Mapping[str, Any]) -> Reply | None:
+        """Return the answer ordered for this chat, if there is one: the oldest, then the newest given always."""
         with self._lock:
-            return self._replies.popleft() if self._replies else None
+            replies = sorted(self._replies, key=lambda one: one.always)
+        if not replies:
+            return None
+        once = [one for one in replies if not one.always]
+        chat = read_chat(body)
+        for reply in (*once, *reversed(replies[len(once) :])):
+            # Not under the lock: a function of the test's own may give orders itself.
+            if fits(chat, reply.when, reply.model, reply.function):
+                if not reply.always:
+                    with self._lock, contextlib.suppress(ValueError):  # cleared meanwhile
+                        self._replies.remove(reply)
+                return reply
+        return None
 
     def stream(self) -> Events | None:
         """Return the next hand-made stream, if one was ordered."""
@@ -124,9 +142,13 @@ class Script:
             return None
         with self._lock:
             for number, order in enumerate(orders):
-                if order.path is None or path.endswith(order.path):
+                if order.path is not None and not path.endswith(order.path):
+                    continue
+                if self._chance.random() >= order.probability:
+                    continue
+                if order.times is not None:
                     order.times -= 1
                     if order.times <= 0:
                         del orders[number]
-                    return order
+                return order
         return None

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import uvicorn
@@ -18,15 +19,22 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from gigachat.server.app import create_app
 from gigachat.server.certificates import Certificates
 from gigachat.server.checks_v2 import TOOLS
+from gigachat.server.faults import Fault
 from gigachat.server.messages import RESULT_ROLES
-from gigachat.server.script import Delay, Events, Fault, Reply, Script
+from gigachat.server.received import ReceivedChat, describe, fits, read_chats, wanted
+from gigachat.server.script import Delay, Events, Reply, Script
 from gigachat.server.state import KIND_SCOPES, Account, Received, State
+from gigachat.server.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from os import PathLike
     from types import TracebackType
 
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from gigachat.server.engines import Engine
+    from gigachat.server.received import When
     from gigachat.server.script import Payload
     from gigachat.server.state import AccountKind
 
@@ -56,6 +64,9 @@ class GigaChatServer:
         strict: Refuse every field of a request that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
         closed_tools: Names of built-in tools that chat v2 refuses as unavailable.
+        seed: Makes faults of a probability happen to the same requests each time.
+        state: Folder in which account, certificates, files, batches, assistants and threads are kept, for servers to
+            come; memory when None. One server at a time.
 
     Raises:
         ValueError: For settings that can't be: mTLS without TLS, negative times, unknown kinds, tools or roles.
@@ -77,6 +88,8 @@ class GigaChatServer:
         strict: bool = False,
         result_role: Literal["function", "tool"] | None = None,
         closed_tools: Collection[str] = (),
+        seed: int | None = None,
+        state: str | PathLike[str] | None = None,
     ) -> None:
         if mtls and not tls:
             raise ValueError("mtls needs tls")
@@ -96,15 +109,20 @@ class GigaChatServer:
         self._pace = pace
         self._batch_pace = batch_pace
         self._engine = engine
-        self._script = Script()
-        self._state = State(
-            account=Account(kind=account_kind),
-            token_lifetime=token_lifetime,
-            password_token_lifetime=password_token_lifetime,
-            strict=strict,
-            result_role=result_role,
-            closed_tools=frozenset(closed_tools),
-        )
+        self._seed = seed
+        self._script = Script(seed)
+        self._store = None if state is None else Store(Path(state))
+        told: dict[str, Any] = {
+            "token_lifetime": token_lifetime,
+            "password_token_lifetime": password_token_lifetime,
+            "strict": strict,
+            "result_role": result_role,
+            "closed_tools": frozenset(closed_tools),
+        }
+        if self._store is None:
+            self._state = State(account=Account(kind=account_kind), **told)
+        else:
+            self._state = State.kept_in(self._store, account_kind, **told)
         self._connections = 0
         self._port: int | None = None
         self._certificates: Certificates | None = None
@@ -124,7 +142,9 @@ class GigaChatServer:
         listener = socket.create_server((self._host, self._wanted_port), family=family, backlog=2048)
         try:
             self._port = listener.getsockname()[1]
-            self._certificates = Certificates(self._host)
+            if self._store is not None:
+                self._store.open()
+            self._certificates = Certificates(self._host, self._store.folder / "certificates" if self._store else None)
             self._uvicorn = _Uvicorn(self._config(self._certificates))
             self._thread = threading.Thread(
                 target=self._uvicorn.serve_on, args=(listener,), name="gigachat-server", daemon=True
@@ -148,6 +168,8 @@ class GigaChatServer:
         self._thread = None
         if self._certificates is not None:
             self._certificates.close()
+        if self._store is not None:
+            self._store.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -252,10 +274,27 @@ class GigaChatServer:
             variables["GIGACHAT_CA_BUNDLE_FILE"] = self.ca_bundle_file
         return variables
 
+    @property
+    def client_options(self) -> dict[str, Any]:
+        """The same as arguments of a client: `GigaChat(**server.client_options)`."""
+        return {name.removeprefix("GIGACHAT_").lower(): value for name, value in self.environment.items()}
+
     # Orders
 
-    def reply(self, answer: str | Mapping[str, Any], *, after: float = 0.0) -> None:
-        """Order the next chat answer, plain or streamed as it will be asked for.
+    def reply(
+        self,
+        answer: str | Mapping[str, Any],
+        *more: str | Mapping[str, Any],
+        when: When | None = None,
+        model: str | None = None,
+        function: str | None = None,
+        always: bool = False,
+        after: float = 0.0,
+    ) -> None:
+        """Order the next chat answers, plain or streamed as it will be asked for.
+
+        Orders are obeyed in the order they were given, each by the first chat that fits it; then those given with
+        `always`, the newest first; what no order fits, the engine answers.
 
         Args:
             answer: The text; or a message of v1 (`content`, `function_call`, `functions_state_id`,
@@ -263,35 +302,91 @@ class GigaChatServer:
                 `tool_state_id`, with `finish_reason` beside them); or a whole answer: with `choices` it goes out
                 as it is, with `messages` what it leaves out is added. The forms are translated where the request
                 is of the other version.
+            more: Answers for the chats after that.
+            when: Only for a chat whose last message holds this text, whatever the case, or in which this expression
+                is found; or for which this function of a `ReceivedChat` is true.
+            model: Only for a chat that names this model.
+            function: Only for a chat that offers this function or built-in tool.
+            always: Give the last of the answers again and again.
             after: Seconds to wait before answering.
         """
-        self._script.add(Reply(answer, after))
+        *once, last = (answer, *more)
+        for one in once:
+            self._script.add(Reply(one, after, when, model, function))
+        self._script.add(Reply(last, after, when, model, function, always))
+
+    def reply_call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        when: When | None = None,
+        model: str | None = None,
+        function: str | None = None,
+        always: bool = False,
+        after: float = 0.0,
+    ) -> None:
+        """Order that the next chat is answered with a call of a function; the rest is as in `reply`.
+
+        Args:
+            name: The function to call.
+            arguments: Its arguments; none when None.
+            when: See `reply`.
+            model: See `reply`.
+            function: See `reply`.
+            always: See `reply`.
+            after: See `reply`.
+        """
+        call = {"function_call": {"name": name, "arguments": dict(arguments or {})}}
+        self.reply(call, when=when, model=model, function=function, always=always, after=after)
 
     def fail(
         self,
-        status: int,
+        status: int | None = None,
         message: str | None = None,
         *,
         path: str | None = None,
-        times: int = 1,
+        times: int | None = 1,
+        probability: float = 1.0,
         code: int | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
+        expired_token: bool = False,
+        cut_bytes: int | None = None,
+        cut_events: int | None = None,
+        drip: float | None = None,
+        garbage: bool = False,
+        content_type: str | None = None,
     ) -> None:
-        """Order an error for coming requests, before anything else is looked at.
+        """Order that coming requests go wrong: an error before anything else is looked at, or a spoiled answer.
 
         Args:
-            status: HTTP status.
+            status: HTTP status of an error; None lets the request be answered.
             message: Text; the service's usual one for the status when None.
             path: End of the path of the requests meant; any when None.
-            times: How many requests.
+            times: How many requests; all when None.
+            probability: That a request meant meets it.
             code: Number for the OAuth gateway's error shape.
             body: Bytes to send instead of any JSON; HTML unless they look like JSON.
             headers: Headers to add or replace, such as `Retry-After`.
             delay: Seconds to wait before answering.
+            expired_token: 401 as for a token that has expired.
+            cut_bytes: Bytes of the body after which the connection is closed.
+            cut_events: Events of a stream after which the connection is closed.
+            drip: Seconds before each single byte of the body.
+            garbage: Random bytes in the place of the body.
+            content_type: Instead of the right content type.
+
+        Raises:
+            ValueError: A value cannot be; the text names it.
         """
-        self._script.add(Fault(status, message, path, times, code, body, dict(headers or {}), delay))
+        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
+        self.add_fault(Fault(**{**given, "times": times}))
+
+    def add_fault(self, fault: Fault) -> None:
+        """Order a fault, as `fail` does; those of a file are read by `faults.faults_from_file`."""
+        self._script.add(fault)
 
     def delay(self, seconds: float, *, path: str | None = None, times: int = 1) -> None:
         """Order a pause before the next `times` requests whose path ends with `path` are looked at."""
@@ -311,6 +406,14 @@ class GigaChatServer:
             keep_open: Leave body and connection open after them.
         """
         self._script.add(Events(list(payloads), keep_open))
+
+    def spend(self, package: str, tokens: int) -> None:
+        """Take tokens off a package of the balance: `GigaChat`, `GigaChat-Pro`, `GigaChat-Max` or `embeddings`.
+
+        Raises:
+            ValueError: There is no such package.
+        """
+        self._state.spend(package, tokens)
 
     def revoke_tokens(self) -> None:
         """Refuse every token given out so far: 401 `Unauthorized`."""
@@ -332,10 +435,65 @@ class GigaChatServer:
         """Connections accepted so far, handshake included."""
         return self._connections
 
+    @property
+    def chats(self) -> list[ReceivedChat]:
+        """The chat requests among `requests`, of both versions, read; also those that were answered with an error."""
+        return read_chats(self.requests)
+
+    def assert_asked(
+        self,
+        when: When | None = None,
+        *,
+        model: str | None = None,
+        function: str | None = None,
+        times: int | None = None,
+    ) -> ReceivedChat:
+        """Check that a chat came, and return the last one that fits.
+
+        Args:
+            when: A text the last message holds, whatever the case, an expression found in it, or a function of a
+                `ReceivedChat`.
+            model: The model the chat named.
+            function: A function or built-in tool the chat offered.
+            times: How many chats must fit, one or more; any number when None.
+
+        Raises:
+            AssertionError: None did, or not so many; the text says what was asked.
+        """
+        __tracebackhide__ = True
+        requests = self.requests
+        chats = read_chats(requests)
+        fitting = [chat for chat in chats if fits(chat, when, model, function)]
+        if fitting and times in (None, len(fitting)):
+            return fitting[-1]
+        words = "nobody asked" if not fitting else f"asked {len(fitting)} times, not {times}:"
+        text = f"{words} {wanted(when, model, function)}; {describe(chats, requests, when)}"
+        raise AssertionError(text)
+
+    def assert_nothing_asked(self) -> None:
+        """Check that no chat came.
+
+        Raises:
+            AssertionError: One did; the text says what was asked.
+        """
+        __tracebackhide__ = True
+        chats = self.chats
+        if chats:
+            raise AssertionError(describe(chats, ()))
+
     def clear(self) -> None:
         """Forget requests and orders; tokens stay valid."""
         self._state.journal.clear()
         self._script.clear()
+
+    def reset(self) -> None:
+        """Begin anew with the same account: requests, orders, files, batches, threads and assistants are gone.
+
+        Address and tokens stay valid. What is at work goes on to its end and is noted no more.
+        """
+        self._script = Script(self._seed)
+        self._state = self._state.fresh()
+        self._app = self._application()
 
     # The machine
 
@@ -345,10 +503,24 @@ class GigaChatServer:
             raise RuntimeError("the server has not been started")
         return self._certificates
 
+    def _application(self) -> ASGIApp:
+        """Return what answers, with the memory and the orders of this moment."""
+        return create_app(
+            self._state,
+            self._script,
+            self._engine,
+            pace=self._pace,
+            batch_pace=self._batch_pace,
+            environment=self.environment if self._certificates is not None else None,
+        )
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
     def _config(self, certificates: Certificates) -> uvicorn.Config:
-        app = create_app(self._state, self._script, self._engine, pace=self._pace, batch_pace=self._batch_pace)
+        self._app = self._application()
         config = uvicorn.Config(
-            app,
+            self._answer,
             http=_protocol(self._connected),
             ws="none",
             loop="asyncio",

@@ -6,7 +6,7 @@ It must not know any endpoint.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Service:
         engine: What answers.
         pace: Seconds between the chunks of a stream.
         batch_pace: Seconds between the requests of a batch.
+        environment: What points the SDK at it, for the page.
     """
 
     state: State
@@ -38,6 +39,7 @@ class Service:
     engine: Engine
     pace: float = 0.0
     batch_pace: float = 0.0
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     _works: set[asyncio.Task[None]] = field(default_factory=set)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:

@@ -15,11 +15,16 @@ import time
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
 
+from gigachat.server.live import Live
 from gigachat.server.records import Assistants, Batches, Files, Threads
+
+if TYPE_CHECKING:
+    from gigachat.server.catalogue import Model
+    from gigachat.server.store import Store
 
 AccountKind = Literal["pers", "b2b", "corp"]
 """A person, a company with prepaid packages, a company that pays as it goes (reference, section 1.3)."""
@@ -30,6 +35,8 @@ KIND_SCOPES: Mapping[AccountKind, str] = {
     "corp": "GIGACHAT_API_CORP",
 }
 
+_ACCOUNT = "account"
+_PREPAID: tuple[AccountKind, ...] = ("pers", "b2b")
 _PACKAGES = {"GigaChat": 900_000, "GigaChat-Pro": 50_000, "GigaChat-Max": 50_000, "embeddings": 10_000_000}
 
 
@@ -43,8 +50,8 @@ class Account:
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     kind: AccountKind | None = None
     """Who holds it, which decides how it pays and what is closed to it; None for one to which everything is open."""
-    balance: Mapping[str, int] = field(default_factory=lambda: dict(_PACKAGES))
-    """Tokens left, by what they pay for."""
+    left: dict[str, int] = field(default_factory=lambda: dict(_PACKAGES))
+    """Tokens left, by the package they were bought in."""
 
     @property
     def scope(self) -> str:
@@ -261,7 +268,74 @@ class State:
     prompts: PromptCache = field(default_factory=PromptCache)
     calls: Calls = field(default_factory=Calls)
     journal: Journal = field(default_factory=Journal)
+    live: Live = field(default_factory=Live)
     files: Files = field(default_factory=Files)
     batches: Batches = field(default_factory=Batches)
     assistants: Assistants = field(default_factory=Assistants)
     threads: Threads = field(default_factory=Threads)
+    store: Store | None = None
+    _paying: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def kept_in(cls, store: Store, kind: AccountKind | None, **told: Any) -> State:
+        """Return the state that is kept in a store, with its account, which is made when the store is new.
+
+        Args:
+            store: Where.
+            kind: Of the account.
+            **told: The other fields.
+        """
+        known = [json.loads(record) for record in store.all(_ACCOUNT)]
+        account = Account(**{**known[0], "kind": kind}) if known else Account(kind=kind)
+        state = cls(
+            account=account,
+            store=store,
+            files=Files(store),
+            batches=Batches(store),
+            assistants=Assistants(store),
+            threads=Threads(store),
+            **told,
+        )
+        state._keep_account(store)
+        return state
+
+    def can_pay(self, model: Model) -> bool:
+        """Tell whether tokens are left for a model; they end only for an account of a kind that pays in advance."""
+        return self.account.kind not in _PREPAID or self.account.left[model.package] > 0
+
+    def pay(self, model: Model, tokens: int) -> None:
+        """Take what a model has cost off its package, for an account of a kind that pays in advance."""
+        if self.account.kind in _PREPAID:
+            self.spend(model.package, tokens)
+
+    def spend(self, package: str, tokens: int) -> None:
+        """Take tokens off a package; it never holds less than none.
+
+        Raises:
+            ValueError: There is no such package.
+        """
+        left = self.account.left
+        if package not in left:
+            raise ValueError(f"a package is one of {', '.join(left)}")
+        with self._paying:
+            left[package] = max(0, left[package] - tokens)
+            if self.store is not None:
+                self._keep_account(self.store)
+
+    def _keep_account(self, store: Store) -> None:
+        store.save(_ACCOUNT, _ACCOUNT, json.dumps(asdict(self.account)).encode())
+
+    def fresh(self) -> State:
+        """Return the state of the same server with the same account and tokens, of which nothing else is known.
+
+        Its packages are full again. What is kept in a store stays.
+        """
+        if self.store is not None:
+            return replace(self, prompts=PromptCache(), calls=Calls(), journal=Journal())
+        kept = ("account", "tokens", "live")
+        new = {
+            one.name: one.default_factory()
+            for one in fields(self)
+            if one.default_factory is not MISSING and one.name not in kept
+        }
+        return replace(self, account=replace(self.account, left=dict(_PACKAGES)), **new)

@@ -75,8 +75,9 @@ async def _add(request: Request, service: Service) -> Response:
     """Answer `POST /threads/messages`: without a thread, one is made for the assistant or the model."""
     body = read_object(await request.body())
     messages = new_messages(body, service.state)
-    thread = service.state.threads.put(thread_of(body, service.state))
+    thread = thread_of(body, service.state)
     added = thread.append(messages)
+    service.state.threads.put(thread)
     noted = [{"created_at": one.created_at, "message_id": one.id} for one in added]
     return answer(request, {"thread_id": thread.id, "messages": noted})
 

@@ -14,7 +14,7 @@ from gigachat.server.errors import Refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gigachat.server.engines import ChatRequest, Engine, FunctionCall
+    from gigachat.server.engines import ChatRequest, Engine, FunctionCall, Message, Spent
     from gigachat.server.state import State
 
 # Tokens of the frame around the messages.
@@ -31,8 +31,14 @@ class PromptUsage:
     charged: int
     cached: int
 
+    @classmethod
+    def of(cls, spent: Spent) -> PromptUsage:
+        """Return the cost an engine tells; at least one token is always charged."""
+        cached = min(spent.cached, spent.prompt - 1)
+        return cls(spent.prompt - cached, cached)
 
-def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, always_cached: int) -> PromptUsage:
+
+async def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, always_cached: int) -> PromptUsage:
     """Return the cost of a prompt and remember its beginnings; at least one token is always charged.
 
     Args:
@@ -42,18 +48,21 @@ def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, always_cach
         always_cached: Tokens of the frame every account has in its cache.
 
     Raises:
-        Refusal: 413 when the prompt is larger than the context window, 422 when an attached text is.
+        Refusal: 402 when the tokens of this model are used up, 413 when the prompt is larger than the context window,
+            422 when an attached text is.
     """
+    if not state.can_pay(chat.model):
+        raise Refusal(402)
     described = _described(chat)
-    total = _FRAME + engine.count(described)
+    texts = [_said(message) for message in chat.messages]
+    head, *counts = await engine.count([described, *texts])
+    total = _FRAME + head
     key = hash((chat.model.id, described))
     keys: list[int] = []
     sizes: list[int] = []
-    for message in chat.messages:
-        _check_texts(message.files, engine, state)
-        arguments = (json.dumps(call.arguments, ensure_ascii=False) for call in message.calls)
-        text = "".join([message.content, *arguments])
-        total += _MESSAGE_FRAME + engine.count(text)
+    for message, text, count in zip(chat.messages, texts, counts, strict=True):
+        await _check_texts(message.files, engine, state)
+        total += _MESSAGE_FRAME + count
         key = hash((key, message.role, message.name, text))
         keys.append(key)
         sizes.append(total)
@@ -64,9 +73,17 @@ def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, always_cach
     return PromptUsage(total - cached, cached)
 
 
-def call_tokens(call: FunctionCall, engine: Engine) -> int:
-    """Return what a function call of an answer costs."""
-    return engine.count(call.name) + engine.count(json.dumps(call.arguments, ensure_ascii=False))
+async def answer_tokens(text: str, calls: Sequence[FunctionCall], engine: Engine) -> int:
+    """Return what the text and the function calls of an answer cost."""
+    said = [text]
+    for call in calls:
+        said += (call.name, json.dumps(call.arguments, ensure_ascii=False))
+    return sum(await engine.count(said))
+
+
+def _said(message: Message) -> str:
+    arguments = (json.dumps(call.arguments, ensure_ascii=False) for call in message.calls)
+    return "".join([message.content, *arguments])
 
 
 def _described(chat: ChatRequest) -> str:
@@ -74,11 +91,14 @@ def _described(chat: ChatRequest) -> str:
     return json.dumps(offered, ensure_ascii=False) if offered else ""
 
 
-def _check_texts(files: Sequence[str], engine: Engine, state: State) -> None:
+async def _check_texts(files: Sequence[str], engine: Engine, state: State) -> None:
     """Refuse a plain text that is larger than the window; what is in other documents is not looked into."""
     for file_id in files:
         if not state.files.known(file_id):
             continue  # deleted since it was attached
         file = state.files.get(file_id)
-        if file.mime == "text/plain" and engine.count(file.content.decode("utf-8", "replace")) > _CONTEXT_WINDOW:
+        if file.mime != "text/plain":
+            continue
+        [count] = await engine.count([file.content.decode("utf-8", "replace")])
+        if count > _CONTEXT_WINDOW:
             raise Refusal(422)

@@ -16,10 +16,31 @@ import sys
 from array import array
 from functools import lru_cache
 from operator import add
+from typing import TYPE_CHECKING
+
+from gigachat.server.counting import count_tokens
+from gigachat.server.engines import Embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gigachat.server.catalogue import Model
 
 _LENGTH = 29.0
+# The embedder has a tokenizer of its own: five more than tokens/count in all recordings (reference, section 8.1).
+_EMBEDDER_EXTRA = 5
 _STEM = 4
 _WORD = re.compile(r"\w+")
+
+
+def hashed_embeddings(texts: Sequence[str], model: Model) -> list[Embedding]:
+    """Return the hashed vectors of texts, of the model's dimensions, and their tokens by rule of thumb."""
+    return [Embedding(hashed_vector(text, model.dimensions), embedding_tokens(text)) for text in texts]
+
+
+def embedding_tokens(text: str) -> int:
+    """Return the number of tokens the vector of a text costs, by rule of thumb."""
+    return count_tokens(text) + _EMBEDDER_EXTRA
 
 
 def hashed_vector(text: str, dimensions: int) -> tuple[float, ...]:
@@ -35,9 +56,22 @@ def hashed_vector(text: str, dimensions: int) -> tuple[float, ...]:
     total = [0] * dimensions
     for feature in _features(text):
         total = list(map(add, total, _direction(feature, dimensions)))
-    scale = _LENGTH / math.hypot(*total)
+    return as_recorded(total, dimensions)
+
+
+def as_recorded(vector: Sequence[float], dimensions: int) -> tuple[float, ...]:
+    """Return a vector in the shape of the recordings: longer by zeros, scaled, of half precision.
+
+    The angles between vectors stay what they are, but for the rounding.
+
+    Args:
+        vector: At most `dimensions` values.
+        dimensions: Number of values wanted.
+    """
+    scale = _LENGTH / (math.hypot(*vector) or 1.0)
     half = f"<{dimensions}e"
-    return struct.unpack(half, struct.pack(half, *[value * scale for value in total]))
+    zeros = [0.0] * (dimensions - len(vector))
+    return struct.unpack(half, struct.pack(half, *[value * scale for value in vector], *zeros))
 
 
 def _features(text: str) -> list[str]:

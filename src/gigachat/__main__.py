@@ -1,0 +1,45 @@
+"""The command `gigachat`, also `python -m gigachat`. It reads arguments and loads what a subcommand needs, no more."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from gigachat import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Args:
+        arguments: Command line without the program's name; that of the process when None.
+
+    Returns:
+        The exit status: 0 when all went well, 1 with a sentence on stderr otherwise.
+    """
+    parser = argparse.ArgumentParser(prog="gigachat", description="The SDK for GigaChat.")
+    parser.add_argument("--version", action="version", version=f"gigachat {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    serve = commands.add_parser(
+        "serve", help="run a local GigaChat server", description="Run a local GigaChat server: real OAuth and TLS."
+    )
+    try:
+        from gigachat.server import command
+    except ImportError as error:
+        if error.name is None or error.name.startswith("gigachat"):
+            raise
+        parser.parse_known_args(arguments)
+        print(error, file=sys.stderr)
+        return 1
+    command.add_arguments(serve)
+    return command.serve(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""The page of the local server, in Chromium, as a developer sees and uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gigachat import GigaChat
+from gigachat.server import GigaChatServer
+from tests.browser.driver import FOREIGN, Browser
+from tests.e2e.callers import options
+
+CHAT = "/api/v1/chat/completions"
+ONLINE = "document.querySelector('#lamp.on')"
+ANSWERED = "document.querySelector('.model') && !document.querySelector('.coming')"
+PHONE, DESKTOP = (360, 740), (1280, 900)
+
+CONTRASTS = """
+    const channel = part => (part /= 255) <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b);
+    const colour = text => text.match(/[\\d.]+/g).map(Number);
+    const seen = node => node.getClientRects().length > 0;
+    const found = [];
+    for (const node of document.querySelectorAll("body *")) {
+        if (!seen(node) || ![...node.childNodes].some(one => one.nodeType === 3 && one.data.trim())) continue;
+        let behind = node;
+        while (behind !== document.body && colour(getComputedStyle(behind).backgroundColor)[3] === 0) {
+            behind = behind.parentElement;
+        }
+        const pair = [getComputedStyle(node).color, getComputedStyle(behind).backgroundColor].map(colour).map(light);
+        const [dark, bright] = pair.sort((a, b) => a - b);
+        found.push([(bright + .05) / (dark + .05), node.textContent.slice(0, 40)]);
+    }
+    return found;
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def server() -> Iterator[GigaChatServer]:
+    with GigaChatServer(pace=0.02) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, server: GigaChatServer) -> Browser:
+    """Return the browser with the page open in English and listening."""
+    browser.theme("light")
+    browser.size(*DESKTOP)
+    return opened(browser, server, "en-GB")
+
+
+def opened(browser: Browser, server: GigaChatServer, language: str) -> Browser:
+    browser.language(language)
+    browser.open(server.origin)
+    browser.until(ONLINE)
+    return browser
+
+
+def row(text: str, state: str = "whole") -> str:
+    """Return the condition that the log has a row of this state with this text."""
+    return (
+        f"[...document.querySelectorAll('#log [data-state={state}]')].find(row => row.textContent.includes({text!r}))"
+    )
+
+
+@pytest.mark.parametrize(("language", "title"), [("en-GB", "Local GigaChat"), ("ru-RU", "Локальный GigaChat")])
+def test_it_loads_in_the_language_of_the_browser(
+    browser: Browser, server: GigaChatServer, language: str, title: str
+) -> None:
+    opened(browser, server, language)
+    assert browser.text("h1").startswith(title)
+    assert browser.run("return document.title") == title
+    assert browser.run("return document.documentElement.lang") == language[:2]
+    with GigaChat(**options(server)) as giga:
+        models = {model.id_ for model in giga.get_models().data}
+    listed = browser.run("return [...document.querySelectorAll('#models li')].map(item => item.textContent)")
+    assert set(listed) == models
+    offered = browser.run("return [...document.querySelectorAll('#model option')].map(item => item.value)")
+    assert offered[0] == "GigaChat"
+    assert set(offered) < models
+    empty = "return [...document.querySelectorAll('[data-text]')].filter(one => !one.textContent).length"
+    assert browser.run(empty) == 0
+    assert browser.console() == []
+
+
+def test_it_shows_how_to_point_the_sdk_here_without_the_key(server: GigaChatServer, page: Browser) -> None:
+    for form, line in ((1, "export {}={}"), (2, "$env:{} = '{}'"), (3, "{}={}")):
+        page.click(f"#shells button:nth-child({form})")
+        lines = page.text("#lines").splitlines()
+        for name, value in server.environment.items():
+            if name == "GIGACHAT_CREDENTIALS":
+                assert any(name in one for one in lines)
+            else:
+                assert line.format(name, value) in lines
+    assert server.credentials not in page.run("return document.documentElement.outerHTML")
+
+
+def test_a_message_gets_an_answer_word_by_word(server: GigaChatServer, page: Browser) -> None:
+    page.run("""
+        window.lengths = new Set();
+        const look = () => window.lengths.add(document.querySelector(".model")?.textContent.length ?? 0);
+        new MutationObserver(look).observe(document.getElementById("talk"), { childList: true, subtree: true });
+    """)
+    page.type("#said", "Расскажи, пожалуйста, длинную историю о локальном сервере\n")
+    page.until(ANSWERED)
+    (sent,) = server.chats
+    assert sent.body == {
+        "model": "GigaChat",
+        "messages": [{"role": "user", "content": "Расскажи, пожалуйста, длинную историю о локальном сервере"}],
+        "stream": True,
+    }
+    answer = page.text(".model")
+    assert "длинную историю о локальном сервере" in answer
+    assert page.run("return window.lengths.size") > 3
+    page.until(row("stream"))
+    assert CHAT in page.text("#log")
+    assert "GigaChat · stream, " in page.text("#log")
+    assert "«Расскажи, пожалуйста, длинную историю о локальном сервере»" in page.text("#log")
+    assert "tokens" in page.text("#talk")
+
+    page.type("#said", "А теперь?\n")
+    page.until("document.querySelectorAll('.model:not(.coming)').length === 2")
+    roles = [message.role for message in server.chats[1].messages]
+    assert roles == ["user", "assistant", "user"]
+    assert server.chats[1].messages[1].content == answer
+    assert page.console() == []
+
+
+def test_the_log_shows_what_programs_ask(server: GigaChatServer, page: Browser) -> None:
+    assert "No requests yet" in page.text("#log")
+    with GigaChat(**options(server)) as giga:
+        giga.chat("<b>Из программы</b>")
+        page.until(row("«<b>Из программы</b>»"))
+        page.until(row("/api/v2/oauth"))
+        stream = giga.stream("Поток")
+        next(stream)
+        page.until(row("at work", "open"))
+        for _ in stream:
+            pass
+        page.until(row("«Поток»"))
+    assert page.run("return document.querySelectorAll('#log li').length") == 3
+    page.click("#wipe")
+    assert "No requests yet" in page.text("#log")
+
+
+def test_a_hidden_page_lets_go_and_catches_up(server: GigaChatServer, page: Browser) -> None:
+    turn = "Object.defineProperty(document, 'hidden', { value: arguments[0], configurable: true });"
+    turn += "document.dispatchEvent(new Event('visibilitychange'))"
+    with GigaChat(**options(server)) as giga:
+        giga.chat("Стёртое")
+        page.until(row("«Стёртое»"))
+        page.click("#wipe")
+        giga.chat("Раньше")
+        page.until(row("«Раньше»"))
+        page.run(turn, True)
+        page.until(f"!{ONLINE}")
+        giga.chat("Тем временем")
+        page.run(turn, False)
+        page.until(row("«Тем временем»"))
+    rows = page.run(
+        "return [...document.querySelectorAll('#log .what')].map(row => row.textContent.match(/«(.*)»/)[1])"
+    )
+    assert rows == ["Тем временем", "Раньше"]
+    assert page.console() == []
+
+
+def test_a_stream_can_be_stopped(server: GigaChatServer, page: Browser) -> None:
+    chunk = {"choices": [{"delta": {"content": "Начало ", "role": "assistant"}, "index": 0}]}
+    server.stream_events([chunk], keep_open=True)
+    page.type("#said", "Долго\n")
+    page.until("document.querySelector('.model')?.textContent === 'Начало '")
+    page.click("#stop")
+    page.until(ANSWERED)
+    page.until(row("cut short", "broken"))
+    assert "stopped" in page.text("#talk")
+    page.click("#anew")
+    assert "Write something" in page.text("#talk")
+
+
+def test_an_error_is_told(server: GigaChatServer, page: Browser) -> None:
+    server.fail(429)
+    page.type("#said", "Раз\n")
+    page.until("document.querySelector('.failed')")
+    assert page.text(".failed") == "Error 429: Too many requests"
+    page.until(row("429"))
+    page.type("#said", "Два\n")
+    page.until("document.querySelector('.model:not(.failed):not(.coming)')")
+    assert [message.content for message in server.chats[1].messages] == ["Два"]
+
+
+def test_it_finds_the_server_again(server: GigaChatServer, page: Browser) -> None:
+    server.revoke_tokens()
+    page.type("#said", "Без токена\n")
+    page.until(ANSWERED)
+    server.stop()
+    page.until("document.querySelector('#lamp:not(.on)')")
+    with GigaChatServer(port=int(server.origin.rpartition(":")[2])) as another:
+        page.until(ONLINE)
+        page.click("#anew")
+        page.type("#said", "Снова\n")
+        page.until(ANSWERED)
+        page.until(row("«Снова»"))
+        assert len(another.chats) == 1
+
+
+def test_a_foreign_name_shows_nothing(browser: Browser, server: GigaChatServer) -> None:
+    browser.open(f"{server.origin.replace('localhost', FOREIGN)}/")
+    assert "on the server's own machine" in browser.text("body")
+    status = "const done = arguments[0]; fetch('/page', { method: 'POST' }).then(answer => done(answer.status))"
+    assert browser.later(status) == 403
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_it_is_legible(server: GigaChatServer, page: Browser, theme: str, size: tuple[int, int]) -> None:
+    page.size(*size)
+    page.theme(theme)
+    server.fail(500)
+    for text in ("Ошибка\n", "д" * 300 + "\n"):
+        page.type("#said", text)
+        page.until("!document.querySelector('#send').hidden")
+    page.until(row("дддд"))
+    contrasts = page.run(CONTRASTS)
+    assert len(contrasts) > 30
+    assert [one for one in contrasts if one[0] < 4.5] == []
+    wide = "const root = document.documentElement; return root.scrollWidth - root.clientWidth"
+    assert page.run(wide) == 0

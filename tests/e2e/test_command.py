@@ -1,0 +1,134 @@
+"""The command `gigachat serve`, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigachat import GigaChat, RateLimitError, ServerError
+
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="the printed lines are for another shell there")
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[dict[str, Any]]:
+    """Run the command on a free port; give the environment it prints."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-m", "gigachat", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            printed = [process.stdout.readline()]
+            while not printed[-1].startswith("export GIGACHAT_CA_BUNDLE_FILE"):
+                assert printed[-1], process.stderr.read()
+                printed.append(process.stdout.readline())
+            yield dict(shlex.split(line)[1].split("=", 1) for line in printed if line.startswith("export "))
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+        assert (process.returncode, said) == (0, "")
+
+
+def client(environment: dict[str, Any]) -> GigaChat:
+    return GigaChat(**{name.removeprefix("GIGACHAT_").lower(): value for name, value in environment.items()})
+
+
+RULES = """
+- when: {message: погода, function: get_weather, role: user}
+  call: {name: get_weather, arguments: {city: Москва}}
+- when: {function: get_weather, role: function}
+  reply: В Москве тепло
+- when: {pattern: '^\\d+$'}
+  reply: Это число
+- when: {message: сломайся}
+  times: 1
+  fail: {status: 500, message: Сломалось}
+- when: {model: GigaChat-2-Pro}
+  reply: Я другая модель
+  finish_reason: length
+"""
+
+WEATHER = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+
+
+@needs_posix
+def test_a_script_answers_by_its_rules(tmp_path: Path) -> None:
+    script = tmp_path / "rules.yaml"
+    script.write_text(RULES, "utf-8")
+    with serving("--engine", "script", "--script", str(script)) as environment, client(environment) as giga:
+        called = giga.chat("Какая Погода?", functions=[WEATHER], function_call="auto").choices[0].message.function_call
+        assert called is not None
+        assert (called.name, called.arguments) == ("get_weather", {"city": "Москва"})
+        result = {"role": "function", "name": "get_weather", "content": '{"t": 25}'}
+        asked = {"role": "user", "content": "погода"}
+        call = {"role": "assistant", "content": "", "function_call": {"name": "get_weather", "arguments": {}}}
+        told = giga.chat([asked, call, result], functions=[WEATHER])
+        assert told.choices[0].message.content == "В Москве тепло"
+        assert giga.stream("42").get_final_text() == "Это число"
+        with pytest.raises(ServerError, match="Сломалось"):
+            giga.with_options(max_retries=0).chat("сломайся")
+        assert "сломайся" in giga.chat("сломайся").choices[0].message.content
+        other = giga.chat("x", model="GigaChat-2-Pro").choices[0]
+        assert (other.message.content, other.finish_reason) == ("Я другая модель", "length")
+
+
+@needs_posix
+def test_faults_of_a_file_and_a_folder_for_the_state(tmp_path: Path) -> None:
+    faults = tmp_path / "faults.json"
+    faults.write_text(json.dumps([{"path": "/chat/completions", "status": 429}]), "utf-8")
+    arguments = ("--faults", str(faults), "--state", str(tmp_path / "state"))
+    with serving(*arguments) as environment, client(environment) as giga:
+        with pytest.raises(RateLimitError):
+            giga.with_options(max_retries=0).chat("x")
+        giga.chat("x")
+        file = giga.upload_file(("a.txt", b"a")).id_
+        key = environment["GIGACHAT_CREDENTIALS"]
+    with serving(*arguments) as environment, client(environment) as giga:
+        assert environment["GIGACHAT_CREDENTIALS"] == key
+        assert giga.get_file(file).filename == "a.txt"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--engine", "script"), "this engine needs --script FILE"),
+        (("--engine", "llama"), "this engine needs --model-file MODEL.gguf"),
+        (("--engine", "upstream"), "this engine needs --upstream URL"),
+        (("--engine", "script", "--script", "nowhere.yaml"), "nowhere.yaml: "),
+        (("--faults", "nowhere.yaml"), "nowhere.yaml: "),
+        (("--mtls", "--no-tls"), "mtls needs tls"),
+        (("--host", "192.0.2.1"), "Can't listen on 192.0.2.1:8443"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gigachat", "serve", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(said)
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['uvicorn'] = None; from gigachat.__main__ import main; sys.exit(main())"
+    for arguments in (["serve"], ["serve", "--port", "0"]):
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert 'pip install "gigachat[server]"' in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_the_command_is_installed() -> None:
+    script = Path(sys.executable).with_name("gigachat.exe" if os.name == "nt" else "gigachat")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("gigachat 0.2.")

@@ -1,0 +1,224 @@
+"""`gigachat_recorder`: answers of a service are recorded once, without its secrets, and given again without it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gigachat.server import GigaChatServer
+
+pytest_plugins = ["pytester"]
+
+BOT = """
+import asyncio
+
+import pytest
+
+from gigachat import AsyncGigaChat, GigaChat, NotFoundError
+
+
+def test_chat(gigachat_recorder):
+    with GigaChat() as giga:
+        print("TOLD", giga.chat("Привет!").choices[0].message.content)
+        with pytest.raises(NotFoundError):
+            giga.get_model("GigaChat-99")
+
+
+def test_again(gigachat_recorder, gigachat_client):
+    answers = [gigachat_client.chat("Ещё раз").usage.precached_prompt_tokens for _ in range(2)]
+    print("TOLD", answers)
+
+
+def test_streams(gigachat_recorder, gigachat_client):
+    with gigachat_client.stream("Расскажи сказку") as stream:
+        print("TOLD", stream.get_final_text())
+    with gigachat_client.chat.stream("И ещё одну") as stream:
+        print("TOLD", "".join(stream.text_stream))
+    for chunk in gigachat_client.stream("Оборви меня на полуслове, когда захочешь"):
+        break
+
+
+def test_async(gigachat_recorder, gigachat_aclient):
+    async def main():
+        async for text in gigachat_aclient.stream("Сказка").text_stream:
+            print("TOLD", text)
+        vectors = await gigachat_aclient.embeddings(["а", "б"])
+        print("TOLD", vectors.data[1].embedding[:3])
+        async with AsyncGigaChat() as other:
+            print("TOLD", (await other.chat.create("Два")).text)
+
+    asyncio.run(main())
+
+
+def test_upload(gigachat_recorder, gigachat_client, tmp_path):
+    file = gigachat_client.upload_file(("покупки.txt", "Хлеб, молоко, тайный-план"))
+    print("TOLD", file.id_)
+    question = {"role": "user", "content": "Что купить?", "attachments": [file.id_]}
+    print("TOLD", gigachat_client.chat([question]).choices[0].message.content)
+    print("TOLD", gigachat_client.download_file(file.id_, tmp_path / "copy.txt").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("city", ["Псков", "Тверь"])
+def test_parameters(gigachat_recorder, gigachat_client, city):
+    gigachat_recorder.hide("8-900-000-00-00")
+    told = gigachat_client.chat(f"{city}, звоните 8-900-000-00-00").choices[0].message.content
+    assert city in told
+    print("TOLD", told.replace("8-900-000-00-00", "***"))
+
+
+def test_secrets(gigachat_recorder, gigachat_client):
+    import os
+    # A program that puts keys where they don't belong: the real one was in the environment before this test.
+    for name in ("PLANTED_KEY", "PLANTED_ID", "PLANTED_SECRET"):
+        gigachat_client.chat(f"ключ {os.environ[name]} и Bearer {'a' * 40}")
+    gigachat_client.with_options(extra_headers={"X-Client-ID": "planted-client", "Cookie": "planted-cookie"}).chat("x")
+    gigachat_client.chat([{"role": "user", "content": '{"access_token": "eyJhbGciOiJIUzI1NiJ9.cGxhbnRlZA.c2ln"}'}])
+"""
+
+
+@pytest.fixture
+def service() -> Iterator[GigaChatServer]:
+    """What stands for the real service."""
+    with GigaChatServer() as running:
+        yield running
+
+
+@pytest.fixture
+def account(service: GigaChatServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Variables of a real account, for child processes."""
+    planted = {
+        "PLANTED_KEY": service.credentials,
+        "PLANTED_ID": service.client_id,
+        "PLANTED_SECRET": service.client_secret,
+    }
+    for name, value in {**service.environment, **planted}.items():
+        monkeypatch.setenv(name, value)
+    return service.environment
+
+
+def _told(result: pytest.RunResult) -> list[str]:
+    return [line for line in result.outlines if "TOLD" in line]
+
+
+def test_what_was_recorded_is_given_again_without_the_service(
+    pytester: pytest.Pytester, service: GigaChatServer, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_bot=BOT)
+    recorded = pytester.runpytest_subprocess("-s", "-W", "error", "--gigachat-record")
+    recorded.assert_outcomes(passed=8)
+    files = {path.name: path.read_text("utf-8") for path in (pytester.path / "recordings").iterdir()}
+    assert len(files) == 8
+    assert {"test_bot.test_chat.json", "test_bot.test_upload.json"} < set(files)
+    tokens = [request.headers["authorization"].removeprefix("Bearer ") for request in service.requests]
+    secrets = {service.credentials, service.client_id, service.client_secret, *tokens}
+    secrets |= {"planted-client", "planted-cookie", "eyJhbGci", "cGxhbnRlZA", "8-900", "a" * 40}
+    for name, text in files.items():
+        assert not [secret for secret in secrets if secret in text], name
+        assert not re.search(r"(?i)authorization|rquid|cookie\"|x-session-id", text), name
+        assert json.loads(text)["format"] == 1
+    assert '"data": "[DONE]"' in files["test_bot.test_streams.json"]
+    assert '"cut": true' not in files["test_bot.test_async.json"]
+    assert len(tokens) > 10
+
+    service.stop()
+    for name in account:
+        monkeypatch.delenv(name)
+    replayed = pytester.runpytest_subprocess("-s", "-W", "error", "-k", "not secrets")
+    replayed.assert_outcomes(passed=7, deselected=1)
+    assert _told(replayed) == _told(recorded)
+    assert len(_told(recorded)) > 10
+
+
+def test_a_request_that_was_not_recorded_says_what_differs_and_how_to_record(
+    pytester: pytest.Pytester, account: dict[str, str]
+) -> None:
+    bot = """
+        def test_chat(gigachat_recorder, gigachat_client):
+            gigachat_client.chat("Привет!", temperature=0.5)
+
+        def test_missing(gigachat_recorder, gigachat_client):
+            try:
+                gigachat_client.get_models()
+            except Exception:
+                pass  # a program that goes on after any error must not make the test pass
+    """
+    pytester.makepyfile(test_bot=bot)
+    pytester.runpytest_subprocess("--gigachat-record", "-k", "chat").assert_outcomes(passed=1, deselected=1)
+    pytester.makepyfile(test_bot=bot.replace("Привет!", "Пока!").replace("temperature=0.5", "max_tokens=7"))
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1, passed=1, errors=2)
+    text = result.stdout.str()
+    assert "POST /v1/chat/completions is not what was recorded in recordings/test_bot.test_chat.json" in text
+    assert 'json.messages[0].content is "Пока!", recorded was "Привет!"' in text
+    assert "json.max_tokens was not there" in text
+    assert "json.temperature is missing" in text
+    assert 'pytest --gigachat-record "test_bot.py::test_chat"' in text
+    assert "GET /v1/models: there is no recordings/test_bot.test_missing.json" in text
+
+
+def test_a_request_asked_more_often_than_recorded_fails(pytester: pytest.Pytester, account: dict[str, str]) -> None:
+    bot = """
+        def test_chat(gigachat_recorder, gigachat_client):
+            for _ in range(1):
+                gigachat_client.chat("Привет!")
+    """
+    pytester.makepyfile(test_bot=bot)
+    pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=1)
+    pytester.makepyfile(test_bot=bot.replace("range(1)", "range(2)"))
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*was recorded once in recordings/test_bot.test_chat.json and is asked once more*"])
+
+
+def test_without_an_account_nothing_is_recorded(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_chat(gigachat_recorder): pass")
+    result = pytester.runpytest_subprocess("--gigachat-record")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*to record, set the GIGACHAT_ variables of a real account*GIGACHAT_CREDENTIALS*"])
+
+
+def test_a_service_that_cannot_be_reached_leaves_the_recording_as_it_was(
+    pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        test_bot="""
+        def test_chat(gigachat_recorder, gigachat_client):
+            gigachat_client.chat("Привет!")
+    """
+    )
+    pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=1)
+    file: Path = pytester.path / "recordings" / "test_bot.test_chat.json"
+    before = file.read_bytes()
+    monkeypatch.setenv("GIGACHAT_BASE_URL", "http://127.0.0.1:9/api/v1")  # nobody listens there
+    monkeypatch.setenv("GIGACHAT_MAX_RETRIES", "0")
+    result = pytester.runpytest_subprocess("--gigachat-record")
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*POST /v1/chat/completions could not be recorded*", "*was not written*"])
+    assert file.read_bytes() == before
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_stream_that_broke_off_breaks_off_again(
+    pytester: pytest.Pytester, service: GigaChatServer, account: dict[str, str]
+) -> None:
+    service.cut(2)
+    pytester.makepyfile(
+        test_bot="""
+        import pytest
+        from gigachat import StreamInterruptedError
+
+        def test_chat(gigachat_recorder, gigachat_client):
+            chunks = []
+            with pytest.raises(StreamInterruptedError):
+                for chunk in gigachat_client.stream("Расскажи сказку"):
+                    chunks.append(chunk)
+            assert len(chunks) == 2
+    """
+    )
+    pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=1)
+    service.stop()
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)

