@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 import trio
 
-from gigachat import AsyncGigaChat, BadRequestError, GigaChat, NotFoundError, ServerError
+from gigachat import AsyncGigaChat, BadRequestError, GigaChat, GigaChatException, NotFoundError, ServerError
 from gigachat.testing import GigaChatServer, ReceivedChat
 
 pytest_plugins = ["pytester"]
@@ -301,3 +301,14 @@ def test_names_are_importable_and_misspelt_ones_are_not() -> None:
     assert gigachat.testing.ReceivedChat is ReceivedChat
     with pytest.raises(AttributeError, match="GigachatServer"):
         gigachat.testing.GigachatServer  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "tools", [[{"functions": [1]}], [{"functions": "x"}], [1], "x", [{"functions": {"specifications": 1}}]]
+)
+def test_a_chat_that_cannot_be_read_is_no_chat(gigachat_server: GigaChatServer, tools: object) -> None:
+    body = {"messages": [{"role": "user", "content": [{"text": "x"}]}], "tools": tools}
+    with GigaChat(max_retries=0) as giga, pytest.raises(GigaChatException):
+        giga.request("POST", f"{gigachat_server.origin}/v2/chat/completions", json=body)
+    assert gigachat_server.chats == []
+    gigachat_server.assert_nothing_asked()

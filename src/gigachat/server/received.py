@@ -75,9 +75,10 @@ def read_chat(body: Mapping[str, Any]) -> ReceivedChat:
         raise invalid_shape()
     names = [typed(one, "name", str) or "" for one in list_of(body, "functions", dict)]
     for tool in list_of(body, "tools", dict):
-        for name, settings in tool.items():
-            own = list_of(settings, "specifications", dict) if name == "functions" and settings else []
-            names += [typed(one, "name", str) or "" for one in own] if name == "functions" else [name]
+        functions = typed(tool, "functions", dict)
+        own = list_of(functions, "specifications", dict) if functions else []
+        names += [typed(one, "name", str) or "" for one in own]
+        names += [name for name in tool if name != "functions"]
     return ReceivedChat(tuple(messages), typed(body, "model", str), tuple(names), body.get("stream") is True, body)
 
 
