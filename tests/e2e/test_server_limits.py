@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from gigachat import GigaChat, PaymentRequiredError
+from gigachat import GigaChat, PaymentRequiredError, RateLimitError
 from gigachat.server import GigaChatServer
 from gigachat.server.state import AccountKind
 
@@ -186,6 +186,21 @@ def test_who_does_not_pay_in_advance_never_runs_out(kind: AccountKind | None) ->
     with GigaChatServer(account_kind=kind) as server, GigaChat(**server.client_options) as giga:
         server.spend("GigaChat", 10**9)
         giga.chat("Привет!")
+
+
+def test_no_more_requests_are_let_in_than_the_rate_permits() -> None:
+    with GigaChatServer(rate=3) as server, GigaChat(**server.client_options, max_retries=0) as giga:
+        giga.get_token()
+        giga.get_models()
+        giga.get_models()
+        with pytest.raises(RateLimitError):
+            giga.get_models()
+    with GigaChatServer(rate=3) as server, GigaChat(**server.client_options) as giga:
+        for _ in range(4):
+            giga.get_models()  # waits its turn
+        assert len(server.requests) > 5
+    with pytest.raises(ValueError, match="rate"):
+        GigaChatServer(rate=0)
 
 
 def left(giga: GigaChat) -> dict[str, int]:

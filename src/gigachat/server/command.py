@@ -94,6 +94,7 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
         engine=_engine(options, opened),
         strict=options.strict,
         account_kind=options.account,
+        rate=options.rate,
         seed=options.seed,
         state=options.state,
     )
@@ -186,6 +187,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("pers", "b2b", "corp"),
         help="whose account it is, with the limits of its kind; without it nothing is limited",
     )
+    parser.add_argument("--rate", type=int, metavar="N", help="requests let in within a second; 429 beyond")
     parser.add_argument(
         "--state", type=Path, metavar="DIR", help="folder to keep account, files, threads in; memory without it"
     )

@@ -1,6 +1,7 @@
 """How much an account may do at once and in a second (reference, section 14); what goes beyond is refused with 429.
 
-Only an account of a kind has limits, so that a test that wants none meets none. It must not know what is asked.
+Only an account of a kind has limits, and a server that was given a rate, so that a test that wants none meets none. It
+must not know what is asked.
 """
 
 from __future__ import annotations
@@ -40,11 +41,14 @@ class Limits:
         self._state = state
         self._in_work = 0
         self._sign_ins: deque[float] = deque(maxlen=_SIGN_INS)
+        self._requests: deque[float] = deque(maxlen=state.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it."""
         kind = self._state.account.kind
-        if kind is None or scope["type"] != "http" or scope["method"] != "POST":
+        if self._state.rate is not None and scope["type"] == "http" and not _let_in(self._requests):
+            await refusal(Headers(scope=scope), Refusal(429))(scope, receive, send)
+        elif kind is None or scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
         elif scope["path"].endswith("/oauth"):
             await self._signing_in(scope, receive, send)
@@ -54,11 +58,9 @@ class Limits:
             await self._app(scope, receive, send)
 
     async def _signing_in(self, scope: Scope, receive: Receive, send: Send) -> None:
-        now = time.monotonic()
-        if len(self._sign_ins) == _SIGN_INS and now < self._sign_ins[0] + _SECOND:
+        if not _let_in(self._sign_ins):
             await refusal(Headers(scope=scope), Refusal(429))(scope, receive, send)
             return
-        self._sign_ins.append(now)
         await self._app(scope, receive, send)
 
     async def _working(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,3 +72,12 @@ class Limits:
             await self._app(scope, receive, send)
         finally:
             self._in_work -= 1
+
+
+def _let_in(latest: deque[float]) -> bool:
+    """Tell whether one more may come, and note it: no more in a second than the queue holds."""
+    now = time.monotonic()
+    if len(latest) == latest.maxlen and now < latest[0] + _SECOND:
+        return False
+    latest.append(now)
+    return True

@@ -64,6 +64,7 @@ class GigaChatServer:
         strict: Refuse every field of a request that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
         closed_tools: Names of built-in tools that chat v2 refuses as unavailable.
+        rate: Requests of all kinds that are let in within a second; any number when None.
         seed: Makes faults of a probability happen to the same requests each time.
         state: Folder in which account, certificates, files, batches, assistants and threads are kept, for servers to
             come; memory when None. One server at a time.
@@ -88,6 +89,7 @@ class GigaChatServer:
         strict: bool = False,
         result_role: Literal["function", "tool"] | None = None,
         closed_tools: Collection[str] = (),
+        rate: int | None = None,
         seed: int | None = None,
         state: str | PathLike[str] | None = None,
     ) -> None:
@@ -95,6 +97,8 @@ class GigaChatServer:
             raise ValueError("mtls needs tls")
         if min(pace, batch_pace, token_lifetime, password_token_lifetime) < 0:
             raise ValueError("paces and lifetimes are seconds and can't be negative")
+        if rate is not None and rate < 1:
+            raise ValueError("rate is at least one request a second")
         if account_kind not in (None, *KIND_SCOPES):
             raise ValueError(f"account_kind is one of {', '.join(KIND_SCOPES)}")
         if result_role not in (None, *RESULT_ROLES):
@@ -116,6 +120,7 @@ class GigaChatServer:
             "token_lifetime": token_lifetime,
             "password_token_lifetime": password_token_lifetime,
             "strict": strict,
+            "rate": rate,
             "result_role": result_role,
             "closed_tools": frozenset(closed_tools),
         }

@@ -253,7 +253,8 @@ class State:
     """Everything one server remembers, and what it was told of itself.
 
     Lifetimes are in seconds: 30 minutes for OAuth tokens, 24 hours for those of user and password
-    (reference, section 14). `strict` refuses fields the API notes don't list. `result_role` is the only role
+    (reference, section 14). `strict` refuses fields the API notes don't list, `rate` requests
+    beyond so many in a second. `result_role` is the only role
     that may bring function results in v2, both may when None. `closed_tools` are built-in tools of v2 that
     are refused.
     """
@@ -262,6 +263,7 @@ class State:
     token_lifetime: float = 1800.0
     password_token_lifetime: float = 86400.0
     strict: bool = False
+    rate: int | None = None
     result_role: Literal["function", "tool"] | None = None
     closed_tools: frozenset[str] = frozenset()
     tokens: Tokens = field(default_factory=Tokens)
