@@ -35,7 +35,8 @@ test-browser: $(READY) ## Use the local server's page in headless Chromium, whic
 		{ echo "Chromium and its driver are needed: the packages chromium and chromium-driver of Debian"; exit 1; }
 	@$(BIN)/python -m pytest -c tests/browser/pytest.ini tests/browser
 
-# A published package stands on our client in an environment of its own; what declares an older client comes alone.
+# A published package stands on our client in an environment of its own; what declares an older client comes alone, and
+# the older client itself lies beside.
 .venv-clients/%/ready: tests/clients/%/requirements.txt tests/clients/%/constraints.txt pyproject.toml
 	$(need_python)
 	$(PYTHON) -m venv --clear $(@D)
@@ -43,6 +44,8 @@ test-browser: $(READY) ## Use the local server's page in headless Chromium, whic
 		--editable '.[server]' --requirement $<
 	@[ ! -e tests/clients/$*/alone.txt ] || \
 		$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/clients/$*/alone.txt
+	@[ ! -e tests/clients/$*/beside.txt ] || $(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps \
+		--target $(@D)/beside --requirement tests/clients/$*/beside.txt
 	@touch $@
 
 test-clients: ## Run published packages, unchanged, on this client: LangChain, Pydantic AI, LlamaIndex, gpt2giga

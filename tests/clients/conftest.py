@@ -7,7 +7,7 @@ import base64
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -33,12 +33,13 @@ def _our_client() -> None:
 
 
 @pytest.fixture
-def unchanged() -> Callable[[str, str], None]:
+def unchanged() -> Callable[..., None]:
     """Check that a package is the release asked for and that each of its files is as it was published."""
 
-    def check(name: str, version: str) -> None:
-        assert metadata.version(name) == version
-        files = [file for file in metadata.files(name) or () if file.hash is not None]
+    def check(name: str, version: str, places: Sequence[str] = sys.path) -> None:
+        (found,) = metadata.distributions(name=name, path=[*places])
+        assert found.version == version
+        files = [file for file in found.files or () if file.hash is not None]
         assert any(file.suffix == ".py" for file in files)
         for file in files:
             assert file.hash is not None
