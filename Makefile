@@ -6,10 +6,10 @@ CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard tests/client
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm test test-browser test-llm test-clients test-matrix coverage fuzz lint bench format soak clean
+.PHONY: help demo demo-llm test test-browser test-llm test-clients test-matrix coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 define need_python
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
@@ -122,6 +122,9 @@ lint: $(READY) ## Check style, types (mypy, pyright) and the direction of import
 
 bench: $(READY) ## Compare with the bare HTTP library and with the published 0.2.3
 	@$(BIN)/python -m benchmarks
+
+bench-streams: $(READY) ## Measure the local server: 200 streams of 50 events a second, memory of those that wait
+	@$(BIN)/python -m benchmarks.streams
 
 format: $(READY) ## Bring the code into the project's style
 	$(BIN)/ruff check --fix
