@@ -9,7 +9,7 @@ CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 .PHONY: help demo demo-llm test test-browser test-llm test-clients test-matrix coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 define need_python
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
