@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - that its hook is there before ours, which then waits first
+import logging  # noqa: F401 - likewise
+import os
 import sys
 import threading
 from collections import Counter
@@ -60,6 +63,12 @@ class _Unforked:
 
 
 unforked = _Unforked()
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(
+        before=unforked.before_fork,
+        after_in_parent=unforked.after_in_parent,
+        after_in_child=unforked.after_in_child,
+    )
 
 
 def lazily(module: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

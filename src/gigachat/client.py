@@ -11,7 +11,7 @@ from gigachat._engine.call import RequestOptions
 from gigachat._engine.endpoint import NAMESPACE_PREFIX, Async, Blocking, Mode
 from gigachat._engine.io import Timeouts, run
 from gigachat._engine.perform import Engine
-from gigachat._lazy import lazily
+from gigachat._lazy import lazily, unforked
 from gigachat.api import (
     assistants,
     batches,
@@ -153,16 +153,18 @@ class Client(
         ignored = sorted(name for name, value in unknown.items() if value is not None)
         if ignored:
             logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(ignored))
-        from gigachat.settings import load_settings
-
         self._access_token_provider = access_token_provider
         try:
-            settings = load_settings(given, authorized=access_token_provider is not None)
+            with unforked():
+                from gigachat.settings import load_settings
+
+                settings = load_settings(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
         except ConfigurationError as error:
             # The frames below hold the arguments as well, and tools print the variables of frames.
             raise error.with_traceback(None) from None
 
+    @unforked()
     def _connect(
         self, settings: Settings, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
     ) -> None:

@@ -7,7 +7,6 @@ far a request had come is kept.
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401 - so that its hook takes its lock after ours has waited
 import os
 import re
 import ssl
@@ -451,13 +450,12 @@ _inherited: list[object] = []
 def _forked() -> None:
     global _process
     _process = os.getpid()
-    unforked.after_in_child()
     for port in list(_ports):
         port.forked()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(before=unforked.before_fork, after_in_parent=unforked.after_in_parent, after_in_child=_forked)
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _of_the_parent() -> Failure:
