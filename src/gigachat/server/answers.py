@@ -201,9 +201,12 @@ class EventStream(Response):
         if self._cut == 0:
             return True
         sent = 0
+        now = asyncio.get_running_loop().time
+        begun = now()
         async for piece in events:
             if sent:
-                await asyncio.sleep(self._pace)
+                # Counted from the beginning, so that the work between the pauses does not slow the stream.
+                await asyncio.sleep(max(0.0, begun + sent * self._pace - now()))
             if transport is not None and transport.is_closing():
                 return False
             await send({"type": "http.response.body", "body": piece, "more_body": True})
