@@ -10,8 +10,9 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gigachat.server.yaml_list import read_list, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,21 +62,13 @@ class Fault(BaseModel):
             self.headers = {**self.headers, "content-type": self.content_type}
 
 
-_FAULTS = TypeAdapter(list[Fault])
-
-
 def faults_from_file(path: Path) -> list[Fault]:
     """Return the faults of a YAML or JSON file: a list of objects with the fields of `Fault`.
 
     Raises:
         ValueError: It cannot be read; the text names the file and the place.
     """
-    try:
-        return _FAULTS.validate_python(yaml.safe_load(path.read_text("utf-8")) or [])
-    except ValidationError as error:
-        raise ValueError(f"{path}: {_reason(error)}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    return read_list(path, Fault)
 
 
 def fault_from_header(value: str) -> Fault:
@@ -91,13 +84,7 @@ def fault_from_header(value: str) -> Fault:
     try:
         return Fault.model_validate(fields)
     except ValidationError as error:
-        raise ValueError(f"{HEADER}: {_reason(error)}") from None
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}; known are {', '.join(Fault.model_fields)}"
+        raise ValueError(f"{HEADER}: {reason(error, Fault)}") from None
 
 
 class Spoiling:

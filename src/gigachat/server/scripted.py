@@ -10,13 +10,13 @@ import re  # noqa: TC003 - pydantic reads it
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gigachat.server.counting import phrases
 from gigachat.server.echo import Echo
 from gigachat.server.engines import ChatRequest, Embedding, Engine, FunctionCall, Piece, Reasoning, Stop
 from gigachat.server.errors import Refusal
+from gigachat.server.yaml_list import read_list
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -85,23 +85,13 @@ class Rule(_Strict):
         return self
 
 
-_RULES = TypeAdapter(list[Rule])
-
-
 def rules_from_file(path: Path) -> list[Rule]:
     """Return the rules of a YAML or JSON file: a list of objects with the fields of `Rule`.
 
     Raises:
         ValueError: It cannot be read; the text names the file and the place.
     """
-    try:
-        return _RULES.validate_python(yaml.safe_load(path.read_text("utf-8")) or [])
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: {place}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    return read_list(path, Rule)
 
 
 class Scripted:
