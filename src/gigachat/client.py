@@ -11,7 +11,8 @@ from gigachat._engine.call import RequestOptions
 from gigachat._engine.endpoint import NAMESPACE_PREFIX, Async, Blocking, Mode
 from gigachat._engine.io import Timeouts, run
 from gigachat._engine.perform import Engine
-from gigachat._lazy import lazily, unforked
+from gigachat._forks import unforked
+from gigachat._lazy import lazily
 from gigachat.api import (
     assistants,
     batches,

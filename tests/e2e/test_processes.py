@@ -241,6 +241,30 @@ asking.join()
 
 
 @forks
+def test_a_thread_of_a_child_forks_without_waiting(server: GigaChatServer) -> None:
+    program = f"""{ANSWERED}
+import threading, time
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    ended(child)
+
+giga = GigaChat()
+child = os.fork()
+if child == 0:
+    begun = time.monotonic()
+    forking = threading.Thread(target=fork)
+    forking.start()
+    forking.join()
+    os._exit(time.monotonic() - begun > 9)  # the longest wait is ten seconds
+ended(child)
+"""
+    run_quietly(program, server)
+
+
+@forks
 @pytest.mark.parametrize("share_token", [True, False])
 def test_a_child_does_not_wait_for_a_sign_in_of_the_parent(server: GigaChatServer, share_token: bool) -> None:
     server.delay(0.5, path="oauth")

@@ -31,7 +31,7 @@ except ImportError:  # without the extra nothing raises it
     from httpx2 import ProxyError as SocksError  # type: ignore[assignment]
 
 from gigachat._engine.io import Failure, Headers, Request, Signal, Stage, Timeouts, clock, run
-from gigachat._lazy import unforked
+from gigachat._forks import unforked
 from gigachat._transport import handshakes, leftovers, loops
 from gigachat._transport.hooks import AsyncHookedClient, EventHooks, HookedClient
 from gigachat._transport.logs import quietly

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticUseDefault, core_schema
 
-from gigachat._lazy import unforked
+from gigachat._forks import unforked
 
 __all__ = ["APIResponse", "NullAs", "WireModel", "XHeadersMixin"]
 
