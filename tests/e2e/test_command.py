@@ -103,11 +103,15 @@ def test_faults_of_a_file_and_a_folder_for_the_state(tmp_path: Path) -> None:
     [
         (("--engine", "script"), "this engine needs --script FILE"),
         (("--engine", "llama"), "this engine needs --model-file MODEL.gguf"),
+        (
+            ("--engine", "llama", "--model-file", "nowhere.gguf"),
+            "there is no model file nowhere.gguf; give the path of",
+        ),
         (("--engine", "upstream"), "this engine needs --upstream URL"),
         (("--engine", "script", "--script", "nowhere.yaml"), "nowhere.yaml: "),
         (("--faults", "nowhere.yaml"), "nowhere.yaml: "),
         (("--mtls", "--no-tls"), "mtls needs tls"),
-        (("--host", "192.0.2.1"), "Can't listen on 192.0.2.1:8443"),
+        (("--host", "192.0.2.1"), "Can't listen on 192.0.2.1:8443: "),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -70,11 +70,8 @@ def serve(options: argparse.Namespace) -> int:
     try:
         with ExitStack() as opened:
             _serve(options, stopped, opened)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, OSError) as error:
         print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"Can't listen on {options.host}:{options.port}: {error.strerror or error}", file=sys.stderr)
         return 1
     finally:
         for number, handler in before.items():
@@ -104,14 +101,19 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
         print(f"Warning: listening on {options.host}, reachable from other machines.", file=sys.stderr)
     if not options.tls:
         print("Warning: without TLS keys, tokens and messages travel in the clear.", file=sys.stderr)
-    with server:
-        who = _ANSWERS[options.engine].format(model=options.model_file, upstream=options.upstream)
-        print(f"# Local GigaChat at {server.origin}: {who}. Ctrl-C stops it.")
-        for name, value in server.environment.items():
-            print(f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(value)}")
-        sys.stdout.flush()
-        while not stopped.wait(3600):
-            pass
+    try:
+        opened.enter_context(server)
+    except OSError as error:
+        reason = error.strerror or error
+        problem = f"Can't listen on {options.host}:{options.port}: {reason}; --port 0 takes a free port"
+        raise ValueError(problem) from None
+    who = _ANSWERS[options.engine].format(model=options.model_file, upstream=options.upstream)
+    print(f"# Local GigaChat at {server.origin}: {who}. Ctrl-C stops it.")
+    for name, value in server.environment.items():
+        print(f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(value)}")
+    sys.stdout.flush()
+    while not stopped.wait(3600):
+        pass
 
 
 def _engine(options: argparse.Namespace, opened: ExitStack) -> Engine:
