@@ -324,7 +324,7 @@ def test_extra_headers_reach_the_service(client: openai.OpenAI, version: str, se
     [request] = server.requests_to(f"/{version}/chat/completions")
     assert {name: request.headers[name] for name in headers} == headers
     assert request.headers["authorization"].startswith("Bearer ")
-    assert "any" not in request.headers["authorization"]
+    assert request.headers["authorization"] != "Bearer any"
     for signing_in in server.requests_to("/oauth"):
         assert not {name.lower() for name in headers} & set(signing_in.headers)
 
