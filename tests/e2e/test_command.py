@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,26 +22,44 @@ needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="the printed li
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[dict[str, Any]]:
+def serving(*arguments: str, stopped_by: int = signal.SIGINT) -> Iterator[dict[str, Any]]:
     """Run the command on a free port; give the environment it prints."""
+    last = "export GIGACHAT_SCOPE" if "--no-tls" in arguments else "export GIGACHAT_CA_BUNDLE_FILE"
     command = [sys.executable, "-X", "dev", "-W", "error", "-m", "gigachat", "serve", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         try:
             printed = [process.stdout.readline()]
-            while not printed[-1].startswith("export GIGACHAT_CA_BUNDLE_FILE"):
+            while not printed[-1].startswith(last):
                 assert printed[-1], process.stderr.read()
                 printed.append(process.stdout.readline())
             yield dict(shlex.split(line)[1].split("=", 1) for line in printed if line.startswith("export "))
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stopped_by)
             _, said = process.communicate(timeout=30)
-        assert (process.returncode, said) == (0, "")
+        assert process.returncode == 0
+        assert said == (
+            "Warning: without TLS keys, tokens and messages travel in the clear.\n" * ("--no-tls" in arguments)
+        )
 
 
 def client(environment: dict[str, Any]) -> GigaChat:
     return GigaChat(**{name.removeprefix("GIGACHAT_").lower(): value for name, value in environment.items()})
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("arguments", "stopped_by"),
+    [(["--pace", "0"], signal.SIGTERM), (["--no-tls"], signal.SIGINT), (["--mtls"], signal.SIGTERM)],
+)
+def test_it_serves_until_a_signal_and_leaves_nothing(arguments: list[str], stopped_by: int) -> None:
+    with serving(*arguments, stopped_by=stopped_by) as environment, client(environment) as giga:
+        assert ("GIGACHAT_CREDENTIALS" in environment) == ("--mtls" not in arguments)
+        assert giga.get_models().data
+        files = [Path(value) for name, value in environment.items() if name.endswith("_FILE")]
+        assert all(file.exists() for file in files)
+    assert not any(file.parent.exists() for file in files)
 
 
 RULES = """
@@ -120,6 +139,24 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments: tuple[str, ...], said: 
     assert (done.returncode, done.stdout) == (1, "")
     last = done.stderr.splitlines()[-1]
     assert last.startswith(said)
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        command = [sys.executable, "-m", "gigachat", "serve", "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Can't listen on 127.0.0.1:{port}: ")
+    assert "--port 0 takes a free port" in done.stderr
+
+
+@pytest.mark.parametrize("argument", ["--pace=-1", "--port=70000", "--token-lifetime=inf", "--pace=x", "--rate=x"])
+def test_nonsense_is_refused(argument: str) -> None:
+    command = [sys.executable, "-m", "gigachat", "serve", argument]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert argument.partition("=")[0] in done.stderr
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

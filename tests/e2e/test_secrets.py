@@ -517,7 +517,7 @@ def test_a_key_that_cannot_be_decrypted_shows_no_password(server: GigaChatServer
 
 
 def test_the_local_server_prints_its_own_key_and_nothing_it_receives(evidence: Evidence) -> None:
-    command = [sys.executable, "-u", "-X", "dev", "-m", "gigachat.server", "--port", "0", "--no-tls"]
+    command = [sys.executable, "-u", "-X", "dev", "-m", "gigachat", "serve", "--port", "0", "--no-tls"]
     process: subprocess.Popen[str]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None

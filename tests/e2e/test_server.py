@@ -9,8 +9,6 @@ import json
 import math
 import os
 import re
-import shlex
-import signal
 import socket
 import ssl
 import struct
@@ -1139,70 +1137,7 @@ def test_a_client_that_speaks_nonsense_does_no_harm(api: Api, capfd: pytest.Capt
     assert capfd.readouterr() == ("", "")
 
 
-# The command
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize(
-    ("arguments", "number"),
-    [(["--pace", "0"], signal.SIGTERM), (["--no-tls"], signal.SIGINT), (["--mtls"], signal.SIGTERM)],
-)
-def test_the_command(arguments: list[str], number: int) -> None:
-    command = [sys.executable, "-W", "error", "-m", "gigachat.server", "--port", "0", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    variables: dict[str, str] = {}
-    try:
-        wanted = {"--no-tls": "GIGACHAT_SCOPE"}.get(arguments[0], "GIGACHAT_CA_BUNDLE_FILE")
-        for line in process.stdout:
-            if line.startswith("export "):
-                name, _, value = line.removeprefix("export ").partition("=")
-                variables[name] = shlex.split(value)[0]
-            if wanted in variables:
-                break
-        context = ssl.create_default_context()
-        if "GIGACHAT_CA_BUNDLE_FILE" in variables:
-            context.load_verify_locations(variables["GIGACHAT_CA_BUNDLE_FILE"])
-        if "GIGACHAT_CERT_FILE" in variables:
-            context.load_cert_chain(variables["GIGACHAT_CERT_FILE"], variables["GIGACHAT_KEY_FILE"])
-        with httpx2.Client(verify=context, trust_env=False, timeout=TIMEOUT) as http:
-            headers = {}
-            if "GIGACHAT_CREDENTIALS" in variables:
-                asked = {
-                    "Authorization": f"Basic {variables['GIGACHAT_CREDENTIALS']}",
-                    "RqUID": str(uuid.uuid4()),
-                }
-                data = {"scope": variables["GIGACHAT_SCOPE"]}
-                token = http.post(variables["GIGACHAT_AUTH_URL"], headers=asked, data=data).json()["access_token"]
-                headers = {"Authorization": f"Bearer {token}"}
-            assert http.get(f"{variables['GIGACHAT_BASE_URL']}/models", headers=headers).status_code == 200
-        process.send_signal(number)
-        out, err = process.communicate(timeout=10)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == 0
-    assert out == ""
-    assert ("without TLS" in err) == ("--no-tls" in arguments)
-    if "--no-tls" not in arguments:
-        assert err == ""
-        assert not Path(variables["GIGACHAT_CA_BUNDLE_FILE"]).parent.exists()
-
-
-def test_the_command_on_a_taken_port(api: Api) -> None:
-    port = api.server.origin.rpartition(":")[2]
-    command = [sys.executable, "-m", "gigachat.server", "--port", port]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert "Can't listen on 127.0.0.1" in done.stderr
-
-
-@pytest.mark.parametrize("argument", ["--pace=-1", "--port=70000", "--token-lifetime=inf", "--pace=x"])
-def test_the_command_refuses_nonsense(argument: str) -> None:
-    command = [sys.executable, "-m", "gigachat.server", argument]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2
-    assert argument.partition("=")[0] in done.stderr
+# The package
 
 
 def test_missing_extras_are_named() -> None:

@@ -337,7 +337,7 @@ def test_every_endpoint_is_in_the_table() -> None:
 
 
 def test_the_command_obeys_it() -> None:
-    command = [sys.executable, "-W", "error", "-m", "gigachat.server", "--port", "0", "--no-tls", "--strict"]
+    command = [sys.executable, "-W", "error", "-m", "gigachat", "serve", "--port", "0", "--no-tls", "--strict"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

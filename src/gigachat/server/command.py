@@ -22,12 +22,11 @@ from gigachat.server.scripted import Scripted, rules_from_file
 from gigachat.server.server import GigaChatServer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import FrameType
 
     from gigachat.server.engines import Engine
 
-__all__ = ["add_arguments", "main", "serve"]
+__all__ = ["add_arguments", "serve"]
 
 ValueT = TypeVar("ValueT")
 
@@ -41,24 +40,12 @@ _ANSWERS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server until it is interrupted.
-
-    Args:
-        arguments: Command line without the program's name; that of the process when None.
+def serve(options: argparse.Namespace) -> int:
+    """Run the server as `add_arguments` describes until it is interrupted.
 
     Returns:
         0 after a clean stop, 1 when the server can't be started as asked.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m gigachat.server", description="Run a local GigaChat server: real OAuth and TLS."
-    )
-    add_arguments(parser)
-    return serve(parser.parse_args(arguments))
-
-
-def serve(options: argparse.Namespace) -> int:
-    """Run the server as `add_arguments` describes until it is interrupted; see `main`."""
     stopped = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
