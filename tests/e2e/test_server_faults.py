@@ -63,6 +63,26 @@ def test_a_stream_is_cut_after_so_many_events(server: GigaChatServer, events: in
         next(stream)
 
 
+def test_events_are_cut_from_a_stream_only(server: GigaChatServer) -> None:
+    server.fail(cut_events=1)
+    with GigaChat(**options(server)) as giga:
+        giga.chat("x")
+        giga.embeddings(["x"])
+        with pytest.raises(StreamInterruptedError):
+            list(giga.stream("x"))
+        giga.stream("x").get_final_text()
+
+
+def test_an_event_written_in_pieces_is_one(server: GigaChatServer) -> None:
+    wire = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    server.fail(cut_events=2)
+    server.stream_events([wire[at : at + 1] for at in range(len(wire))] * 3)
+    said: list[str | None] = []
+    with GigaChat(**options(server)) as giga, pytest.raises(StreamInterruptedError):
+        said.extend(chunk.choices[0].delta.content for chunk in giga.stream("x"))
+    assert said == ["a", "a"]
+
+
 @pytest.mark.parametrize("length", [1, 10, 150])
 def test_a_stream_is_cut_after_so_many_bytes(length: int) -> None:
     with GigaChatServer(tls=False) as server, GigaChat(**options(server)) as giga:

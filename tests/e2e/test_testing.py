@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from typing import Any
 
 import pytest
 import trio
@@ -185,6 +186,22 @@ def test_a_function_is_called_in_both_versions(gigachat_server: GigaChatServer, 
     called = next(part.function_call for part in parts if part.function_call is not None)
     assert called.name == "weather"
     assert gigachat_server.assert_asked(function="weather", times=2).functions == ("weather",)
+
+
+def test_an_order_for_a_function_waits_for_its_result(
+    gigachat_server: GigaChatServer, gigachat_client: GigaChat
+) -> None:
+    gigachat_server.reply_call("time", function="time", always=True)
+    gigachat_server.reply("тепло", function="weather")
+    functions = [WEATHER, {"name": "time", "parameters": {"type": "object", "properties": {}}}]
+    asked: list[dict[str, Any]] = [
+        {"role": "user", "content": "Погода?"},
+        {"role": "assistant", "content": "", "function_call": {"name": "weather", "arguments": {}}},
+        {"role": "function", "name": "weather", "content": '{"t": 20}'},
+    ]
+    answer = gigachat_client.chat(asked, functions=functions).choices[0]
+    assert (answer.message.content, answer.finish_reason) == ("тепло", "stop")
+    assert gigachat_client.chat("x", functions=functions).choices[0].finish_reason == "function_call"
 
 
 def test_streams_and_failures_are_ordered_too(gigachat_server: GigaChatServer, gigachat_client: GigaChat) -> None:

@@ -458,7 +458,8 @@ class _Errors(logging.Handler):
 
 async def _run(seed: str) -> None:
     desk = Desk()
-    logging.getLogger("gigachat.server").addHandler(_Errors(desk))
+    for name in ("gigachat.server", "asyncio"):
+        logging.getLogger(name).addHandler(_Errors(desk))
     with Server(desk, random.Random(f"{seed}/sign-in")) as server:
         network = BadNetwork(int(server.origin.rpartition(":")[2]), random.Random(f"{seed}/network"), desk.counts)
         port = await network.open()

@@ -11,6 +11,7 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 if TYPE_CHECKING:
@@ -110,30 +111,34 @@ async def gone(receive: Receive, seconds: float | None) -> bool:
     return True
 
 
-async def unless_gone(receive: Receive, work: Awaitable[T]) -> T | None:
-    """Do a work for a caller; when the caller goes away, cancel it and return None.
+async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
+    """Do a work for a caller.
 
     Args:
         receive: The ASGI channel of the request, its body already read.
         work: What to do; it must not listen to the channel itself.
+
+    Raises:
+        ClientDisconnect: The caller went away, and the work was cancelled.
     """
     leaving = asyncio.ensure_future(gone(receive, None))
     patience = asyncio.timeout(None)
+    over = False
+
+    def lose(left: asyncio.Future[bool]) -> None:
+        if not (over or left.cancelled() or left.exception()):
+            patience.reschedule(0)
+
     try:
         async with patience:
-
-            def lose(left: asyncio.Future[bool]) -> None:
-                if not left.cancelled() and left.exception() is None:
-                    patience.reschedule(0)
-
             leaving.add_done_callback(lose)
             try:
                 return await work
             finally:
-                leaving.remove_done_callback(lose)
+                over = True  # the caller may be leaving this very moment
     except TimeoutError:
         if patience.expired():
-            return None
+            raise ClientDisconnect from None
         raise
     finally:
         leaving.cancel()
@@ -159,7 +164,6 @@ class EventStream(Response):
         events: What to send, each item written at once as one piece; closed when the caller goes away.
         headers: Headers beside the content type.
         pace: Seconds between events; 0 is full speed.
-        cut: After how many events to close the connection without ending the body; None for never.
         keep_open: Neither end the body nor close the connection when the events are over.
     """
 
@@ -169,37 +173,30 @@ class EventStream(Response):
         headers: Mapping[str, str],
         *,
         pace: float,
-        cut: int | None = None,
         keep_open: bool = False,
     ) -> None:
         super().__init__(headers={"content-type": "text/event-stream", **headers})
         del self.headers["content-length"]
         self._events = events
         self._pace = pace
-        self._cut = cut
         self._keep_open = keep_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
         transport = scope.get("state", {}).get("transport")
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async with aclosing(self._events) as events:
-            heard = await unless_gone(receive, self._send(events, send, transport))
-        if heard is None:
+        try:
+            async with aclosing(self._events) as events:
+                whole = await unless_gone(receive, self._send(events, send, transport))
+        except ClientDisconnect:
             return
-        if not heard:
-            await gone(receive, None)
-        elif self._cut is not None:
-            await _break_off(transport, receive)
-        elif self._keep_open:
-            await gone(receive, None)
-        else:
+        if whole and not self._keep_open:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await gone(receive, None)
 
     async def _send(self, events: AsyncGenerator[bytes, None], send: Send, transport: asyncio.Transport | None) -> bool:
-        """Send the events up to the cut; return whether the connection still stood."""
-        if self._cut == 0:
-            return True
+        """Send the events; return whether the connection still stands."""
         sent = 0
         now = asyncio.get_running_loop().time
         begun = now()
@@ -207,19 +204,20 @@ class EventStream(Response):
             if sent:
                 # Counted from the beginning, so that the work between the pauses does not slow the stream.
                 await asyncio.sleep(max(0.0, begun + sent * self._pace - now()))
-            if transport is not None and transport.is_closing():
+            if _is_closing(transport):
                 return False
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             sent += 1
-            if sent == self._cut:
-                break
-        return True
+        return not _is_closing(transport)
 
 
-async def _break_off(transport: asyncio.Transport | None, receive: Receive) -> None:
-    """Close the connection in the middle of a body."""
+def break_off(transport: asyncio.Transport | None) -> None:
+    """Close a connection in the middle of a body, what was sent so far going out."""
     if transport is None:
         # Not our own server: an exception after the first byte makes any ASGI server close the connection.
-        raise ConnectionAbortedError("the stream was ordered to break off here")
+        raise ConnectionAbortedError("the answer was ordered to break off here")
     transport.close()
-    await gone(receive, None)
+
+
+def _is_closing(transport: asyncio.Transport | None) -> bool:
+    return transport is not None and transport.is_closing()

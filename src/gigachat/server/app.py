@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -107,6 +108,8 @@ def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Servi
             return await endpoint(request, service)
         except (Refusal, HTTPException):
             raise
+        except ClientDisconnect:
+            return Response()  # nobody hears it
         except Exception:
             # Left to the ASGI server, the connection would be closed behind the answer, under the next request.
             _log.exception("a request failed")
@@ -200,9 +203,6 @@ class _FrontDesk:
 
     async def _obey(self, received: Received, scope: Scope, receive: Receive, send: Send) -> None:
         """Do what was ordered for a request, and pass it on if it is still to be answered."""
-        delay = self._script.delay(received.path)
-        if delay is not None and await gone(receive, delay.seconds):
-            return
         try:
             fault = self._fault(received)
         except ValueError as error:
@@ -229,7 +229,7 @@ class _FrontDesk:
 
     def _fault(self, received: Received) -> Fault | None:
         asked = received.headers.get(faults.HEADER)
-        return self._script.fault(received.path) if asked is None else faults.fault_from_header(asked)
+        return self._script.fault(received) if asked is None else faults.fault_from_header(asked)
 
 
 def _fault_answer(request_headers: Headers, fault: Fault, status: int) -> Response:

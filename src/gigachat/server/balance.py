@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def _balance(request: Request, service: Service) -> Response:
     """Answer `GET /balance`; who pays as he goes has none."""
     account = service.state.account
-    if not account.prepaid:
+    if not account.has_balance:
         raise Refusal(403)
     return answer(request, {"balance": [{"usage": name, "value": left} for name, left in account.left.items()]})
 

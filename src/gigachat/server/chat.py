@@ -13,15 +13,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
-
 from gigachat.server.answers import (
     DONE,
     EventStream,
     answer,
     api_headers,
     event,
-    gone,
     literal_events,
     started,
     unless_gone,
@@ -35,6 +32,7 @@ from gigachat.server.usage import PromptUsage, answer_tokens, prompt_usage
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from gigachat.server.orders import Ordered
     from gigachat.server.script import Reply
@@ -49,17 +47,12 @@ async def _complete(request: Request, service: Service) -> Response:
     asked = check_chat(read_object(await request.body()), service.state)
     if asked.stream:
         return await streamed(request, asked, service, _events)
-    usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
-    reply = service.script.reply(asked.chat.options)
-    if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
-        return Response()
-    work = _answered(asked, usage, reply, service, request.headers.get("x-client-id"))
-    completion = await unless_gone(request.receive, work)
-    return Response() if completion is None else answer(request, completion)
+    work = answered(asked, service, request.headers.get("x-client-id"))
+    return answer(request, await unless_gone(request.receive, work))
 
 
 async def answered(asked: CheckedRequest, service: Service, client_id: str | None = None) -> dict[str, Any]:
-    """Return the answer to a chat request nobody holds a connection for, such as a line of a batch.
+    """Return the answer to a chat request, also to one nobody holds a connection for, such as a line of a batch.
 
     Args:
         asked: The checked request; `stream` changes nothing.
@@ -73,7 +66,10 @@ async def answered(asked: CheckedRequest, service: Service, client_id: str | Non
     reply = service.script.reply(asked.chat.options)
     if reply is not None:
         await asyncio.sleep(reply.after)
-    return await _answered(asked, usage, reply, service, client_id)
+        if isinstance(reply.answer, Mapping) and "choices" in reply.answer:
+            return dict(reply.answer)
+    envelope, pieces = _begun(asked, usage, reply, service, client_id)
+    return await _completion(pieces, envelope, service)
 
 
 async def streamed(
@@ -82,7 +78,7 @@ async def streamed(
     service: Service,
     write: Callable[[Envelope, AsyncGenerator[dict[str, Any], None]], AsyncGenerator[bytes, None]],
 ) -> Response:
-    """Answer a chat request with a stream.
+    """Answer a v1 chat request with a stream.
 
     Args:
         request: The request, to hear when its caller goes away.
@@ -94,31 +90,45 @@ async def streamed(
         Refusal: As the service would refuse it.
     """
     usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
+
+    def events(reply: Reply | None) -> AsyncGenerator[bytes, None]:
+        envelope, pieces = _begun(asked, usage, reply, service, request.headers.get("x-client-id"))
+        return write(envelope, _chunks(pieces, envelope, service, chunk_size(asked, service.pace)))
+
+    return await event_stream(request, asked, service, events)
+
+
+async def event_stream(
+    request: Request,
+    asked: CheckedRequest,
+    service: Service,
+    events: Callable[[Reply | None], AsyncGenerator[bytes, None]],
+) -> Response:
+    """Answer a chat request of either version with a stream, one that was ordered literally before any other.
+
+    Args:
+        request: The request, to hear when its caller goes away.
+        asked: The same, checked.
+        service: What answers it.
+        events: Makes the events, of the answer that was ordered or of the engine's.
+
+    Raises:
+        Refusal: As the service would refuse it.
+    """
     headers = api_headers(request.headers)
     literal = service.script.stream()
     if literal is not None:
         sent = literal_events(literal.payloads)
-        cut = service.script.cut()
-        return EventStream(sent, headers, pace=service.pace, cut=cut, keep_open=literal.keep_open)
+        return EventStream(sent, headers, pace=service.pace, keep_open=literal.keep_open)
     reply = service.script.reply(asked.chat.options)
-    if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
-        return Response()
-    envelope, pieces = _begun(asked, usage, reply, service, request.headers.get("x-client-id"))
-    made = _chunks(pieces, envelope, service, chunk_size(asked, service.pace))
-    events = await unless_gone(request.receive, started(write(envelope, made)))
-    if events is None:
-        return Response()
-    pause = max(service.pace, asked.update_interval)
-    return EventStream(events, headers, pace=pause, cut=service.script.cut())
 
+    async def begun() -> AsyncGenerator[bytes, None]:
+        if reply is not None:
+            await asyncio.sleep(reply.after)
+        return await started(events(reply))
 
-async def _answered(
-    asked: CheckedRequest, usage: PromptUsage, reply: Reply | None, service: Service, client_id: str | None
-) -> dict[str, Any]:
-    if reply is not None and isinstance(reply.answer, Mapping) and "choices" in reply.answer:
-        return dict(reply.answer)
-    envelope, pieces = _begun(asked, usage, reply, service, client_id)
-    return await _completion(pieces, envelope, service)
+    sent = await unless_gone(request.receive, begun())
+    return EventStream(sent, headers, pace=max(service.pace, asked.update_interval))
 
 
 def _begun(

@@ -6,27 +6,17 @@ parts, named events and no end mark. It must not check requests (see `checks_v2`
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
-
-from gigachat.server.answers import (
-    EventStream,
-    answer,
-    api_headers,
-    gone,
-    literal_events,
-    named_event,
-    started,
-    unless_gone,
-)
+from gigachat.server.answers import answer, named_event, unless_gone
 from gigachat.server.bodies import read_object
-from gigachat.server.chat import chunk_size
+from gigachat.server.chat import chunk_size, event_stream
 from gigachat.server.checks_v2 import check_chat_v2
-from gigachat.server.engines import Engine, FunctionCall, Piece, Reasoning, Source, Spent, Stop, ToolUse
+from gigachat.server.engines import FunctionCall, Piece, Reasoning, Source, Spent, Stop, ToolUse
 from gigachat.server.orders import Part, one_by_one, read_order
 from gigachat.server.state import new_state_id
 from gigachat.server.usage import PromptUsage, answer_tokens, prompt_usage
@@ -35,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from gigachat.server.checks import CheckedRequest
     from gigachat.server.orders import Ordered
+    from gigachat.server.script import Reply
     from gigachat.server.service import Endpoint, Service
     from gigachat.server.state import State
 
@@ -46,38 +38,37 @@ _ALWAYS_CACHED = 0
 
 
 async def _complete(request: Request, service: Service) -> Response:
-    state, script, engine, pace = service.state, service.script, service.engine, service.pace
-    asked = check_chat_v2(read_object(await request.body()), state)
-    usage = await prompt_usage(asked.chat, engine, state, always_cached=_ALWAYS_CACHED)
-    if asked.stream:
-        literal = script.stream()
-        if literal is not None:
-            sent = literal_events(literal.payloads)
-            headers = api_headers(request.headers)
-            return EventStream(sent, headers, pace=pace, cut=script.cut(), keep_open=literal.keep_open)
-    reply = script.reply(asked.chat.options)
-    if reply is not None and reply.after > 0 and await gone(request.receive, reply.after):
-        return Response()
-    asked.history.open(asked.chat.model, state)
+    asked = check_chat_v2(read_object(await request.body()), service.state)
+    usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
     envelope = _Envelope(asked, usage, request.headers.get("x-client-id"))
-    if reply is None:
-        # After the result of a function the answer has a state too (recorded).
-        if asked.chat.messages[-1].role == "function":
-            envelope.state_id = new_state_id()
-        pieces = _parts(engine.complete(asked.chat), envelope, engine, state)
-    else:
+
+    def events(reply: Reply | None) -> AsyncGenerator[bytes, None]:
+        return _events(_begun(envelope, reply, service), envelope, chunk_size(asked, service.pace))
+
+    if asked.stream:
+        return await event_stream(request, asked, service, events)
+    reply = service.script.reply(asked.chat.options)
+    return answer(request, await unless_gone(request.receive, _answered(envelope, reply, service)))
+
+
+async def _answered(envelope: _Envelope, reply: Reply | None, service: Service) -> dict[str, Any]:
+    if reply is not None:
+        await asyncio.sleep(reply.after)
+    return await _completion(_begun(envelope, reply, service), envelope)
+
+
+def _begun(envelope: _Envelope, reply: Reply | None, service: Service) -> AsyncGenerator[Part, None]:
+    """Open the history and return the pieces of the answer, ordered or from the engine."""
+    asked = envelope.asked
+    asked.history.open(asked.chat.model, service.state)
+    if reply is not None:
         order = read_order(reply.answer)
         envelope.obey(order)
-        pieces = _parts(one_by_one(order), envelope, engine, state)
-    if asked.stream:
-        made = _events(pieces, envelope, chunk_size(asked, pace))
-        events = await unless_gone(request.receive, started(made))
-        if events is None:
-            return Response()
-        pause = max(pace, asked.update_interval)
-        return EventStream(events, api_headers(request.headers), pace=pause, cut=script.cut())
-    completion = await unless_gone(request.receive, _completion(pieces, envelope))
-    return Response() if completion is None else answer(request, completion)
+        return _parts(one_by_one(order), envelope, service)
+    # After the result of a function the answer has a state too (recorded).
+    if asked.chat.messages[-1].role == "function":
+        envelope.state_id = new_state_id()
+    return _parts(service.engine.complete(asked.chat), envelope, service)
 
 
 @dataclass(slots=True)
@@ -194,9 +185,10 @@ async def _events(
 
 
 async def _parts(
-    pieces: AsyncGenerator[Piece | Part, None], envelope: _Envelope, engine: Engine, state: State
+    pieces: AsyncGenerator[Piece | Part, None], envelope: _Envelope, service: Service
 ) -> AsyncGenerator[Part, None]:
     """Yield the pieces as content parts, and put into the envelope what they cost and how the answer ended."""
+    state = service.state
     said: list[str] = []
     calls: list[FunctionCall] = []
     spent: Spent | None = None
@@ -238,7 +230,7 @@ async def _parts(
                         _owe(envelope, state)
                     yield piece
     if spent is None:
-        envelope.spent = await answer_tokens("".join(said), calls, engine)
+        envelope.spent = await answer_tokens("".join(said), calls, service.engine)
     else:
         envelope.prompt, envelope.spent = PromptUsage.of(spent), spent.completion
     state.pay(envelope.asked.chat.model, envelope.prompt.charged + envelope.spent)

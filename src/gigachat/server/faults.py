@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gigachat.server.answers import break_off
 from gigachat.server.yaml_list import read_list, reason
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Fault(BaseModel):
     )
     expired_token: bool = Field(default=False, description="The token has expired: 401 with the service's text.")
     cut_bytes: _Count | None = Field(default=None, description="Bytes of the body after which the connection ends.")
-    cut_events: _Count | None = Field(default=None, description="Events of a stream after which the connection ends.")
+    cut_events: _Count | None = Field(default=None, description="Events after which a stream ends.")
     drip: _Seconds | None = Field(default=None, description="Seconds before each single byte of the body.")
     garbage: bool = Field(default=False, description="Random bytes in the place of the body.")
     content_type: str | None = Field(default=None, description="Instead of the right content type.")
@@ -102,6 +103,8 @@ class Spoiling:
         self._transport = transport
         self._length = 0
         self._events = 0
+        self._before = b""
+        self._cuts = fault.cut_bytes is not None or fault.cut_events is not None
         self._over = False
 
     async def __call__(self, message: Message) -> None:
@@ -122,16 +125,17 @@ class Spoiling:
         room = self._room(piece)
         if self._fault.garbage:
             piece = secrets.token_bytes(len(piece))
-        self._over = room is not None
-        last = not self._over and not message.get("more_body", False)
+        last = not message.get("more_body", False)
+        # A cut beyond the end takes the end away.
+        self._over = room is not None or (last and self._cuts)
         if self._fault.drip is not None:
             for at in range(len(piece[:room])):
                 await asyncio.sleep(self._fault.drip)
                 await self._send({"type": message["type"], "body": piece[at : at + 1], "more_body": True})
             piece = b""
-        await self._send({"type": message["type"], "body": piece[:room], "more_body": not last})
-        if self._over and self._transport is not None:
-            self._transport.close()
+        await self._send({"type": message["type"], "body": piece[:room], "more_body": self._over or not last})
+        if self._over:
+            break_off(self._transport)
 
     def _room(self, piece: bytes) -> int | None:
         """Return how many bytes of a piece go out before the cut; None when it is not here."""
@@ -140,7 +144,9 @@ class Spoiling:
             rooms.append(self._fault.cut_bytes - self._length)
             self._length += len(piece)
         if self._fault.cut_events is not None:
-            ends = [0, *(found.end() for found in re.finditer(rb"\n\n", piece))]
+            # An event may end between two pieces.
+            ends = [0, *(found.end() - len(self._before) for found in re.finditer(rb"\n\n", self._before + piece))]
+            self._before = b"" if ends[-1] == len(piece) else piece[-1:]
             wanted = self._fault.cut_events - self._events
             self._events += len(ends) - 1
             if wanted < len(ends):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from gigachat.server.engines import Message
     from gigachat.server.state import Received
 
-__all__ = ["ReceivedChat", "When", "describe", "fits", "read_chat", "read_chats", "wanted"]
+__all__ = [
+    "ReceivedChat",
+    "When",
+    "asks_for_stream",
+    "describe",
+    "fits",
+    "is_about",
+    "read_chat",
+    "read_chats",
+    "wanted",
+]
 
 _CHATS = "/chat/completions"
 _LONGEST = 200
@@ -94,11 +104,21 @@ def read_chats(requests: Sequence[Received]) -> list[ReceivedChat]:
     return chats
 
 
+def asks_for_stream(request: Received) -> bool:
+    """Tell whether a request wants its answer as a stream."""
+    if b'"stream"' not in request.body:
+        return False
+    try:
+        return read_object(request.body).get("stream") is True
+    except Refusal:
+        return False
+
+
 def fits(chat: ReceivedChat, when: When | None, model: str | None, function: str | None) -> bool:
     """Tell whether a chat is meant: what is None does not matter."""
     if model is not None and chat.model != model:
         return False
-    if function is not None and function not in chat.functions:
+    if function is not None and not is_about(function, chat.last_message, chat.functions):
         return False
     match when:
         case None:
@@ -109,6 +129,13 @@ def fits(chat: ReceivedChat, when: When | None, model: str | None, function: str
             return when.search(chat.last_message.content) is not None
         case _:
             return bool(when(chat))
+
+
+def is_about(function: str, last: Message, offered: Collection[str]) -> bool:
+    """Tell whether a function is what the answer to this last message is about: its result has come, or, when no result
+    has, it is offered.
+    """
+    return last.name == function if last.role == "function" else function in offered
 
 
 def wanted(when: When | None, model: str | None, function: str | None) -> str:

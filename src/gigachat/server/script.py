@@ -1,4 +1,4 @@
-"""What a test orders in advance: next answers, next failures, delays, broken and hand-made streams.
+"""What a test orders in advance: next answers, next faults, hand-made streams.
 
 Orders are taken in the order they were given, each at most as often as it says. It must not send anything:
 the app asks and obeys.
@@ -11,16 +11,16 @@ import random
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gigachat.server.faults import Fault
-from gigachat.server.received import fits, read_chat
+from gigachat.server.received import asks_for_stream, fits, read_chat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.server.received import When
-
+    from gigachat.server.state import Received
 
 Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
 """One event of a hand-made stream; with a name it is a pair."""
@@ -41,25 +41,12 @@ class Reply:
     always: bool = False
 
 
-@dataclass(slots=True)
-class Delay:
-    """A pause of some seconds before the next `times` requests whose path ends with `path` are looked at."""
-
-    seconds: float
-    path: str | None = None
-    times: int | None = 1
-    probability: float = 1.0
-
-
 @dataclass(frozen=True, slots=True)
 class Events:
     """The next stream, literally: bytes go out as they are, anything else as the JSON of one event."""
 
     payloads: Sequence[Payload]
     keep_open: bool = False
-
-
-_Order = TypeVar("_Order", Fault, Delay)
 
 
 class Script:
@@ -74,11 +61,9 @@ class Script:
         self._chance = random.Random(seed)  # noqa: S311 - of faults, not of secrets
         self._replies: deque[Reply] = deque()
         self._faults: list[Fault] = []
-        self._delays: list[Delay] = []
-        self._cuts: deque[int] = deque()
         self._streams: deque[Events] = deque()
 
-    def add(self, order: Reply | Fault | Delay | Events) -> None:
+    def add(self, order: Reply | Fault | Events) -> None:
         """Take an order."""
         with self._lock:
             match order:
@@ -86,23 +71,23 @@ class Script:
                     self._replies.append(order)
                 case Fault():
                     self._faults.append(order)
-                case Delay():
-                    self._delays.append(order)
                 case Events():
                     self._streams.append(order)
 
-    def add_cut(self, after_events: int) -> None:
-        """Order that the next stream is broken off after so many events."""
+    def fault(self, received: Received) -> Fault | None:
+        """Return what was ordered to go wrong with this request, if anything was."""
+        if not self._faults:
+            return None
         with self._lock:
-            self._cuts.append(after_events)
-
-    def fault(self, path: str) -> Fault | None:
-        """Return the failure ordered for this request, if there is one."""
-        return self._take(self._faults, path)
-
-    def delay(self, path: str) -> Delay | None:
-        """Return the pause ordered for this request, if there is one."""
-        return self._take(self._delays, path)
+            for number, fault in enumerate(self._faults):
+                if not _is_meant(received, fault) or self._chance.random() >= fault.probability:
+                    continue
+                if fault.times is not None:
+                    fault.times -= 1
+                    if fault.times <= 0:
+                        del self._faults[number]
+                return fault
+        return None
 
     def reply(self, body: Mapping[str, Any]) -> Reply | None:
         """Return the answer ordered for this chat, if there is one: the oldest, then the newest given always."""
@@ -126,29 +111,15 @@ class Script:
         with self._lock:
             return self._streams.popleft() if self._streams else None
 
-    def cut(self) -> int | None:
-        """Return after how many events the next stream breaks off; None when it doesn't."""
-        with self._lock:
-            return self._cuts.popleft() if self._cuts else None
-
     def clear(self) -> None:
         """Forget all orders."""
         with self._lock:
-            for orders in (self._replies, self._faults, self._delays, self._cuts, self._streams):
+            for orders in (self._replies, self._faults, self._streams):
                 orders.clear()
 
-    def _take(self, orders: list[_Order], path: str) -> _Order | None:
-        if not orders:
-            return None
-        with self._lock:
-            for number, order in enumerate(orders):
-                if order.path is not None and not path.endswith(order.path):
-                    continue
-                if self._chance.random() >= order.probability:
-                    continue
-                if order.times is not None:
-                    order.times -= 1
-                    if order.times <= 0:
-                        del orders[number]
-                return order
-        return None
+
+def _is_meant(received: Received, fault: Fault) -> bool:
+    if fault.path is not None and not received.path.endswith(fault.path):
+        return False
+    # Events can be cut from a stream only.
+    return fault.cut_events is None or asks_for_stream(received)

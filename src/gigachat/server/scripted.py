@@ -16,6 +16,7 @@ from gigachat.server.counting import phrases
 from gigachat.server.echo import Echo
 from gigachat.server.engines import ChatRequest, Embedding, Engine, FunctionCall, Piece, Reasoning, Stop
 from gigachat.server.errors import Refusal
+from gigachat.server.received import is_about
 from gigachat.server.yaml_list import read_list
 
 if TYPE_CHECKING:
@@ -37,18 +38,18 @@ class When(_Strict):
     message: str | None = Field(default=None, description="Is contained in the last message, whatever the case.")
     pattern: re.Pattern[str] | None = Field(default=None, description="Is found in the last message.")
     role: str | None = Field(default=None, description="Of the last message: `user`, `function`.")
-    function: str | None = Field(default=None, description="Is offered, or its result is the last message.")
+    function: str | None = Field(default=None, description="Its result came last; or none did, and it is offered.")
     model: str | None = Field(default=None, description="Is asked.")
 
     def fits(self, request: ChatRequest) -> bool:
         """Tell whether a request is meant."""
         last = request.messages[-1]
-        functions = {last.name} if last.role == "function" else {str(one["name"]) for one in request.functions}
+        offered = [str(one["name"]) for one in request.functions]
         return (
             (self.message is None or self.message.casefold() in last.content.casefold())
             and (self.pattern is None or self.pattern.search(last.content) is not None)
             and self.role in (None, last.role)
-            and (self.function is None or self.function in functions)
+            and (self.function is None or is_about(self.function, last, offered))
             and self.model in (None, request.model.id)
         )
 

@@ -22,7 +22,7 @@ from gigachat.server.checks_v2 import TOOLS
 from gigachat.server.faults import Fault
 from gigachat.server.messages import RESULT_ROLES
 from gigachat.server.received import ReceivedChat, describe, fits, read_chats, wanted
-from gigachat.server.script import Delay, Events, Reply, Script
+from gigachat.server.script import Events, Reply, Script
 from gigachat.server.state import KIND_SCOPES, Account, Received, State
 from gigachat.server.store import Store
 
@@ -311,7 +311,8 @@ class GigaChatServer:
             when: Only for a chat whose last message holds this text, whatever the case, or in which this expression
                 is found; or for which this function of a `ReceivedChat` is true.
             model: Only for a chat that names this model.
-            function: Only for a chat that offers this function or built-in tool.
+            function: Only for a chat whose last message is the result of this function; or, if it is no result, that
+                offers this function or built-in tool.
             always: Give the last of the answers again and again.
             after: Seconds to wait before answering.
         """
@@ -378,7 +379,7 @@ class GigaChatServer:
             delay: Seconds to wait before answering.
             expired_token: 401 as for a token that has expired.
             cut_bytes: Bytes of the body after which the connection is closed.
-            cut_events: Events of a stream after which the connection is closed.
+            cut_events: Events of a stream after which the connection is closed; only a request for a stream is meant.
             drip: Seconds before each single byte of the body.
             garbage: Random bytes in the place of the body.
             content_type: Instead of the right content type.
@@ -394,12 +395,12 @@ class GigaChatServer:
         self._script.add(fault)
 
     def delay(self, seconds: float, *, path: str | None = None, times: int = 1) -> None:
-        """Order a pause before the next `times` requests whose path ends with `path` are looked at."""
-        self._script.add(Delay(seconds, path, times))
+        """Order a pause before the next `times` requests whose path ends with `path` are looked at; see `fail`."""
+        self.fail(delay=seconds, path=path, times=times)
 
     def cut(self, after_events: int = 3) -> None:
-        """Order that the next stream is broken off, its body not ended, after so many events."""
-        self._script.add_cut(after_events)
+        """Order that the next stream is broken off, its body not ended, after so many events; see `fail`."""
+        self.fail(cut_events=after_events)
 
     def stream_events(self, payloads: Sequence[Payload], *, keep_open: bool = False) -> None:
         """Order the next stream literally.
@@ -459,7 +460,7 @@ class GigaChatServer:
             when: A text the last message holds, whatever the case, an expression found in it, or a function of a
                 `ReceivedChat`.
             model: The model the chat named.
-            function: A function or built-in tool the chat offered.
+            function: A function or built-in tool the chat offered, or whose result was its last message; see `reply`.
             times: How many chats must fit, one or more; any number when None.
 
         Raises:

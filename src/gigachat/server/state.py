@@ -36,7 +36,6 @@ KIND_SCOPES: Mapping[AccountKind, str] = {
 }
 
 _ACCOUNT = "account"
-_PREPAID: tuple[AccountKind, ...] = ("pers", "b2b")
 _PACKAGES = {"GigaChat": 900_000, "GigaChat-Pro": 50_000, "GigaChat-Max": 50_000, "embeddings": 10_000_000}
 
 
@@ -59,9 +58,14 @@ class Account:
         return KIND_SCOPES[self.kind or "pers"]
 
     @property
-    def prepaid(self) -> bool:
-        """Whether there is a balance (reference, section 10.5)."""
+    def has_balance(self) -> bool:
+        """Whether the balance can be asked for (reference, section 10.5)."""
         return self.kind != "corp"
+
+    @property
+    def pays_in_advance(self) -> bool:
+        """Whether the balance goes down; that of an account to which everything is open does not."""
+        return self.kind in ("pers", "b2b")
 
     @property
     def pays_as_you_go(self) -> bool:
@@ -302,12 +306,12 @@ class State:
         return state
 
     def can_pay(self, model: Model) -> bool:
-        """Tell whether tokens are left for a model; they end only for an account of a kind that pays in advance."""
-        return self.account.kind not in _PREPAID or self.account.left[model.package] > 0
+        """Tell whether tokens are left for a model; they end only for an account that pays in advance."""
+        return not self.account.pays_in_advance or self.account.left[model.package] > 0
 
     def pay(self, model: Model, tokens: int) -> None:
-        """Take what a model has cost off its package, for an account of a kind that pays in advance."""
-        if self.account.kind in _PREPAID:
+        """Take what a model has cost off its package, for an account that pays in advance."""
+        if self.account.pays_in_advance:
             self.spend(model.package, tokens)
 
     def spend(self, package: str, tokens: int) -> None:

@@ -23,7 +23,7 @@ from gigachat._engine.call import NO_OPTIONS, Call
 from gigachat.client import AsyncGigaChat
 from gigachat.exceptions import ConfigurationError, GigaChatException
 from gigachat.server import GigaChatServer
-from gigachat.server.answers import JSON_TYPE, EventStream, compact, gone
+from gigachat.server.answers import JSON_TYPE, EventStream, break_off, compact
 from gigachat.settings import Settings
 from gigachat.testing.recording import (
     Scrubber,
@@ -162,8 +162,8 @@ class Recorder:
         answer = found["answer"]
         body = pieces(answer)
         if answer["status"] == 200 and ("events" in answer or answer.get("cut")):
-            cut = len(body) if answer.get("cut") else None
-            response: Response = EventStream(_one_by_one(body), answer["headers"], pace=0.0, cut=cut)
+            events = _one_by_one(body, request if answer.get("cut") else None)
+            response: Response = EventStream(events, answer["headers"], pace=0.0)
         else:
             response = Response(b"".join(body), answer["status"], answer["headers"])
         await response(request.scope, receive, send)
@@ -210,10 +210,8 @@ class Recorder:
         exchange.headers = answer.headers
         try:
             if answer.status_code == 200 and "event-stream" in answer.headers.get("content-type", ""):
-                headers = _kept(exchange)
-                await EventStream(_passed(answer, exchange, request, receive), headers, pace=0.0)(
-                    request.scope, receive, send
-                )
+                events = EventStream(_passed(answer, exchange, request), _kept(exchange), pace=0.0)
+                await events(request.scope, receive, send)
                 return
             exchange.body = await answer.read()
             exchange.cut = False
@@ -386,16 +384,13 @@ def _kept(exchange: _Exchange) -> dict[str, str]:
     return kept
 
 
-async def _passed(
-    answer: io.Response, exchange: _Exchange, request: Request, receive: Receive
-) -> AsyncGenerator[bytes, None]:
+async def _passed(answer: io.Response, exchange: _Exchange, request: Request) -> AsyncGenerator[bytes, None]:
     """Yield the pieces of a stream and keep them; where it breaks off, break off too."""
     while True:
         try:
             piece = await answer.receive()
         except io.Failure:
-            request.scope["state"]["transport"].close()
-            await gone(receive, None)
+            break_off(request.scope["state"]["transport"])
             return
         if not piece:
             exchange.cut = False
@@ -404,9 +399,12 @@ async def _passed(
         yield piece
 
 
-async def _one_by_one(body: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
+async def _one_by_one(body: Sequence[bytes], cut: Request | None) -> AsyncGenerator[bytes, None]:
+    """Yield pieces, and break off the request that is cut."""
     for piece in body:
         yield piece
+    if cut is not None:
+        break_off(cut.scope["state"]["transport"])
 
 
 def _refusal(status: int, message: str) -> Response:
