@@ -11,6 +11,7 @@ import uuid
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -33,8 +34,11 @@ _SHORT = 2048
 
 def compact(value: Any) -> bytes:
     """Return JSON as the service writes it: no spaces, non-ASCII characters as they are."""
-    # Half of a surrogate pair can be asked for in JSON but not written in UTF-8.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    try:
+        return to_json(value)
+    except ValueError:
+        # Half of a surrogate pair can be asked for in JSON but not written in UTF-8.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def event(value: Any) -> bytes:
