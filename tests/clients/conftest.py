@@ -6,6 +6,8 @@ import asyncio
 import base64
 import hashlib
 import os
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from importlib import metadata
@@ -64,6 +66,26 @@ def server(monkeypatch: pytest.MonkeyPatch, _only_our_environment: None) -> Iter
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
         yield running
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, _only_our_environment: None) -> Iterator[None]:
+    """The command `gigachat serve`; the environment is what it prints."""
+    command = [sys.executable, "-m", "gigachat", "serve", "--port", "0", "--strict", "--pace", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            while "GIGACHAT_CA_BUNDLE_FILE" not in os.environ:
+                line = process.stdout.readline()
+                assert line, "the command ended"
+                if line.startswith("export "):
+                    name, _, value = shlex.split(line)[1].partition("=")
+                    monkeypatch.setenv(name, value)
+            yield
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 @pytest.fixture(params=["blocking", "async"])

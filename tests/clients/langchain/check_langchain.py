@@ -61,6 +61,16 @@ def test_it_is_the_published_package(unchanged: Callable[[str, str], None]) -> N
     unchanged("langchain-gigachat", "0.5.1")
 
 
+@pytest.mark.usefixtures("served")
+def test_it_finds_the_command_by_what_it_prints(call: Callable[..., Any], read: Callable[..., list[Any]]) -> None:
+    model = GigaChat(model="GigaChat-2")
+    assert QUESTION in call(model, "invoke", QUESTION).content
+    assert QUESTION in "".join(chunk.content for chunk in read(model, "stream", QUESTION))
+    [called] = call(model.bind_tools([weather]), "invoke", "weather в Пскове").tool_calls
+    assert called["name"] == "weather"
+    assert len(call(GigaChatEmbeddings(), "embed_query", QUESTION)) == 1024
+
+
 def test_a_chat(call: Callable[..., Any], server: GigaChatServer) -> None:
     server.reply("Четыре.")
     answer = call(GigaChat(model="GigaChat-2"), "invoke", [SystemMessage("Отвечай кратко."), HumanMessage(QUESTION)])

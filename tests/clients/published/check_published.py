@@ -66,6 +66,16 @@ PRINT = 'said["call"] = [said["call"].name, said["call"].arguments]\nprint(json.
 
 @pytest.mark.parametrize("program", [BLOCKING, ASYNC], ids=["blocking", "async"])
 def test_it_signs_in_and_is_answered(server: GigaChatServer, program: str) -> None:
+    check_answers(program)
+    assert server.requests[0].path == "/api/v2/oauth"
+
+
+@pytest.mark.usefixtures("served")
+def test_it_finds_the_command_by_what_it_prints() -> None:
+    check_answers(BLOCKING)
+
+
+def check_answers(program: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(BESIDE)}
     command = [sys.executable, "-c", PROGRAM + program + PRINT]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -80,7 +90,6 @@ def test_it_signs_in_and_is_answered(server: GigaChatServer, program: str) -> No
     assert said["vectors"] == [1024, 1024]
     assert said["tokens"][0] > 0
     assert said["files"] == ["notes.txt"]
-    assert server.requests[0].path == "/api/v2/oauth"
 
 
 def test_it_is_as_it_was_published(unchanged: Callable[..., None]) -> None:
