@@ -57,7 +57,6 @@ test-clients: ## Run published packages, unchanged, on this client: LangChain, P
 
 # The environment's name says which Python and which dependencies; src is not in its path, the wheel is installed.
 WHEEL := .venv-matrix/wheel
-MATRIX := tests/matrix/check_wheel.py $(wildcard $(addprefix tests/,unit contract e2e faults compat property))
 
 .PRECIOUS: .venv-matrix/%/ready
 .venv-matrix/%/ready: pyproject.toml tests/matrix/environments.py
@@ -69,7 +68,8 @@ MATRIX := tests/matrix/check_wheel.py $(wildcard $(addprefix tests/,unit contrac
 matrix-%: .venv-matrix/%/ready
 	@echo "--- $*"
 	@$(<D)/bin/pip install -qq --disable-pip-version-check --force-reinstall --no-deps $(WHEEL)/*.whl
-	@$(<D)/bin/python -m pytest -p no:cacheprovider --hypothesis-profile few $(MATRIX)
+	@$(<D)/bin/python -m pytest -p no:cacheprovider --hypothesis-profile few tests/matrix/check_wheel.py \
+		$$($(PYTHON) tests/matrix/environments.py $* suites)
 
 test-matrix: $(READY) ## Run the built wheel on each CPython found: newest dependencies, on 3.11 also the lowest allowed
 	@rm -rf $(WHEEL)

@@ -2,7 +2,7 @@
 
 Without an argument: all names, such as `3.12.1-newest` for the newest dependencies on a CPython found here, and
 `3.11.7-lowest` for the lowest allowed. With a name: the path of its Python. With a name and `bounds`: constraints
-for pip.
+for pip. With a name and `suites`: what pytest is to run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from pathlib import Path
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 OLDEST = PROJECT["requires-python"].removeprefix(">=")
 
+SUITES = ("unit", "contract", "e2e", "faults", "compat", "property")
+# The local server works the same way everywhere; the ends of the range are enough for its own tests.
+OF_THE_SERVER = ("test_server*", "test_testing*", "test_upstream*", "test_command*")
+
 # Whether it can make an environment is asked too: some systems leave that out.
 QUESTION = "import ensurepip, platform; print(platform.python_implementation(), platform.python_version())"
 
@@ -32,7 +36,7 @@ def pythons() -> dict[str, Path]:
     folders = [*map(Path, os.get_exec_path()), *pyenv.glob("versions/*/bin")]
     found: dict[str, Path] = {}
     for path in chain.from_iterable(sorted(folder.glob("python3*")) for folder in folders):
-        if not re.fullmatch(r"python3(\.\d+t?)?", path.name):
+        if not re.fullmatch(r"python3(\.\d+t?)?", path.name) or not os.access(path, os.X_OK):
             continue
         answer = subprocess.run([path, "-c", QUESTION], capture_output=True, text=True, check=False).stdout
         implementation, _, version = answer.strip().partition(" ")
@@ -59,6 +63,13 @@ def bounds(name: str) -> list[str]:
     return ["{}=={}".format(*requirement.split(">=")) for requirement in asked]
 
 
+def suites(name: str) -> list[str]:
+    """Return pytest's arguments for an environment: all tests on the lowest dependencies and on the newest CPython."""
+    names = list(environments())
+    left = () if name in (names[0], names[-1]) else OF_THE_SERVER
+    return [*(f"tests/{suite}" for suite in SUITES), *(f"--ignore-glob=*/e2e/{pattern}" for pattern in left)]
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
@@ -67,5 +78,7 @@ if __name__ == "__main__":
             print(environments()[name])
         case [name, "bounds"]:
             print(*bounds(name), sep="\n")
+        case [name, "suites"]:
+            print(*suites(name))
         case _:
             sys.exit(__doc__)
