@@ -222,6 +222,7 @@ class Client(
         # Another client of the same settings; a TLS context or HTTP client of the user's own is shared.
         other = self.__copy__()
         memo[id(self)] = other
+        memo[id(self._access_token_provider)] = self._access_token_provider  # the user's own, and shared as well
         other.__dict__ |= copy.deepcopy(self._own_state(), memo)
         other._connect(self._settings, *self._own_clients)
         return other

@@ -11,7 +11,8 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from gigachat._transport.httpx import BlockingPort
 from gigachat._transport.tls import _context
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Colour, begun, environment, http, options, raw_server
+from tests.e2e.callers import Caller, Colour, begun, environment, http, options, raw_server, until
 from tests.e2e.test_hooks import hook, hooks_of
 
 COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}
@@ -188,6 +189,81 @@ def test_a_client_of_the_users_own_need_have_no_network(colour: Colour) -> None:
 
     with Caller(colour, {"access_token": "t", **transport_of(colour, answer)}) as caller:
         assert [chunk.choices[0].delta.content for chunk in caller.read("x")] == ["да"]
+
+
+def test_a_stream_without_a_network_ends_for_its_reader_when_another_thread_closes_it() -> None:
+    go_on = threading.Event()
+
+    class Slow(httpx2.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield event(json.dumps(CHUNK))
+            assert go_on.wait(60)
+            yield event(json.dumps(CHUNK))
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, stream=Slow(), headers={"content-type": "text/event-stream"})
+
+    with GigaChat(access_token="t", http_client=httpx2.Client(transport=httpx2.MockTransport(answer))) as giga:
+        stream = giga.stream("x")
+        next(stream)
+        more: list[Any] = []
+        reader = begun(lambda: more.extend(stream))
+        source: Any = stream._source
+        until(source._reading.locked)
+        stream.close()
+        go_on.set()
+        reader.join(60)
+        assert more == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "default_query", "sent"),
+    [
+        ({}, None, "flag&a=1"),  # as it was written
+        ({"params": {"b": ["2", "3"]}}, None, "flag=&a=1&b=2&b=3"),
+        ({"params": {"a": "2"}}, None, "flag=&a=2"),
+        ({}, {"team": "blue"}, "flag=&a=1&team=blue"),
+    ],
+)
+def test_the_query_of_an_address_is_sent_with_what_is_added(
+    asked: dict[str, Any], default_query: dict[str, str] | None, sent: str, colour: Colour
+) -> None:
+    queries: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        queries.append(request.url.query.decode())
+        return httpx2.Response(200, json={})
+
+    given = {"access_token": "t", "default_query": default_query}
+    with Caller(colour, {**given, **transport_of(colour, answer)}) as caller:
+        caller.do("request", "GET", "/new?flag&a=1", **asked)
+    assert queries == [sent]
+
+
+def test_the_query_of_an_address_is_sent_with_that_of_the_users_own_client() -> None:
+    queries: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        queries.append(request.url.query.decode())
+        return httpx2.Response(200, json={})
+
+    own = httpx2.Client(transport=httpx2.MockTransport(answer), params={"team": "blue"})
+    GigaChat(access_token="t", http_client=own).request("GET", "/new?a=1")
+    assert queries == ["team=blue&a=1"]
+
+
+@pytest.mark.parametrize("kind", [httpx2.ConnectTimeout, httpx2.WriteTimeout, httpx2.ReadTimeout])
+def test_the_systems_own_patience_may_end_where_ours_does_not(
+    kind: type[httpx2.TimeoutException], colour: Colour
+) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        raise kind("Connection timed out")
+
+    forever = {"access_token": "t", "timeout": httpx2.Timeout(None), "max_retries": 0}
+    with Caller(colour, {**forever, **transport_of(colour, answer)}) as caller:
+        with pytest.raises(APITimeoutError, match="devices") as raised:
+            caller.chat("x")
+    assert "within" not in str(raised.value)
 
 
 def test_a_closed_client_has_no_http_client(server: GigaChatServer, caller: Caller) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextvars
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat.models import Batch
 from tests.faults.wire import Received, chunked, http
+from tests.pipe import Pipe
 
 __all__ = ["COLOURS", "OPERATIONS", "Caller", "Colour", "Dialect", "Operation", "named"]
 
@@ -192,19 +192,6 @@ class Parsed(BaseModel):
     """What a structured answer is parsed into."""
 
     number: int
-
-
-class Pipe(io.RawIOBase):
-    """A file that can be read once and not rewound."""
-
-    def __init__(self, content: bytes) -> None:
-        self._rest = io.BytesIO(content)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return int(self._rest.readinto(buffer))
 
 
 Kind = Literal["reads", "generates", "writes"]

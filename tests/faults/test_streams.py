@@ -26,6 +26,7 @@ from gigachat import (
     ServerError,
     StreamInterruptedError,
 )
+from tests.e2e.callers import begun, until
 from tests.faults.operations import COLOURS, Caller, Colour, Dialect, Operation, named
 from tests.faults.silence import in_silence
 from tests.faults.wire import PATIENCE, Act, Peer, Received, Server, chunked, head, http
@@ -334,6 +335,14 @@ def test_a_stream_that_is_reset(operation: Operation, colour: Colour) -> None:
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_only_the_pause_between_bytes_counts(colour: Colour, tmp_path: Path) -> None:
+    try:
+        _read_slowly(colour, tmp_path, 0.08, 1.0)
+    except GigaChatException:  # a machine that stood still for a second
+        _read_slowly(colour, tmp_path, 0.6, 8.0)
+
+
+def _read_slowly(colour: Colour, folder: Path, pace: float, timeout: float) -> None:
+    """Read a stream that takes longer than the timeout, and no piece of it does; all in seconds."""
     (operation,) = named("stream")
     answer = operation.good_answer
     pieces = [answer[index : index + 40] for index in range(0, len(answer), 40)]
@@ -341,15 +350,15 @@ def test_only_the_pause_between_bytes_counts(colour: Colour, tmp_path: Path) -> 
 
     def slowly(peer: Peer, _: Received) -> None:
         for piece in pieces:
-            pause.wait(0.08)  # the slow server itself
+            pause.wait(pace)  # the slow server itself
             peer.send(piece)
 
-    assert len(pieces) * 0.08 > 1.0
+    assert len(pieces) * pace > timeout
     with Server() as server, Caller(colour, **server.options) as caller:
         caller.do("get_token")
         server.for_ever = slowly
-        view = caller.giga.with_options(timeout=(10, 1.0))
-        assert operation.good(operation.perform(caller, tmp_path, giga=view), tmp_path)
+        view = caller.giga.with_options(timeout=(10, timeout))
+        assert operation.good(operation.perform(caller, folder, giga=view), folder)
 
 
 # Leaving a stream. The server never ends it; only the client can free the connection.
@@ -417,7 +426,19 @@ def _abandoned_in_another_thread(stream: Any) -> None:
     thread.join()
 
 
+def _closed_by_another_thread_than_the_one_that_waits(stream: Any) -> None:
+    next(stream)
+    more: list[Any] = []
+    reader = begun(lambda: more.extend(stream))
+    until(stream._source._reading.locked)
+    stream.close()
+    reader.join(PATIENCE)
+    assert not reader.is_alive()
+    assert more == []
+
+
 BLOCKING_WAYS = (
+    _closed_by_another_thread_than_the_one_that_waits,
     _closed,
     _closed_before_the_first_chunk,
     _left_by_context,
@@ -539,6 +560,20 @@ async def _cancelled_between_chunks(stream: Any) -> None:
         await consumer
 
 
+async def _closed_by_another_task_than_the_one_that_waits(stream: Any) -> None:
+    await anext(stream)
+
+    async def read() -> list[Any]:
+        return [chunk async for chunk in stream]
+
+    reader = asyncio.create_task(read())
+    while not stream._source._reading.locked():
+        await asyncio.sleep(0)
+    await stream.close()
+    async with asyncio.timeout(PATIENCE):
+        assert await reader == []
+
+
 async def _task_raises(stream: Any) -> None:
     async def consume() -> None:
         async for _ in stream:
@@ -549,6 +584,7 @@ async def _task_raises(stream: Any) -> None:
 
 
 ASYNC_WAYS = (
+    _closed_by_another_task_than_the_one_that_waits,
     _aclosed,
     _aclosed_before_the_first_chunk,
     _aleft_by_context,
@@ -623,6 +659,91 @@ def test_who_is_cancelled_while_waiting_frees_the_connection(
         assert len(server.requests) == 1
         assert operation.good(operation.perform(caller, tmp_path), tmp_path)
         assert caller.noise == []
+
+
+def _reading(caller: Caller, stream: Any) -> Any:
+    """Begin to read a stream in a thread or task of its own, and return a function that returns what it read."""
+    if caller.colour == "blocking":
+        came: list[Any] = []
+        reader = begun(lambda: came.extend(stream))
+        until(stream._source._reading.locked)
+
+        def result() -> list[Any]:
+            reader.join(PATIENCE)
+            assert not reader.is_alive()
+            return came
+
+        return result
+
+    async def read() -> list[Any]:
+        return [chunk async for chunk in stream]
+
+    async def begin() -> asyncio.Task[list[Any]]:
+        task = asyncio.create_task(read())
+        while not stream._source._reading.locked():
+            await asyncio.sleep(0)
+        return task
+
+    task = caller.run(begin())
+    return lambda: caller.run(asyncio.wait_for(task, PATIENCE))
+
+
+def _next(caller: Caller, stream: Any) -> Any:
+    async def awaited() -> Any:
+        return await anext(stream)
+
+    return next(stream) if caller.colour == "blocking" else caller.run(awaited())
+
+
+@pytest.mark.parametrize("first", ["to send", "to read"])
+@pytest.mark.parametrize("colour", COLOURS)
+def test_one_at_a_time_reads_a_stream(colour: Colour, first: str) -> None:
+    (operation,) = named("stream")
+    dialect = operation.dialect
+    assert dialect is not None
+    go_on = threading.Event()
+
+    def act(peer: Peer, _: Received) -> None:
+        peer.send(chunked(dialect.all[:1], whole=False))
+        assert go_on.wait(PATIENCE)
+        peer.send(chunked(dialect.all[1:]).partition(b"\r\n\r\n")[2])
+
+    with Server() as server, Caller(colour, **server.options) as caller:
+        server.script.append(act)
+        stream = caller.method("stream")("x")
+        before = [_next(caller, stream)] if first == "to read" else []
+        result = _reading(caller, stream)
+        with pytest.raises(GigaChatException, match="another thread or task is reading this stream"):
+            _next(caller, stream)
+        go_on.set()
+        assert [chunk.choices[0].delta.content for chunk in before + result()] == ["При", "вет", ""]
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_stream_closed_before_its_answer_comes_gives_nothing(colour: Colour) -> None:
+    (operation,) = named("stream")
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def act(peer: Peer, _: Received) -> None:
+        arrived.set()
+        assert go_on.wait(PATIENCE)
+        peer.send(operation.good_answer)
+        peer.stay_silent()
+
+    with Server(operation.good_answer) as server, Caller(colour, **(server.options | ONE_CONNECTION)) as caller:
+        server.script.append(act)
+        stream = caller.method("stream")("x")
+        result = _reading(caller, stream)
+        if colour == "blocking":
+            assert arrived.wait(PATIENCE)
+            stream.close()
+        else:
+            caller.run(asyncio.to_thread(arrived.wait, PATIENCE))
+            caller.run(stream.close())
+        go_on.set()
+        assert result() == []
+        caller.read("stream", "x", into=[])  # the slot and the connection are free again
 
 
 @pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])

@@ -113,7 +113,7 @@ def expected_failures() -> set[tuple[str, int]]:
 
 def checker(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=1200
     )
 
 

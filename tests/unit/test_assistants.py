@@ -148,6 +148,8 @@ def test_what_changes_something_is_not_repeated(world: World, method: str, argum
         ("create", ("", "n"), ValueError, "model is empty"),
         ("create", ("m", ""), ValueError, "name is empty"),
         ("create", ("m", "n", None, None, "f1"), TypeError, "file_ids must be a list"),
+        ("create", ("m", "n", None, None, 5), TypeError, "file_ids must be a list"),
+        ("update", ("a1", None, None, None, ["f1", ""]), ValueError, r"file_ids\[1\] is empty"),
         ("create", ("m", "n", None, None, None, [{}]), ValueError, r"functions\[0\]: name"),
         ("update", ("",), ValueError, "assistant_id is empty"),
         ("delete", (None,), TypeError, "assistant_id must be text"),

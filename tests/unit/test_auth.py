@@ -6,6 +6,7 @@ import asyncio
 import base64
 import copy
 import pickle
+import threading
 from typing import Any
 
 import pytest
@@ -549,6 +550,12 @@ def test_a_provider_and_another_way_exclude_each_other(other: dict[str, str], wo
         world.client(access_token_provider=lambda: "mine", **other)
 
 
+def test_a_provider_that_is_no_function_is_refused_at_once(world: World) -> None:
+    given: Any = "hush-hush"
+    with pytest.raises(ConfigurationError, match=r"^access_token_provider= takes a function, not str$"):
+        world.client(access_token_provider=given)
+
+
 def _token_of_a_module() -> str:
     return "of-the-module"
 
@@ -559,6 +566,21 @@ def test_copies_of_a_client_ask_the_same_provider() -> None:
         token = other.get_token()
         assert token is not None
         assert token.access_token == "of-the-module"
+
+
+def test_a_deep_copy_shares_a_provider_that_cannot_be_copied() -> None:
+    class Vault:
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+
+        def token(self) -> str:
+            with self._lock:
+                return "of-the-vault"
+
+    giga = GigaChat(access_token_provider=Vault().token)
+    token = copy.deepcopy([giga])[0].get_token()
+    assert token is not None
+    assert token.access_token == "of-the-vault"
 
 
 def test_the_token_that_is_there_can_be_looked_at(world: World) -> None:

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from gigachat import AsyncGigaChat, ConfigurationError, GigaChat
@@ -123,13 +124,24 @@ def test_what_cannot_be_understood_is_refused_by_name(option: str, monkeypatch: 
         check(option, value, raised.value)
 
 
-@pytest.mark.parametrize("option", [*BAD, "ssl_context"])
+@pytest.mark.parametrize("option", [*BAD, "ssl_context", "http_client", "async_http_client"])
 def test_a_thing_of_another_kind_is_refused_by_name(option: str) -> None:
     for value in OBJECTS:
         with pytest.raises(ConfigurationError) as raised:
             print(option, value, GigaChat(**{option: value}))
         check(option, value, raised.value)
         assert "object at" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
+@pytest.mark.parametrize(
+    ("option", "takes", "other"),
+    [("http_client", "Client", httpx2.AsyncClient), ("async_http_client", "AsyncClient", httpx2.Client)],
+)
+def test_an_http_client_of_the_other_kind_is_refused(option: str, takes: str, other: Any, kind: Any) -> None:
+    says = rf"{option}= takes an httpx2\.{takes}, not httpx2\.{other.__name__}"
+    with pytest.raises(ConfigurationError, match=f"^{says}$"):
+        kind(**{option: other()})
 
 
 @pytest.mark.parametrize(

@@ -312,10 +312,16 @@ def test_results_of_each_kind(world: World) -> None:
 
 
 def test_lines_that_cannot_be_read_are_kept(world: World) -> None:
-    lines = ["not JSON", "[1, 2]", '{"id": 7, "result": {}}', '{"id": "8", "result": "text"}']
+    lines = ["not JSON", "[1, 2]", '{"id": [7], "result": {}}', '{"id": "8", "result": "text"}']
     found = results(world, "\r\n".join(lines).encode() + b"\n\n \n")
     assert [one.line for one in found] == lines
     assert all(one.result is None and one.error is None for one in found)
+
+
+def test_an_id_that_is_a_number_reads_as_text(world: World) -> None:
+    (found,) = results(world, json.dumps({"id": 7, "result": COMPLETION}).encode())
+    assert (found.id_, found.line) == ("7", None)
+    assert isinstance(found.result, models.ChatCompletion)
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])

@@ -16,6 +16,7 @@ import pytest
 from gigachat import models
 from gigachat._engine.io import Request, Stage
 from gigachat.exceptions import APIConnectionError, NotFoundError
+from tests.pipe import Pipe
 from tests.unit.world import Answer, World, error, lost
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -130,19 +131,6 @@ def test_a_file_object_without_a_name(world: World) -> None:
         world.requests.clear()
         sent = upload(world, file)
     assert (sent.name, sent.type, sent.content) == ("upload.pdf", "application/pdf", b"%PDF-1.7")
-
-
-class Pipe(io.RawIOBase):
-    """A file that can be read once."""
-
-    def __init__(self, content: bytes) -> None:
-        self._source = io.BytesIO(content)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._source.readinto(buffer)
 
 
 def test_a_file_that_can_be_read_once(world: World) -> None:

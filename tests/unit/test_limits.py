@@ -86,15 +86,15 @@ def test_first_come_first_served_among_threads_and_tasks() -> None:
     limiter = Limiter()
     blocking, awaiting = BlockingPort(Settings()), AsyncPort(Settings())
     order: list[int] = []
-    first: Permit = _finish(limiter.acquire(blocking, 1, 5))
+    first: Permit = _finish(limiter.acquire(blocking, 1, 60))
 
     def in_thread(number: int) -> None:
-        permit = _finish(limiter.acquire(blocking, 1, 5))
+        permit = _finish(limiter.acquire(blocking, 1, 60))
         order.append(number)
         permit.release()
 
     async def in_task(number: int) -> None:
-        permit = await limiter.acquire(awaiting, 1, 5)
+        permit = await limiter.acquire(awaiting, 1, 60)
         order.append(number)
         permit.release()
 
@@ -107,7 +107,7 @@ def test_first_come_first_served_among_threads_and_tasks() -> None:
         _until(lambda expected=number + 1: len(limiter._queue) == expected)
     first.release()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert order == list(range(6))
     assert not limiter._held
 
@@ -115,9 +115,9 @@ def test_first_come_first_served_among_threads_and_tasks() -> None:
 def test_a_waiter_whose_loop_is_gone_passes_its_permit_on() -> None:
     limiter = Limiter()
     blocking, awaiting = BlockingPort(Settings()), AsyncPort(Settings())
-    first: Permit = _finish(limiter.acquire(blocking, 1, 5))
+    first: Permit = _finish(limiter.acquire(blocking, 1, 60))
     loop = asyncio.new_event_loop()
-    waiting: Any = loop.create_task(limiter.acquire(awaiting, 1, 5))
+    waiting: Any = loop.create_task(limiter.acquire(awaiting, 1, 60))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     first.release()
@@ -131,8 +131,8 @@ def test_a_cancelled_waiter_takes_nothing_along() -> None:
     awaiting = AsyncPort(Settings())
 
     async def main() -> None:
-        first = await limiter.acquire(awaiting, 1, 5)
-        waiting = [asyncio.create_task(limiter.acquire(awaiting, 1, 5)) for _ in range(3)]
+        first = await limiter.acquire(awaiting, 1, 60)
+        waiting = [asyncio.create_task(limiter.acquire(awaiting, 1, 60)) for _ in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
         first.release()  # handed to the second while the first is being cancelled
@@ -151,7 +151,7 @@ def test_a_cancelled_waiter_takes_nothing_along() -> None:
 def test_a_permit_may_come_back_while_the_lock_is_held() -> None:
     limiter = Limiter()
     blocking = BlockingPort(Settings())
-    first: Permit = _finish(limiter.acquire(blocking, 1, 5))
+    first: Permit = _finish(limiter.acquire(blocking, 1, 60))
     with limiter._lock:
         first.release()  # as a finalizer in the middle of anything would
     _finish(limiter.acquire(blocking, 1, 1)).release()
@@ -190,7 +190,7 @@ def _finish(coroutine: Any) -> Any:
 
 def _until(condition: Any) -> None:
     deadline = threading.Event()
-    for _ in range(2000):
+    for _ in range(20000):
         if condition():
             return
         deadline.wait(0.001)

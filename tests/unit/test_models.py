@@ -27,6 +27,7 @@ from gigachat.models import (
     MessagesRole,
     Model,
     Storage,
+    ThreadStatus,
     Token,
     Usage,
 )
@@ -97,6 +98,22 @@ def test_missing_usage_reads_as_zeros_with_nothing_set(world: World, body: Any) 
     assert usage.model_fields_set == set()
 
 
+@pytest.mark.parametrize("method", ["embeddings", "tokens_count"])
+@pytest.mark.parametrize(
+    ("texts", "kind", "problem"),
+    [
+        (None, TypeError, "texts are str or a list of str, not NoneType"),
+        (5, TypeError, "not int"),
+        (["x", 5], TypeError, "text 1 must be str, not int"),
+        ([], ValueError, "no texts"),
+    ],
+)
+def test_what_are_no_texts_is_said(method: str, texts: Any, kind: type[Exception], problem: str, world: World) -> None:
+    with pytest.raises(kind, match=problem):
+        world.do(world.client(), method, texts)
+    assert world.requests == []
+
+
 def test_an_embedding_without_usage(world: World) -> None:
     data = [{"object": "embedding", "index": 0, "embedding": [0.5, 1], "usage": None}, {"embedding": []}]
     world.answers = [Answer({"object": "list", "data": data})]
@@ -144,15 +161,17 @@ def test_new_roles_read_as_text(world: World, role: str) -> None:
     assert chunk.choices[0].delta.role == role
 
 
-def test_a_new_role_is_a_member_that_can_be_kept() -> None:
-    new = MessagesRole("reasoning")
-    assert (new.value, new.name, str(new.value), new == "reasoning") == ("reasoning", "REASONING", "reasoning", True)
+@pytest.mark.parametrize(("kind", "known"), [(MessagesRole, "user"), (ThreadStatus, "ready")])
+def test_a_new_value_is_a_member_that_can_be_kept(kind: type[MessagesRole | ThreadStatus], known: str) -> None:
+    new = kind("new")
+    assert (new.value, new.name, str(new.value), new == "new") == ("new", "NEW", "new", True)
     assert copy.deepcopy(new) == pickle.loads(pickle.dumps(new)) == new
-    assert hash(new) == hash(MessagesRole("reasoning"))
-    assert MessagesRole("user") is MessagesRole.USER
-    assert "reasoning" not in [role.value for role in MessagesRole]  # the list of the known stays as it is
+    assert type(copy.deepcopy(new)) is kind
+    assert hash(new) == hash(kind("new"))
+    assert kind(known) is kind[known.upper()]
+    assert "new" not in [member.value for member in kind]  # the list of the known stays as it is
     with pytest.raises(ValueError, match="5"):
-        MessagesRole(5)
+        kind(5)
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "function_call", "blacklist", "error", "solar_flare", None])

@@ -246,6 +246,7 @@ def test_a_header_that_cannot_be_sent_is_named_before_any_request(world: World, 
         ("/v1/chat/completions", "https://gigachat.devices.sberbank.ru/v1/chat/completions"),
         ("/api/v2/chat", "https://gigachat.devices.sberbank.ru/api/v2/chat"),
         ("x", "https://gigachat.devices.sberbank.ru/api/v1/x"),
+        ("x?next=https://a.b/", "https://gigachat.devices.sberbank.ru/api/v1/x?next=https://a.b/"),
         ("https://gigachat.devices.sberbank.ru/full", "https://gigachat.devices.sberbank.ru/full"),
     ],
 )

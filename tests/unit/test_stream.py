@@ -85,6 +85,23 @@ def test_entering_sends_the_request_and_leaving_frees_the_connection(world: Worl
     assert answer.state == "closed"
 
 
+def test_entering_a_stream_that_is_refused_frees_its_slot(world: World) -> None:
+    giga = world.client(max_concurrency=1, max_retries=0)
+    world.answers = [error(429, "Too many requests")]
+
+    def enter() -> None:
+        with giga.stream("x"):
+            raise AssertionError("it was entered")
+
+    async def aenter() -> None:
+        async with giga.astream("x"):
+            raise AssertionError("it was entered")
+
+    with pytest.raises(RateLimitError):
+        enter() if world.colour == "blocking" else asyncio.run(aenter())
+    assert world.chat(giga, "x").choices[0].message.content == "Hello."
+
+
 def test_a_stream_cut_after_three_chunks_gives_them_once_and_raises(world: World) -> None:
     world.answers = [Answer(pieces=[FIRST, SECOND, SECOND, lost(Stage.READING)])]
     came: list[Any] = []

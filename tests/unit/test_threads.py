@@ -346,6 +346,7 @@ def test_what_changes_something_is_not_repeated(world: World, method: str, argum
         ("get_threads", ([""],), ValueError, r"assistants_ids\[0\] is empty"),
         ("retrieve", ([],), ValueError, "threads_ids is empty"),
         ("retrieve", ("t1",), TypeError, "threads_ids must be a list"),
+        ("retrieve", (5,), TypeError, "threads_ids must be a list"),
         ("delete", ("",), ValueError, "thread_id is empty"),
         ("get_messages", (7,), TypeError, "thread_id must be text"),
         ("add_message", (None, "text"), TypeError, "thread_id must be text"),

@@ -77,6 +77,9 @@ class _Response:
     async def close(self) -> None:
         self._answer.state = "closed"
 
+    async def interrupt(self) -> None:
+        self._answer.state = "interrupted"
+
     def abandon(self) -> None:
         self._answer.state = "abandoned"
 

@@ -347,6 +347,8 @@ class ProvidedAuthorization:
     """
 
     def __init__(self, provide: Callable[[], str | Awaitable[str]], blocking: Port) -> None:
+        if not callable(provide):
+            raise ConfigurationError(f"access_token_provider= takes a function, not {type(provide).__name__}")
         self._provide = provide
         self._blocking = blocking
 

@@ -143,6 +143,10 @@ class Response(Protocol):
         """Free the connection at once, whatever is still to come."""
         ...
 
+    async def interrupt(self) -> None:
+        """Have another thread or task that waits for a piece get an end or a Failure at once; it is to close then."""
+        ...
+
     def abandon(self) -> None:
         """Free the connection from a finalizer: takes no lock, waits for nothing."""
         ...

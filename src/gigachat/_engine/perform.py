@@ -57,6 +57,7 @@ USER_AGENT = "GigaChat-python-lib"
 MODEL = "GigaChat"  # of requests that name none
 _VERSIONED_PATH = re.compile(r"/(api/)?v\d+(/|$)")
 _VERSION = re.compile(r"/v\d+$")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _READY = "access_token= (or GIGACHAT_ACCESS_TOKEN)"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -135,7 +136,7 @@ class Engine:
         Raises:
             ValueError: A full address of another origin, or nothing.
         """
-        if path and "://" not in path and not path.startswith("/"):
+        if path and not path.startswith("/") and not _SCHEME.match(path):
             path = f"/{path}"
         if path.startswith("/"):
             return f"{self._origin if _VERSIONED_PATH.match(path) else self.settings.base_url}{path}"

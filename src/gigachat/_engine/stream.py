@@ -2,12 +2,14 @@
 
 State rules of `EventStream`: new -> open (the request goes out with the first `more` or `open`) -> ended, failed or
 closed. The connection and the permit are held in `open` only and freed on every way out of it. What one network piece
-brings is handed over at once; an error behind good chunks waits until they are taken. `Stream` and `AsyncStream` are
-two thin faces; the blocking one never touches an event loop.
+brings is handed over at once; an error behind good chunks waits until they are taken. One thread or task reads at a
+time; another may close meanwhile, and he who reads then finds the end and frees what is held. `Stream` and
+`AsyncStream` are two thin faces; the blocking one never touches an event loop.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -63,23 +65,19 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._events: list[Event] = []  # of the chunks handed over; bytes, for they cost the collector nothing
         self._marked = False  # whether the end mark came
         self._ended = False
+        self._closed = False
+        self._reading = threading.Lock()  # held while somebody reads, never waited for
 
     async def open(self) -> None:
         """Send the request, if it has not been sent."""
-        if self._response is not None or self._ended:
-            return
+        self._begin_reading()
         try:
-            self._permit = await self._engine.permit(self._port)
-            if self._permit is not None:
-                self._permit.stream = True
-            self._response = await respond(self._engine, self._port, self.call.call, self._options)
-            self._x_headers = x_headers(self._response.headers)
-            content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if content_type in _REFUSED_TYPES:
-                raise await self._not_a_stream(self._response, content_type)
+            await self._send()
         except BaseException:
-            await self.close()
+            self._closed = True
             raise
+        finally:
+            await self._end_reading()
 
     async def more(self) -> Sequence[ChunkT]:
         """Return the chunks of the next piece that brings any; none at the end of the stream.
@@ -87,26 +85,50 @@ class EventStream(Generic[ChunkT, CompletionT]):
         Raises:
             GigaChatException: The stream broke, or brought an error.
         """
-        if self._response is None:
-            self._raise_waiting_error()
-            await self.open()
+        self._begin_reading()
         chunks: list[ChunkT] = []
         try:
-            while not chunks and not self._ended and self._error is None:
+            if self._response is None:
+                self._raise_waiting_error()
+                await self._send()
+            while not chunks and not self._closed and not self._ended and self._error is None:
                 assert self._response is not None
                 piece = await self._response.receive()
-                events = self._splitter.feed(piece) if piece else self._splitter.finish()
-                self._take(events, chunks, at_end=not piece)
+                if not self._closed:
+                    events = self._splitter.feed(piece) if piece else self._splitter.finish()
+                    self._take(events, chunks, at_end=not piece)
         except Failure as failure:
-            self._error = _interrupted(str(failure.error), failure.__cause__)
+            if not self._closed:
+                self._error = _interrupted(str(failure.error), failure.__cause__)
         except BaseException:
-            await self.close()
+            self._closed = True
             raise
-        if self._ended or self._error is not None:
-            await self.close()
+        finally:
+            await self._end_reading()
         if not chunks:
             self._raise_waiting_error()
         return chunks
+
+    def _begin_reading(self) -> None:
+        if not self._reading.acquire(blocking=False):
+            raise GigaChatException("another thread or task is reading this stream: one at a time can")
+
+    async def _end_reading(self) -> None:
+        self._reading.release()
+        if self._closed or self._ended or self._error is not None:
+            await self.close()
+
+    async def _send(self) -> None:
+        if self._response is not None or self._closed:
+            return
+        self._permit = await self._engine.permit(self._port)
+        if self._permit is not None:
+            self._permit.stream = True
+        self._response = await respond(self._engine, self._port, self.call.call, self._options)
+        self._x_headers = x_headers(self._response.headers)
+        content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type in _REFUSED_TYPES:
+            raise await self._not_a_stream(self._response, content_type)
 
     def _raise_waiting_error(self) -> None:
         error, self._error = self._error, None
@@ -164,16 +186,23 @@ class EventStream(Generic[ChunkT, CompletionT]):
         )
 
     async def close(self) -> None:
-        """Free the connection and the permit; a second time does nothing."""
-        self._ended = True
-        response, self._response = self._response, None
-        permit, self._permit = self._permit, None
+        """Free the connection and the permit, or have them freed by who is reading; a second time does nothing."""
+        self._closed = True
+        if not self._reading.acquire(blocking=False):
+            if (response := self._response) is not None:
+                await response.interrupt()
+            return
         try:
-            if response is not None:
-                await (response.finish() if self._marked else response.close())
+            response, self._response = self._response, None
+            permit, self._permit = self._permit, None
+            try:
+                if response is not None:
+                    await (response.finish() if self._marked else response.close())
+            finally:
+                if permit is not None:
+                    permit.release()
         finally:
-            if permit is not None:
-                permit.release()
+            self._reading.release()
 
     def __del__(self) -> None:
         response, permit = getattr(self, "_response", None), getattr(self, "_permit", None)
@@ -250,7 +279,7 @@ class Stream(Generic[ChunkT, CompletionT]):
         return "".join(map(self._source.call.text, self._source.chunks(self._taken)))
 
     def close(self) -> None:
-        """Free the connection; no chunk comes after."""
+        """Free the connection; no chunk comes after. Also from another thread or task than the one that reads."""
         self._ready.clear()
         run(self._source.close())
 
@@ -309,7 +338,7 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
         return "".join(map(self._source.call.text, self._source.chunks(self._taken)))
 
     async def close(self) -> None:
-        """Free the connection; no chunk comes after."""
+        """Free the connection; no chunk comes after. Also from another thread or task than the one that reads."""
         self._ready.clear()
         await self._source.close()
 

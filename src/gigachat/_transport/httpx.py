@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 import sys
 import threading
@@ -48,7 +49,7 @@ from gigachat.hosts import is_vendor_host
 from gigachat.settings import BASE_URL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from typing import IO, Any
 
     from gigachat._transport.loops import Loop
@@ -122,6 +123,12 @@ def _connecting(*, awaited: bool) -> Iterator[dict[str, Any]]:
         yield {"trace": note_awaited if awaited else note}
 
 
+def _check_own(client: object, kind: type[object], option: str) -> None:
+    if client is not None and not isinstance(client, kind):
+        library = type(client).__module__.partition(".")[0]
+        raise ConfigurationError(f"{option}= takes an httpx2.{kind.__name__}, not {library}.{type(client).__name__}")
+
+
 def _closed() -> GigaChatException:
     return GigaChatException("this client is closed: make a new one")
 
@@ -147,6 +154,7 @@ class BlockingPort:
     """
 
     def __init__(self, settings: Settings, client: httpx2.Client | None = None) -> None:
+        _check_own(client, httpx2.Client, "http_client")
         self._settings = settings
         self._own_client = client
         self._hooks: EventHooks = {"request": [], "response": []}
@@ -309,7 +317,7 @@ class _BlockingResponse:
             inside.depth -= 1
 
     async def finish(self) -> None:
-        stream = self._response.extensions.get("network_stream")
+        stream = _network(self._response)
         if stream is not None and self._pieces is not None:
             read = stream.read
             stream.read = lambda size, timeout=None: read(size, timeout=_DRAIN_WAIT)
@@ -330,6 +338,13 @@ class _BlockingResponse:
         finally:
             self._port.done(self._mark)
 
+    async def interrupt(self) -> None:
+        stream = _network(self._response)
+        if stream is not None and self._process == _process:
+            # Not closed under the one who reads: the next connection may get the same descriptor.
+            with suppress(OSError):
+                socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
+
     def abandon(self) -> None:
         self._port.abandon(self)
 
@@ -343,6 +358,7 @@ class AsyncPort:
     """
 
     def __init__(self, settings: Settings, client: httpx2.AsyncClient | None = None) -> None:
+        _check_own(client, httpx2.AsyncClient, "async_http_client")
         self._settings = settings
         self._own_client = client
         self._hooks: EventHooks = {"request": [], "response": []}
@@ -540,7 +556,7 @@ class _AsyncResponse:
         return await anext(self._pieces, b"")
 
     async def finish(self) -> None:
-        stream = self._response.extensions.get("network_stream")
+        stream = _network(self._response)
         if stream is not None and self._pieces is not None:
             read: Callable[..., Awaitable[bytes]] = stream.read
             stream.read = lambda size, timeout=None: read(size, timeout=_DRAIN_WAIT)
@@ -562,6 +578,8 @@ class _AsyncResponse:
         finally:
             await self._port.done(self._pool, self._mark)
 
+    interrupt = close  # which wakes the task that reads
+
     def abandon(self) -> None:
         if self._process != _process:
             _inherited.append(self._response)
@@ -581,12 +599,16 @@ def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request, extensi
         file = upload.file if isinstance(upload.file, bytes) else _File(upload.file, upload.filename)
         part = upload.filename, file, upload.content_type, {**upload.headers}
         body = {"data": upload.fields, "files": {"file": part}}
+    url = _url(request.url)
+    query: Mapping[str, str | Sequence[str]] | httpx2.QueryParams | None = request.query
+    if url.query and (query or client.params):
+        query = url.params.merge(query)  # or the library would drop the address's own
     return quietly(
         client.build_request(
             request.method,
-            _url(request.url),
+            url,
             headers=request.headers,
-            params=request.query,
+            params=query,
             timeout=_timeout(request.timeouts),
             extensions=extensions,
             **body,
@@ -615,6 +637,12 @@ class _File:
 def _headers(response: httpx2.Response) -> Headers:
     raw = response.headers.raw  # a fifth of the time the library's own mapping takes
     return Headers({name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw})
+
+
+def _network(response: httpx2.Response) -> Any:
+    """Return the connection of an answer, None where it is not the answer's alone or there is none."""
+    own = response.http_version.startswith("HTTP/1")
+    return response.extensions.get("network_stream") if own else None
 
 
 def _plain(response: httpx2.Response) -> bool:
@@ -658,18 +686,23 @@ def _failure(error: Exception, request: Request, stage: Stage, settings: Setting
         there = f"{host} through the proxy {_shown(proxy)}" if proxy else host
         advice = _connecting_advice(request, proxy, reason)
         if isinstance(error, httpx2.ConnectTimeout):
-            text = f"no connection to {there} within {limits.connect:g} s{advice}"
+            text = f"no connection to {there}{_within(limits.connect)}{advice}"
             return Failure(Stage.CONNECTING, APITimeoutError(text))
         failed = APIConnectionError(f"no connection to {there}: {reason}{advice}")
         # A proxy may lock an account that tries a wrong password again and again.
         return failed if advice is _PROXY_LOGIN else Failure(Stage.CONNECTING, failed)
     if isinstance(error, httpx2.WriteTimeout):
-        return Failure(stage, APITimeoutError(f"{host} did not take the request within {limits.write:g} s"))
+        return Failure(stage, APITimeoutError(f"{host} did not take the request{_within(limits.write)}"))
     if isinstance(error, httpx2.TimeoutException):
         what = "sent nothing more of its answer" if stage is Stage.READING else "did not answer"
-        return Failure(stage, APITimeoutError(f"{host} {what} within timeout={limits.read:g} s"))
+        return Failure(stage, APITimeoutError(f"{host} {what}{_within(limits.read, 'timeout=')}"))
     when = "during the answer" if stage is Stage.READING else "before an answer came"
     return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}"))
+
+
+def _within(seconds: float | None, option: str = "") -> str:
+    # Without a limit of ours it was the system that gave up.
+    return "" if seconds is None else f" within {option}{seconds:g} s"
 
 
 def _forget_variables(error: BaseException | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat import models
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     ModelT = TypeVar("ModelT", bound=BaseModel)
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
 
-__all__ = ["checked_id", "given", "messages_of", "model_of", "models_of"]
+__all__ = ["checked_id", "checked_ids", "given", "messages_of", "model_of", "models_of"]
 
 
 def model_of(kind: type[ModelT], value: Any, name: str) -> ModelT:
@@ -77,3 +77,12 @@ def checked_id(value: str, name: str) -> str:
     if not value:
         raise ValueError(f"{name} is empty")
     return value
+
+
+def checked_ids(values: Iterable[str] | None, name: str) -> list[str] | None:
+    """Return ids, None where none are given; see `checked_id`."""
+    if values is None:
+        return None
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list of ids")
+    return [checked_id(value, f"{name}[{index}]") for index, value in enumerate(values)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gigachat import models
 from gigachat._engine.call import Call, get, post
 from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, namespace
-from gigachat.api.arguments import checked_id, given, models_of
+from gigachat.api.arguments import checked_id, checked_ids, given, models_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,12 +151,10 @@ def _fields(
     functions: Functions | None,
     metadata: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    if isinstance(file_ids, str):
-        raise TypeError("file_ids must be a list of ids")
     return given(
         description=description,
         instructions=instructions,
-        file_ids=file_ids,
+        file_ids=checked_ids(file_ids, "file_ids"),
         functions=None if functions is None else models_of(models.Function, functions, "functions"),
         metadata=metadata,
     )

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from gigachat import models
-from gigachat._engine.call import Call, StreamCall, parse, read_model
+from gigachat._engine.call import Call, StreamCall, read_model
 from gigachat._engine.endpoint import (
     Async,
     Blocking,
@@ -18,6 +18,7 @@ from gigachat._engine.endpoint import (
     streaming,
 )
 from gigachat.api.chat_completions import create_call, parse_call, stream_call
+from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, read_chunk, text
 from gigachat.api.parsed import check_class, instance_of, refuse_class
 from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
 from gigachat.context import chat_url_cvar
@@ -30,7 +31,6 @@ from gigachat.exceptions import (
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from gigachat._engine.sse import Event
     from gigachat.api.chat_completions import ChatCompletionFields
     from gigachat.api.chat_completions import Payload as PayloadV2
 
@@ -202,8 +202,8 @@ class Chat(Resource[Mode]):
             GigaChatException: While reading: there is no good answer, or it breaks off.
         """
         call = _call(self, payload, fields, stream=True)
-        call.headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        return StreamCall(call, _read_chunk, _finished, _text, _accumulated)
+        call.headers = ACCEPT
+        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated)
 
     @overload
     def chat_parse(
@@ -296,29 +296,6 @@ def _goes_on(storage: Any) -> bool:
     return isinstance(storage, models.Storage) and bool(storage.assistant_id or storage.thread_id)
 
 
-def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ChatCompletionChunk:
-    chunk = parse(models.ChatCompletionChunk, event.data)
-    vars(chunk)["x_headers"] = x_headers  # past pydantic's setter: there are thousands of chunks
-    chunk.__pydantic_fields_set__.add("x_headers")
-    return chunk
-
-
-_IN_PROGRESS = "function_in_progress"
-
-
-def _finished(chunk: models.ChatCompletionChunk) -> bool:
-    return any(choice.finish_reason is not None for choice in chunk.choices)
-
-
-def _text(chunk: models.ChatCompletionChunk) -> str:
-    # How a built-in function gets on is no part of the answer.
-    return "".join(
-        choice.delta.content or ""
-        for choice in chunk.choices
-        if choice.index == 0 and choice.delta.role != _IN_PROGRESS
-    )
-
-
 def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:
     """Put the chunks of a stream together as the answer they would have been without streaming."""
     choices: dict[int, dict[str, Any]] = {}
@@ -335,7 +312,7 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
             if part.finish_reason is not None:
                 choice["finish_reason"] = part.finish_reason
             message = choice["message"]
-            if part.delta.role == _IN_PROGRESS:
+            if part.delta.role == IN_PROGRESS:
                 continue
             for name, value in part.delta.model_dump(exclude_unset=True).items():
                 if name in ("content", "reasoning_content"):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from gigachat import models
 from gigachat._engine.call import Call, StreamCall, parse, read_model
+from gigachat.api.chunks import ACCEPT
 from gigachat.api.parsed import check_class, instance_of, refuse_class
 from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
 from gigachat.context import chat_completions_url_cvar
@@ -115,7 +116,7 @@ def _call(
     stream: bool = False,
 ) -> Call[T]:
     engine = resource._engine
-    headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"} if stream else None
+    headers = ACCEPT if stream else None
     if isinstance(payload, str) and payload and not fields:
         # Text alone leaves nothing to validate.
         message = {"role": "user", "content": [{"text": payload}]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gigachat import models
@@ -49,6 +50,8 @@ class Embeddings(Resource[Mode]):
 
 
 def _texts(texts: str | Sequence[str]) -> list[str]:
+    if not isinstance(texts, Iterable):
+        raise TypeError(f"texts are str or a list of str, not {type(texts).__name__}")
     listed = [texts] if isinstance(texts, str) else list(texts)
     if not listed:
         raise ValueError("no texts: give at least one")

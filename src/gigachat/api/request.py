@@ -52,13 +52,13 @@ class AnyRequest(Resource[Mode]):
             ResponseError: The service refused it; of the class of its status.
             GigaChatException: There is no good answer.
         """
+        if not all(isinstance(text, str) for text in (method, path)):
+            raise TypeError("method and path must be text")
         if json is not None and content is not None:
             raise TypeError("give json= or content=, not both")
         if content is not None and not isinstance(content, bytes):
             raise TypeError(f"content= takes bytes, not {type(content).__name__}")
         method = method.upper()
-        if not path.startswith(("/", "http://", "https://")):
-            path = f"/{path}"
         call: Call[bytes] = Call(
             method,
             path,

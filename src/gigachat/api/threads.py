@@ -6,9 +6,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
-from gigachat._engine.call import Call, StreamCall, get, parse, post, read_model
+from gigachat._engine.call import Call, StreamCall, get, post, read_model
 from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, namespace, streaming
-from gigachat.api.arguments import checked_id, given, messages_of, model_of
+from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of
+from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, read_chunk, text
 from gigachat.api.payload import validated
 from gigachat.exceptions import APIResponseValidationError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    from gigachat._engine.sse import Event
     from gigachat.api.arguments import Message
 
     Options: TypeAlias = models.ThreadRunOptions | Mapping[str, Any]
@@ -48,7 +48,7 @@ class ThreadsNamespace(Resource[Mode]):
             GigaChatException: There is no good answer.
         """
         call = get("/threads", models.Threads)
-        call.query = {**given(assistants_ids=_ids(assistants_ids, "assistants_ids")), **_page(limit, before)}
+        call.query = {**given(assistants_ids=checked_ids(assistants_ids, "assistants_ids")), **_page(limit, before)}
         return call
 
     list = get_threads
@@ -78,7 +78,7 @@ class ThreadsNamespace(Resource[Mode]):
         """
         if not threads_ids:
             raise ValueError("threads_ids is empty: give at least one id")
-        body = {"threads_ids": _ids(threads_ids, "threads_ids")}
+        body = {"threads_ids": checked_ids(threads_ids, "threads_ids")}
         return post("/threads/retrieve", body, models.Threads, repeatable=True)
 
     @endpoint
@@ -334,14 +334,6 @@ def _id(value: str | None, name: str) -> str | None:
     return None if value is None else checked_id(value, name)
 
 
-def _ids(values: Sequence[str] | None, name: str) -> Sequence[str] | None:
-    if values is None:
-        return None
-    if isinstance(values, str):
-        raise TypeError(f"{name} must be a list of ids")
-    return [checked_id(value, f"{name}[{index}]") for index, value in enumerate(values)]
-
-
 def _page(limit: int | None, before: int | None) -> dict[str, str]:
     return {name: str(value) for name, value in (("limit", limit), ("before", before)) if value}
 
@@ -367,31 +359,8 @@ def _options(options: Options | None) -> dict[str, Any]:
 
 
 def _stream(path: str, body: dict[str, Any]) -> ThreadStream:
-    headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-    call = Call("POST", path, read_model(models.ThreadCompletion), json={**body, "stream": True}, headers=headers)
-    return StreamCall(call, _read_chunk, _finished, _text, _accumulated)
-
-
-def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.ThreadCompletionChunk:
-    chunk = parse(models.ThreadCompletionChunk, event.data)
-    chunk.x_headers = x_headers
-    return chunk
-
-
-_IN_PROGRESS = "function_in_progress"
-
-
-def _finished(chunk: models.ThreadCompletionChunk) -> bool:
-    return any(choice.finish_reason is not None for choice in chunk.choices)
-
-
-def _text(chunk: models.ThreadCompletionChunk) -> str:
-    # How a built-in function gets on is no part of the answer.
-    return "".join(
-        choice.delta.content or ""
-        for choice in chunk.choices
-        if choice.index == 0 and choice.delta.role != _IN_PROGRESS
-    )
+    call = Call("POST", path, read_model(models.ThreadCompletion), json={**body, "stream": True}, headers=ACCEPT)
+    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated)
 
 
 def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:
@@ -407,7 +376,7 @@ def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.Threa
             before = usage.get(name, 0)
             usage[name] = before + tokens if isinstance(before, int) and isinstance(tokens, int) else tokens
         for choice in chunk.choices:
-            if choice.index != 0 or choice.delta.role == _IN_PROGRESS:
+            if choice.index != 0 or choice.delta.role == IN_PROGRESS:
                 continue
             if choice.finish_reason is not None:
                 whole["finish_reason"] = choice.finish_reason

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticUseDefault, core_schema
 
 from gigachat._forks import unforked
 
-__all__ = ["APIResponse", "NullAs", "WireModel", "XHeadersMixin"]
+__all__ = ["APIResponse", "NullAs", "OpenEnum", "WireModel", "XHeadersMixin"]
 
 
 class WireModel(BaseModel):
@@ -70,3 +71,20 @@ class NullAs:
         if self.default is None:
             raise PydanticUseDefault
         return self.default()
+
+
+class OpenEnum(str, Enum):
+    """Texts the service is known to use. One the SDK does not know reads as a member of its own."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = value.upper()
+        member._value_ = value
+        return member
+
+    def __reduce_ex__(self, proto: object) -> tuple[type[Self], tuple[str]]:
+        """Copy and pickle by value: CPython 3.11.2 does it by name, by which a member of its own is not found."""
+        return type(self), (self.value,)

@@ -53,7 +53,9 @@ class BatchError(WireModel):
 class BatchResult(WireModel):
     """One line of a batch's results."""
 
-    id_: str | None = Field(default=None, alias="id", description="Id the request was given.")
+    id_: str | None = Field(
+        default=None, alias="id", coerce_numbers_to_str=True, description="Id the request was given."
+    )
     result: ChatCompletion | Embeddings | dict[str, Any] | None = Field(
         default=None, union_mode="left_to_right", description="The answer; a mapping where it is of neither kind."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -18,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel
 from gigachat.models.response_format import ResponseFormat
 from gigachat.schema import function_fields, parameters_schema
 
@@ -43,7 +42,7 @@ __all__ = [
 ]
 
 
-class MessagesRole(str, Enum):
+class MessagesRole(OpenEnum):
     """Author of a message. A role the SDK does not know reads as a member of its own."""
 
     ASSISTANT = "assistant"
@@ -52,19 +51,6 @@ class MessagesRole(str, Enum):
     FUNCTION = "function"
     SEARCH_RESULT = "search_result"
     FUNCTION_IN_PROGRESS = "function_in_progress"
-
-    @classmethod
-    def _missing_(cls, value: object) -> MessagesRole | None:
-        if not isinstance(value, str):
-            return None
-        member = str.__new__(cls, value)
-        member._name_ = value.upper()
-        member._value_ = value
-        return member
-
-    def __reduce_ex__(self, proto: object) -> tuple[type[MessagesRole], tuple[str]]:
-        """Copy and pickle by value: CPython 3.11.2 does it by name, by which a member of its own is not found."""
-        return MessagesRole, (self.value,)
 
 
 class _AsText:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat
 
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel
 from gigachat.models.chat import (
     ChatFunctionCall,
     ChoicesChunk,
@@ -35,22 +34,13 @@ __all__ = [
 ]
 
 
-class ThreadStatus(str, Enum):
+class ThreadStatus(OpenEnum):
     """How a thread's run gets on. A status the SDK does not know reads as a member of its own."""
 
     IN_PROGRESS = "in_progress"
     READY = "ready"
     FAILED = "failed"
     DELETED = "deleted"
-
-    @classmethod
-    def _missing_(cls, value: object) -> ThreadStatus | None:
-        if not isinstance(value, str):
-            return None
-        member = str.__new__(cls, value)
-        member._name_ = value.upper()
-        member._value_ = value
-        return member
 
 
 class Thread(APIResponse):
