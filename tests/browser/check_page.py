@@ -43,9 +43,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def server() -> Iterator[GigaChatServer]:
-    with GigaChatServer(pace=0.02) as running:
+def server(request: pytest.FixtureRequest) -> Iterator[GigaChatServer]:
+    with GigaChatServer(pace=getattr(request, "param", 0.02)) as running:
         yield running
+
+
+def at_pace(seconds: float) -> pytest.MarkDecorator:
+    """Have the server take its time: a busy machine would see no more of a stream than that it is over."""
+    return pytest.mark.parametrize("server", [seconds], indirect=True)
 
 
 @pytest.fixture
@@ -102,6 +107,7 @@ def test_it_shows_how_to_point_the_sdk_here_without_the_key(server: GigaChatServ
     assert server.credentials not in page.run("return document.documentElement.outerHTML")
 
 
+@at_pace(0.2)
 def test_a_message_gets_an_answer_word_by_word(server: GigaChatServer, page: Browser) -> None:
     page.run("""
         window.lengths = new Set();
@@ -133,6 +139,7 @@ def test_a_message_gets_an_answer_word_by_word(server: GigaChatServer, page: Bro
     assert page.console() == []
 
 
+@at_pace(0.5)
 def test_the_log_shows_what_programs_ask(server: GigaChatServer, page: Browser) -> None:
     assert "No requests yet" in page.text("#log")
     with GigaChat(**options(server)) as giga:

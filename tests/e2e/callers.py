@@ -64,7 +64,7 @@ class Caller:
         barrier = threading.Barrier(count)
 
         def call(number: int) -> None:
-            barrier.wait(10)
+            barrier.wait(60)
             try:
                 results[number] = self.giga.chat(*arguments)
             except Exception as error:
@@ -74,7 +74,7 @@ class Caller:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
         return results
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:

@@ -29,6 +29,7 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer
 from tests.e2e.callers import Caller, Colour, http, options, raw_server
+from tests.pipe import Pipe
 
 NAME = "Отчёт «за май», 100%.txt"
 
@@ -42,14 +43,14 @@ def content_of(caller: Caller, file_id: str) -> bytes:
 
 def test_the_life_of_a_file(caller: Caller, tmp_path: Path) -> None:
     path = tmp_path / NAME
-    path.write_text("Привет")
+    path.write_text("Привет", "utf-8")
     file = caller.do("upload_file", path)
     assert (file.filename, file.bytes_, file.purpose) == (NAME, 12, "general")
     assert caller.do("get_file", file.id_).model_dump(exclude={"x_headers"}) == file.model_dump(exclude={"x_headers"})
     assert [one.id_ for one in caller.do("get_files").data] == [file.id_]
     assert content_of(caller, file.id_) == caller_bytes(caller, file.id_) == "Привет".encode()
     target = caller.do("download_file", file.id_, tmp_path / "copy")
-    assert target.read_text() == "Привет"
+    assert target.read_text("utf-8") == "Привет"
     deleted = caller.do("delete_file", file.id_)
     assert (deleted.id_, deleted.deleted) == (file.id_, True)
     for method in ("get_file", "delete_file", "get_image", "get_file_content"):
@@ -71,22 +72,9 @@ FORMS: dict[str, Callable[[Path], Any]] = {
     "object": lambda path: io.BytesIO(path.read_bytes()),
     "read once": lambda path: ("заметка.txt", Pipe(path.read_bytes())),
     "tuple": lambda path: ("заметка.txt", path.read_bytes()),
-    "tuple with text": lambda path: ("заметка.txt", path.read_text()),
+    "tuple with text": lambda path: ("заметка.txt", path.read_text("utf-8")),
     "tuple with a path": lambda path: ("заметка.txt", path, "text/plain"),
 }
-
-
-class Pipe(io.RawIOBase):
-    """A file that can be read once."""
-
-    def __init__(self, content: bytes) -> None:
-        self._source = io.BytesIO(content)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._source.readinto(buffer)
 
 
 def test_headers_of_a_file_go_with_it(server: GigaChatServer, caller: Caller) -> None:
@@ -101,7 +89,7 @@ def test_headers_of_a_file_go_with_it(server: GigaChatServer, caller: Caller) ->
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_a_file(caller: Caller, tmp_path: Path, form: str) -> None:
     path = tmp_path / "заметка.txt"
-    path.write_text("Купить хлеб. " * 1000)
+    path.write_text("Купить хлеб. " * 1000, "utf-8")
     file = caller.do("upload_file", FORMS[form](path))
     assert file.filename == ("upload.txt" if form in ("bytes", "object") else "заметка.txt")
     assert content_of(caller, file.id_) == path.read_bytes()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gigachat.server import ChatRequest, Piece
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_batch_from_creation_to_its_file(gate: tuple[Api, Gate]) -> None:
     assert list(created) == ["id", "method", "request_counts", "status", "created_at", "updated_at"]
     batch_id = created["id"]
     assert uuid.UUID(batch_id).version == 4
-    assert before <= created["created_at"] == created["updated_at"] <= time.time()
+    assert before <= created["created_at"] <= created["updated_at"] <= time.time()
     assert (created["method"], created["status"]) == ("chat_completions", "created")
     assert created["request_counts"] == {"total": 3}
 
@@ -322,7 +322,7 @@ def test_it_stops_while_batches_are_worked_off(capfd: pytest.CaptureFixture[str]
     api.http.close()
     began = time.monotonic()
     server.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # of the sixty that a request waits
     out, err = capfd.readouterr()
     assert out + err == ""
 

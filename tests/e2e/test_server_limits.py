@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,14 +58,14 @@ def test_only_so_many_requests_are_in_work_at_once(kind: AccountKind, most: int)
             # What keeps no model at work is not counted.
             assert (await http.get("/models")).status_code == 200
             await streams[0].__aexit__(None, None, None)
-            async with asyncio.timeout(10):  # until the server has noticed
+            async with asyncio.timeout(60):  # until the server has noticed
                 while (await http.post("/chat/completions", json=chat())).status_code != 200:
                     await asyncio.sleep(0.01)
             for stream in streams[1:]:
                 await stream.__aexit__(None, None, None)
 
-    # Streams that go on for as long as they are wanted.
-    with GigaChatServer(tls=False, account_kind=kind, pace=0.2) as server:
+    # Streams that go on for as long as they are wanted, even on a busy machine.
+    with GigaChatServer(tls=False, account_kind=kind, pace=30) as server:
         asyncio.run(main())
 
 
@@ -83,14 +84,16 @@ def test_one_after_the_other_is_fine() -> None:
 
 def test_ten_sign_ins_a_second() -> None:
     async def main() -> list[int]:
-        async with httpx2.AsyncClient() as http:
-            answers = await asyncio.gather(*(sign_in(http, server) for _ in range(15)))
+        async with httpx2.AsyncClient(timeout=60) as http:
+            answers = await asyncio.gather(*(sign_in(http, server) for _ in range(100)))
         return sorted(answer.status_code for answer in answers)
 
     with GigaChatServer(tls=False, account_kind="pers") as server:
+        begun = time.monotonic()
         statuses = asyncio.run(main())
+        seconds = time.monotonic() - begun
     # More than ten only if this machine took longer than a second.
-    assert statuses.count(200) in range(10, 15)
+    assert 10 <= statuses.count(200) <= 10 * (1 + int(seconds))
     assert set(statuses) == {200, 429}
 
 
@@ -193,12 +196,16 @@ def test_no_more_requests_are_let_in_than_the_rate_permits() -> None:
         giga.get_token()
         giga.get_models()
         giga.get_models()
+        # One is enough, unless this machine takes longer than a second for four.
         with pytest.raises(RateLimitError):
-            giga.get_models()
+            [giga.get_models() for _ in range(50)]
     with GigaChatServer(rate=3) as server, GigaChat(**server.client_options) as giga:
-        for _ in range(4):
+        giga.get_token()
+        answered = 0
+        while len(server.requests) == 1 + answered:
+            assert answered < 50
             giga.get_models()  # waits its turn
-        assert len(server.requests) > 5
+            answered += 1
     with pytest.raises(ValueError, match="rate"):
         GigaChatServer(rate=0)
 

@@ -32,7 +32,7 @@ class Browser:
 
     def __init__(self, server: GigaChatServer) -> None:
         verify: Any = ssl.create_default_context(cafile=server.ca_bundle_file) if server.origin[4] == "s" else False
-        self.http = httpx2.Client(base_url=server.origin, verify=verify, timeout=10.0, trust_env=False)
+        self.http = httpx2.Client(base_url=server.origin, verify=verify, timeout=60.0, trust_env=False)
         self.origin = server.origin
         self.token = ""
 

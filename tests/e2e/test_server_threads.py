@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gigachat.server import ChatRequest, Piece
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 NO_THREAD = "No such thread"
 LOCKED = "Invalid params: the thread is locked by a run"
 EMPTY = "Invalid params: messages must not be empty"
@@ -154,7 +154,7 @@ def test_a_thread_from_creation_to_deletion(api: Api) -> None:
     made = answer.json()
     assert list(made) == ["id", "model", "created_at", "updated_at", "status", "run_lock"]
     assert uuid.UUID(made["id"]).version == 4
-    assert before <= made["created_at"] == made["updated_at"] <= time.time()
+    assert before <= made["created_at"] <= made["updated_at"] <= time.time()
     assert (made["model"], made["status"], made["run_lock"]) == ("GigaChat", "ready", False)
     assert get(api, "").json()["threads"][0] == made
     assert post(api, "/retrieve", threads_ids=["nothing", made["id"]]).json() == {"threads": [made]}
@@ -632,7 +632,7 @@ def test_it_stops_while_a_run_is_in_progress(capfd: pytest.CaptureFixture[str]) 
     api.http.close()
     began = time.monotonic()
     server.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # of the sixty that the answer waits
     out, err = capfd.readouterr()
     assert out + err == ""
 
@@ -766,8 +766,9 @@ def test_a_stream_refused_at_its_start_is_an_ordinary_answer(api: Api) -> None:
 def test_a_caller_that_leaves_unlocks_the_thread(api: Api) -> None:
     thread_id = talk(api, "one")
     api.server.reply("late", after=60)
+    timeout = httpx2.Timeout(60.0, read=0.1)
     with pytest.raises(httpx2.ReadTimeout):
-        api.http.post("/threads/run", json={"thread_id": thread_id, "stream": True}, timeout=0.1)
+        api.http.post("/threads/run", json={"thread_id": thread_id, "stream": True}, timeout=timeout)
     wait(api, thread_id, ended)
     assert thread(api, thread_id)["run_lock"] is False
 

@@ -142,6 +142,35 @@ def test_the_server_takes_options_and_clients_are_closed(pytester: pytest.Pytest
     result.stdout.fnmatch_lines(["*either gigachat_server or gigachat_recorder*"])
 
 
+def test_the_options_of_a_module_count_whatever_ran_before(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_first="""
+        def test_one(gigachat_server):
+            assert gigachat_server.base_url.startswith("https:")
+        """,
+        test_second="""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def gigachat_server_options():
+            return {"tls": False}
+
+        def test_two(gigachat_server, gigachat_client):
+            assert gigachat_server.base_url.startswith("http:")
+            gigachat_client.chat("Привет!")
+            gigachat_server.assert_asked("Привет")
+        """,
+        test_third="""
+        import os
+
+        def test_three(gigachat_server):
+            assert gigachat_server.base_url.startswith("https:")
+            assert os.environ["GIGACHAT_BASE_URL"] == gigachat_server.base_url
+        """,
+    )
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=3)
+
+
 # Orders
 
 

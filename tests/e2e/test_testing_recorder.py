@@ -77,6 +77,12 @@ def test_secrets(gigachat_recorder, gigachat_client):
         gigachat_client.chat(f"ключ {os.environ[name]} и Bearer {'a' * 40}")
     gigachat_client.with_options(extra_headers={"X-Client-ID": "planted-client", "Cookie": "planted-cookie"}).chat("x")
     gigachat_client.chat([{"role": "user", "content": '{"access_token": "eyJhbGciOiJIUzI1NiJ9.cGxhbnRlZA.c2ln"}'}])
+    gigachat_client.with_options(extra_query={"api_key": "planted-in-query"}).chat("x")
+    gigachat_client.with_options(extra_body={"password": ["planted-in-list"]}).chat("x")
+
+
+def test_own_query(gigachat_recorder, gigachat_client):
+    gigachat_client.chat("x")
 """
 
 
@@ -108,14 +114,16 @@ def test_what_was_recorded_is_given_again_without_the_service(
     pytester: pytest.Pytester, service: GigaChatServer, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.makepyfile(test_bot=BOT)
+    monkeypatch.setenv("GIGACHAT_DEFAULT_QUERY", '{"subscription": "planted-subscription", "v": "1"}')
     recorded = pytester.runpytest_subprocess("-s", "-W", "error", "--gigachat-record")
-    recorded.assert_outcomes(passed=8)
+    recorded.assert_outcomes(passed=9)
     files = {path.name: path.read_text("utf-8") for path in (pytester.path / "recordings").iterdir()}
-    assert len(files) == 8
+    assert len(files) == 9
     assert {"test_bot.test_chat.json", "test_bot.test_upload.json"} < set(files)
     tokens = [request.headers["authorization"].removeprefix("Bearer ") for request in service.requests]
     secrets = {service.credentials, service.client_id, service.client_secret, *tokens}
-    secrets |= {"planted-client", "planted-cookie", "eyJhbGci", "cGxhbnRlZA", "8-900", "a" * 40}
+    secrets |= {"planted-client", "planted-cookie", "eyJhbGci", "cGxhbnRlZA", "8-900-000", "a" * 40}
+    secrets |= {"planted-in-query", "planted-in-list", "planted-subscription"}
     for name, text in files.items():
         assert not [secret for secret in secrets if secret in text], name
         assert not re.search(r"(?i)authorization|rquid|cookie\"|x-session-id", text), name
@@ -124,11 +132,14 @@ def test_what_was_recorded_is_given_again_without_the_service(
     assert '"cut": true' not in files["test_bot.test_async.json"]
     assert len(tokens) > 10
 
+    asked = [request for request in service.requests if "embeddings" in request.path or "chat" in request.path]
+    assert all(request.query["subscription"] == "planted-subscription" for request in asked)
+
     service.stop()
     for name in account:
         monkeypatch.delenv(name)
     replayed = pytester.runpytest_subprocess("-s", "-W", "error", "-k", "not secrets")
-    replayed.assert_outcomes(passed=7, deselected=1)
+    replayed.assert_outcomes(passed=8, deselected=1)
     assert _told(replayed) == _told(recorded)
     assert len(_told(recorded)) > 10
 

@@ -230,6 +230,27 @@ def test_functions_of_its_own_way(raw: Raw) -> None:
     assert raw.body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
 
 
+@pytest.mark.parametrize("numbers", [(0, 0), (None, None), (None, 1)], ids=["same", "none", "half"])
+def test_calls_are_told_apart_without_numbers(raw: Raw, numbers: tuple[int | None, int | None]) -> None:
+    """Ollama has given all calls the number 0, Gemini gives none; vLLM has given each piece an id of its own."""
+    first, second = ({} if number is None else {"index": number} for number in numbers)
+    raw.events(
+        delta(tool_calls=[{**first, "id": "a", "function": {"name": "weather", "arguments": '{"city":'}}]),
+        delta(tool_calls=[{**first, "id": "x", "function": {"arguments": '"Омск"}'}}]),
+        delta(tool_calls=[{**second, "id": "b", "function": {"name": "time", "arguments": "{}"}}]),
+        delta("tool_calls"),
+    )
+    both = [FunctionCall("weather", {"city": "Омск"}), FunctionCall("time", {})]
+    assert told(Upstream(raw.url, "m"), functions=[WEATHER, {"name": "time"}], several_calls=True) == both
+
+
+def test_calls_whose_number_is_null(raw: Raw) -> None:
+    calls = [{"index": None, "function": {"name": "time"}}, {"index": None, "function": {"name": "weather"}}]
+    raw.document({"choices": [{"message": {"tool_calls": calls}, "finish_reason": "tool_calls"}]})
+    both = [FunctionCall("time", {}), FunctionCall("weather", {})]
+    assert told(Upstream(raw.url, "m"), functions=[WEATHER, {"name": "time"}], several_calls=True) == both
+
+
 def test_results_are_brought_under_the_ids_of_their_calls(raw: Raw) -> None:
     raw.events(delta("stop", content="x"))
     told(
@@ -330,6 +351,9 @@ def test_a_server_that_does_not_stream(raw: Raw) -> None:
         (200, {"error": {"message": "inside", "code": 400}}, 422, "inside"),
         (200, {"error": "inside"}, 500, "inside"),
         (200, b"not json", 500, "no JSON: not json"),
+        (200, ["hello"], 500, 'no JSON object: \\["hello"\\]'),
+        (200, None, 500, "no JSON object: null"),
+        (307, b"", 500, "sends elsewhere with status 307"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -355,6 +379,55 @@ def test_a_stream_that_breaks_off(raw: Raw, end: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         told(Upstream(raw.url, "m"))
     assert caught.value.status == 500
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Привет",
+        "```json\n{}\n```",
+        "[1]",
+        '"function"',
+        '{"function":"weather"}',
+        '{"function":"weather","arguments":1}',
+        '{"x":1}',
+        "5",
+    ],
+)
+def test_a_server_that_does_not_keep_to_a_schema_is_told_of(raw: Raw, written: str) -> None:
+    raw.events(delta("stop", content=written))
+    with pytest.raises(Refusal, match="did not keep to the schema") as caught:
+        told(Upstream(raw.url, "m", tools="schema"), functions=[WEATHER])
+    assert caught.value.status == 500
+    raw.events(delta("stop", content="abc"))
+    with pytest.raises(Refusal, match="did not keep to the schema"):
+        told(Upstream(raw.url, "m"), pattern="[a-z]+")
+
+
+def test_a_usage_of_nothing_is_no_negative_one(raw: Raw) -> None:
+    raw.events(delta("stop", content="x"), {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 1}})
+    with signed_in(Upstream(raw.url, "m")) as giga:
+        usage = giga.chat("?").usage
+    assert (usage.prompt_tokens, usage.precached_prompt_tokens) == (1, 0)
+
+
+def test_no_secret_of_the_address_or_key_is_told(raw: Raw) -> None:
+    """What goes wrong is told to every caller."""
+    with signed_in(Upstream("http://me:geheim@localhost:1/v1", "m")) as giga, pytest.raises(ResponseError) as caught:
+        giga.chat("?")
+    assert "localhost:1/v1 can't be reached" in str(caught.value)
+    assert "geheim" not in str(caught.value)
+    for address in ("ftp://me:geheim@localhost", "http://me:geheim@localhost:port"):
+        with pytest.raises(ValueError, match="localhost") as refused:
+            Upstream(address)
+        assert "geheim" not in str(refused.value)
+    for key in ("geheim\nniss", "гехайм", "geheim\0"):
+        with pytest.raises(ValueError, match="key") as refused:
+            Upstream(raw.url, "m", key)
+        assert key not in str(refused.value)
+    raw.events(delta("stop", content="x"))
+    told(Upstream(raw.url, "m", " geheim\n"))  # as it comes of a file
+    assert raw.requests[-1][1]["authorization"] == "Bearer geheim"
 
 
 def test_nobody_there() -> None:
@@ -436,6 +509,31 @@ def test_embeddings_too_long_are_refused(raw: Raw) -> None:
         asyncio.run(engine.embed(["x"], find_model("Embeddings")))
     [made] = asyncio.run(engine.embed(["x"], find_model("EmbeddingsGigaR")))
     assert len(made.vector) == 2560
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        {"data": []},
+        {"data": [{"index": 0, "embedding": [1.0]}]},
+        {"data": [{"index": 0, "embedding": "AAAA"}, {"index": 1, "embedding": "AAAA"}]},
+        {"data": [{"index": 0, "embedding": None}, {"index": 1}]},
+    ],
+)
+def test_embeddings_that_are_none_are_told_of(raw: Raw, document: Any) -> None:
+    raw.document(document)
+    with pytest.raises(Refusal, match=r"no vectors|no JSON object") as caught:
+        asyncio.run(Upstream(raw.url, "m", embeddings_model="e").embed(["a", "b"], find_model("Embeddings")))
+    assert caught.value.status == 500
+
+
+def test_embeddings_without_numbers_are_in_order(raw: Raw) -> None:
+    raw.document({"data": [{"embedding": [1.0, 0.0]}, {"embedding": [0.0, 1.0]}]})
+    engine = Upstream(raw.url, "m", embeddings_model="e")
+    first, second = asyncio.run(engine.embed(["a", "b"], find_model("Embeddings")))
+    assert (first.vector[0] > 0, second.vector[0] > 0) == (True, False)
 
 
 def test_without_a_model_for_them_embeddings_are_hashed(raw: Raw) -> None:

@@ -13,6 +13,7 @@ from gigachat import GigaChat
 from gigachat.server import GigaChatServer, WithEmbedder
 from gigachat.server.catalogue import find_model
 from gigachat.server.echo import Echo
+from gigachat.server.errors import Refusal
 from gigachat.server.sentences import Sentences
 from tests.llm.conftest import client
 
@@ -61,7 +62,12 @@ def test_equal_texts_have_equal_vectors(giga: GigaChat) -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "\ud800", "слово " * 700])
 def test_any_text(sentences: Sentences, text: str) -> None:
-    [made] = asyncio.run(sentences.embed([text], find_model("Embeddings")))
-    assert len(made.vector) == 1024
+    [made] = asyncio.run(sentences.embed([text], find_model("EmbeddingsGigaR")))
+    assert len(made.vector) == 2560
     assert math.hypot(*made.vector) == pytest.approx(29, rel=1e-3)
     assert made.tokens > 0
+
+
+def test_too_long_a_text_is_refused_before_it_is_read(sentences: Sentences) -> None:
+    with pytest.raises(Refusal, match="1405 of 512 in input 1"):
+        asyncio.run(sentences.embed(["слово", "слово " * 700], find_model("Embeddings")))

@@ -40,6 +40,7 @@ _SILENCE = 5.0  # longest wait for a caller to lose patience
 _RST = struct.pack("ii", 1, 0)
 _ENDS = (b"[DONE]", b"response.message.done")
 _PAGE = b"<html><body>Bad gateway</body></html>"
+_MOST_PIECES = 300  # of an answer that drips: a long stream would take a slow machine minutes
 _GARBAGE = b'\xff\xfe{"choices":[[['
 
 
@@ -154,6 +155,7 @@ class _Request:
         self._in_work = False
         self._fault = Fault()
         self._sent = 0  # bytes or events
+        self._pieces = 0
         self._over = False
         self._good = False
         self._packer: Any = None
@@ -267,11 +269,12 @@ class _Request:
             name = b"event: error\n" if fault.after % 2 else b""
             last = b"%bdata: %b\n\n" % (name, error) if fault.kind == "event" else b""
             await self._send({"type": "http.response.body", "body": last, "more_body": False})
-        elif fault.kind == "drip" and body:
+        elif fault.kind == "drip" and body and self._pieces < _MOST_PIECES:
             size = max(1, len(body) // 100)
             for start in range(0, len(body), size):
                 piece = body[start : start + size]
                 last_one = start + size >= len(body)
+                self._pieces += 1
                 await self._send({**message, "body": piece, "more_body": more or not last_one})
                 await asyncio.sleep(0)
         elif self._packer is not None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gigachat import AsyncGigaChat, GigaChat
+from tests.pipe import Pipe
 from tests.soak.faults import HEADER, IMPATIENT, Done, Fault, Traits, draw
 
 Scenario = Generator["Ask", Any, None]
@@ -174,7 +175,7 @@ class Person:
             path.write_bytes(content)
             file = path
         elif form != "bytes":
-            file = io.BytesIO(content) if form == "object" else _Pipe(content)
+            file = io.BytesIO(content) if form == "object" else Pipe(content)
         traits = Traits(sendable_again=form != "pipe")
         try:
             kept = yield Ask("upload_file", ((name, file),), lambda got: _equal(got.bytes_, len(content)), traits)
@@ -245,19 +246,6 @@ class Person:
 def _placeless(text: str) -> str:
     """Return an echo without the number of messages, of which a thread has more."""
     return _PLACE.sub(r"\1: N", text)
-
-
-class _Pipe(io.RawIOBase):
-    """A file that can be read once."""
-
-    def __init__(self, content: bytes) -> None:
-        self._source = io.BytesIO(content)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._source.readinto(buffer)
 
 
 @dataclass

@@ -39,10 +39,10 @@ def cut(text: str, places: list[int]) -> Iterator[str]:
         yield text[begin:end]
 
 
-def read(request: ChatRequest, text: str, places: list[int]) -> list[Piece]:
+def read(request: ChatRequest, text: str, places: list[int], *, whole: bool = True) -> list[Piece]:
     reading = reader(request)
     pieces = [piece for part in cut(text, places) for piece in reading.feed(part)]
-    return [*pieces, *reading.end()]
+    return [*pieces, *reading.end(whole=whole)]
 
 
 @given(text=st.text(), ascii_only=st.booleans(), places=st.lists(st.integers(0, 200)))
@@ -68,7 +68,7 @@ def test_text_comes_as_soon_as_it_is_known() -> None:
         ["т\n"],
         ["!"],
     ]
-    assert reading.end() == []
+    assert reading.end(whole=True) == []
 
 
 @given(places=st.lists(st.integers(0, 200)))
@@ -76,7 +76,9 @@ def test_a_call_is_made_when_it_is_whole(places: list[int]) -> None:
     written = '{"function": "weather", "arguments": {"city": "Псков", "days": 2}}'
     request = asked(functions=[WEATHER, TIME])
     assert read(request, written, places) == [FunctionCall("weather", {"city": "Псков", "days": 2})]
-    assert read(request, written[:-9], places) == []
+    assert read(request, written[:-9], places, whole=False) == []
+    with pytest.raises(Refusal, match="did not keep to the schema"):
+        read(request, written[:-9], places)
 
 
 def test_given_arguments_are_not_generated() -> None:

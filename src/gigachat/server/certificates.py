@@ -27,6 +27,10 @@ _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened o
 class Certificates:
     """Makes everything at once.
 
+    Raises:
+        OSError: A file cannot be written.
+        ValueError: The authority's own files are damaged.
+
     Args:
         host: Address the server listens on; it is named in the certificate beside the local names.
         folder: Where the files and the authority's own key are kept; a temporary folder when None.
@@ -74,7 +78,10 @@ class Certificates:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         certificate, key = self._folder / "ca.pem", self._folder / "ca.key"
         if certificate.exists() and key.exists():
-            return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+            try:
+                return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{certificate} or {key} cannot be read: {error}") from None
         authority = _new_authority()
         self._write(key.name, authority.private_key_pem.bytes())
         return authority

@@ -38,6 +38,9 @@ _ANSWERS = {
     "llama": "{model} answers",
     "upstream": "{upstream} answers",
 }
+_OF_ENGINES = {"script": "script", "model_file": "llama", "upstream": "upstream", "upstream_model": "upstream"}
+_A_WAIT = 1.0
+"""Seconds of one wait: on Windows Ctrl-C is heard only after it, before Python 3.14."""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -91,19 +94,32 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
     try:
         opened.enter_context(server)
     except OSError as error:
+        if error.filename is not None:  # a certificate's
+            raise
         reason = error.strerror or error
         problem = f"Can't listen on {options.host}:{options.port}: {reason}; --port 0 takes a free port"
         raise ValueError(problem) from None
-    who = _ANSWERS[options.engine].format(model=options.model_file, upstream=options.upstream)
+    who = _ANSWERS[options.engine].format(model=options.model_file, upstream=_shown(options.upstream))
     print(f"# Local GigaChat at {server.origin}: {who}. Ctrl-C stops it.")
     for name, value in server.environment.items():
         print(f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(value)}")
     sys.stdout.flush()
-    while not stopped.wait(3600):
+    while not stopped.wait(_A_WAIT):
         pass
 
 
+def _shown(upstream: str | None) -> str:
+    if upstream is None:
+        return ""
+    from gigachat.server.openai_wire import without_password
+
+    return without_password(upstream)
+
+
 def _engine(options: argparse.Namespace, opened: ExitStack) -> Engine:
+    for name, owner in _OF_ENGINES.items():
+        if getattr(options, name) is not None and options.engine != owner:
+            raise ValueError(f"--{name.replace('_', '-')} is of --engine {owner}")
     engine: Engine = Echo()
     if options.engine == "script":
         engine = Scripted(rules_from_file(_needed(options.script, "--script FILE")))
@@ -130,14 +146,20 @@ def _needed(value: ValueT | None, argument: str) -> ValueT:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError("seconds can't be negative or endless")
+        raise argparse.ArgumentTypeError("a number of seconds, neither negative nor endless")
     return seconds
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return port

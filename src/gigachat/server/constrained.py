@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gigachat.schema import parameters_schema
 from gigachat.server.engines import ChatRequest, FunctionCall, Piece
-from gigachat.server.errors import invalid_params
+from gigachat.server.errors import Refusal, invalid_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ _ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
 _ESCAPE = re.compile(r'\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|u[0-9a-fA-F]{4}|["\\/bfnrt])')
 _HIGH_SURROGATE = re.compile(r"\\u[dD][89abAB]")
 _LONGEST_ESCAPE = 12
+_LONGEST_TEXT = 500
 
 
 def generated_schema(request: ChatRequest) -> Mapping[str, Any] | None:
@@ -69,8 +70,15 @@ class Reader(Protocol):
         """Return what can be told after a further text."""
         ...
 
-    def end(self) -> list[Piece]:
-        """Return what can be told at the end; nothing of a call that was cut off."""
+    def end(self, *, whole: bool) -> list[Piece]:
+        """Return what can be told at the end; nothing of a call that was cut off.
+
+        Args:
+            whole: Whether all was generated that was to be.
+
+        Raises:
+            Refusal: 500 for a whole text that is not of the schema.
+        """
         ...
 
 
@@ -90,7 +98,7 @@ class Verbatim:
         """Return the text as it is."""
         return [text] if text else []
 
-    def end(self) -> list[Piece]:
+    def end(self, *, whole: bool) -> list[Piece]:
         """Return nothing: all has been told."""
         return []
 
@@ -112,7 +120,9 @@ class _StringReader:
         decoded = self._string.feed(text)
         return [decoded] if decoded else []
 
-    def end(self) -> list[Piece]:
+    def end(self, *, whole: bool) -> list[Piece]:
+        if whole and self._string is None and self._before.strip():
+            raise _disobeyed(self._before)
         return []
 
 
@@ -136,17 +146,23 @@ class _ChoiceReader:
         decoded = self._answer.feed(text)
         return [decoded] if decoded else []
 
-    def end(self) -> list[Piece]:
-        if self._answer is not None:
+    def end(self, *, whole: bool) -> list[Piece]:
+        if self._answer is not None or not self._text.strip():
             return []
         try:
             made = json.loads(self._text)
         except (ValueError, RecursionError):
-            return []
-        if "function" in made:
-            return [FunctionCall(str(made["function"]), {**made["arguments"], **self._preset})]
-        answer = made["answer"]
-        return [answer if isinstance(answer, str) else _json(answer)]
+            made = None
+        match made:
+            case {"function": str(name), "arguments": dict(arguments)}:
+                return [FunctionCall(name, {**arguments, **self._preset})]
+            case {"answer": str(answer)}:
+                return [answer]
+            case {"answer": answer}:
+                return [_json(answer)]
+        if whole:
+            raise _disobeyed(self._text)
+        return []
 
 
 class JsonString:
@@ -213,6 +229,10 @@ def _call_schema(function: Mapping[str, Any], preset: Mapping[str, Any]) -> dict
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _disobeyed(text: str) -> Refusal:
+    return Refusal(500, f"The model server did not keep to the schema of the answer: {text[:_LONGEST_TEXT]}")
 
 
 def _shown(function: Mapping[str, Any]) -> str:

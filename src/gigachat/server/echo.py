@@ -70,7 +70,7 @@ class Echo:
 
     async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
         """Return the hashed vectors of texts."""
-        return hashed_embeddings(texts, model)
+        return await hashed_embeddings(texts, model)
 
     async def count(self, texts: Sequence[str]) -> Sequence[int]:
         """Return the numbers of tokens by rule of thumb."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigachat.server.answers import answer
+from gigachat.server.answers import answer, unless_gone
 from gigachat.server.bodies import read_model, read_object, typed
 from gigachat.server.errors import Refusal, invalid_params, invalid_shape
+from gigachat.server.vectors import check_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,9 +34,9 @@ async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, An
     if not service.state.can_pay(model):
         raise Refusal(402)
     data: list[dict[str, Any]] = []
-    for index, made in enumerate(await service.engine.embed(_texts(options), model)):
-        if made.tokens > model.text_limit:
-            raise Refusal(413, f"Tokens limit exceeded: {made.tokens} of {model.text_limit} in input {index}")
+    embeddings = await service.engine.embed(_texts(options), model)
+    check_lengths([made.tokens for made in embeddings], model)
+    for index, made in enumerate(embeddings):
         usage = {"prompt_tokens": made.tokens}
         service.state.pay(model, made.tokens)
         data.append({"object": "embedding", "index": index, "embedding": made.vector, "usage": usage})
@@ -43,7 +44,8 @@ async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, An
 
 
 async def _embed(request: Request, service: Service) -> Response:
-    return answer(request, await embedded(read_object(await request.body()), service))
+    work = embedded(read_object(await request.body()), service)
+    return answer(request, await unless_gone(request.receive, work))
 
 
 async def _count_tokens(request: Request, service: Service) -> Response:

@@ -106,7 +106,7 @@ class Llama:
 
     async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
         """Return hashed vectors: a model made for chat has none of worth."""
-        return hashed_embeddings(texts, model)
+        return await hashed_embeddings(texts, model)
 
     async def count(self, texts: Sequence[str]) -> Sequence[int]:
         """Return the numbers of the model's own tokens."""

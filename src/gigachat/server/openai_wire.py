@@ -39,34 +39,38 @@ class Wire:
         api_key: Sent as a bearer token; nothing is sent when None.
 
     Raises:
-        ValueError: The address is not one of HTTP.
+        ValueError: The address is not one of HTTP, or the key is of characters that no header may hold.
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         try:
             address = httpx2.URL(url)
         except httpx2.InvalidURL as error:
-            raise ValueError(f"not an address: {url}: {error}") from None
+            raise ValueError(f"not an address: {without_password(url)}: {error}") from None
         if address.scheme not in ("http", "https") or not address.host:
-            raise ValueError(f"an address begins with http:// or https://: {url}")
+            raise ValueError(f"an address begins with http:// or https://: {without_password(url)}")
+        key = None if api_key is None else api_key.strip()
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise ValueError("the key of the model server is of printable ASCII characters")
         path = address.path.rstrip("/").removesuffix("/chat/completions")
         self._base = address.copy_with(path=path or "/v1", query=None, fragment=None)
-        self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+        self._shown = without_password(str(self._base))
+        self._headers = {} if key is None else {"authorization": f"Bearer {key}"}
         self._context = ssl.create_default_context() if address.scheme == "https" else False
         # A proxy of the environment knows nothing of this machine's own addresses.
         self._proxies = address.host not in _LOOPBACK
         self._streams: set[socket.socket] = set()
 
-    async def get(self, path: str) -> Any:
-        """Return the JSON document at a path below the address.
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON object at a path below the address.
 
         Raises:
             Refusal: The server refused, could not be reached, or sent no JSON.
         """
         return await self._plain("GET", path)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Send a JSON document and return the one that comes back.
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a JSON object and return the one that comes back.
 
         Raises:
             Refusal: The server refused, could not be reached, or sent no JSON.
@@ -84,15 +88,15 @@ class Wire:
                 self._client() as client,
                 client.stream("POST", self._url(path), json=dict(body), extensions={"trace": note}) as response,
             ):
-                if response.status_code >= 400:
+                if response.status_code >= 300:
                     raise _refusal(response.status_code, await response.aread())
                 if "json" in response.headers.get("content-type", ""):
-                    yield _checked(_document(await response.aread()))
+                    yield _document(await response.aread())
                     return
                 async for data in _data_lines(response):
                     if data == _DONE:
                         return
-                    yield _checked(_document(data))
+                    yield _document(data)
 
     def break_off(self) -> None:
         """End the connections of all streams, waited for or read; callable from any thread."""
@@ -115,13 +119,13 @@ class Wire:
         finally:
             self._streams.difference_update(connections)
 
-    async def _plain(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    async def _plain(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         with self._told():
             async with self._client() as client:
                 response = await client.request(method, self._url(path), json=body)
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             raise _refusal(response.status_code, response.content)
-        return _checked(_document(response.content))
+        return _document(response.content)
 
     def _client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
@@ -140,13 +144,13 @@ class Wire:
         try:
             yield
         except httpx2.ConnectTimeout:
-            raise Refusal(503, f"The model server at {self._base} can't be reached: no answer in time") from None
+            raise Refusal(503, f"The model server at {self._shown} can't be reached: no answer in time") from None
         except httpx2.TimeoutException:
-            raise Refusal(504, f"The model server at {self._base} took too long") from None
+            raise Refusal(504, f"The model server at {self._shown} took too long") from None
         except httpx2.ConnectError as error:
-            raise Refusal(503, f"The model server at {self._base} can't be reached: {error}") from None
+            raise Refusal(503, f"The model server at {self._shown} can't be reached: {error}") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise Refusal(500, f"The model server at {self._base} broke off: {error}") from None
+            raise Refusal(500, f"The model server at {self._shown} broke off: {error}") from None
 
 
 async def _data_lines(response: httpx2.Response) -> AsyncGenerator[str, None]:
@@ -160,17 +164,21 @@ async def _data_lines(response: httpx2.Response) -> AsyncGenerator[str, None]:
                 yield line.partition(b":")[2].strip().decode("utf-8", "replace")
 
 
-def _document(content: bytes | str) -> Any:
+def without_password(url: str) -> str:
+    """Return an address to be shown: what stands before the host, a user and a password, is left out."""
+    return re.sub(r"//[^/?#]*@", "//", url)
+
+
+def _document(content: bytes | str) -> dict[str, Any]:
+    """Return a document unless it is none, or an error sent with a good status."""
+    shown = (content.decode("utf-8", "replace") if isinstance(content, bytes) else content)[:_LONGEST_TEXT]
     try:
-        return json.loads(content)
+        document = json.loads(content)
     except (ValueError, RecursionError):
-        shown = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
-        raise Refusal(500, f"The model server sent no JSON: {shown[:_LONGEST_TEXT]}") from None
-
-
-def _checked(document: Any) -> Any:
-    """Return a document unless it is an error sent with a good status."""
-    if isinstance(document, dict) and document.get("error"):
+        raise Refusal(500, f"The model server sent no JSON: {shown}") from None
+    if not isinstance(document, dict):
+        raise Refusal(500, f"The model server sent no JSON object: {shown}")
+    if document.get("error"):
         error = document["error"]
         code = error.get("code") if isinstance(error, dict) else None
         raise _refused(code if isinstance(code, int) and 400 <= code < 600 else 500, document)
@@ -191,6 +199,8 @@ def _refused(status: int, document: Any) -> Refusal:
     text = text[:_LONGEST_TEXT] or f"status {status}"
     if status in (400, 413, 422, 500) and (_TOO_LONG.search(kind) or _TOO_LONG.search(text)):
         return Refusal(413, text)
+    if status < 400:
+        return Refusal(500, f"The model server sends elsewhere with {text}; give the address it means")
     if status in (401, 403):
         return Refusal(500, f"The model server refused the key: {text}")
     return Refusal(_STATUSES.get(status, 422 if status < 500 else 500), text)

@@ -17,7 +17,7 @@ _LONGEST = 100_000
 
 
 class _Unknown(Exception):
-    """The pattern uses syntax that is not built here."""
+    """The pattern uses syntax that is not built here, or demands too long a text."""
 
 
 def matching_text(pattern: str, least: int = 0) -> str:
@@ -28,14 +28,15 @@ def matching_text(pattern: str, least: int = 0) -> str:
         least: Wanted length in characters.
 
     Returns:
-        A matching text; an empty one when the pattern uses syntax that is not built here.
+        A matching text; an empty one when the pattern uses syntax that is not built here, goes too deep or demands
+        too long a text.
     """
     try:
         shortest = _Reader(pattern, 0).read()
         if len(shortest) >= least:
             return shortest
         return _Reader(pattern, least).read()
-    except (_Unknown, IndexError):
+    except (_Unknown, IndexError, RecursionError):
         return ""
 
 
@@ -73,6 +74,8 @@ class _Reader:
             if char in "^$":
                 continue
             text += self._repeated(self._atom(char))
+            if len(text) > _LONGEST:
+                raise _Unknown
         return text
 
     def _atom(self, char: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re  # noqa: TC003 - pydantic reads it
 from collections import Counter
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -112,8 +113,9 @@ class Scripted:
         """Yield the answer of the first rule that fits."""
         rule = self._rule(request)
         if rule is None:
-            async for piece in self._otherwise.complete(request):
-                yield piece
+            async with aclosing(self._otherwise.complete(request)) as pieces:
+                async for piece in pieces:
+                    yield piece
             return
         if rule.fail is not None:
             raise Refusal(rule.fail.status, rule.fail.message)

@@ -40,11 +40,20 @@ class Sentences:
         self._lock = threading.Lock()
 
     async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return the vectors of texts; their tokens are a rule of thumb."""
-        return [await asyncio.to_thread(self._embedded, text, model) for text in texts]
+        """Return the vectors of texts; their tokens are a rule of thumb.
 
-    def _embedded(self, text: str, model: Model) -> Embedding:
+        Raises:
+            Refusal: 413 for a text that is too long.
+        """
+        counts = embedding_tokens(texts, model)
+        vectors = [await asyncio.to_thread(self._vector, text) for text in texts]
+        return [
+            Embedding(as_recorded(vector, model.dimensions), count)
+            for vector, count in zip(vectors, counts, strict=True)
+        ]
+
+    def _vector(self, text: str) -> Sequence[float]:
         # One by one: in a batch the last bits of a vector depend on its neighbours. Half a surrogate pair is no text.
         with self._lock:
-            vector = self._encoder.encode(text.encode("utf-8", "replace").decode())
-        return Embedding(as_recorded(vector.tolist(), model.dimensions), embedding_tokens(text))
+            vector: Sequence[float] = self._encoder.encode(text.encode("utf-8", "replace").decode()).tolist()
+        return vector

@@ -35,7 +35,8 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        # Its paths are told to others, who may be elsewhere.
+        self.folder = folder.absolute()
         self._contents = folder / "files"
         self._lock = threading.Lock()
         self._open: sqlite3.Connection | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigachat.server.constrained import Verbatim, generated_schema, instruction, reader
@@ -40,7 +41,7 @@ class Upstream:
         seed: Sent with every request, to have the same answer to the same one; nothing is sent when None.
 
     Raises:
-        ValueError: For an address that is none, or an unknown way of calling.
+        ValueError: For an address or a key that can be none, or an unknown way of calling.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class Upstream:
                     calls.add(delta.get("tool_calls") or ())
         if finished is None:
             raise Refusal(500, "The model server broke off its answer")
-        for piece in reading.end():
+        whole = finished not in _REASONS
+        for piece in reading.end(whole=whole):
             yield piece
-        made = calls.made(request.preset, whole=finished != "length")
+        made = calls.made(request.preset, whole=whole)
         for call in made if request.several_calls else made[:1]:
             yield call
         if finished in _REASONS:
@@ -107,15 +109,15 @@ class Upstream:
         """Return the vectors of the server's model, made longer by zeros; hashed ones when it has none.
 
         Raises:
-            Refusal: 422 when the server's vectors are longer than the model's.
+            Refusal: 422 when the server's vectors are longer than the model's, 500 when they are none.
         """
         if self._embeddings_model is None:
-            return hashed_embeddings(texts, model)
+            return await hashed_embeddings(texts, model)
         # Half of a surrogate pair is no text to others.
         inputs = [text.encode("utf-8", "replace").decode() for text in texts]
         wanted = {"model": self._embeddings_model, "input": inputs, "encoding_format": "float"}
         answer = await self._wire.post("/embeddings", wanted)
-        vectors = [one["embedding"] for one in sorted(answer["data"], key=lambda one: int(one["index"]))]
+        vectors = _vectors(answer.get("data"), len(texts))
         longest = max(map(len, vectors))
         if longest > model.dimensions:
             raise invalid_params(
@@ -248,20 +250,53 @@ def _format(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
+def _vectors(data: Any, count: int) -> list[Sequence[float]]:
+    """Return the vectors of an answer in the order of the texts.
+
+    Raises:
+        Refusal: 500 when there are not so many.
+    """
+    try:
+        vectors = [one["embedding"] for _, one in sorted(enumerate(data), key=lambda one: one[1].get("index", one[0]))]
+    except (TypeError, LookupError, AttributeError):
+        vectors = []
+    if len(vectors) != count or not all(isinstance(one, list) for one in vectors):
+        raise Refusal(500, f"The model server sent no vectors of {count} texts")
+    return vectors
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call, as far as it has come."""
+
+    id: str | None
+    name: str = ""
+    arguments: str = ""
+
+
 class _Calls:
-    """Calls of the server's own way, which come in pieces."""
+    """Calls of the server's own way, which come in pieces, each under the number of its call.
+
+    Some servers give all calls the same number, or none; others give each piece an id of its own: only a name under a
+    new id begins another call.
+    """
 
     def __init__(self) -> None:
-        self._calls: dict[int, tuple[list[str], list[str]]] = {}
+        self._calls: list[_Call] = []
+        self._latest: dict[int, _Call] = {}
 
     def add(self, parts: Iterable[Mapping[str, Any]]) -> None:
         """Add pieces of calls."""
         for place, part in enumerate(parts):
-            names, arguments = self._calls.setdefault(part.get("index", place), ([], []))
             function = part.get("function") or {}
-            names.append(function.get("name") or "")
-            written = function.get("arguments") or ""
-            arguments.append(written if isinstance(written, str) else json.dumps(written))
+            name, written = function.get("name") or "", function.get("arguments") or ""
+            number = place if part.get("index") is None else part["index"]
+            call = self._latest.get(number)
+            if call is None or (name and part.get("id") not in (None, call.id)):
+                call = self._latest[number] = _Call(part.get("id"))
+                self._calls.append(call)
+            call.name += name
+            call.arguments += written if isinstance(written, str) else json.dumps(written)
 
     def made(self, preset: Mapping[str, Any], *, whole: bool) -> list[FunctionCall]:
         """Return the calls; one that was cut off is none.
@@ -274,16 +309,15 @@ class _Calls:
             Refusal: Arguments are no JSON object.
         """
         calls: list[FunctionCall] = []
-        for _, (names, arguments) in sorted(self._calls.items()):
-            written = "".join(arguments)
+        for call in self._calls:
             try:
-                read = json.loads(written or "{}")
+                read = json.loads(call.arguments or "{}")
             except (ValueError, RecursionError):
                 read = None
             if isinstance(read, dict):
-                calls.append(FunctionCall("".join(names), {**read, **preset}))
+                calls.append(FunctionCall(call.name, {**read, **preset}))
             elif whole:
-                raise Refusal(500, f"The model server sent arguments that are no JSON object: {written[:500]}")
+                raise Refusal(500, f"The model server sent arguments that are no JSON object: {call.arguments[:500]}")
         return calls
 
 

@@ -34,8 +34,8 @@ class PromptUsage:
     @classmethod
     def of(cls, spent: Spent) -> PromptUsage:
         """Return the cost an engine tells; at least one token is always charged."""
-        cached = min(spent.cached, spent.prompt - 1)
-        return cls(spent.prompt - cached, cached)
+        cached = max(0, min(spent.cached, spent.prompt - 1))
+        return cls(max(1, spent.prompt - cached), cached)
 
 
 async def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, always_cached: int) -> PromptUsage:

@@ -7,6 +7,7 @@ text gives the same vector everywhere.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import math
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from gigachat.server.counting import count_tokens
 from gigachat.server.engines import Embedding
+from gigachat.server.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +35,38 @@ _STEM = 4
 _WORD = re.compile(r"\w+")
 
 
-def hashed_embeddings(texts: Sequence[str], model: Model) -> list[Embedding]:
-    """Return the hashed vectors of texts, of the model's dimensions, and their tokens by rule of thumb."""
-    return [Embedding(hashed_vector(text, model.dimensions), embedding_tokens(text)) for text in texts]
+async def hashed_embeddings(texts: Sequence[str], model: Model) -> list[Embedding]:
+    """Return the hashed vectors of texts, of the model's dimensions, and their tokens by rule of thumb.
+
+    Raises:
+        Refusal: 413 for a text that is too long, before anything is made.
+    """
+    counts = embedding_tokens(texts, model)
+    # A long text takes seconds.
+    vectors = [await asyncio.to_thread(hashed_vector, text, model.dimensions) for text in texts]
+    return list(map(Embedding, vectors, counts))
 
 
-def embedding_tokens(text: str) -> int:
-    """Return the number of tokens the vector of a text costs, by rule of thumb."""
-    return count_tokens(text) + _EMBEDDER_EXTRA
+def embedding_tokens(texts: Sequence[str], model: Model) -> list[int]:
+    """Return the numbers of tokens the vectors of texts cost, by rule of thumb.
+
+    Raises:
+        Refusal: 413 for a text that is too long.
+    """
+    counts = [count_tokens(text) + _EMBEDDER_EXTRA for text in texts]
+    check_lengths(counts, model)
+    return counts
+
+
+def check_lengths(counts: Sequence[int], model: Model) -> None:
+    """Check that texts of so many tokens are not too long for a model.
+
+    Raises:
+        Refusal: 413 for the first that is.
+    """
+    for index, count in enumerate(counts):
+        if count > model.text_limit:
+            raise Refusal(413, f"Tokens limit exceeded: {count} of {model.text_limit} in input {index}")
 
 
 def hashed_vector(text: str, dimensions: int) -> tuple[float, ...]:

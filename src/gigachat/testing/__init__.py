@@ -12,13 +12,14 @@ used. Fixtures:
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from gigachat import AsyncGigaChat, GigaChat
     from gigachat.server import GigaChatServer, Message, Received, ReceivedChat
@@ -94,9 +95,20 @@ def gigachat_server_options() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def _gigachat_running_server(gigachat_server_options: Mapping[str, Any]) -> Iterator[GigaChatServer]:
-    with _part("gigachat.server").GigaChatServer(**gigachat_server_options) as server:
-        yield server
+def _gigachat_running_server() -> Iterator[Callable[[Mapping[str, Any]], GigaChatServer]]:
+    """Return what gives the server of some options: modules may override them differently."""
+    running: list[tuple[Mapping[str, Any], GigaChatServer]] = []
+    with ExitStack() as opened:
+
+        def server_of(options: Mapping[str, Any]) -> GigaChatServer:
+            for known, server in running:
+                if known == options:
+                    return server
+            started: GigaChatServer = opened.enter_context(_part("gigachat.server").GigaChatServer(**options))
+            running.append((dict(options), started))
+            return started
+
+        yield server_of
 
 
 @pytest.fixture(scope="session")
@@ -109,12 +121,14 @@ def _gigachat_recording_server() -> Iterator[RecordingServer]:
 def gigachat_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> GigaChatServer:
     """Return a running local server that knows nothing of other tests; `GIGACHAT_…` variables point at it.
 
-    One server runs for the whole session: its address and key stay the same, so that a client your code keeps goes on
-    working. Pauses before repetitions are switched off, unless `GIGACHAT_RETRY_BACKOFF_FACTOR` is set.
+    One server runs for the whole session, or one for each `gigachat_server_options`: its address and key stay the same,
+    so that a client your code keeps goes on working. Pauses before repetitions are switched off, unless
+    `GIGACHAT_RETRY_BACKOFF_FACTOR` is set.
     """
     if "gigachat_recorder" in request.fixturenames:
         pytest.fail("a test has either gigachat_server or gigachat_recorder: both say where requests go", pytrace=False)
-    server: GigaChatServer = request.getfixturevalue("_gigachat_running_server")
+    options = request.getfixturevalue("gigachat_server_options")
+    server: GigaChatServer = request.getfixturevalue("_gigachat_running_server")(options)
     server.reset()
     _point_at(server, monkeypatch)
     if "GIGACHAT_RETRY_BACKOFF_FACTOR" not in os.environ:
@@ -137,7 +151,7 @@ def gigachat_recorder(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
         tape = recorder.Recorder(request.path, request.node.nodeid, recording=recording)
     except recorder.RecordingError as error:
         pytest.fail(str(error), pytrace=False)
-    _point_at(server, monkeypatch)
+    _point_at(server, monkeypatch, _CONNECTION | {"GIGACHAT_DEFAULT_QUERY"})
     with server.playing(tape):
         yield tape
     problems = tape.finish()
@@ -172,9 +186,11 @@ def _place(request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("gigachat_recorder" if recorded else "gigachat_server")
 
 
-def _point_at(server: GigaChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def _point_at(
+    server: GigaChatServer, monkeypatch: pytest.MonkeyPatch, instead_of: Collection[str] = _CONNECTION
+) -> None:
     for name in tuple(os.environ):
-        if name.upper() in _CONNECTION:
+        if name.upper() in instead_of:
             monkeypatch.delenv(name)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)

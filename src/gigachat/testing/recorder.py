@@ -12,7 +12,7 @@ import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
@@ -56,8 +56,8 @@ _UNREACHED = 502
 _PATIENCE = 5.0
 """Seconds that answers may go on after the test."""
 _MOST_DIFFERENCES = 3
-_SECRET_HEADER = 8
-"""Shorter values of the user's own headers are words that may stand anywhere."""
+_SECRET_VALUE = 8
+"""Shorter values of the user's own headers and parameters are words that may stand anywhere."""
 
 
 class RecordingError(Exception):
@@ -299,7 +299,10 @@ class _Service:
     async def send(self, request: Request, body: bytes) -> io.Response:
         """Send a request on and return the answer, whatever its status; its body is still to come."""
         path = _path(request)
-        query = request.scope["query_string"].decode("ascii")
+        # It is taken from the program, so that it is not recorded.
+        own = self._engine.settings.default_query or {}
+        more = urlencode({name: value for name, value in own.items() if name not in request.query_params})
+        query = "&".join(filter(None, (request.scope["query_string"].decode("ascii"), more)))
         rest = path.removeprefix("/v1") + (f"?{query}" if query else "")
         headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_CONNECTION}
         if not path.startswith("/v2/"):
@@ -346,8 +349,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
         value = getattr(settings, name)
         if name == "proxy" and value is not None:
             yield urlsplit(value).password or ""
-        elif name == "default_headers":
-            yield from (one for one in (value or {}).values() if len(one) >= _SECRET_HEADER)
+        elif name in ("default_headers", "default_query"):
+            yield from (one for one in (value or {}).values() if len(one) >= _SECRET_VALUE)
         elif isinstance(value, str) and (name == "client_id" or not field.repr):
             yield value
 

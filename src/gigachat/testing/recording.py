@@ -57,12 +57,18 @@ class Scrubber:
             return self._text(value)
         if isinstance(value, dict):
             return {
-                self._text(name): HIDDEN if name.lower() in _SECRET_NAMES and isinstance(one, str) else self.clean(one)
+                self._text(name): self._secret(one) if name.lower() in _SECRET_NAMES else self.clean(one)
                 for name, one in value.items()
             }
         if isinstance(value, list):
             return [self.clean(one) for one in value]
         return value
+
+    def _secret(self, value: Any) -> Any:
+        """Return what is named as a secret is; parameters of a query are lists of texts."""
+        if isinstance(value, list):
+            return [self._secret(one) for one in value]
+        return HIDDEN if isinstance(value, str) else self.clean(value)
 
     def _text(self, text: str) -> str:
         # The longest first: a key may hold another secret.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -39,9 +40,9 @@ class Proxy:
         **settings: str,
     ) -> None:
         self.lines: list[str] = []
-        self.port = _free_port()
+        self.port = 0  # until it is up
         kept = {name: value for name, value in os.environ.items() if _harmless(name)}
-        own = {"HOST": "127.0.0.1", "PORT": str(self.port), **settings}
+        own = {"HOST": "127.0.0.1", "PORT": "0", **settings}
         variables = {
             **kept,
             **(server.environment if environment is None else environment),
@@ -54,7 +55,7 @@ class Proxy:
         self._up = threading.Event()
         self._reader = threading.Thread(target=self._read, name="gpt2giga-output", daemon=True)
         self._reader.start()
-        if not self._up.wait(60) or self._process.poll() is not None:
+        if not self._up.wait(120) or not self.port:
             self.stop()
             raise RuntimeError("gpt2giga did not start:\n" + "\n".join(self.lines))
 
@@ -83,19 +84,14 @@ class Proxy:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.lines.append(line.rstrip())
-            if "Uvicorn running on" in line:
+            if running := re.search(r"Uvicorn running on http://127\.0\.0\.1:(\d+)", line):
+                self.port = int(running[1])
                 self._up.set()
         self._up.set()
 
 
 def _harmless(name: str) -> bool:
     return not name.upper().startswith(("GIGACHAT_", "GPT2GIGA_", "OPENAI_")) and not name.lower().endswith("_proxy")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @contextlib.contextmanager
