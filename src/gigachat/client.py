@@ -199,8 +199,8 @@ class Client(
             timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
             max_retries: Most repetitions after failures.
         """
-        if max_retries is not None and max_retries < 0:
-            raise ValueError("max_retries must be 0 or more")
+        if max_retries is not None and (max_retries < 0 or max_retries % 1):
+            raise ValueError("max_retries must be a whole number, 0 or more")
         timeouts = None
         if timeout is not None:
             from gigachat.settings import timeouts_of

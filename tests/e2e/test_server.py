@@ -1087,6 +1087,17 @@ def test_names_and_forms_of_the_certificate(api: Api) -> None:
             assert http.get(f"{origin}/v1/models").status_code == 401
 
 
+def test_the_certificate_names_what_others_call_the_server() -> None:
+    with GigaChatServer(names=["gigachat.test", "192.0.2.7"]) as server:
+        port = int(server.origin.rpartition(":")[2])
+        context = ssl.create_default_context(cafile=server.ca_bundle_file)
+        for name in ("gigachat.test", "192.0.2.7", "localhost"):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+                context.wrap_socket(plain, server_hostname=name).close()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain, pytest.raises(ssl.CertificateError):
+            context.wrap_socket(plain, server_hostname="other.test")
+
+
 def test_mtls_stands_for_a_token() -> None:
     with GigaChatServer(mtls=True) as server:
         assert "GIGACHAT_CREDENTIALS" not in server.environment

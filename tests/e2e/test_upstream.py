@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import GigaChat, RequestEntityTooLargeError
+from gigachat import GigaChat, RequestEntityTooLargeError, ServerError
 from gigachat.exceptions import ResponseError
 from gigachat.server import GigaChatServer
 from gigachat.server.catalogue import find_model
@@ -371,6 +371,26 @@ def test_an_error_inside_the_stream(raw: Raw, name: bytes) -> None:
     with pytest.raises(Refusal, match="out of memory") as caught:
         told(Upstream(raw.url, "m"))
     assert caught.value.status == 500
+
+
+def test_the_reason_reaches_who_reads_the_stream(raw: Raw) -> None:
+    raw.events(delta(content="Нач"), end=b'data: {"error": {"message": "out of memory", "code": 503}}\n\n')
+    with signed_in(Upstream(raw.url, "m")) as giga:
+        for stream in (giga.stream("x"), giga.chat.stream("x"), giga.threads.run_messages_stream(["x"])):
+            said: list[str] = []
+            with pytest.raises(ServerError, match="out of memory") as raised:
+                said.extend(stream.text_stream)
+            assert (said, raised.value.status_code) == (["Нач"], 503)
+
+
+def test_content_in_parts(raw: Raw) -> None:
+    parts = [
+        {"type": "text", "text": "Нач"},
+        {"type": "reference", "reference_ids": [1]},
+        {"type": "text", "text": "ало"},
+    ]
+    raw.events(delta(content=parts), delta("stop"))
+    assert told(Upstream(raw.url, "m")) == ["Начало"]
 
 
 @pytest.mark.parametrize("end", [b"", b"data: [DONE]\n\n", b"data: {\n\n"])

@@ -314,6 +314,12 @@ def test_model_names_cannot_leave_their_path(world: World) -> None:
     assert len(world.api_requests) == 1
 
 
+@pytest.mark.parametrize("retries", [-1, 1.5, float("nan"), float("inf")])
+def test_repetitions_are_a_whole_number(world: World, retries: Any) -> None:
+    with pytest.raises(ValueError, match="max_retries must be a whole number"):
+        world.client().with_options(max_retries=retries)
+
+
 def test_options_of_a_view_add_to_those_of_the_view_it_was_made_of(world: World) -> None:
     first = world.client().with_options(
         extra_headers={"X-One": "1", "X-Both": "first"}, extra_query={"a": "1"}, extra_body={"one": 1}, timeout=5

@@ -11,6 +11,7 @@ import secrets
 import ssl
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trustme
 from cryptography.hazmat.primitives.serialization import (
@@ -19,6 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
@@ -33,15 +37,16 @@ class Certificates:
 
     Args:
         host: Address the server listens on; it is named in the certificate beside the local names.
+        names: Further names under which the server is found.
         folder: Where the files and the authority's own key are kept; a temporary folder when None.
     """
 
-    def __init__(self, host: str, folder: Path | None = None) -> None:
+    def __init__(self, host: str, names: Iterable[str] = (), folder: Path | None = None) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="gigachat-server-") if folder is None else None
         self._folder = Path(self._temporary.name) if self._temporary is not None else Path(folder or "")
         self._authority = _new_authority() if folder is None else self._kept_authority()
-        names = [*_LOCAL, *([host] if host not in (*_LOCAL, *_WILDCARDS) else [])]
-        self._server = self._authority.issue_cert(*names)
+        known = dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])])
+        self._server = self._authority.issue_cert(*known)
         client = self._authority.issue_cert("client@gigachat.local", common_name="client")
         self.client_key_password = secrets.token_urlsafe(12)
         key_pem = client.private_key_pem.bytes()

@@ -26,6 +26,7 @@ from gigachat.server.answers import (
 from gigachat.server.bodies import read_object
 from gigachat.server.checks import CheckedRequest, check_chat
 from gigachat.server.engines import FunctionCall, Piece, Reasoning, Spent, Stop, ToolUse
+from gigachat.server.errors import Refusal
 from gigachat.server.orders import Part, one_by_one, read_order
 from gigachat.server.state import new_state_id
 from gigachat.server.usage import PromptUsage, answer_tokens, prompt_usage
@@ -95,7 +96,7 @@ async def streamed(
         envelope, pieces = _begun(asked, usage, reply, service, request.headers.get("x-client-id"))
         return write(envelope, _chunks(pieces, envelope, service, chunk_size(asked, service.pace)))
 
-    return await event_stream(request, asked, service, events)
+    return await event_stream(request, asked, service, events, event)
 
 
 async def event_stream(
@@ -103,6 +104,7 @@ async def event_stream(
     asked: CheckedRequest,
     service: Service,
     events: Callable[[Reply | None], AsyncGenerator[bytes, None]],
+    error: Callable[[dict[str, Any]], bytes],
 ) -> Response:
     """Answer a chat request of either version with a stream, one that was ordered literally before any other.
 
@@ -111,6 +113,7 @@ async def event_stream(
         asked: The same, checked.
         service: What answers it.
         events: Makes the events, of the answer that was ordered or of the engine's.
+        error: Makes the last event of a stream whose engine breaks off.
 
     Raises:
         Refusal: As the service would refuse it.
@@ -127,8 +130,19 @@ async def event_stream(
             await asyncio.sleep(reply.after)
         return await started(events(reply))
 
-    sent = await unless_gone(request.receive, begun())
+    sent = _until_refused(await unless_gone(request.receive, begun()), error)
     return EventStream(sent, headers, pace=max(service.pace, asked.update_interval))
+
+
+async def _until_refused(
+    events: AsyncGenerator[bytes, None], error: Callable[[dict[str, Any]], bytes]
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        try:
+            async for one in events:
+                yield one
+        except Refusal as refused:
+            yield error(refused.body())
 
 
 def _begun(

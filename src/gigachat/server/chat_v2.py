@@ -10,6 +10,7 @@ import asyncio
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.answers import answer, named_event, unless_gone
@@ -46,7 +47,7 @@ async def _complete(request: Request, service: Service) -> Response:
         return _events(_begun(envelope, reply, service), envelope, chunk_size(asked, service.pace))
 
     if asked.stream:
-        return await event_stream(request, asked, service, events)
+        return await event_stream(request, asked, service, events, partial(named_event, "response.error"))
     reply = service.script.reply(asked.chat.options)
     return answer(request, await unless_gone(request.receive, _answered(envelope, reply, service)))
 

@@ -76,6 +76,7 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
         mtls=options.mtls,
         host=options.host,
         port=options.port,
+        names=options.name,
         pace=options.pace,
         token_lifetime=options.token_lifetime,
         engine=_engine(options, opened),
@@ -169,6 +170,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's arguments to a parser."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=_port, default=8443, help="port, 0 for a free one (%(default)s)")
+    parser.add_argument(
+        "--name", action="append", default=[], help="a name under which other machines reach it, for its certificate"
+    )
     parser.add_argument("--tls", action=argparse.BooleanOptionalAction, default=True, help="serve HTTPS (the default)")
     parser.add_argument("--mtls", action="store_true", help="demand a client certificate instead of a token")
     parser.add_argument("--engine", choices=tuple(_ANSWERS), default="echo", help="what answers (%(default)s)")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import importlib
 import os
 import secrets
@@ -73,7 +74,7 @@ class Llama:
         # At exit too: the interpreter must not end under a runtime at work.
         self._stop = weakref.finalize(self, _stopped, [runtime], self._upstream)
         del runtime
-        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
 
     @property
     def url(self) -> str:
@@ -113,12 +114,13 @@ class Llama:
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def counted(text: str) -> int:
-            known = self._counts.get(text)
+            sent = text.encode("utf-8", "replace")
+            key = hashlib.sha256(sent).digest()  # texts may be long
+            known = self._counts.get(key)
             if known is None:
                 async with gate:
-                    sent = text.encode("utf-8", "replace").decode()
-                    known = len((await self._wire.post("//tokenize", {"content": sent}))["tokens"])
-                self._counts[text] = known
+                    known = len((await self._wire.post("//tokenize", {"content": sent.decode()}))["tokens"])
+                self._counts[key] = known
                 if len(self._counts) > _REMEMBERED:
                     self._counts.popitem(last=False)
             return known

@@ -202,6 +202,7 @@ class _Run:
                             continue
                     if waiting is not None:
                         yield event(waiting)
+                        waiting = None
                     call = delta.get("function_call")
                     calls = [] if call is None else [FunctionCall(call["name"], call["arguments"])]
                     spent = await answer_tokens("".join(delta.get(name) or "" for name in _TEXTS), calls, engine)
@@ -223,6 +224,10 @@ class _Run:
             if waiting is not None:
                 yield event(waiting)
             self.end(message, reason)
+        except Refusal:
+            if waiting is not None:
+                yield event(waiting)
+            raise
         finally:
             self.give_up()
         yield DONE

@@ -52,6 +52,7 @@ class GigaChatServer:
         mtls: Demand a client certificate of that authority too; it then stands for a token. Needs `tls`.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
+        names: Names and addresses beside the local ones under which others reach the server, for its certificate.
         pace: Seconds between the chunks of a stream; 0 is full speed.
         token_lifetime: Seconds an OAuth token lives.
         password_token_lifetime: Seconds a token of `/token` lives.
@@ -80,6 +81,7 @@ class GigaChatServer:
         mtls: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
+        names: Collection[str] = (),
         pace: float = 0.0,
         token_lifetime: float = 1800.0,
         password_token_lifetime: float = 86400.0,
@@ -110,6 +112,7 @@ class GigaChatServer:
         self._mtls = mtls
         self._host = host
         self._wanted_port = port
+        self._names = [names] if isinstance(names, str) else list(names)
         self._pace = pace
         self._batch_pace = batch_pace
         self._engine = engine
@@ -149,7 +152,8 @@ class GigaChatServer:
             self._port = listener.getsockname()[1]
             if self._store is not None:
                 self._store.open()
-            self._certificates = Certificates(self._host, self._store.folder / "certificates" if self._store else None)
+            folder = self._store.folder / "certificates" if self._store else None
+            self._certificates = Certificates(self._host, self._names, folder)
             self._uvicorn = _Uvicorn(self._config(self._certificates))
             self._thread = threading.Thread(
                 target=self._uvicorn.serve_on, args=(listener,), name="gigachat-server", daemon=True

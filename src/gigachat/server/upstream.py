@@ -89,7 +89,7 @@ class Upstream:
                     thought = delta.get("reasoning_content") or delta.get("reasoning")
                     if thought:
                         yield Reasoning(thought)
-                    for piece in reading.feed(delta.get("content") or ""):
+                    for piece in reading.feed(_text(delta.get("content"))):
                         yield piece
                     calls.add(delta.get("tool_calls") or ())
         if finished is None:
@@ -147,6 +147,13 @@ class Upstream:
                 raise Refusal(503, "The model server has no models")
             self._model = str(listed[0]["id"])
         return self._model
+
+
+def _text(content: Any) -> str:
+    """Return the text of a content, which some models send in parts."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return content or ""
 
 
 def _sampling(request: ChatRequest) -> dict[str, Any]:
