@@ -1,7 +1,7 @@
 """The run: starts the server and the clients, measures them by turns, prints one table and the targets.
 
-By turns, because the machine's speed drifts. The published client is installed from the registry on first use, into an
-environment of its own.
+By turns, because the machine's speed drifts. Each client has an environment of its own, made on first use; the
+published one comes from the registry.
 """
 
 from __future__ import annotations
@@ -75,21 +75,28 @@ class Child:
             self._process.communicate()
 
 
-def published_python() -> str:
-    """Return the interpreter that has the published client, made and filled if it isn't there."""
-    home = ROOT / f".venv-{PUBLISHED}"
+def interpreter(name: str, *what: str) -> str:
+    """Return an interpreter that has a client and what it needs, as its users have it, and nothing of the tests.
+
+    Args:
+        name: Of the environment, which is made and filled if it isn't there.
+        what: To install, as pip takes it.
+    """
+    home = ROOT / f".venv-{name}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready = home / "ready"
-    if not ready.exists() or ready.read_text() != sys.version:
-        print(f"Installing gigachat=={PUBLISHED} into {home.name}", flush=True)
+    # Our constraints: what both clients need is then the same version for both.
+    constraints = ROOT / "constraints.txt"
+    made_of = "\n".join([sys.version, *what, constraints.read_text(), (ROOT / "pyproject.toml").read_text()])
+    if not ready.exists() or ready.read_text() != made_of:
+        print(f"Installing {' '.join(what)} into {home.name}", flush=True)
         venv.create(home, clear=True, with_pip=True)
-        # Our constraints: what both clients need is then the same version for both.
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        what = ["--constraint", str(ROOT / "constraints.txt"), f"gigachat=={PUBLISHED}"]
-        done = subprocess.run([*pip, *what], capture_output=True, text=True)
+        command = [*pip, "--constraint", str(constraints), *what]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         if done.returncode:
-            raise SystemExit(f"gigachat=={PUBLISHED} cannot be installed:\n{done.stderr}")
-        ready.write_text(sys.version)
+            raise SystemExit(f"{' '.join(what)} cannot be installed:\n{done.stderr}")
+        ready.write_text(made_of)
     return str(python)
 
 
@@ -118,7 +125,7 @@ def measure(address: str, rounds: int, clients: dict[str, tuple[str, str]], case
     return libraries
 
 
-def measure_start(address: str, published: str) -> list[Row]:
+def measure_start(address: str, here: str, published: str) -> list[Row]:
     """Measure fresh interpreters, less what a bare one takes."""
     imported = Row("import", HALF), "from gigachat import GigaChat", "import httpx2"
     giga = f"from gigachat import GigaChat; giga = GigaChat(base_url='{address}', access_token='t', model='m')"
@@ -128,11 +135,11 @@ def measure_start(address: str, published: str) -> list[Row]:
     answer = Row("until the first answer"), f"{giga}; giga.chat('x')", f"{http}; {post}"
     cases = (imported, client, answer)
     for number in range(START_ROUNDS + 1):
-        nothing = {python: _start(python, "pass") for python in (sys.executable, published)}
+        nothing = {python: _start(python, "pass") for python in (here, published)}
         for row, ours, bare in cases:
             for name, python, code in (
-                (OURS, sys.executable, ours),
-                (BARE, sys.executable, bare),
+                (OURS, here, ours),
+                (BARE, here, bare),
                 (PUBLISHED, published, ours),
             ):
                 seconds = _start(python, code) - nothing[python]
@@ -153,7 +160,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare what the clients cost.")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
     check = parser.parse_args().check
-    here, published = sys.executable, published_python()
+    here, published = interpreter("ours", "--editable", "."), interpreter(PUBLISHED, f"gigachat=={PUBLISHED}")
     engine = {"chat 20000": Row("engine alone, chat", ENGINE), "achat 20000": Row("engine alone, achat", ENGINE)}
     calls = {
         "chat 200": Row("chat"),
@@ -165,14 +172,14 @@ def main() -> int:
     }
     reading = {"embeddings 3": Row("embeddings, no network", QUARTER)}
     print("Measuring, about a minute", flush=True)
-    with Child(here, "benchmarks.server") as server:
+    with Child(sys.executable, "benchmarks.server") as server:
         address = server.line()
         measure(address, ENGINE_ROUNDS, {OURS: (here, "engine")}, engine)
         clients = {OURS: (here, "gigachat"), BARE: (here, "httpx2"), PUBLISHED: (published, "gigachat")}
         libraries = measure(address, CALL_ROUNDS, clients, calls)
         clients = {OURS: (here, "without-network"), PUBLISHED: (published, "without-network")}
         measure(address, CALL_ROUNDS, clients, reading)
-        rows = [*engine.values(), *calls.values(), *reading.values(), *measure_start(address, published)]
+        rows = [*engine.values(), *calls.values(), *reading.values(), *measure_start(address, here, published)]
     print(f"\n{platform.python_implementation()} {platform.python_version()}, {platform.system()}")
     for name in (OURS, PUBLISHED):
         versions = json.loads(libraries[name])

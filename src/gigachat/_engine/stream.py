@@ -77,7 +77,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
             self._closed = True
             raise
         finally:
-            await self._end_reading()
+            self._reading.release()
+            if self._closed or self._ended or self._error is not None:
+                await self.close()
 
     async def more(self) -> Sequence[ChunkT]:
         """Return the chunks of the next piece that brings any; none at the end of the stream.
@@ -104,7 +106,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
             self._closed = True
             raise
         finally:
-            await self._end_reading()
+            self._reading.release()
+            if self._closed or self._ended or self._error is not None:
+                await self.close()
         if not chunks:
             self._raise_waiting_error()
         return chunks
@@ -112,11 +116,6 @@ class EventStream(Generic[ChunkT, CompletionT]):
     def _begin_reading(self) -> None:
         if not self._reading.acquire(blocking=False):
             raise GigaChatException("another thread or task is reading this stream: one at a time can")
-
-    async def _end_reading(self) -> None:
-        self._reading.release()
-        if self._closed or self._ended or self._error is not None:
-            await self.close()
 
     async def _send(self) -> None:
         if self._response is not None or self._closed:
