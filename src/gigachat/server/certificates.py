@@ -45,7 +45,7 @@ class Certificates:
         self._temporary = tempfile.TemporaryDirectory(prefix="gigachat-server-") if folder is None else None
         self._folder = Path(self._temporary.name) if self._temporary is not None else Path(folder or "")
         self._authority = _new_authority() if folder is None else self._kept_authority()
-        known = dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])])
+        known: dict[str, None] = dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])])
         self._server = self._authority.issue_cert(*known)
         client = self._authority.issue_cert("client@gigachat.local", common_name="client")
         self.client_key_password = secrets.token_urlsafe(12)
