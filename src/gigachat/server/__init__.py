@@ -34,10 +34,11 @@ from gigachat.server.engines import (
     ToolUse,
     WithEmbedder,
 )
+from gigachat.server.journal import Received
 from gigachat.server.received import ReceivedChat
 from gigachat.server.script import Script
 from gigachat.server.server import GigaChatServer
-from gigachat.server.state import Account, Received, State
+from gigachat.server.state import Account, State
 
 __all__ = [
     "Account",

@@ -16,14 +16,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Mapping
 
     from starlette.datastructures import Headers
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
     from gigachat.server.errors import Refusal
-    from gigachat.server.script import Payload
 
 T = TypeVar("T")
 JSON_TYPE = "application/json; charset=utf-8"
@@ -49,20 +48,6 @@ def event(value: Any) -> bytes:
 def named_event(name: str, value: Any) -> bytes:
     """Return one event of a v2 stream."""
     return b"event: " + name.encode() + b"\n" + event(value)
-
-
-async def literal_events(payloads: Sequence[Payload]) -> AsyncGenerator[bytes, None]:
-    """Yield what a test ordered literally: see `GigaChatServer.stream_events`."""
-    for payload in payloads:
-        if isinstance(payload, bytes):
-            yield payload
-        elif isinstance(payload, tuple):
-            name, value = payload
-            yield named_event(name, value)
-        elif isinstance(payload, str):
-            yield f"data: {payload}\n\n".encode()
-        else:
-            yield event(payload)
 
 
 def api_headers(request_headers: Headers) -> dict[str, str]:

@@ -38,11 +38,12 @@ from gigachat.server.catalogue import MODELS, find_model
 from gigachat.server.echo import Echo
 from gigachat.server.errors import Refusal
 from gigachat.server.faults import Fault, Spoiling
+from gigachat.server.journal import Received
 from gigachat.server.limits import Limits
 from gigachat.server.page import Page, followed
 from gigachat.server.script import Script
 from gigachat.server.service import Service
-from gigachat.server.state import Received, State
+from gigachat.server.state import State
 from gigachat.server.strict import check_fields
 
 if TYPE_CHECKING:

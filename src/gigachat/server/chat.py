@@ -19,7 +19,6 @@ from gigachat.server.answers import (
     answer,
     api_headers,
     event,
-    literal_events,
     started,
     unless_gone,
 )
@@ -27,7 +26,7 @@ from gigachat.server.bodies import read_object
 from gigachat.server.checks import CheckedRequest, check_chat
 from gigachat.server.engines import FunctionCall, Piece, Reasoning, Spent, Stop, ToolUse
 from gigachat.server.errors import Refusal
-from gigachat.server.orders import Part, one_by_one, read_order
+from gigachat.server.orders import Part, literal_events, one_by_one, read_order
 from gigachat.server.state import new_state_id
 from gigachat.server.usage import PromptUsage, answer_tokens, prompt_usage
 

@@ -21,7 +21,7 @@ from gigachat.server.errors import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gigachat.server.state import Received
+    from gigachat.server.journal import Received
 
 __all__ = ["Entry", "Live", "Watcher"]
 

@@ -1,4 +1,4 @@
-"""Answers ordered by tests, read: a text, a message or a whole answer of either contract, as pieces to send.
+"""Answers ordered by tests, read: a text, a message or a whole answer of either contract, as pieces to send; or events.
 
 It must not send anything, and takes an order as it is: nothing is checked.
 """
@@ -6,14 +6,19 @@ It must not send anything, and takes an order as it is: nothing is checked.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gigachat.server.answers import event, named_event
 from gigachat.server.counting import phrases
 from gigachat.server.engines import FunctionCall, Piece, Reasoning, Stop
 from gigachat.server.messages import STATE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
+
+
+Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
+"""One event of a hand-made stream; with a name it is a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +93,17 @@ async def one_by_one(order: Ordered) -> AsyncGenerator[Piece | Part, None]:
     """Yield the pieces of an order, as an engine would."""
     for piece in order.pieces:
         yield piece
+
+
+async def literal_events(payloads: Sequence[Payload]) -> AsyncGenerator[bytes, None]:
+    """Yield what a test ordered literally: see `GigaChatServer.stream_events`."""
+    for payload in payloads:
+        if isinstance(payload, bytes):
+            yield payload
+        elif isinstance(payload, tuple):
+            name, value = payload
+            yield named_event(name, value)
+        elif isinstance(payload, str):
+            yield f"data: {payload}\n\n".encode()
+        else:
+            yield event(payload)

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from gigachat.server.journal import Received
     from gigachat.server.live import Live
     from gigachat.server.service import Endpoint, Service
-    from gigachat.server.state import Received
 
 __all__ = ["ENDPOINTS", "Page", "followed"]
 

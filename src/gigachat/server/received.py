@@ -17,7 +17,7 @@ from gigachat.server.messages import v1_message, v2_messages
 
 if TYPE_CHECKING:
     from gigachat.server.engines import Message
-    from gigachat.server.state import Received
+    from gigachat.server.journal import Received
 
 __all__ = [
     "ReceivedChat",

@@ -11,7 +11,7 @@ import random
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from gigachat.server.faults import Fault
 from gigachat.server.received import asks_for_stream, fits, read_chat
@@ -19,11 +19,9 @@ from gigachat.server.received import asks_for_stream, fits, read_chat
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gigachat.server.journal import Received
+    from gigachat.server.orders import Payload
     from gigachat.server.received import When
-    from gigachat.server.state import Received
-
-Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
-"""One event of a hand-made stream; with a name it is a pair."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

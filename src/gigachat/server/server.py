@@ -23,7 +23,7 @@ from gigachat.server.faults import Fault
 from gigachat.server.messages import RESULT_ROLES
 from gigachat.server.received import ReceivedChat, describe, fits, read_chats, wanted
 from gigachat.server.script import Events, Reply, Script
-from gigachat.server.state import KIND_SCOPES, Account, Received, State
+from gigachat.server.state import KIND_SCOPES, Account, State
 from gigachat.server.store import Store
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gigachat.server.engines import Engine
+    from gigachat.server.journal import Received
+    from gigachat.server.orders import Payload
     from gigachat.server.received import When
-    from gigachat.server.script import Payload
     from gigachat.server.state import AccountKind
 
 _START_TIMEOUT = 10.0

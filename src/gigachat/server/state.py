@@ -1,4 +1,4 @@
-"""What the server remembers: the account, tokens, the prompt cache, open calls, the journal of requests.
+"""What the server remembers: the account, tokens, the prompt cache, open calls, and all that has a module of its own.
 
 The server works in one thread and tests look in from others, so each part has a plain lock of its own. It
 must not know HTTP answers: it says what is true, other modules say it on the wire.
@@ -13,16 +13,17 @@ import secrets
 import threading
 import time
 import uuid
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import parse_qsl
 
+from gigachat.server.journal import Journal
 from gigachat.server.live import Live
 from gigachat.server.records import Assistants, Batches, Files, Threads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from gigachat.server.catalogue import Model
     from gigachat.server.store import Store
 
@@ -168,88 +169,6 @@ def new_state_id() -> str:
     value = (time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
     return str(uuid.UUID(int=value))
-
-
-class CaseInsensitive(Mapping[str, str]):
-    """Headers by name, whatever the case; repeated ones are joined with a comma."""
-
-    def __init__(self, items: Sequence[tuple[bytes, bytes]]) -> None:
-        self._items: dict[str, str] = {}
-        for raw_name, raw_value in items:
-            name = raw_name.decode("latin-1").lower()
-            value = raw_value.decode("latin-1")
-            self._items[name] = f"{self._items[name]}, {value}" if name in self._items else value
-
-    def __getitem__(self, name: str) -> str:
-        return self._items[name.lower()]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._items
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One request as it came. Its `repr` shows neither headers nor body: both may hold secrets."""
-
-    method: str
-    path: str
-    raw_headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
-    query_string: bytes = field(repr=False)
-    body: bytes = field(repr=False)
-    at: float = field(default_factory=time.monotonic)
-    """When it had arrived whole, on the monotonic clock."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers by name, whatever the case."""
-        return CaseInsensitive(self.raw_headers)
-
-    @property
-    def query(self) -> dict[str, str]:
-        """Query parameters; of repeated ones the last."""
-        return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
-
-    @property
-    def json(self) -> Any:
-        """The body read as JSON."""
-        return json.loads(self.body)
-
-
-class Journal:
-    """The requests received, oldest first; bounded, so that a long run doesn't fill the memory."""
-
-    _LIMIT = 10_000
-    _BYTES = 64 * 1024 * 1024
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests: deque[Received] = deque()
-        self._size = 0
-
-    def add(self, request: Received) -> None:
-        """Note a request; the oldest are forgotten beyond 10 000 or 64 MiB of bodies."""
-        with self._lock:
-            self._requests.append(request)
-            self._size += len(request.body)
-            while len(self._requests) > self._LIMIT or (self._size > self._BYTES and len(self._requests) > 1):
-                self._size -= len(self._requests.popleft().body)
-
-    def all(self) -> list[Received]:
-        """Return the requests noted so far."""
-        with self._lock:
-            return list(self._requests)
-
-    def clear(self) -> None:
-        """Forget all requests."""
-        with self._lock:
-            self._requests.clear()
-            self._size = 0
 
 
 @dataclass(frozen=True, slots=True)
