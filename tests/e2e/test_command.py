@@ -143,6 +143,8 @@ def test_faults_of_a_file_and_a_folder_for_the_state(tmp_path: Path) -> None:
         (("--upstream-model", "m"), "--upstream-model is of --engine upstream"),
         (("--model-file", "m.gguf", "--engine", "script"), "--model-file is of --engine llama"),
         (("--script", "s.yaml"), "--script is of --engine script"),
+        (("--port", "0", "--name", "a b"), "no certificate can name 'a b': "),
+        (("--port", "0", "--name", ""), "no certificate can name '': "),
         (("--mtls", "--no-tls"), "mtls needs tls"),
         (("--host", "192.0.2.1"), "Can't listen on 192.0.2.1:8443: "),
     ],

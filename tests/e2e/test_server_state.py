@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import stat
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from gigachat import GigaChat, NotFoundError
@@ -55,6 +57,19 @@ def test_a_batch_goes_on_where_somebody_looks_again(tmp_path: Path) -> None:
         done = giga.wait_batch(batch, poll_interval=0.01)
         assert done.status == "completed"
         assert [one.id_ for one in giga.batch_results(done)] == ["0", "1", "2"]
+
+
+def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        body = b'{"model":"GigaChat","messages":[{"role":"user","content":"a\\ud800b"}]}'
+        headers = {"Authorization": f"Bearer {giga.get_token().access_token}"}
+        context = ssl.create_default_context(cafile=server.ca_bundle_file)
+        url = f"{server.base_url}/threads/messages"
+        answer = httpx2.post(url, content=body, headers=headers, verify=context, trust_env=False)
+        thread = answer.raise_for_status().json()["thread_id"]
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        [message] = giga.threads.get_messages(thread).messages
+        assert message.content == "a?b"
 
 
 def test_one_folder_is_for_one_server_at_a_time(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
@@ -33,7 +33,7 @@ class Certificates:
 
     Raises:
         OSError: A file cannot be written.
-        ValueError: The authority's own files are damaged.
+        ValueError: The authority's own files are damaged, or a name is none of a host.
 
     Args:
         host: Address the server listens on; it is named in the certificate beside the local names.
@@ -41,12 +41,15 @@ class Certificates:
         folder: Where the files and the authority's own key are kept; a temporary folder when None.
     """
 
-    def __init__(self, host: str, names: Iterable[str] = (), folder: Path | None = None) -> None:
+    def __init__(self, host: str, names: Sequence[str] = (), folder: Path | None = None) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="gigachat-server-") if folder is None else None
         self._folder = Path(self._temporary.name) if self._temporary is not None else Path(folder or "")
         self._authority = _new_authority() if folder is None else self._kept_authority()
         known: dict[str, None] = dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])])
-        self._server = self._authority.issue_cert(*known)
+        try:
+            self._server = self._authority.issue_cert(*known)
+        except ValueError as error:
+            raise ValueError(f"no certificate can name {', '.join(map(repr, names or [host]))}: {error}") from None
         client = self._authority.issue_cert("client@gigachat.local", common_name="client")
         self.client_key_password = secrets.token_urlsafe(12)
         key_pem = client.private_key_pem.bytes()

@@ -66,7 +66,8 @@ class Shelf(Generic[_Thing]):
             self._things[thing.id] = thing
         if self._store is not None:
             fields = {name: value for name, value in asdict(thing).items() if name not in self.passing}
-            self._store.save(self._kind, thing.id, json.dumps(fields, ensure_ascii=False).encode())
+            # As ASCII: half of a surrogate pair can be asked for but not written in UTF-8.
+            self._store.save(self._kind, thing.id, json.dumps(fields).encode())
         return thing
 
     def known(self, thing_id: str) -> bool:
