@@ -77,8 +77,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
             self._closed = True
             raise
         finally:
-            self._reading.release()
-            if self._closed or self._ended or self._error is not None:
+            if self._end_reading():
                 await self.close()
 
     async def more(self) -> Sequence[ChunkT]:
@@ -106,8 +105,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
             self._closed = True
             raise
         finally:
-            self._reading.release()
-            if self._closed or self._ended or self._error is not None:
+            if self._end_reading():
                 await self.close()
         if not chunks:
             self._raise_waiting_error()
@@ -116,6 +114,11 @@ class EventStream(Generic[ChunkT, CompletionT]):
     def _begin_reading(self) -> None:
         if not self._reading.acquire(blocking=False):
             raise GigaChatException("another thread or task is reading this stream: one at a time can")
+
+    def _end_reading(self) -> bool:
+        """Let others read or close; return whether what is held is to be freed."""
+        self._reading.release()
+        return self._closed or self._ended or self._error is not None
 
     async def _send(self) -> None:
         if self._response is not None or self._closed:

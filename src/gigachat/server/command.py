@@ -146,30 +146,27 @@ def _needed(value: ValueT | None, argument: str) -> ValueT:
     return value
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError("a number of seconds, neither negative nor endless")
-    return seconds
+# argparse names these two where a text is no number.
 
 
-def _port(text: str) -> int:
-    try:
-        port = int(text)
-    except ValueError:
-        port = -1
-    if not 0 <= port <= 65535:
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("seconds can't be negative or endless")
+    return value
+
+
+def port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
-    return port
+    return value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's arguments to a parser."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=_port, default=8443, help="port, 0 for a free one (%(default)s)")
+    parser.add_argument("--port", type=port, default=8443, help="port, 0 for a free one (%(default)s)")
     parser.add_argument(
         "--name", action="append", default=[], help="a name under which other machines reach it, for its certificate"
     )
@@ -192,11 +189,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pace",
-        type=_seconds,
+        type=seconds,
         default=0.05,
         help="seconds between chunks of a stream, 0 for full speed (%(default)s)",
     )
-    parser.add_argument("--token-lifetime", type=_seconds, default=1800.0, help="seconds a token lives (%(default)s)")
+    parser.add_argument("--token-lifetime", type=seconds, default=1800.0, help="seconds a token lives (%(default)s)")
     parser.add_argument(
         "--account",
         choices=("pers", "b2b", "corp"),
