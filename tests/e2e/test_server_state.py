@@ -62,7 +62,8 @@ def test_a_batch_goes_on_where_somebody_looks_again(tmp_path: Path) -> None:
 def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
     with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
         body = b'{"model":"GigaChat","messages":[{"role":"user","content":"a\\ud800b"}]}'
-        headers = {"Authorization": f"Bearer {giga.get_token().access_token}"}
+        giga.get_token()
+        headers = {"Authorization": f"Bearer {giga.token}"}
         context = ssl.create_default_context(cafile=server.ca_bundle_file)
         url = f"{server.base_url}/threads/messages"
         answer = httpx2.post(url, content=body, headers=headers, verify=context, trust_env=False)
