@@ -110,10 +110,7 @@ def signed_in(engine: Upstream) -> Iterator[GigaChat]:
     with (
         GigaChatServer(engine=engine) as server,
         GigaChat(
-            base_url=server.base_url,
-            auth_url=server.auth_url,
-            credentials=server.credentials,
-            ca_bundle_file=server.ca_bundle_file,
+            **server.client_options,
             max_retries=0,
         ) as giga,
     ):
