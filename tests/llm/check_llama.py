@@ -95,10 +95,7 @@ def test_a_stream_comes_token_by_token(giga: GigaChat, runtime: Runtime) -> None
 def test_async_streams_run_side_by_side(server: GigaChatServer) -> None:
     async def main() -> list[str]:
         async with AsyncGigaChat(
-            base_url=server.base_url,
-            auth_url=server.auth_url,
-            credentials=server.credentials,
-            ca_bundle_file=server.ca_bundle_file,
+            **server.client_options,
             timeout=120,
         ) as giga:
 
@@ -249,10 +246,7 @@ def test_who_goes_away_stops_the_generation(server: GigaChatServer, runtime: Run
 
     async def main() -> None:
         async with AsyncGigaChat(
-            base_url=server.base_url,
-            auth_url=server.auth_url,
-            credentials=server.credentials,
-            ca_bundle_file=server.ca_bundle_file,
+            **server.client_options,
             timeout=120,
         ) as giga:
             if stream:

@@ -78,11 +78,7 @@ def giga(server: GigaChatServer) -> Iterator[GigaChat]:
 
 def client(server: GigaChatServer) -> GigaChat:
     return GigaChat(
-        base_url=server.base_url,
-        auth_url=server.auth_url,
-        credentials=server.credentials,
-        scope=server.scope,
-        ca_bundle_file=server.ca_bundle_file,
+        **server.client_options,
         timeout=120,
         max_retries=0,
     )
