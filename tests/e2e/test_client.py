@@ -230,15 +230,6 @@ def test_wrong_texts_are_refused_before_any_request(server: GigaChatServer, call
     assert server.requests == []
 
 
-def test_awaiting_a_blocking_answer_says_what_to_call(server: GigaChatServer) -> None:
-    async def main() -> None:
-        with GigaChat(**options(server)) as giga:
-            await giga.chat("x")  # type: ignore[misc]
-
-    with pytest.raises(TypeError, match="achat"):
-        asyncio.run(main())
-
-
 def test_the_async_client_has_the_plain_names(server: GigaChatServer) -> None:
     async def main() -> list[str]:
         async with AsyncGigaChat(**options(server)) as giga:

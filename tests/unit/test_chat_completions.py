@@ -1018,16 +1018,6 @@ def test_fields_have_two_names_where_python_reserves_one() -> None:
     assert one == other
 
 
-def test_an_answer_that_was_not_awaited_for_says_so(world: World) -> None:
-    answer = read(world, ANSWER)
-
-    async def main() -> None:
-        await answer  # type: ignore[misc]
-
-    with pytest.raises(TypeError, match="achat"):
-        asyncio.run(main())
-
-
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages": 5}', b'{"choices": []}', b"<html>"])
 def test_what_is_no_answer_is_refused(world: World, body: bytes) -> None:
     with pytest.raises(APIResponseValidationError, match="ChatCompletionResponse"):

@@ -247,16 +247,6 @@ def test_tokens_are_not_shown() -> None:
     assert "expires_at=1" in shown
 
 
-def test_awaiting_an_answer_says_what_to_call() -> None:
-    import asyncio
-
-    async def mistaken() -> None:
-        await ChatCompletion.model_validate(COMPLETION)  # type: ignore[misc]
-
-    with pytest.raises(TypeError, match="achat"):
-        asyncio.run(mistaken())
-
-
 # Sending.
 
 FUNCTION: dict[str, Any] = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any, get_args
 
 import pytest
@@ -77,6 +78,14 @@ def test_what_is_not_known_is_kept(kind: type[WireModel]) -> None:
     assert not wrong
     assert answer.not_known_yet == new
     assert json.loads(answer.model_dump_json(by_alias=True))["not_known_yet"] == new
+
+
+@every_model
+def test_an_answer_is_not_awaitable(kind: type[WireModel]) -> None:
+    """Code that takes plain and async functions alike awaits whatever can be awaited."""
+    answer, _ = _read(kind, _minimal(kind))
+    assert not inspect.isawaitable(answer)
+    assert not isinstance(answer, Awaitable)
 
 
 def _minimal(kind: type[WireModel]) -> dict[str, Any]:

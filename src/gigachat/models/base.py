@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticUseDefault, core_schema
@@ -45,15 +45,6 @@ class XHeadersMixin(WireModel):
 
 class APIResponse(XHeadersMixin):
     """Base of the answers of the API."""
-
-    if not TYPE_CHECKING:
-
-        def __await__(self) -> Any:
-            """Say what to call instead."""
-            raise TypeError(
-                "this answer is already here: the method blocks. In async code use the method's name with an "
-                "a in front (`await giga.achat(...)`), or AsyncGigaChat"
-            )
 
 
 @dataclass(frozen=True, slots=True)
