@@ -6,8 +6,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gigachat._forks import unforked
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -25,8 +23,7 @@ def lazily(module: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any],
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        with unforked():
-            value = getattr(import_module(homes[name]), name)
+        value = getattr(import_module(homes[name]), name)
         setattr(sys.modules[module], name, value)  # found without this function from now on
         return value
 

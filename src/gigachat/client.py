@@ -11,7 +11,6 @@ from gigachat._engine.call import RequestOptions
 from gigachat._engine.endpoint import NAMESPACE_PREFIX, Async, Blocking, Mode
 from gigachat._engine.io import Timeouts, run
 from gigachat._engine.perform import Engine
-from gigachat._forks import unforked
 from gigachat._lazy import lazily
 from gigachat.api import (
     assistants,
@@ -156,16 +155,14 @@ class Client(
             logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(ignored))
         self._access_token_provider = access_token_provider
         try:
-            with unforked():
-                from gigachat.settings import load_settings
+            from gigachat.settings import load_settings
 
-                settings = load_settings(given, authorized=access_token_provider is not None)
+            settings = load_settings(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
         except ConfigurationError as error:
             # The frames below hold the arguments as well, and tools print the variables of frames.
             raise error.with_traceback(None) from None
 
-    @unforked()
     def _connect(
         self, settings: Settings, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
     ) -> None:

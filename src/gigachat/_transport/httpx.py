@@ -17,7 +17,7 @@ import time
 import traceback
 import weakref
 from collections import deque
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -32,7 +32,6 @@ except ImportError:  # without the extra nothing raises it
     from httpx2 import ProxyError as SocksError  # type: ignore[assignment]
 
 from gigachat._engine.io import Failure, Headers, Request, Signal, Stage, Timeouts, clock, run
-from gigachat._forks import unforked
 from gigachat._transport import handshakes, leftovers, loops
 from gigachat._transport.hooks import AsyncHookedClient, EventHooks, HookedClient
 from gigachat._transport.logs import quietly
@@ -62,7 +61,6 @@ ClientT = TypeVar("ClientT", HookedClient, AsyncHookedClient)
 _KEEPALIVE = 30.0  # seconds an idle connection is kept
 _DRAIN_WAIT = 0.001  # seconds a finished stream's last bytes may take to be kept for another request
 _DRAIN_PIECES = 16
-_CONNECTED: nullcontext[dict[str, Any]] = nullcontext({})
 
 _url = lru_cache(maxsize=256)(httpx2.URL)
 
@@ -80,7 +78,6 @@ def _timeout(timeouts: Timeouts) -> httpx2.Timeout:
     return httpx2.Timeout(connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.queue)
 
 
-@unforked()
 def _opened(kind: type[ClientT], hooks: EventHooks, settings: Settings, url: str) -> ClientT:
     """Return a new pool for the host of an address."""
     limits = httpx2.Limits(
@@ -102,25 +99,6 @@ def _opened(kind: type[ClientT], hooks: EventHooks, settings: Settings, url: str
             "are written %2F %3F %23"
         )
     raise ConfigurationError(f"{problem} (from proxy=, GIGACHAT_PROXY, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)")
-
-
-@contextmanager
-def _connecting(*, awaited: bool) -> Iterator[dict[str, Any]]:
-    """Let forks wait until a request with these extensions has its connection, or has failed.
-
-    Modules, the resolver and OpenSSL are loaded with the first one, under locks that a child would wait for in vain.
-    """
-    with ExitStack() as held:
-        held.enter_context(unforked())
-
-        def note(event: str, _: object) -> None:
-            if event.endswith("send_request_headers.started"):
-                held.close()
-
-        async def note_awaited(event: str, info: object) -> None:
-            note(event, info)
-
-        yield {"trace": note_awaited if awaited else note}
 
 
 def _check_own(client: object, kind: type[object], option: str) -> None:
@@ -161,7 +139,6 @@ class BlockingPort:
         self._clients: dict[_Purpose, HookedClient] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self._connected = False  # ever
         self._inside = _Inside()
         self._working: set[object] = set()  # a mark for each request until its answer is done with
         self._abandoned: deque[_BlockingResponse] = deque()
@@ -194,11 +171,10 @@ class BlockingPort:
         try:
             client = self.client(request.url, request.sign_in)
             self._tidy()
-            with self._inside, _CONNECTED if self._connected else _connecting(awaited=False) as extensions:
+            with self._inside:
                 # In no variable: tools print them with a traceback.
-                response = client.send(_built(client, request, extensions), stream=True)
+                response = client.send(_built(client, request), stream=True)
                 leftovers.watch(response)
-            self._connected = True
         except BaseException as error:
             self.done(mark)
             if isinstance(error, _LIBRARY_ERRORS):
@@ -365,7 +341,6 @@ class AsyncPort:
         self._pools: dict[Loop, _AsyncPool] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self._connected = False  # ever
         self.now = clock
         # Holds the pools of a client that nobody closed until it is gone. Collected together with it, as what an error
         # holds would be, connections would complain before their keepers could close them.
@@ -412,10 +387,8 @@ class AsyncPort:
         pool.working.add(mark)
         try:
             client = self.client(request.url, request.sign_in)
-            with _CONNECTED if self._connected else _connecting(awaited=True) as extensions:
-                response = await client.send(_built(client, request, extensions), stream=True)
+            response = await client.send(_built(client, request), stream=True)
             leftovers.watch(response)
-            self._connected = True
         except BaseException as error:
             await self.done(pool, mark)
             if isinstance(error, _LIBRARY_ERRORS):
@@ -592,7 +565,7 @@ class _AsyncResponse:
             await self.close()
 
 
-def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request, extensions: dict[str, Any]) -> httpx2.Request:
+def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request) -> httpx2.Request:
     body: dict[str, Any] = {"content": request.content}
     upload = request.upload
     if upload is not None:
@@ -610,7 +583,6 @@ def _built(client: httpx2.Client | httpx2.AsyncClient, request: Request, extensi
             headers=request.headers,
             params=query,
             timeout=_timeout(request.timeouts),
-            extensions=extensions,
             **body,
         )
     )

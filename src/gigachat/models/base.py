@@ -10,8 +10,6 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticUseDefault, core_schema
 
-from gigachat._forks import unforked
-
 __all__ = ["APIResponse", "NullAs", "OpenEnum", "WireModel", "XHeadersMixin"]
 
 
@@ -19,13 +17,6 @@ class WireModel(BaseModel):
     """A JSON object of the API: fields we do not know are kept, and go out again."""
 
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
-
-    @classmethod
-    def model_rebuild(cls, *, _parent_namespace_depth: int = 2, **options: Any) -> bool | None:
-        """Build the model, as pydantic does at its first use: under a lock, so that no fork may come between."""
-        depth = _parent_namespace_depth and _parent_namespace_depth + 1
-        with unforked():
-            return super().model_rebuild(_parent_namespace_depth=depth, **options)
 
 
 def build_all(kind: type[WireModel] = WireModel) -> None:
