@@ -1,68 +1,125 @@
 """Python SDK for the GigaChat REST API: blocking and async clients, models, errors.
 
-Names are resolved when first used, so that importing the package costs little.
+Clients and models are imported when first used: `import gigachat` loads neither pydantic nor the HTTP library.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gigachat import exceptions
-from gigachat._lazy import lazily
+from gigachat import exceptions as exceptions
+from gigachat.context import custom_headers_cvar, request_id_cvar, session_id_cvar
+from gigachat.exceptions import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    CertificateError,
+    ConfigurationError,
+    ContentFilterFinishReasonError,
+    ForbiddenError,
+    GigaChatException,
+    LengthFinishReasonError,
+    ModelNotSpecifiedError,
+    NotFoundError,
+    PaymentRequiredError,
+    RateLimitError,
+    RequestEntityTooLargeError,
+    ResponseError,
+    ServerError,
+    StreamInterruptedError,
+    UnprocessableEntityError,
+)
+
+if TYPE_CHECKING:
+    from gigachat._engine.stream import AsyncStream, Stream
+    from gigachat.client import AsyncGigaChat, GigaChat, GigaChatAsyncClient, GigaChatSyncClient
+    from gigachat.models import (
+        Chat,
+        ChatCompletion,
+        ChatCompletionChunk,
+        Choices,
+        Embeddings,
+        Function,
+        FunctionCall,
+        FunctionParameters,
+        Image,
+        Messages,
+        MessagesRole,
+        Model,
+        Models,
+        Usage,
+    )
 
 __version__ = "0.2.4"
 
-if TYPE_CHECKING:
-    from gigachat._engine.stream import AsyncStream as AsyncStream
-    from gigachat._engine.stream import Stream as Stream
-    from gigachat.client import AsyncGigaChat as AsyncGigaChat
-    from gigachat.client import GigaChat as GigaChat
-    from gigachat.client import GigaChatAsyncClient as GigaChatAsyncClient
-    from gigachat.client import GigaChatSyncClient as GigaChatSyncClient
-    from gigachat.context import custom_headers_cvar as custom_headers_cvar
-    from gigachat.context import request_id_cvar as request_id_cvar
-    from gigachat.context import session_id_cvar as session_id_cvar
-    from gigachat.exceptions import *
-    from gigachat.models import Chat as Chat
-    from gigachat.models import ChatCompletion as ChatCompletion
-    from gigachat.models import ChatCompletionChunk as ChatCompletionChunk
-    from gigachat.models import Choices as Choices
-    from gigachat.models import Embeddings as Embeddings
-    from gigachat.models import Function as Function
-    from gigachat.models import FunctionCall as FunctionCall
-    from gigachat.models import FunctionParameters as FunctionParameters
-    from gigachat.models import Image as Image
-    from gigachat.models import Messages as Messages
-    from gigachat.models import MessagesRole as MessagesRole
-    from gigachat.models import Model as Model
-    from gigachat.models import Models as Models
-    from gigachat.models import Usage as Usage
+__all__ = [
+    "APIConnectionError",
+    "APIResponseValidationError",
+    "APITimeoutError",
+    "AsyncGigaChat",
+    "AsyncStream",
+    "AuthenticationError",
+    "BadRequestError",
+    "CertificateError",
+    "Chat",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "Choices",
+    "ConfigurationError",
+    "ContentFilterFinishReasonError",
+    "Embeddings",
+    "ForbiddenError",
+    "Function",
+    "FunctionCall",
+    "FunctionParameters",
+    "GigaChat",
+    "GigaChatAsyncClient",
+    "GigaChatException",
+    "GigaChatSyncClient",
+    "Image",
+    "LengthFinishReasonError",
+    "Messages",
+    "MessagesRole",
+    "Model",
+    "ModelNotSpecifiedError",
+    "Models",
+    "NotFoundError",
+    "PaymentRequiredError",
+    "RateLimitError",
+    "RequestEntityTooLargeError",
+    "ResponseError",
+    "ServerError",
+    "Stream",
+    "StreamInterruptedError",
+    "UnprocessableEntityError",
+    "Usage",
+    "__version__",
+    "custom_headers_cvar",
+    "request_id_cvar",
+    "session_id_cvar",
+]
 
-_MODULES = {
-    "_engine.stream": ("AsyncStream", "Stream"),
-    "client": ("AsyncGigaChat", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"),
-    "context": ("custom_headers_cvar", "request_id_cvar", "session_id_cvar"),
-    "exceptions": exceptions.__all__,
-    "models": (
-        "Chat",
-        "ChatCompletion",
-        "ChatCompletionChunk",
-        "Choices",
-        "Embeddings",
-        "Function",
-        "FunctionCall",
-        "FunctionParameters",
-        "Image",
-        "Messages",
-        "MessagesRole",
-        "Model",
-        "Models",
-        "Usage",
-    ),
-}
-_HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
+if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
+    from importlib import import_module
 
-__all__ = sorted((*_HOMES, "__version__"))  # pyright: ignore[reportUnsupportedDunderAll]
+    # Of what is not a model.
+    _MODULES = {
+        "AsyncGigaChat": "client",
+        "AsyncStream": "_engine.stream",
+        "GigaChat": "client",
+        "GigaChatAsyncClient": "client",
+        "GigaChatSyncClient": "client",
+        "Stream": "_engine.stream",
+    }
 
-if not TYPE_CHECKING:  # a type checker is to find misspelt names
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    def __getattr__(name):
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(f"{__name__}.{_MODULES.get(name, 'models')}")
+        value = globals()[name] = getattr(module, name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

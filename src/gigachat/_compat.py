@@ -1,6 +1,4 @@
-"""The names of 0.2: on the hybrid client, each async method under its name with an `a` in front; in `gigachat.client`,
-what could be imported from there.
-"""
+"""The names of 0.2 on the hybrid client: each async method under its name with an `a` in front."""
 
 from __future__ import annotations
 
@@ -25,45 +23,7 @@ if TYPE_CHECKING:
     from gigachat import models
     from gigachat.api.chat import Payload
 
-__all__ = ["CLIENT_HOMES", "AsyncNames"]
-
-# What 0.2 let its users import from `gigachat.client`, by where it stands.
-_CLIENT_NAMES = {
-    "assistants": ("AssistantsAsyncClient", "AssistantsSyncClient"),
-    "context": ("authorization_cvar",),
-    "exceptions": ("LengthFinishReasonError", "ModelNotSpecifiedError"),
-    "models": (
-        "AICheckResult",
-        "AccessToken",
-        "Balance",
-        "Chat",
-        "ChatCompletion",
-        "ChatCompletionChunk",
-        "ChatCompletionRequest",
-        "ChatCompletionResponse",
-        "ChatMessage",
-        "ChatResponseFormat",
-        "ChatStorage",
-        "DeletedFile",
-        "Embeddings",
-        "Image",
-        "JsonSchemaResponseFormat",
-        "Messages",
-        "MessagesRole",
-        "Model",
-        "Models",
-        "OpenApiFunctions",
-        "PrimaryChatCompletionChunk",
-        "Token",
-        "TokensCount",
-        "UploadedFile",
-        "UploadedFiles",
-    ),
-    "resources.chat": ("AsyncChatNamespace", "ChatNamespace"),
-    "settings": ("Settings",),
-    "threads": ("ThreadsAsyncClient", "ThreadsSyncClient"),
-}
-CLIENT_HOMES = {name: f"gigachat.{module}" for module, names in _CLIENT_NAMES.items() for name in names}
+__all__ = ["AsyncNames"]
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 

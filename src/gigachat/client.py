@@ -6,12 +6,11 @@ import copy
 import logging
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from gigachat._compat import CLIENT_HOMES, AsyncNames
+from gigachat._compat import AsyncNames
 from gigachat._engine.call import RequestOptions
 from gigachat._engine.endpoint import NAMESPACE_PREFIX, Async, Blocking, Mode
 from gigachat._engine.io import Timeouts, run
 from gigachat._engine.perform import Engine
-from gigachat._lazy import lazily
 from gigachat.api import (
     assistants,
     batches,
@@ -324,5 +323,11 @@ class AsyncGigaChat(Client[Async]):
 GigaChatSyncClient = GigaChat
 GigaChatAsyncClient = GigaChat
 
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, CLIENT_HOMES)
+if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
+
+    def __getattr__(name):
+        from gigachat import _compat_client
+
+        if name not in _compat_client.__all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(_compat_client, name)

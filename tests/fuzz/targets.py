@@ -30,7 +30,7 @@ __all__ = ["TARGETS", "corpus", "seeds"]
 
 _ANSWERS: dict[str, type[APIResponse]] = {
     name: kind
-    for name in models.__all__
+    for name in dir(models)
     if isinstance(kind := getattr(models, name), type) and issubclass(kind, APIResponse)
 }
 _STREAMS = ("stream", "chat.stream", "threads.rerun_messages_stream")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from gigachat import APIResponseValidationError, models
+from gigachat import APIResponseValidationError
 from gigachat.models import (
     AccessToken,
     Chat,
@@ -544,11 +544,3 @@ def test_numbers_that_json_has_not_are_refused(world: World) -> None:
     with pytest.raises(ValueError, match=r"nan|NaN|finite"):
         world.chat(world.client(), "x", additional_fields={"weight": float("nan")})
     assert world.requests == []
-
-
-def test_the_package_of_models_knows_its_names() -> None:
-    for name in models.__all__:
-        assert getattr(models, name).__name__ == name.removeprefix("Primary")
-    assert set(models.__all__) <= set(dir(models))
-    with pytest.raises(AttributeError, match="NoSuchModel"):
-        models.NoSuchModel  # type: ignore[attr-defined]  # noqa: B018

@@ -26,7 +26,7 @@ def _inside(annotation: Any) -> Iterator[type[WireModel]]:
 
 def _of_answers() -> list[type[WireModel]]:
     """Return the answers' models and those inside them; functions are what the user described, read by other rules."""
-    public = [getattr(models, name) for name in models.__all__]
+    public = [getattr(models, name) for name in dir(models)]
     waiting: list[type[WireModel]] = [
         kind for kind in public if isinstance(kind, type) and issubclass(kind, APIResponse)
     ]

@@ -1,48 +1,19 @@
-"""Models of what crosses the wire, loaded when first named, so that importing the SDK stays quick."""
+"""Models of what crosses the wire: the names in `__all__` of each module here.
+
+A module is imported when one of its names is first used, so that `import gigachat.models` does not load pydantic.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gigachat._lazy import lazily
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
     from gigachat.models.assistants import *
     from gigachat.models.auth import *
     from gigachat.models.base import *
     from gigachat.models.batches import *
     from gigachat.models.chat import *
-    from gigachat.models.chat_completions import ChatCompletionRequest as ChatCompletionRequest
-    from gigachat.models.chat_completions import ChatCompletionResponse as ChatCompletionResponse
-    from gigachat.models.chat_completions import ChatContentFile as ChatContentFile
-    from gigachat.models.chat_completions import ChatContentPart as ChatContentPart
-    from gigachat.models.chat_completions import ChatFilterConfig as ChatFilterConfig
-    from gigachat.models.chat_completions import ChatFilterContentConfig as ChatFilterContentConfig
-    from gigachat.models.chat_completions import ChatFilterResponseContentConfig as ChatFilterResponseContentConfig
-    from gigachat.models.chat_completions import ChatFunctionExample as ChatFunctionExample
-    from gigachat.models.chat_completions import ChatFunctionResult as ChatFunctionResult
-    from gigachat.models.chat_completions import ChatFunctionSpecification as ChatFunctionSpecification
-    from gigachat.models.chat_completions import ChatFunctionsTool as ChatFunctionsTool
-    from gigachat.models.chat_completions import ChatInlineData as ChatInlineData
-    from gigachat.models.chat_completions import ChatLogprob as ChatLogprob
-    from gigachat.models.chat_completions import ChatLogprobToken as ChatLogprobToken
-    from gigachat.models.chat_completions import ChatMessage as ChatMessage
-    from gigachat.models.chat_completions import ChatMessageChunk as ChatMessageChunk
-    from gigachat.models.chat_completions import ChatModelOptions as ChatModelOptions
-    from gigachat.models.chat_completions import ChatRankerOptions as ChatRankerOptions
-    from gigachat.models.chat_completions import ChatReasoning as ChatReasoning
-    from gigachat.models.chat_completions import ChatResponseFormat as ChatResponseFormat
-    from gigachat.models.chat_completions import ChatSource as ChatSource
-    from gigachat.models.chat_completions import ChatStorage as ChatStorage
-    from gigachat.models.chat_completions import ChatTool as ChatTool
-    from gigachat.models.chat_completions import ChatToolConfig as ChatToolConfig
-    from gigachat.models.chat_completions import ChatToolExecution as ChatToolExecution
-    from gigachat.models.chat_completions import ChatUsage as ChatUsage
-    from gigachat.models.chat_completions import ChatUsageInputTokensDetails as ChatUsageInputTokensDetails
-    from gigachat.models.chat_completions import ChatUserInfo as ChatUserInfo
-    from gigachat.models.chat_completions import ChatWebSearchTool as ChatWebSearchTool
-    from gigachat.models.chat_completions import PrimaryChatCompletionChunk as PrimaryChatCompletionChunk
-    from gigachat.models.chat_completions import PrimaryChatFunctionCall as PrimaryChatFunctionCall
+    from gigachat.models.chat_completions import *
     from gigachat.models.embeddings import *
     from gigachat.models.files import *
     from gigachat.models.models import *
@@ -50,106 +21,40 @@ if TYPE_CHECKING:
     from gigachat.models.response_format import *
     from gigachat.models.threads import *
     from gigachat.models.tools import *
+else:
+    from importlib import import_module
 
-_MODULES = {
-    "assistants": (
-        "Assistant",
-        "AssistantAttachment",
-        "AssistantDelete",
-        "AssistantFileDelete",
-        "Assistants",
-        "CreateAssistant",
-    ),
-    "auth": ("AccessToken", "Token"),
-    "base": ("APIResponse",),
-    "batches": ("Batch", "BatchError", "BatchRequestCounts", "BatchResult", "Batches"),
-    "chat": (
-        "Chat",
-        "ChatCompletion",
-        "ChatCompletionChunk",
-        "ChatFunctionCall",
-        "Choices",
-        "ChoicesChunk",
-        "FewShotExample",
-        "Function",
-        "FunctionCall",
-        "FunctionParameters",
-        "FunctionParametersProperty",
-        "FunctionRanker",
-        "Messages",
-        "MessagesChunk",
-        "MessagesRole",
-        "Storage",
-        "Usage",
-    ),
-    "chat_completions": (
-        "ChatCompletionRequest",
-        "ChatCompletionResponse",
-        "ChatContentFile",
-        "ChatContentPart",
-        "ChatFilterConfig",
-        "ChatFilterContentConfig",
-        "ChatFilterResponseContentConfig",
-        "ChatFunctionExample",
-        "ChatFunctionResult",
-        "ChatFunctionSpecification",
-        "ChatFunctionsTool",
-        "ChatInlineData",
-        "ChatLogprob",
-        "ChatLogprobToken",
-        "ChatMessage",
-        "ChatMessageChunk",
-        "ChatModelOptions",
-        "ChatRankerOptions",
-        "ChatReasoning",
-        "ChatResponseFormat",
-        "ChatSource",
-        "ChatStorage",
-        "ChatTool",
-        "ChatToolConfig",
-        "ChatToolExecution",
-        "ChatUsage",
-        "ChatUsageInputTokensDetails",
-        "ChatUserInfo",
-        "ChatWebSearchTool",
-        "PrimaryChatCompletionChunk",
-        "PrimaryChatFunctionCall",
-    ),
-    "embeddings": ("Embedding", "Embeddings", "EmbeddingsUsage"),
-    "files": ("DeletedFile", "File", "Image", "UploadedFile", "UploadedFiles"),
-    "models": ("Model", "Models"),
-    "raw": ("RawResponse",),
-    "response_format": ("JsonSchemaResponseFormat",),
-    "threads": (
-        "Thread",
-        "ThreadCompletion",
-        "ThreadCompletionChunk",
-        "ThreadMessage",
-        "ThreadMessageAttachment",
-        "ThreadMessageResponse",
-        "ThreadMessages",
-        "ThreadMessagesResponse",
-        "ThreadRunOptions",
-        "ThreadRunResponse",
-        "ThreadRunResult",
-        "ThreadStatus",
-        "Threads",
-    ),
-    "tools": (
-        "AICheckResult",
-        "Balance",
-        "BalanceValue",
-        "FilterCheckResult",
-        "FilterUsage",
-        "FunctionIssue",
-        "FunctionValidationResult",
-        "OpenApiFunctions",
-        "TokensCount",
-    ),
-}
-_HOMES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
+    # Searched for a name in this order: a chat needs the first one only.
+    _MODULES = (
+        "chat",
+        "base",
+        "response_format",
+        "embeddings",
+        "files",
+        "models",
+        "auth",
+        "raw",
+        "chat_completions",
+        "tools",
+        "threads",
+        "assistants",
+        "batches",
+    )
 
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+    def _modules():
+        return (import_module(f"{__name__}.{module}") for module in _MODULES)
 
-if not TYPE_CHECKING:  # a type checker is to find misspelt names
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    def __getattr__(name):
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name == "__all__":
+            return [one for module in _modules() for one in module.__all__]
+        if not name.startswith("_"):
+            for module in _modules():
+                if name in module.__all__:
+                    value = globals()[name] = getattr(module, name)
+                    return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return __getattr__("__all__")

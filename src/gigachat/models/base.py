@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticUseDefault, core_schema
 
-__all__ = ["APIResponse", "NullAs", "OpenEnum", "WireModel", "XHeadersMixin"]
+__all__ = ["APIResponse"]
 
 
 class WireModel(BaseModel):

@@ -30,7 +30,6 @@ from gigachat.models.response_format import JsonSchemaResponseFormat, json_schem
 from gigachat.schema import function_fields, parameters_schema
 
 __all__ = [
-    "ChatCompletionChunk",
     "ChatCompletionRequest",
     "ChatCompletionResponse",
     "ChatContentFile",
@@ -38,7 +37,6 @@ __all__ = [
     "ChatFilterConfig",
     "ChatFilterContentConfig",
     "ChatFilterResponseContentConfig",
-    "ChatFunctionCall",
     "ChatFunctionExample",
     "ChatFunctionResult",
     "ChatFunctionSpecification",
@@ -61,6 +59,8 @@ __all__ = [
     "ChatUsageInputTokensDetails",
     "ChatUserInfo",
     "ChatWebSearchTool",
+    "PrimaryChatCompletionChunk",
+    "PrimaryChatFunctionCall",
 ]
 
 

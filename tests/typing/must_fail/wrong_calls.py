@@ -35,6 +35,7 @@ giga.chat.create("text").text + 1  # must fail: text
 giga.chat.parse("text")  # must fail: into what?
 giga.chat.parse("text", response_format=Answer(text=""))  # must fail: the class, not an instance
 print(giga.chat.parse("text", response_format=Answer)[1].number)  # must fail: the model has no such field
+models.ChatMesage(role="user")  # must fail: misspelt
 models.ChatMessage(content="text")  # must fail: of whom?
 models.ChatMessage(role="user", content=5)  # must fail: text or parts
 models.ChatMessage.function_result("f")  # must fail: what did it return?

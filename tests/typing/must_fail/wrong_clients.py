@@ -1,7 +1,9 @@
 """What must not type check: each line that must fail says so."""
 
+import gigachat
 from gigachat import AsyncGigaChat, GigaChat
 
+gigachat.GigaChta()  # must fail: misspelt
 GigaChat("key")  # must fail: options have names
 GigaChat(credentials=1)  # must fail: a key is text
 GigaChat(timeout="5")  # must fail: seconds, a pair or an object

@@ -1,0 +1,92 @@
+"""The names of the packages, and what is imported for them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import gigachat
+import gigachat.client
+from gigachat import models
+
+FOLDER = Path(str(models.__file__)).parent
+
+
+def star_imported(module: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(f"from {module} import *", names)
+    del names["__builtins__"]
+    return names
+
+
+def test_a_star_import_of_the_package_gives_its_public_names() -> None:
+    names = star_imported("gigachat")
+    assert set(names) == set(gigachat.__all__)
+    assert set(names) <= set(dir(gigachat))
+
+
+def test_a_star_import_of_the_models_gives_the_names_of_their_modules() -> None:
+    names = star_imported("gigachat.models")
+    assert sorted(names) == dir(models)
+    assert len(names) > 90
+    for name, kind in names.items():
+        assert kind is getattr(models, name)
+        assert kind.__name__ == name.removeprefix("Primary")  # the classes of v2 that are named as those of v1
+
+
+def test_no_two_modules_of_models_have_the_same_name() -> None:
+    assert len(dir(models)) == len(set(dir(models)))
+
+
+def test_every_module_of_models_is_searched_and_known_to_type_checkers() -> None:
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    imported = {
+        str(node.module)
+        for node in ast.walk(ast.parse((FOLDER / "__init__.py").read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and [name.name for name in node.names] == ["*"]
+    }
+    assert imported == {f"gigachat.models.{name}" for name in files}
+    assert set(vars(models)["_MODULES"]) == files
+
+
+@pytest.mark.parametrize("module", [gigachat, models, gigachat.client], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("name", ["NoSuchName", "_no_such_name", "__wrapped__"])
+def test_a_name_that_does_not_exist_is_refused(module: ModuleType, name: str) -> None:
+    with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute '{name}'"):
+        getattr(module, name)
+
+
+def imported(program: str) -> set[str]:
+    """Return the modules that a program imports in an interpreter of its own."""
+    program += "\nimport json, sys; print(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import gigachat",
+        "from gigachat import GigaChatException, custom_headers_cvar",
+        "import gigachat; dir(gigachat); assert not hasattr(gigachat, 'NoSuchName')",
+        "from gigachat import models",
+        "from gigachat import GigaChat",
+        "import gigachat.client",
+    ],
+)
+def test_neither_pydantic_nor_the_http_library_is_imported_early(program: str) -> None:
+    assert not imported(program) & {"pydantic", "pydantic_core", "httpx2", "httpcore2"}
+
+
+def test_a_model_of_chats_needs_no_other_module_of_models() -> None:
+    loaded = {name for name in imported("from gigachat import Chat") if name.startswith("gigachat.models.")}
+    assert loaded == {f"gigachat.models.{name}" for name in ("base", "chat", "response_format")}
+    assert imported("from gigachat import Chat") == imported("from gigachat.models import Chat")
+    assert imported("from gigachat.models import chat") == imported("import gigachat.models.chat")
