@@ -171,6 +171,12 @@ def test_settings_refuse_unknown_fields_as_before() -> None:
     assert entry["extra"] == _found("gigachat.settings", "Settings").model_config["extra"]
 
 
+def test_a_type_alias_is_still_importable() -> None:
+    from gigachat.models import JsonSchemaResponseFormat, ResponseFormat
+
+    assert ResponseFormat == JsonSchemaResponseFormat | dict[str, Any]
+
+
 def test_names_that_do_not_exist_are_not_found_either() -> None:
     for module in SURFACE["modules"]:
         assert not hasattr(import_module(module), "no_such_name"), module

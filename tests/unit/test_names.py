@@ -38,7 +38,8 @@ def test_a_star_import_of_the_models_gives_the_names_of_their_modules() -> None:
     assert len(names) > 90
     for name, kind in names.items():
         assert kind is getattr(models, name)
-        assert kind.__name__ == name.removeprefix("Primary")  # the classes of v2 that are named as those of v1
+        if isinstance(kind, type):
+            assert kind.__name__ == name.removeprefix("Primary")  # the classes of v2 that are named as those of v1
 
 
 def test_no_two_modules_of_models_have_the_same_name() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from gigachat.models.base import WireModel
 from gigachat.schema import inline_references
 
-__all__ = ["JsonSchemaResponseFormat"]
+__all__ = ["JsonSchemaResponseFormat", "ResponseFormat"]
 
 
 def json_schema(schema: Any) -> Any:
