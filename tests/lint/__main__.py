@@ -1,0 +1,20 @@
+"""Check the SDK's source for what linters do not: private names of libraries, packages that are not declared."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+from tests.lint.declared_packages import undeclared_packages
+from tests.lint.private_names import private_names
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "gigachat"
+
+if __name__ == "__main__":
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    problems = [*private_names(SOURCE), *undeclared_packages(SOURCE, project)]
+    for path, line, text in problems:
+        print(f"{path.relative_to(ROOT)}:{line}: {text}")
+    sys.exit(bool(problems))
