@@ -78,9 +78,9 @@ test-matrix: $(READY) ## Run the built wheel on each CPython found: newest depen
 		$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going $$(printf 'matrix-%s ' $$environments)
 
 # The suites about the engine and the transport: the others add minutes and no branch.
-coverage: $(READY) ## Measure which branches of the engine and the transport the tests run: all, or it fails
+coverage: $(READY) ## Measure which branches of the engine and the transport the tests run
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/faults tests/e2e --ignore-glob='*/test_server*'
+	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/faults tests/e2e tests/wire --ignore-glob='*/test_server*'
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
@@ -113,12 +113,13 @@ MINUTES ?= 10
 soak: $(READY) ## Random load and random faults, every answer checked: MINUTES=10, SEED=
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
-lint: $(READY) ## Check style, types (mypy, pyright) and the direction of imports
+lint: $(READY) ## Check style, types (mypy, pyright), the direction of imports, private names of libraries
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright --warnings
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.lint
 
 bench: $(READY) ## Compare with the bare HTTP library and with the published 0.2.3
 	@$(BIN)/python -m benchmarks

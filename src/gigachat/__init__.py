@@ -16,6 +16,7 @@ from gigachat.exceptions import (
     AuthenticationError,
     BadRequestError,
     CertificateError,
+    ClientClosedError,
     ConfigurationError,
     ContentFilterFinishReasonError,
     ForbiddenError,
@@ -29,6 +30,7 @@ from gigachat.exceptions import (
     ResponseError,
     ServerError,
     StreamInterruptedError,
+    TotalTimeoutError,
     UnprocessableEntityError,
 )
 
@@ -67,6 +69,7 @@ __all__ = [
     "ChatCompletion",
     "ChatCompletionChunk",
     "Choices",
+    "ClientClosedError",
     "ConfigurationError",
     "ContentFilterFinishReasonError",
     "Embeddings",
@@ -93,6 +96,7 @@ __all__ = [
     "ServerError",
     "Stream",
     "StreamInterruptedError",
+    "TotalTimeoutError",
     "UnprocessableEntityError",
     "Usage",
     "__version__",

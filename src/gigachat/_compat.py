@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from gigachat._engine.endpoint import Async, Resource, awaited, namespace
+from gigachat._engine.endpoint import Async, Resource, async_variant, namespace
 from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.batches import Batches
-from gigachat.api.chat import Chat, ChatNamespace
+from gigachat.api.chat import AsyncChatNamespace, Chat, ChatNamespace
 from gigachat.api.checks import Checks
 from gigachat.api.embeddings import Embeddings
 from gigachat.api.files import Files
@@ -46,20 +46,20 @@ class AsyncNames(Resource[Any]):
 
     @property
     def _client(self) -> Any:
-        """The HTTP client of blocking requests; its `event_hooks` may be changed in place."""
-        port: Any = self._engine.blocking
-        return port.client(self._engine.settings.base_url)
+        """The httpx2 client of blocking requests; its `event_hooks` may be changed in place."""
+        transport: Any = self._blocking.transport
+        return transport.client(self._service.settings.base_url)
 
     @property
     def _aclient(self) -> Any:
-        """The HTTP client of async requests in the running loop; its `event_hooks` are those of all loops."""
-        port: Any = self._engine.awaiting
-        return port.client(self._engine.settings.base_url)
+        """The httpx2 client of async requests in the running loop; its `event_hooks` are those of all loops."""
+        transport: Any = self._async.transport
+        return transport.client(self._service.settings.base_url)
 
     @namespace
     def achat(self) -> ChatNamespace[Async]:
         """Chats, awaited: `await client.achat("…")`."""
-        return ChatNamespace(self, Async)
+        return AsyncChatNamespace(self)
 
     @namespace
     def a_assistants(self) -> AssistantsNamespace[Async]:
@@ -71,27 +71,27 @@ class AsyncNames(Resource[Any]):
         """Threads, awaited: `await client.a_threads.get_threads()`."""
         return ThreadsNamespace(self, Async)
 
-    astream = awaited(Chat.stream)
-    achat_parse: _Parse = awaited(Chat.__dict__["chat_parse"])  # type: ignore[assignment]
-    aembeddings = awaited(Embeddings.embeddings)
-    atokens_count = awaited(Embeddings.tokens_count)
-    aget_models = awaited(Models.get_models)
-    aget_model = awaited(Models.get_model)
-    aget_token = awaited(AccessToken.get_token)
-    aupload_file = awaited(Files.upload_file)
-    aget_files = awaited(Files.get_files)
-    aget_file = awaited(Files.get_file)
-    adelete_file = awaited(Files.delete_file)
-    aget_image = awaited(Files.get_image)
-    aget_file_content = awaited(Files.get_file_content)
-    adownload_file = awaited(Files.download_file)
-    acreate_batch = awaited(Batches.create_batch)
-    aget_batches = awaited(Batches.get_batches)
-    await_batch = awaited(Batches.wait_batch)
-    abatch_results = awaited(Batches.batch_results)
-    aopenapi_function_convert = awaited(Functions.openapi_function_convert)
-    avalidate_function = awaited(Functions.validate_function)
-    acheck_ai = awaited(Checks.check_ai)
-    acheck_filter = awaited(Checks.check_filter)
-    aget_balance = awaited(Checks.get_balance)
-    arequest = awaited(AnyRequest.request)
+    astream = async_variant(Chat.stream)
+    achat_parse: _Parse = async_variant(Chat.__dict__["chat_parse"])  # type: ignore[assignment]
+    aembeddings = async_variant(Embeddings.embeddings)
+    atokens_count = async_variant(Embeddings.tokens_count)
+    aget_models = async_variant(Models.get_models)
+    aget_model = async_variant(Models.get_model)
+    aget_token = async_variant(AccessToken.get_token)
+    aupload_file = async_variant(Files.upload_file)
+    aget_files = async_variant(Files.get_files)
+    aget_file = async_variant(Files.get_file)
+    adelete_file = async_variant(Files.delete_file)
+    aget_image = async_variant(Files.get_image)
+    aget_file_content = async_variant(Files.get_file_content)
+    adownload_file = async_variant(Files.download_file)
+    acreate_batch = async_variant(Batches.create_batch)
+    aget_batches = async_variant(Batches.get_batches)
+    await_batch = async_variant(Batches.wait_batch)
+    abatch_results = async_variant(Batches.batch_results)
+    aopenapi_function_convert = async_variant(Functions.openapi_function_convert)
+    avalidate_function = async_variant(Functions.validate_function)
+    acheck_ai = async_variant(Checks.check_ai)
+    acheck_filter = async_variant(Checks.check_filter)
+    aget_balance = async_variant(Checks.get_balance)
+    arequest = async_variant(AnyRequest.request)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from gigachat._engine.endpoint import Async, Blocking
 from gigachat.api.assistants import AssistantsNamespace
 from gigachat.models import (
@@ -14,9 +12,6 @@ from gigachat.models import (
     CreateAssistant,
     Function,
 )
-
-if TYPE_CHECKING:
-    from gigachat._engine.endpoint import Resource
 
 __all__ = [
     "Assistant",
@@ -35,14 +30,8 @@ class AssistantsSyncClient(AssistantsNamespace[Blocking]):
 
     _mode = Blocking
 
-    def __init__(self, base_client: Resource[Any]) -> None:
-        super().__init__(base_client, Blocking)
-
 
 class AssistantsAsyncClient(AssistantsNamespace[Async]):
     """Assistants of a client, awaited."""
 
     _mode = Async
-
-    def __init__(self, base_client: Resource[Any]) -> None:
-        super().__init__(base_client, Async)

@@ -1,4 +1,4 @@
-"""The clients: all endpoints over one engine, blocking, async, or both under the names of 0.2."""
+"""The clients: all endpoints, blocking, async, or both under the names of 0.2."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import logging
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gigachat._compat import AsyncNames
-from gigachat._engine.call import RequestOptions
-from gigachat._engine.endpoint import NAMESPACE_PREFIX, Async, Blocking, Mode
-from gigachat._engine.io import Timeouts, run
-from gigachat._engine.perform import Engine
+from gigachat._engine.calls import NO_OPTIONS, RequestOptions
+from gigachat._engine.endpoint import Async, Blocking, Mode
+from gigachat._engine.session import Session, run
+from gigachat._engine.transport import Timeouts
+from gigachat._headers import checked_headers
+from gigachat._secret import hidden
 from gigachat.api import (
     assistants,
     batches,
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
     import httpx2
 
+    from gigachat._engine.service import Service
+    from gigachat._engine.transport import Transport
     from gigachat.settings import Settings, Timeout
 
 __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"]
@@ -69,14 +73,14 @@ class Client(
         scope: `GIGACHAT_API_PERS`, `GIGACHAT_API_B2B` or `GIGACHAT_API_CORP`.
         access_token: Ready access token; used as it is and never renewed.
         access_token_provider: Own function that returns an access token, or for async calls an awaitable of one;
-            asked before each attempt, so that it should remember. What it raises passes through.
+            called before every attempt, so it should cache the token. What it raises passes through.
         user: User name; with `password` instead of the key.
         password: Password.
         model: Model of requests that name none; `GigaChat` if not given.
         profanity_check: Whether the service filters profanity.
         flags: Feature flags sent with each chat.
         function_result_role: Role of function results in chats v2, `function` or `tool`. If not given: `function`
-            for the vendor's hosts, elsewhere as the message says, and once the other one where it is refused.
+            for the vendor's hosts, elsewhere as the message says.
         timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
         max_connections: Most connections open at once.
         max_concurrency: Most requests in work at once per credential and process.
@@ -86,6 +90,8 @@ class Client(
         retry_on_status_codes: HTTP statuses that are tried again.
         retry_timeout: No attempt starts later than this after the call began, in seconds.
         rate_limit_timeout: Longest sum of waits for 429 in one call, in seconds.
+        total_timeout: Longest time of one call in seconds, from its start to its last byte, retries included.
+        max_response_bytes: Longest decoded response that is read into memory, in bytes.
         token_expiry_buffer_ms: How long before its expiry a token is renewed, in milliseconds.
         share_token: Whether tokens are shared between the clients of this process.
         verify_ssl_certs: Whether the server's certificate is verified.
@@ -102,8 +108,10 @@ class Client(
         async_http_client: Own `httpx2.AsyncClient` for async requests; never closed by us.
 
     Raises:
-        ConfigurationError: An option cannot work. The text names it, never its value.
+        ConfigurationError: An option is invalid. The message names the option, not its value.
     """
+
+    _options: RequestOptions = NO_OPTIONS
 
     def __init__(
         self,
@@ -138,6 +146,8 @@ class Client(
         queue_timeout: float | None = None,
         retry_timeout: float | None = None,
         rate_limit_timeout: float | None = None,
+        total_timeout: float | None = None,
+        max_response_bytes: int | None = None,
         token_expiry_buffer_ms: int | None = None,
         share_token: bool | None = None,
         trust_russian_ca: bool | None = None,
@@ -148,14 +158,15 @@ class Client(
         async_http_client: httpx2.AsyncClient | None = None,
         **unknown: Any,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS and value is not None}
+        from gigachat.settings import Settings, load_settings
+
+        options = Settings.model_fields.keys()
+        given = {name: value for name, value in locals().items() if name in options and value is not None}
         ignored = sorted(name for name, value in unknown.items() if value is not None)
         if ignored:
             logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(ignored))
         self._access_token_provider = access_token_provider
         try:
-            from gigachat.settings import load_settings
-
             settings = load_settings(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
         except ConfigurationError as error:
@@ -165,15 +176,21 @@ class Client(
     def _connect(
         self, settings: Settings, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
     ) -> None:
-        from gigachat._transport.httpx import AsyncPort, BlockingPort
+        from gigachat._engine.service import Service
+        from gigachat._transport import async_transport, blocking_transport
         from gigachat._transport.tls import context_for
 
         if settings.cert_file or settings.ca_bundle_file:
             context_for(settings, host="")  # files that cannot be used are named here, not at the first request
         self._settings = settings
         self._own_clients = http_client, async_http_client
-        ports = BlockingPort(settings, http_client), AsyncPort(settings, async_http_client)
-        self._engine = Engine(settings, *ports, self._access_token_provider)
+        service = Service(settings, self._access_token_provider, private=any(self._own_clients))
+        self._start(service, blocking_transport(settings, http_client), async_transport(settings, async_http_client))
+
+    def _start(self, service: Service, blocking: Transport, awaiting: Transport) -> None:
+        self._service = service
+        self._blocking = Session(service, blocking, self._options)
+        self._async = Session(service, awaiting, self._options)
 
     def with_options(
         self,
@@ -195,30 +212,36 @@ class Client(
             timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
             max_retries: Most repetitions after failures.
         """
+        extra_headers, extra_query = hidden(extra_headers), hidden(extra_query)
         if max_retries is not None and (max_retries < 0 or max_retries % 1):
             raise ValueError("max_retries must be a whole number, 0 or more")
         timeouts = None
         if timeout is not None:
             from gigachat.settings import timeouts_of
 
-            timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout)
-        view = copy.copy(self)
-        view._options = self._options.with_more(
-            RequestOptions(extra_headers, extra_query, extra_body, timeouts, max_retries)
+            timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout, self._settings.total_timeout)
+        more = RequestOptions(
+            checked_headers(extra_headers, "extra_headers"),
+            extra_query or {},
+            extra_body or {},
+            timeouts,
+            max_retries,
         )
+        view = copy.copy(self)
+        view._options = self._options.with_more(more)
+        view._start(self._service, self._blocking.transport, self._async.transport)
         return view
 
     def __copy__(self) -> Self:
         view = object.__new__(type(self))
-        # The namespaces belong to the view they were made for.
-        view.__dict__.update(_without_namespaces(self))
+        view.__dict__.update(self.__dict__)
         return view
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # Another client of the same settings; a TLS context or HTTP client of the user's own is shared.
+        # Another client of the same settings; it shares a TLS context, HTTP client or function of the user's own.
         other = self.__copy__()
         memo[id(self)] = other
-        memo[id(self._access_token_provider)] = self._access_token_provider  # the user's own, and shared as well
+        memo[id(self._access_token_provider)] = self._access_token_provider
         other.__dict__ |= copy.deepcopy(self._own_state(), memo)
         other._connect(self._settings, *self._own_clients)
         return other
@@ -237,8 +260,8 @@ class Client(
         self._connect(state["_settings"], None, None)
 
     def _own_state(self) -> dict[str, Any]:
-        """Return what a subclass or user has put on the client, and the options of this view."""
-        return {name: value for name, value in _without_namespaces(self).items() if name not in _REMADE}
+        """Return the attributes of a subclass or of the user, and the options of this view."""
+        return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
 
     def __repr__(self) -> str:
         settings: Settings | None = self.__dict__.get("_settings")  # none where an option was refused
@@ -246,12 +269,7 @@ class Client(
         return f"{type(self).__name__}({options})"
 
 
-def _without_namespaces(client: Client[Any]) -> dict[str, Any]:
-    return {name: value for name, value in vars(client).items() if not name.startswith(NAMESPACE_PREFIX)}
-
-
-_REMADE = frozenset(("_settings", "_engine", "_own_clients"))
-_NO_SETTINGS = frozenset(("self", "unknown", "http_client", "async_http_client", "access_token_provider", "__class__"))
+_REMADE = frozenset(("_settings", "_own_clients", "_service", "_blocking", "_async"))
 
 
 class GigaChat(Client[Blocking], AsyncNames):
@@ -264,16 +282,16 @@ class GigaChat(Client[Blocking], AsyncNames):
     _mode = Blocking
 
     def close(self) -> None:
-        """Free the connections of blocking calls; later ones are refused, unless there was none before.
+        """Close the connections of blocking calls; later calls are refused, unless there was none before.
 
-        What is at work goes on to its end, and the last one frees the connections.
+        Requests in progress finish; the last one closes the connections.
         """
-        run(self._engine.blocking.close())
+        run(self._blocking.transport.close())
 
     async def aclose(self) -> None:
-        """Free all connections, those of blocking calls too; later calls are refused as after `close`."""
+        """Close all connections, those of blocking calls too; later calls are refused as after `close`."""
         self.close()
-        await self._engine.awaiting.close()
+        await self._async.transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -302,11 +320,11 @@ class AsyncGigaChat(Client[Async]):
     _mode = Async
 
     async def close(self) -> None:
-        """Free the connections; later calls are refused, unless there was none before.
+        """Close the connections; later calls are refused, unless there was none before.
 
-        What is at work goes on to its end, and the last one frees the connections.
+        Requests in progress finish; the last one closes the connections.
         """
-        await self._engine.awaiting.close()
+        await self._async.transport.close()
 
     aclose = close
 

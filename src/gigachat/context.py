@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from gigachat._secret import hidden
-
 __all__ = [
     "agent_id_cvar",
     "authorization_cvar",
@@ -45,26 +43,3 @@ chat_url_cvar: ContextVar[str] = ContextVar("chat_url_cvar", default="/chat/comp
 """Path, or full address on the same origin, of the v1 chat endpoint."""
 chat_completions_url_cvar: ContextVar[str | None] = ContextVar("chat_completions_url_cvar", default=None)
 """Path, or full address on the same origin, of the v2 chat endpoint; None means the usual one."""
-
-_HEADERS = (
-    ("Authorization", authorization_cvar),
-    ("X-Session-ID", session_id_cvar),
-    ("X-Request-ID", request_id_cvar),
-    ("X-Service-ID", service_id_cvar),
-    ("X-Operation-ID", operation_id_cvar),
-    ("X-Client-ID", client_id_cvar),
-    ("X-Trace-ID", trace_id_cvar),
-    ("X-Agent-ID", agent_id_cvar),
-)
-
-
-def context_headers() -> dict[str, str]:
-    """Return the headers the context variables ask for (reference, section 2.1)."""
-    headers = {name: value for name, variable in _HEADERS if (value := variable.get())}
-    custom = custom_headers_cvar.get()
-    if custom:
-        # The same header in another case is the same header.
-        given = {name.lower() for name in custom}
-        headers = {name: value for name, value in headers.items() if name.lower() not in given}
-        headers.update(custom)
-    return hidden(headers) or {}

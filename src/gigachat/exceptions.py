@@ -11,7 +11,10 @@ import json
 import math
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from gigachat._advice import response_advice
+from gigachat._headers import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +26,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "CertificateError",
+    "ClientClosedError",
     "ConfigurationError",
     "ContentFilterFinishReasonError",
     "ForbiddenError",
@@ -36,6 +40,7 @@ __all__ = [
     "ResponseError",
     "ServerError",
     "StreamInterruptedError",
+    "TotalTimeoutError",
     "UnprocessableEntityError",
 ]
 
@@ -119,7 +124,7 @@ class ResponseError(GigaChatException):
             status = str(self.status_code)
         where = f"{self.url}, request id {self.request_id}" if self.request_id else self.url
         line = f"{status}: {self.message or 'no text'} ({where})"
-        advice = _advice(self)
+        advice = response_advice(self)
         return " ".join(f"{line}. {advice}".split() if advice else line.split())
 
 
@@ -159,12 +164,37 @@ class ServerError(ResponseError):
     """5xx: the service failed."""
 
 
+class ClientClosedError(GigaChatException, RuntimeError):
+    """A closed client, or a closed HTTP client given to it, was used."""
+
+
 class APIConnectionError(GigaChatException, ConnectionError):
-    """The service could not be reached, or the connection broke before an answer."""
+    """The service could not be reached, or the connection broke before a response.
+
+    Attributes:
+        cause: The exception of the network or of a library, if there is one; it is not pickled.
+    """
+
+    cause: BaseException | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "cause"}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, self.__getstate__()
+
+    def __copy__(self) -> Self:
+        copied = type(self)(*self.args)
+        copied.__dict__.update(self.__dict__)
+        return copied
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
     """Connecting, sending, waiting for the answer or for a free slot took longer than permitted."""
+
+
+class TotalTimeoutError(APITimeoutError):
+    """A call took longer than `total_timeout`."""
 
 
 class CertificateError(APIConnectionError):
@@ -233,7 +263,12 @@ def error_for_status(
 ) -> ResponseError:
     """Return the error of the class that stands for an HTTP status."""
     kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else ResponseError)
-    return kind(url, status_code, content, headers)
+    return kind(url, status_code, content, Headers(headers or {}))
+
+
+def total_timeout_error(seconds: float | None, reason: str) -> TotalTimeoutError:
+    """Return the error for a call that took longer than `total_timeout`."""
+    return TotalTimeoutError(f"the call took longer than total_timeout={seconds or 0:g} s: {reason}")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
@@ -259,47 +294,3 @@ def _http_date(value: str) -> float | None:
         return parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-_OAUTH_ADVICE = {
-    1: "Check `scope`: GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.",
-    4: "`credentials` must be the authorization key of your project, copied whole.",
-    5: "Set `scope`: GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP.",
-    6: "The authorization key is wrong or revoked: make a new one in your account.",
-    7: "The key is of another kind of account: set `scope` to GIGACHAT_API_PERS, GIGACHAT_API_B2B "
-    "or GIGACHAT_API_CORP, as your account says.",
-}
-
-_STATUS_ADVICE = {
-    401: "Check `credentials` and `scope`, or the access token you passed.",
-    402: "The tokens of this model are used up: buy more or choose another model.",
-    407: "The proxy wants a user and a password: proxy='http://user:password@host:port'.",
-    413: "Shorten the prompt, or choose a model with a larger window.",
-    429: "The account permits only so many requests at once (one for persons): close streams you no longer "
-    "read, or set max_concurrency.",
-}
-
-
-def _advice(error: ResponseError) -> str:
-    """Return what the user can do about an error, empty where we don't know."""
-    message = error.message.lower()
-    if error.code in _OAUTH_ADVICE:
-        return _OAUTH_ADVICE[error.code]
-    if 300 <= error.status_code < 400:
-        return (
-            "Redirects are not followed: check the address, and what stands on the way, such as a page to log in to "
-            "the network."
-        )
-    if error.status_code == 404 and "no such model" in message:
-        return "get_models() lists what this address serves; newer models are at base_url='https://api.giga.chat/v1'."
-    if error.status_code in (400, 422) and "temperature" in message:
-        return "temperature must be above 0; 0.001 or less switches sampling off."
-    if error.url.endswith("/v2/chat/completions"):
-        if error.status_code == 400 and "invalid json syntax" in message:
-            return (
-                "The service says so of any body it cannot read: look for an unknown role, arguments as text, a "
-                "result without a name. function_result_role= sets the role of functions' results."
-            )
-        if error.status_code == 404 and not isinstance(error.body, dict):
-            return "API v2 is not at this address: set v2_base_url= (or GIGACHAT_V2_BASE_URL)."
-    return _STATUS_ADVICE.get(error.status_code, "")

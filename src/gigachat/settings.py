@@ -23,14 +23,12 @@ from pydantic_settings import (
 )
 
 from gigachat._secret import Secret
+from gigachat._service import AUTH_URL, BASE_URL, SCOPE
 from gigachat.exceptions import ConfigurationError
 
-__all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout"]
+__all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout", "checked_proxy"]
 
 ENV_PREFIX = "GIGACHAT_"
-BASE_URL = "https://gigachat.devices.sberbank.ru/api/v1"
-AUTH_URL = "https://ngw.devices.sberbank.ru:9443/api/v2/oauth"
-SCOPE = "GIGACHAT_API_PERS"
 
 _CREDENTIALS_ALIASES = ("GIGACHAT_API_KEY", "GIGACHAT_AUTH_KEY")
 _TOKEN_KINDS = (("access_token",), ("credentials",), ("client_id", "client_secret"), ("user", "password"))
@@ -99,19 +97,24 @@ def _http_url(value: str) -> str:
 
 
 _PROXY_FORM = (
-    "give a proxy address such as http://user:password@proxy.example:3128, with / ? # in the password written as "
-    "%2F %3F %23"
+    "give a proxy address such as http://user:password@proxy.example:3128 or socks5://proxy.example:1080, with / ? # "
+    "in the password written as %2F %3F %23"
 )
 
 
-def _proxy_url(value: str) -> str:
+def checked_proxy(value: str) -> str:
+    """Return the address of a proxy, with a scheme.
+
+    Raises:
+        ValueError: It is not one that can be used; the text does not repeat it.
+    """
     if "://" not in value:
         value = Secret(f"http://{value}")
     try:
         parts = _parts(value)
     except ValueError:
         raise ValueError(_PROXY_FORM) from None
-    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+    if parts.scheme not in ("http", "https", "socks", "socks5", "socks5h") or not parts.hostname:
         raise ValueError(_PROXY_FORM)
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(_PROXY_FORM)  # the password goes on there, and what stands before it looks like the host
@@ -284,6 +287,12 @@ class Settings(BaseSettings):
     rate_limit_timeout: FiniteFloat = Field(
         default=60.0, ge=0, description="Longest sum of waits for 429 in one call, in seconds."
     )
+    total_timeout: FiniteFloat | None = Field(
+        default=None, gt=0, description="Longest time of one call in seconds, retries included; off if unset."
+    )
+    max_response_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=1, description="Longest decoded response read into memory, in bytes."
+    )
     token_expiry_buffer_ms: int = Field(
         default=60000, ge=0, description="How long before its expiry a token is renewed, in milliseconds."
     )
@@ -307,7 +316,7 @@ class Settings(BaseSettings):
     ssl_context: ssl.SSLContext | None = Field(
         default=None, repr=False, description="Own TLS context, used as it is instead of all TLS options."
     )
-    proxy: Annotated[_HiddenText, AfterValidator(_proxy_url)] | None = Field(
+    proxy: Annotated[_HiddenText, AfterValidator(checked_proxy)] | None = Field(
         default=None, repr=False, description="Address of a proxy; the usual environment variables if unset."
     )
     default_headers: Annotated[dict[str, _Hidden] | None, BeforeValidator(_pairs)] = Field(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from gigachat._engine.endpoint import Async, Blocking
 from gigachat.api.threads import ThreadsNamespace
 from gigachat.models import (
@@ -18,9 +16,6 @@ from gigachat.models import (
     ThreadRunResult,
     Threads,
 )
-
-if TYPE_CHECKING:
-    from gigachat._engine.endpoint import Resource
 
 __all__ = [
     "Messages",
@@ -43,14 +38,8 @@ class ThreadsSyncClient(ThreadsNamespace[Blocking]):
 
     _mode = Blocking
 
-    def __init__(self, base_client: Resource[Any]) -> None:
-        super().__init__(base_client, Blocking)
-
 
 class ThreadsAsyncClient(ThreadsNamespace[Async]):
     """Threads of a client, awaited."""
 
     _mode = Async
-
-    def __init__(self, base_client: Resource[Any]) -> None:
-        super().__init__(base_client, Async)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tests.contract.replay import COLOURS, Exchange, Received, call, recording, recordings, replaying
 
 from gigachat import AsyncGigaChat, ForbiddenError, GigaChat, NotFoundError, ResponseError
-from gigachat._engine.endpoint import endpoint, operation, streaming
+from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
 from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.threads import ThreadsNamespace
 from gigachat.models import (
@@ -230,7 +230,7 @@ def test_every_endpoint_has_an_exchange(kind: type[Any], namespace: str) -> None
         f"{namespace}{name}"
         for owner in kind.__mro__
         for name, member in vars(owner).items()
-        if isinstance(member, endpoint | operation | streaming)
+        if isinstance(member, endpoint | procedure | stream_endpoint)
     }
     assert found - NEITHER
     assert found - NEITHER <= {case.method for case in CASES.values()}

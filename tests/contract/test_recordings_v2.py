@@ -30,7 +30,7 @@ from tests.contract.test_recordings import (
 )
 
 from gigachat import AsyncGigaChat, GigaChat
-from gigachat._engine.endpoint import endpoint, operation, streaming
+from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
 from gigachat.api.chat import ChatNamespace
 from gigachat.models import ChatCompletionRequest, ChatCompletionResponse, ChatMessage, ChatTool, ChatWebSearchTool
 
@@ -127,7 +127,9 @@ def test_every_recording_is_replayed() -> None:
 
 def test_every_endpoint_has_an_exchange() -> None:
     found = {
-        name for name, member in vars(ChatNamespace).items() if isinstance(member, endpoint | operation | streaming)
+        name
+        for name, member in vars(ChatNamespace).items()
+        if isinstance(member, endpoint | procedure | stream_endpoint)
     }
     assert {f"chat.{name}" for name in found - {"__call__"}} == {case.method for case in CASES.values()}
 

@@ -14,7 +14,7 @@ import pytest
 
 import gigachat
 from gigachat import GigaChat, GigaChatException, exceptions
-from gigachat._engine.perform import MODEL
+from gigachat._engine.service import MODEL
 from gigachat.server import strict
 from gigachat.settings import Settings
 from tests.docs.pages import PAGES, READMES, ROOT, TWINS, python_blocks, read
@@ -98,7 +98,9 @@ def _default(name: str) -> str:
             return NOT_GIVEN
         case bool():
             return f"`{str(value).lower()}`"
-        case int() | float():
+        case int():
+            return f"`{value}`"
+        case float():
             return f"`{value:g}`"
         case tuple():
             return "`" + ", ".join(f"{item:g}" for item in value) + "`"

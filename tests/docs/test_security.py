@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-from gigachat import hosts
+from gigachat import _service
 from gigachat._transport import tls
 from gigachat.settings import Settings
 from tests.docs.pages import READMES, ROOT, read
@@ -36,7 +36,7 @@ def test_the_fingerprint_is_that_of_the_file_in_the_package() -> None:
 def test_the_hosts_are_the_vendors() -> None:
     named = re.search(r"for connections to (.*?) and hosts below them", TEXT)
     assert named is not None
-    assert tuple(re.findall(r"`([\w.]+)`", named[1])) == hosts._DOMAINS
+    assert tuple(re.findall(r"`([\w.]+)`", named[1])) == _service._DOMAINS
 
 
 def test_the_options_it_names_exist() -> None:

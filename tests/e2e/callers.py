@@ -82,10 +82,9 @@ class Caller:
         return self._runner.run(work)
 
     @property
-    def port(self) -> Any:
-        """The client's port in this colour."""
-        engine = self.giga._engine
-        return engine.blocking if self.colour == "blocking" else engine.awaiting
+    def transport(self) -> Any:
+        """The client's transport in this colour."""
+        return (self.giga._blocking if self.colour == "blocking" else self.giga._async).transport
 
     def close(self) -> None:
         self.giga.close()
@@ -126,6 +125,16 @@ def until(condition: Callable[[], bool]) -> None:
             return
         pause.wait(0.001)
     raise AssertionError("it did not come true")
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other side of a server's connection has not closed it."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 @contextmanager

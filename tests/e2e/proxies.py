@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import trustme
 from cryptography import x509
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.e2e.callers import http, read_request
 
-__all__ = ["Proxy", "Site", "http_proxy", "self_signed", "server_context", "site", "socks_proxy"]
+__all__ = ["Proxy", "Site", "dripping", "http_proxy", "self_signed", "server_context", "site", "socks_proxy"]
 
 _DAY = datetime.timedelta(days=1)
 _NOW = datetime.datetime.now(datetime.UTC)
@@ -71,6 +72,7 @@ def site(
     *,
     answers_anything: bool = False,
     linger: bool = False,
+    ends: Literal["in order", "cut off"] | None = None,
 ) -> Iterator[Site]:
     """A server that gives everybody the same answer.
 
@@ -79,6 +81,7 @@ def site(
         answer: What it says.
         answers_anything: Answer the first bytes, whatever they are, and close.
         linger: After a handshake that failed, read what comes, so that no reset overtakes the alert.
+        ends: End the connection after an answer, TLS and all, or as who is on the way could do it.
     """
     running = Site()
 
@@ -104,6 +107,11 @@ def site(
             while request := read_request(connection):
                 running.requests.append(request)
                 connection.sendall(answer)
+                if ends == "in order" and isinstance(connection, ssl.SSLSocket):
+                    connection = connection.unwrap()
+                if ends is not None:
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
 
     with _listening(serve) as running.port:
         yield running
@@ -163,6 +171,43 @@ def http_proxy(leads_to: int, *, login: str = "", context: ssl.SSLContext | None
 
 
 @contextmanager
+def dripping(leads_to: int, *, after: int = 0) -> Iterator[int]:
+    """A way to a local port that brings what comes back byte by byte, slowly; its own port.
+
+    Args:
+        leads_to: The port.
+        after: Bytes that come back at once before that.
+    """
+    left = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", leads_to)) as other:
+            asking = threading.Thread(target=_forward, args=(connection, other), daemon=True)
+            asking.start()
+            passed = 0
+            while piece := other.recv(65536):
+                at_once = piece[: max(0, after - passed)]
+                connection.sendall(at_once)
+                for index in range(len(at_once), len(piece)):
+                    connection.sendall(piece[index : index + 1])
+                    if left.wait(0.005):
+                        return
+                passed += len(piece)
+
+    with _listening(serve) as port:
+        try:
+            yield port
+        finally:
+            left.set()
+
+
+def _forward(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := one.recv(65536):
+            other.sendall(piece)
+
+
+@contextmanager
 def socks_proxy(leads_to: int, *, login: str = "") -> Iterator[Proxy]:
     """A SOCKS5 proxy whose connections lead to a local port, whatever host is asked for."""
     proxy = Proxy()
@@ -206,6 +251,8 @@ def _relay(one: socket.socket, port: int) -> None:
             for side in ready:
                 piece = side.recv(65536)
                 if not piece:
+                    # Closing alone ends nothing: there is a second descriptor.
+                    one.shutdown(socket.SHUT_RDWR)
                     return
                 (other if side is one else one).sendall(piece)
 
@@ -218,7 +265,7 @@ def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     threads: list[threading.Thread] = []
 
     def quietly(connection: socket.socket) -> None:
-        with suppress(OSError), connection:
+        with suppress(OSError, ValueError, IndexError), connection:  # the other end may go in the middle of a word
             serve(connection)
 
     def accept() -> None:

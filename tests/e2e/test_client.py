@@ -264,8 +264,8 @@ def test_a_token_still_good_is_used_while_oauth_is_down(
     server: GigaChatServer, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller.chat("x")
-    now = caller.port.now
-    monkeypatch.setattr(caller.port, "now", lambda: now() + 1800 - 50)
+    now = caller.transport.now
+    monkeypatch.setattr(caller.transport, "now", lambda: now() + 1800 - 50)
     server.fail(503, path="oauth", times=100)
     for _ in range(3):
         caller.chat("x")
@@ -580,7 +580,7 @@ def test_a_connection_dropped_without_an_answer(colour: Colour) -> None:
     with raw_server(drop) as (origin, received):
         reach = {"base_url": origin, "access_token": "t", "retry_backoff_factor": 0}
         with Caller(colour, reach) as caller:
-            with pytest.raises(APIConnectionError, match="before an answer"):
+            with pytest.raises(APIConnectionError, match="before a response"):
                 caller.chat("x")
             assert len(received) == 1
             with pytest.raises(APIConnectionError):

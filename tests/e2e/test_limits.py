@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from gigachat import APITimeoutError, GigaChat, RateLimitError, ServerError, StreamInterruptedError
-from gigachat._engine import shared
+from gigachat._engine import registry
+from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
 from tests.e2e.callers import Caller, Colour, begun, http, options, raw_server, until
 
@@ -75,7 +76,7 @@ def gated(**more: Any) -> Iterator[tuple[dict[str, Any], Gate]]:
 
 def waiting(giga: GigaChat) -> int:
     """How many wait for a slot of the client's credential."""
-    limiter = giga._engine._limiter
+    limiter = giga._service.limiter
     assert limiter is not None
     return len(limiter._queue)
 
@@ -134,7 +135,7 @@ class Opened:
             self._caller.run(self.stream.close())
 
 
-# Slots: at most so many requests of a credential in work at once.
+# Slots: at most so many requests of a credential at once.
 
 
 def test_no_more_than_permitted_are_in_work_at_once(colour: Colour) -> None:
@@ -249,7 +250,7 @@ def test_clients_of_different_limits_share_one_counter_and_nobody_overtakes(colo
 def test_a_stream_keeps_its_slot_until_it_ends(server: GigaChatServer, colour: Colour, end: str) -> None:
     with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:
         opened = Opened(caller)
-        assert "other requests or open streams hold them all" in str(elsewhere(caller, "x"))
+        assert "other requests or open streams hold all of them" in str(elsewhere(caller, "x"))
         if end == "read":
             assert opened.read_on() > 1
         elif end == "closed":
@@ -277,7 +278,7 @@ def test_a_stream_that_breaks_gives_its_slot_back(server: GigaChatServer, colour
 
 def test_a_stream_held_by_the_one_who_asks_is_named(server: GigaChatServer, colour: Colour) -> None:
     with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:
-        named = "this thread or task itself holds an open stream"
+        named = "this thread or task holds an open stream itself"
         if colour == "blocking":
             stream = caller.giga.stream("x")
             next(stream)
@@ -376,7 +377,7 @@ def test_a_waiter_whose_loop_died_passes_its_slot_on() -> None:
 
 def test_a_counter_in_use_is_never_replaced(server: GigaChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many other credentials the process has seen meanwhile."""
-    monkeypatch.setattr(shared, "_REMEMBERED", 3)
+    monkeypatch.setattr(registry, "_REMEMBERED", 3)
     one = {**options(server), "max_concurrency": 1, "queue_timeout": 0.01}
     holder = GigaChat(**one)
     stream = holder.stream("x")
@@ -395,7 +396,7 @@ def test_a_counter_in_use_is_never_replaced(server: GigaChatServer, monkeypatch:
 def test_a_token_in_use_is_never_forgotten(
     server: GigaChatServer, colour: Colour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "_REMEMBERED", 3)
+    monkeypatch.setattr(registry, "_REMEMBERED", 3)
     with Caller(colour, options(server)) as caller:
         caller.chat("x")
         reach = options(server)
@@ -450,12 +451,12 @@ def test_sign_in_does_not_wait_for_the_only_connection(server: GigaChatServer, c
     with Caller(colour, {**options(server), "max_connections": 1, "queue_timeout": 0.05}) as caller:
         opened = Opened(caller)
         server.revoke_tokens()
-        token = caller.giga._engine.authorization
+        authorization = caller.giga._service.authorization
+        assert isinstance(authorization, Authorization)
+        token = authorization.valid(caller.transport.now())
         assert token is not None
-        known = token.known(caller.port.now())
-        assert known is not None
-        token.refuse(known, caller.port.now())
-        assert caller.do("get_token").access_token != known.value
+        authorization.invalidate(token, caller.transport.now())
+        assert caller.do("get_token").access_token != token.value
         opened.close()
 
 
@@ -470,14 +471,14 @@ def pauses(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         taken.append(seconds)
 
-    monkeypatch.setattr(caller.port, "sleep", sleep)
+    monkeypatch.setattr(caller.transport, "sleep", sleep)
     monkeypatch.setattr(random, "uniform", lambda _, high: high)
     return taken
 
 
 def with_policy(caller: Caller, **changes: Any) -> None:
-    engine = caller.giga._engine
-    engine.policy = replace(engine.policy, **changes)
+    service = caller.giga._service
+    service.policy = replace(service.policy, **changes)
 
 
 @pytest.mark.parametrize("asked", ["chat", "stream"])
@@ -539,7 +540,7 @@ def test_429_that_is_not_to_be_retried_raises_at_once(
     assert len(server.requests_to("chat/completions")) == 1
 
 
-def test_a_permit_is_kept_while_429_is_waited_out(server: GigaChatServer, colour: Colour) -> None:
+def test_a_slot_is_kept_while_429_is_waited_out(server: GigaChatServer, colour: Colour) -> None:
     """One slot, one request: whoever waits for the service does not make room for others to be refused as well."""
     with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 0.01}) as caller:
         seen: list[Any] = []
@@ -562,7 +563,7 @@ def test_a_permit_is_kept_while_429_is_waited_out(server: GigaChatServer, colour
             raise raised[0]
 
         one = {**options(server), "max_concurrency": 1, "queue_timeout": 0.01}
-        caller.port.sleep = sleep
+        caller.transport.sleep = sleep
         server.fail(429, path="chat/completions")
         assert caller.chat("x").choices
         assert len(seen) == 1

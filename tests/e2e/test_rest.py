@@ -192,7 +192,7 @@ def test_a_download_cut_off_in_the_middle(colour: Colour, tmp_path: Path) -> Non
     target.write_text("older")
     with raw_server(answer) as (origin, _):
         with Caller(colour, {"base_url": f"{origin}/v1", "access_token": "token"}) as caller:
-            with pytest.raises(APIConnectionError, match="broke during the answer"):
+            with pytest.raises(APIConnectionError, match="broke during the response"):
                 caller.do("download_file", "id", target)
     assert target.read_text() == "older"
     assert list(tmp_path.iterdir()) == [target]

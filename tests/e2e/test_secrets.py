@@ -28,6 +28,7 @@ import trustme
 from pydantic import BaseModel
 
 from gigachat import AsyncGigaChat, GigaChat, GigaChatException
+from gigachat._engine.auth.tokens import Authorization
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
 from tests.e2e.callers import Caller, Colour, options, raw_server
@@ -50,7 +51,7 @@ PLANTED: dict[str, Any] = {
     "provided": "canary-provided-token",
 }
 ARGUMENTS = {("client.py", "__init__"), ("request.py", "request"), ("endpoint.py", "blocking")}
-ARGUMENTS |= {("endpoint.py", "awaitable"), ("endpoint.py", "acting")}
+ARGUMENTS |= {("endpoint.py", "awaitable"), ("endpoint.py", "acting"), ("client.py", "with_options")}
 """Frames that hold a call's arguments as they were given."""
 STATUSES = (400, 401, 402, 403, 404, 407, 413, 418, 422, 429, 500, 503, 302)
 
@@ -225,17 +226,18 @@ def faults(caller: Caller, server: GigaChatServer, evidence: Evidence) -> None:
 def innards(caller: Caller, evidence: Evidence) -> None:
     """The client and what it is made of, printed."""
     giga = caller.giga
-    engine = giga._engine
-    things = [giga, giga.chat, giga.threads, giga._options, giga._settings, engine, engine.blocking, engine.awaiting]
-    things += [engine._method, engine._headers, engine.authorization, giga.stream("x")]
+    service, sessions = giga._service, (giga._blocking, giga._async)
+    transports: tuple[Any, ...] = tuple(session.transport for session in sessions)
+    things = [giga, giga.chat, giga.threads, giga._options, giga._settings, service, *sessions, *transports]
+    things += [service.headers, service.authorization, giga.stream("x")]
     evidence.objects("innards", *things)
-    for thing in (giga, engine, engine.blocking, engine.awaiting, engine.authorization):
+    for thing in (giga, service, *sessions, *transports, service.authorization):
         evidence.note(f"variables of {type(thing).__name__}", repr(getattr(thing, "__dict__", None)))
-    slot = getattr(engine.authorization, "_slot", None)
-    if slot is not None:
-        evidence.objects("token", slot, slot.token, slot.token and slot.token.grant)
-    for port in (engine.blocking, engine.awaiting):
-        evidence.note("pools", repr(vars(port)))
+    if isinstance(service.authorization, Authorization):
+        method, entry = service.authorization._method, service.authorization._entry
+        evidence.objects("token", method, method.identity, entry, entry.token, entry.token and entry.token.grant)
+    kept = [transports[0]._threads, *transports[1]._loops.values()]
+    evidence.note("connections", *(repr(vars(one)) for connections in kept for one in connections._open))
 
 
 @pytest.fixture
@@ -365,8 +367,9 @@ def test_the_authorization_of_a_context_is_not_shown(
             evidence.attempt("stream in a context", lambda: caller.read("x"))
             authorization_cvar.reset(before)
             headers = {"Authorization": value}
-            view = caller.giga.with_options(extra_headers=headers)
-            evidence.attempt("header of a view", partial(call, caller, "chat", "x", giga=view))
+            view = evidence.attempt("a view", partial(caller.giga.with_options, extra_headers=headers))
+            if not isinstance(view, ValueError):
+                evidence.attempt("header of a view", partial(call, caller, "chat", "x", giga=view))
             evidence.attempt(
                 "header of a request",
                 partial(call, caller, "request", "GET", "/models", headers=headers),
@@ -416,7 +419,7 @@ def test_good_options_are_not_shown_but_a_pickled_client_has_them(evidence: Evid
         default_query={"key": PLANTED["default_query"]},
     )
     settings = giga._settings
-    evidence.objects("options", giga, settings, settings.model_dump(), settings.__dict__, giga._engine, vars(giga))
+    evidence.objects("options", giga, settings, settings.model_dump(), settings.__dict__, giga._service, vars(giga))
     for name in ("credentials", "access_token", "password", "key_file_password", "proxy"):
         evidence.note(name, repr(getattr(settings, name)), f"{getattr(settings, name)!r}")
     pickled = pickle.dumps(giga)
@@ -500,6 +503,23 @@ def test_errors_of_the_network_show_no_credential(
         patched.setattr("h11.Connection.send", lambda *_: (_ for _ in ()).throw(ConnectionResetError("reset")))
         with site(None) as plain:
             attempt("broken while sending", base_url=f"http://127.0.0.1:{plain.port}/v1")
+
+
+def test_the_variables_of_the_callers_own_errors_are_left_alone(colour: Colour) -> None:
+    """What is cleared, so that no tool prints it, is ours."""
+
+    def fail() -> None:
+        own = "to be seen in a report"
+        raise LookupError(own)
+
+    with Caller(colour, {"base_url": "http://127.0.0.1:1", "access_token": "t", "max_retries": 0}) as caller:
+        try:
+            fail()
+        except LookupError as error:
+            with pytest.raises(GigaChatException, match="no connection"):
+                caller.chat("x")
+            *_, frame = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+            assert frame.locals == {"own": "'to be seen in a report'"}
 
 
 def test_a_key_that_cannot_be_decrypted_shows_no_password(server: GigaChatServer, evidence: Evidence) -> None:

@@ -192,7 +192,7 @@ def _fails(giga: GigaChat) -> bool:
 def test_a_cut_answer_ends_its_connection(server: GigaChatServer) -> None:
     server.fail(cut_bytes=0, path="/models")
     with GigaChat(**options(server)) as giga:
-        with pytest.raises(APIConnectionError, match="broke during the answer"):
+        with pytest.raises(APIConnectionError, match="broke during the response"):
             giga.get_models()
         assert giga.get_models().data
 

@@ -6,7 +6,6 @@ authority of the test stands in for it inside the `tls` module; that the true on
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import pty
@@ -17,6 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,11 +33,19 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from gigachat import APIConnectionError, CertificateError, ConfigurationError, GigaChat, ResponseError
+from gigachat import (
+    APIConnectionError,
+    APITimeoutError,
+    CertificateError,
+    ConfigurationError,
+    GigaChat,
+    ResponseError,
+    TotalTimeoutError,
+)
 from gigachat._transport import tls
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Colour, raw_server
-from tests.e2e.proxies import Proxy, Site, http_proxy, self_signed, server_context, site, socks_proxy
+from tests.e2e.callers import Caller, Colour, http, raw_server
+from tests.e2e.proxies import Proxy, Site, dripping, http_proxy, self_signed, server_context, site, socks_proxy
 
 KEY_PASSWORD = "password of the key"
 
@@ -484,6 +492,61 @@ def test_redirects_are_not_followed(status: int, colour: Colour, authority: Auth
     assert len(good.requests) == before
 
 
+# Ends.
+
+
+@pytest.mark.parametrize("way", ["direct", "through a proxy", "through a proxy that speaks TLS"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_body_without_a_length_is_whole_only_where_tls_ends_in_order(
+    version: ssl.TLSVersion, way: str, colour: Colour, authority: Authority
+) -> None:
+    context = authority.context()
+    context.minimum_version = context.maximum_version = version
+    answer = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"choices":[]}'
+    trust = {"ca_bundle_file": authority.folder / "ca.pem"}
+
+    def asked(served: Site) -> None:
+        if way == "direct":
+            ask(colour, served.url, **trust)
+            return
+        speaks_tls = way != "through a proxy"
+        with http_proxy(served.port, context=authority.context() if speaks_tls else None) as proxy:
+            address = f"http{'s' if speaks_tls else ''}://localhost:{proxy.port}"
+            ask(colour, served.url, proxy=address, **trust)
+
+    with site(context, answer, ends="in order") as served:
+        asked(served)
+    with site(context, answer, ends="cut off") as served:
+        with pytest.raises(APIConnectionError, match="broke during the response"):
+            asked(served)
+
+
+# Time.
+
+
+def test_a_handshake_that_comes_byte_by_byte_ends_with_its_timeout(
+    colour: Colour, authority: Authority, good: Site
+) -> None:
+    with dripping(good.port) as port:
+        reach = {"ca_bundle_file": authority.folder / "ca.pem", "timeout": (0.5, 20)}
+        begun = time.monotonic()
+        with pytest.raises(APITimeoutError, match=r"no connection to localhost:\d+ within 0\.5 s"):
+            ask(colour, f"https://localhost:{port}/v1", **reach)
+        assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("after", [0, 4000], ids=["in the handshake", "in the response"])
+def test_what_comes_byte_by_byte_ends_with_the_total_timeout(after: int, colour: Colour, authority: Authority) -> None:
+    # A record of TLS is of no use before its last byte.
+    with site(authority.context(), http(b'{"choices":[]' + b" " * 12_000 + b"}")) as served:
+        with dripping(served.port, after=after) as port:
+            reach = {"ca_bundle_file": authority.folder / "ca.pem", "total_timeout": 0.5}
+            begun = time.monotonic()
+            with pytest.raises(TotalTimeoutError):
+                ask(colour, f"https://localhost:{port}/v1", **reach)
+            assert time.monotonic() - begun < 5
+
+
 # The Russian root.
 
 
@@ -579,7 +642,7 @@ def test_a_request_that_a_hook_moves_takes_its_trust_along(colour: Colour, impos
 
     reach = {"access_token": "t", "proxy": f"http://127.0.0.1:{impostor.port}", "base_url": "https://giga.chat/v1"}
     with Caller(colour, reach) as caller:
-        caller.port.client(reach["base_url"]).event_hooks["request"].append(
+        caller.transport.client(reach["base_url"]).event_hooks["request"].append(
             move if colour == "blocking" else move_async
         )
         assert caller.do("request", "GET", "/models").status_code == 200
@@ -639,19 +702,6 @@ ways = pytest.mark.parametrize("way", ["proxy", "GIGACHAT_PROXY", "https_proxy",
 kinds = pytest.mark.parametrize(("scheme", "opened"), [("http", http_proxy), ("socks5", socks_proxy)])
 
 
-@pytest.fixture
-def _collected() -> Iterator[None]:
-    yield
-    gc.collect()
-
-
-def forgotten(test: Callable[..., None]) -> Callable[..., None]:
-    """The library does not close a connection on which SOCKS was refused: it is freed when the error is."""
-    ignoring = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-    marked: Callable[..., None] = ignoring(pytest.mark.usefixtures("_collected")(test))
-    return marked
-
-
 def given(way: str, address: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     if way == "proxy":
         return {"proxy": address}
@@ -680,7 +730,6 @@ def test_a_proxy_is_used_wherever_it_comes_from(
         assert proxy.asked == [f"localhost:{good.port}"]
 
 
-@forgotten
 @pytest.mark.parametrize("way", ["proxy", "HTTPS_PROXY"])
 @kinds
 @pytest.mark.parametrize("login", ["", "me:wr0ng@"])
@@ -720,6 +769,29 @@ def test_hosts_that_no_proxy_names_are_reached_directly(
         assert bool(proxy.asked) is not goes_direct
 
 
+@pytest.mark.parametrize(("name", "is_used"), [("HTTPS_PROXY", True), ("all_proxy", True), ("HTTP_PROXY", False)])
+def test_the_variable_for_the_kind_of_address_holds(
+    name: str, is_used: bool, colour: Colour, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://me:1hid/den@host:1")  # and no other is looked at
+    with http_proxy(good.port) as proxy:
+        if is_used:
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        ask(colour, good.url, ca_bundle_file=authority.folder / "ca.pem")
+        assert bool(proxy.asked) is is_used
+        with pytest.raises(ConfigurationError, match="HTTP_PROXY") as raised:
+            ask(colour, "http://api.example/v1")
+        assert "1hid" not in str(raised.value)
+
+
+@pytest.mark.parametrize("scheme", ["socks", "socks5", "socks5h"])
+def test_socks_by_every_name(scheme: str, colour: Colour, authority: Authority, good: Site) -> None:
+    with socks_proxy(good.port) as proxy:
+        trust = {"ca_bundle_file": authority.folder / "ca.pem"}
+        ask(colour, good.url, proxy=f"{scheme}://127.0.0.1:{proxy.port}", **trust)
+        assert proxy.asked == [f"localhost:{good.port}"]
+
+
 def test_sign_in_goes_through_the_proxy_too(colour: Colour, authority: Authority) -> None:
     grant = b'{"access_token":"granted","expires_at":0,"choices":[]}'
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(grant), grant)
@@ -736,7 +808,6 @@ def test_sign_in_goes_through_the_proxy_too(colour: Colour, authority: Authority
         assert proxy.asked == ["oauth.example:443", "api.example:443"]
 
 
-@forgotten
 @pytest.mark.parametrize("says", [b"junk\n\n", b"\x05", b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_proxy_that_is_none_is_a_connection_error(scheme: str, says: bytes, colour: Colour) -> None:

@@ -22,8 +22,8 @@ import trio
 import truststore
 
 from gigachat import APITimeoutError, ConfigurationError, GigaChat, GigaChatException
-from gigachat._transport.httpx import BlockingPort
-from gigachat._transport.tls import _context
+from gigachat._transport import httpx_clients
+from gigachat._transport.tls import _context, context_for
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
 from tests.e2e.callers import Caller, Colour, begun, environment, http, options, raw_server, until
@@ -116,28 +116,27 @@ def test_no_more_than_a_little_is_read_behind_the_end_mark(colour: Colour, more:
     assert len(connections) == (1 if more < 16 else 2)
 
 
-def test_a_stream_dropped_inside_a_request_is_closed_with_the_next(server: GigaChatServer) -> None:
+def test_a_stream_dropped_inside_a_request_of_an_httpx2_client_is_closed_with_the_next(server: GigaChatServer) -> None:
     """Its finalizer must not take the locks of the pool it is in."""
     with Caller("blocking", options(server)) as caller:
-        streams = [caller.giga.stream("x")]
-        next(streams[0])
-        response = streams[0]._source._response
-        assert response is not None
-        library: Any = response
-        inner = library._response
+        streams: list[Any] = []
         seen: list[bool] = []
+        responses: list[httpx2.Response] = []
 
         def drop(_: Any) -> None:
-            if streams:
+            if responses and streams:
                 streams.clear()
                 gc.collect()
-                seen.append(inner.is_closed)
+                seen.append(responses[0].is_closed)
 
         hook(caller, drop)
+        hook(caller, responses.append, "response")
+        streams.append(caller.giga.stream("x"))
+        next(streams[0])
         caller.chat("while it is dropped")
         assert seen == [False]
         caller.chat("next")
-        assert inner.is_closed
+        assert responses[0].is_closed
 
 
 def test_a_stream_that_is_open_while_forking_may_be_dropped_in_the_child(server: GigaChatServer) -> None:
@@ -209,7 +208,7 @@ def test_a_stream_without_a_network_ends_for_its_reader_when_another_thread_clos
         more: list[Any] = []
         reader = begun(lambda: more.extend(stream))
         source: Any = stream._source
-        until(source._reading.locked)
+        until(lambda: source._reading is not None)
         stream.close()
         go_on.set()
         reader.join(60)
@@ -302,32 +301,28 @@ def test_a_hook_may_bring_a_body_that_is_a_list(colour: Colour) -> None:
 # Threads, loops and packages that may be missing.
 
 
-def test_threads_that_ask_first_at_once_get_one_pool() -> None:
-    port = BlockingPort(Settings(access_token="t"))
-    found: list[httpx2.Client] = []
-    url = "http://127.0.0.1:1/"
-    lock = port._lock
+def test_threads_that_ask_first_at_once_get_one_httpx2_client(
+    server: GigaChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(settings: Settings, host: str) -> ssl.SSLContext:
+        threading.Event().wait(0.05)  # long enough for the others to ask as well
+        return context_for(settings, host)
 
-    class LateLock:
-        """Is entered when another thread, which came a moment earlier, has left the lock."""
+    monkeypatch.setattr(httpx_clients, "context_for", slowly)
+    with GigaChat(**options(server)) as giga:
+        found: list[Any] = []
+        barrier = threading.Barrier(5)
 
-        def __enter__(self) -> None:
-            port._lock = lock
-            begun(lambda: found.append(port.client(url))).join(10)
-            lock.acquire()
+        def ask() -> None:
+            barrier.wait(10)
+            found.append(giga._client)
 
-        def __exit__(self, *_: object) -> None:
-            lock.release()
-
-    late: Any = LateLock()
-    port._lock = late
-    found.append(port.client(url))
-    assert len(found) == 2
-    assert found[0] is found[1]
-    found[0].close()
+        for thread in [begun(ask) for _ in range(5)]:
+            thread.join(10)
+        assert len(found) == 5
+        assert len(set(map(id, found))) == 1
 
 
-@pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the HTTP library's, under trio
 def test_one_client_in_loops_of_two_kinds_at_once(server: GigaChatServer) -> None:
     giga = GigaChat(**options(server))
 
@@ -376,16 +371,26 @@ else:
 def test_where_the_systems_store_is_reachable_by_its_own_verification_only_that_is_used(
     server: GigaChatServer, colour: Colour, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
+    used: list[str] = []
+
+    class Context(truststore.SSLContext):
+        def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:
+            used.append(options["server_hostname"])
+            return super().wrap_socket(*arguments, **options)
+
+        def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+            used.append(options["server_hostname"])
+            return super().wrap_bio(*arguments, **options)
+
     _context.cache_clear()
     try:
         with monkeypatch.context() as patched:
             patched.setattr("gigachat._transport.tls.sys", type("System", (), {"platform": system}))
-            caller = Caller(colour, options(server))
-            with caller:
+            patched.setattr(truststore, "SSLContext", Context)
+            with Caller(colour, options(server)) as caller:
                 assert "x" in caller.chat("x").choices[0].message.content
-                if colour == "blocking":
-                    context = caller.giga._client._transport._pool._ssl_context
-                    assert isinstance(context, truststore.SSLContext)
+        assert used
+        assert set(used) == {"localhost"}
     finally:
         _context.cache_clear()
 

@@ -40,10 +40,9 @@ class Caller:
             self._runner.get_loop().set_exception_handler(lambda _, context: self.noise.append(context))
 
     @property
-    def port(self) -> Any:
-        """The client's port in this colour."""
-        engine = self.giga._engine
-        return engine.blocking if self._runner is None else engine.awaiting
+    def transport(self) -> Any:
+        """The client's transport in this colour."""
+        return (self.giga._blocking if self._runner is None else self.giga._async).transport
 
     def method(self, name: str, giga: Any = None) -> Any:
         """The method of a blocking name in this colour."""

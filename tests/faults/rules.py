@@ -65,7 +65,7 @@ class Expected:
         pauses: The pauses between attempts.
         error: Class of the error; None for the good result.
         says: What its text holds.
-        cause: Whether it has the library's error as its cause.
+        cause: Whether it knows the library's error as its cause.
         chunks: How many chunks of a stream arrive.
         wrong_bytes: Whether the result is what the server sent, although that is not the good answer.
     """
@@ -141,7 +141,7 @@ def _failed(result: Expected, operation: Operation, fault: Fault) -> Expected:
         case Ends.LOST if fault.silent:
             _raises(result, APITimeoutError, "did not answer within timeout=", cause=True)
         case Ends.LOST:
-            _raises(result, APIConnectionError, "before an answer came", cause=True)
+            _raises(result, APIConnectionError, "before a response came", cause=True)
         case Ends.STATUS:
             _raises(result, status_error(fault.status), f"{fault.status}", fault.words)
         case Ends.UNREADABLE if operation.dialect:
@@ -149,19 +149,19 @@ def _failed(result: Expected, operation: Operation, fault: Fault) -> Expected:
         case Ends.UNREADABLE:
             _body_was(result, operation, "cannot be read as")
         case Ends.GARBLED:
-            _raises(result, APIResponseValidationError, "cannot be decompressed", cause=True)
+            _raises(result, APIResponseValidationError, "compressed response cannot be decoded")
         case Ends.BROKEN | Ends.SHORT if operation.dialect:
             result.chunks, ended = operation.dialect.delivered(fault.part(operation))
             if not ended:
                 why = "within timeout=" if fault.silent else ""
                 cause = fault.ends is Ends.BROKEN
-                _raises(result, StreamInterruptedError, "broken off before its end", why, cause=cause)
+                _raises(result, StreamInterruptedError, "ended prematurely", why, cause=cause)
         case Ends.SHORT:
             _body_was(result, operation, "cannot be read as")
         case Ends.BROKEN if fault.silent:
-            _raises(result, APITimeoutError, "sent nothing more of its answer within timeout=", cause=True)
+            _raises(result, APITimeoutError, "sent nothing more of its response within timeout=", cause=True)
         case Ends.BROKEN:
-            _raises(result, APIConnectionError, "broke during the answer", cause=True)
+            _raises(result, APIConnectionError, "broke during the response", cause=True)
     return result
 
 

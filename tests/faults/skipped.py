@@ -9,18 +9,18 @@ __all__ = ["SkippedTime"]
 
 
 class SkippedTime:
-    """The pauses of a port.
+    """The pauses of a transport.
 
     Args:
-        port: Whose; from now on it waits for nothing but the network.
+        transport: Whose; from now on it waits for nothing but the network.
     """
 
-    def __init__(self, port: Any) -> None:
+    def __init__(self, transport: Any) -> None:
         self.pauses: list[float] = []
         self.before: Callable[[], object] | None = None  # called before each pause
-        self._now = port.now
-        port.now = lambda: self._now() + sum(self.pauses)
-        port.sleep = self._sleep
+        self._now = transport.now
+        transport.now = lambda: self._now() + sum(self.pauses)
+        transport.sleep = self._sleep
 
     async def _sleep(self, seconds: float) -> None:
         if self.before is not None:

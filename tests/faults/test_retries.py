@@ -34,7 +34,7 @@ def _longest(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def calling(server: Server, colour: Colour, **options: Any) -> Iterator[tuple[Caller, SkippedTime]]:
     with Caller(colour, **(server.options | {"share_token": False} | options)) as caller:
-        yield caller, SkippedTime(caller.port)
+        yield caller, SkippedTime(caller.transport)
 
 
 @pytest.mark.parametrize("status", [400, 408, 409, 418, 429, 500, 503, 504, 599])
@@ -138,7 +138,7 @@ def test_a_connection_that_breaks_after_good_answers(
                 assert operation.good(operation.perform(caller, tmp_path), tmp_path)
                 assert len(server.requests) == good + 2
             else:
-                with pytest.raises(APIConnectionError, match="before an answer came"):
+                with pytest.raises(APIConnectionError, match="before a response came"):
                     operation.perform(caller, tmp_path)
                 assert len(server.requests) == good + 1
             assert len({request.connection for request in server.requests[: good + 1]}) == 1
@@ -158,7 +158,7 @@ def test_a_host_that_does_not_answer_calls(operation: Operation, colour: Colour,
         reach = {"base_url": f"http://127.0.0.1:{listener.getsockname()[1]}", "access_token": "t"}
         options = {"timeout": (0.05, 10), "retry_backoff_factor": 0, "max_retries": 1}
         with Caller(colour, **reach, **options) as caller:
-            skipped = SkippedTime(caller.port)
+            skipped = SkippedTime(caller.transport)
             with pytest.raises(APITimeoutError, match=r"no connection to .* within 0\.05 s"):
                 operation.perform(caller, tmp_path)
             assert skipped.pauses == [0]

@@ -19,8 +19,8 @@ from typing import Any
 import httpx2
 
 from gigachat import GigaChat, GigaChatException, models
-from gigachat._engine.auth import OAuth
-from gigachat._engine.call import parse
+from gigachat._engine.auth.methods import OAuth
+from gigachat._engine.parsing import parse
 from gigachat._engine.sse import Event, EventSplitter
 from gigachat.exceptions import APIResponseValidationError, error_for_status, server_time
 from gigachat.models import APIResponse
@@ -122,6 +122,8 @@ def sign_in(data: bytes) -> None:
         grant = OAuth("https://host/oauth", "GIGACHAT_API_PERS", "YTpi").call().read(data, {})
     except GigaChatException as error:
         _check_error(error)
+        return
+    if grant is None:
         return
     assert grant.access_token.isascii()
     assert grant.access_token.isprintable()

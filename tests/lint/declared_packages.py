@@ -15,6 +15,9 @@ from typing import Any
 
 __all__ = ["undeclared_packages"]
 
+HOOKS = "_pyinstaller"
+"""Folder of a hook that runs inside PyInstaller only."""
+
 
 def undeclared_packages(folder: Path, project: dict[str, Any]) -> Iterator[tuple[Path, int, str]]:
     """Yield file, line and text of each import of an undeclared package in a package's folder.
@@ -28,6 +31,8 @@ def undeclared_packages(folder: Path, project: dict[str, Any]) -> Iterator[tuple
     distributions = packages_distributions()
     known = {*sys.stdlib_module_names, folder.name}
     for path in sorted(folder.rglob("*.py")):
+        if path.parent.name == HOOKS:
+            continue
         for line, package in _imported(ast.parse(path.read_bytes(), str(path))):
             # What is not installed is taken to be named as its distribution.
             if package not in known and not declared & {_name(one) for one in distributions.get(package, [package])}:

@@ -141,6 +141,8 @@ def _uses(scope: ast.AST, own: set[str], foreign: dict[str, str]) -> Iterator[tu
                 if function in _BY_NAME and _is_private(name) and _home(value, foreign):
                     yield node.lineno, f"{name} is private to another package"
             case ast.Constant(value=str(name)) if _is_private(name) and name not in own:
+                if isinstance(scope, ast.JoinedStr):
+                    continue  # a part of a text
                 yield node.lineno, f"{name} is private to another package"
         is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         yield from _uses(node, own, _within(node, foreign) if is_function else foreign)

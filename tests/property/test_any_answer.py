@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gigachat import AsyncGigaChat, GigaChat, GigaChatException, ResponseError, models
-from gigachat._engine.call import parse
+from gigachat._engine.parsing import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

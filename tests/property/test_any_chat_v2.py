@@ -28,7 +28,7 @@ from tests.property.test_any_answer import (
 )
 
 from gigachat import AsyncGigaChat, GigaChatException, models
-from gigachat._engine.call import parse
+from gigachat._engine.parsing import parse
 
 RECORDED = Path(__file__).parents[1] / "contract" / "recorded"
 

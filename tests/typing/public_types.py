@@ -606,8 +606,9 @@ def classes_of_errors(giga: GigaChat) -> None:
     except (exceptions.CertificateError, exceptions.StreamInterruptedError) as error:
         connection_error: ConnectionError = error
         own: exceptions.APIConnectionError = error
+        assert_type(own.cause, BaseException | None)
         print(connection_error, own)
-    except exceptions.APITimeoutError as error:
+    except (exceptions.TotalTimeoutError, exceptions.APITimeoutError) as error:
         timeout: TimeoutError = error
         print(timeout)
     except exceptions.APIResponseValidationError as error:
@@ -617,6 +618,9 @@ def classes_of_errors(giga: GigaChat) -> None:
         print(value_error)
     except (exceptions.LengthFinishReasonError, exceptions.ContentFilterFinishReasonError) as error:
         assert_type(error.completion, Any)
+    except exceptions.ClientClosedError as error:
+        runtime_error: RuntimeError = error
+        print(runtime_error)
     except exceptions.ConfigurationError as error:
         value_error = error
     except exceptions.ModelNotSpecifiedError as error:

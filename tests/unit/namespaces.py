@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from gigachat import AsyncGigaChat
-from gigachat._engine.perform import Engine
 from tests.unit.world import World
 
 
@@ -34,7 +33,8 @@ def plainly(world: World, path: str, /, *arguments: Any, **options: Any) -> Any:
     """Call `namespace.method` on an `AsyncGigaChat`, where the plain name is awaited."""
     namespace, _, method = path.partition(".")
     giga = AsyncGigaChat(credentials="dGVzdDp0ZXN0", share_token=False)
-    giga._engine = Engine(giga._settings, world, world)
+    transport: Any = world
+    giga._start(giga._service, transport, transport)
 
     async def awaited() -> Any:
         called = getattr(getattr(giga, namespace), method)

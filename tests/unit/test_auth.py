@@ -21,7 +21,7 @@ from gigachat import (
     RateLimitError,
     ServerError,
 )
-from gigachat._engine.io import Stage
+from gigachat._engine.transport import Stage
 from gigachat.context import session_id_cvar
 from tests.unit.world import KEY, Answer, World, error, lost
 
@@ -210,7 +210,7 @@ def test_sign_in_carries_nothing_of_a_context(world: World) -> None:
     try:
         giga = world.client()
         world.do(giga, "get_token")
-        with pytest.raises(ValueError, match="X-Session-ID"):
+        with pytest.raises(ValueError, match="x-session-id"):
             world.chat(giga, "x")
     finally:
         session_id_cvar.reset(token)
@@ -281,20 +281,20 @@ def test_clients_of_one_key_share_its_token_and_others_do_not(world: World) -> N
 def test_only_the_token_that_was_used_is_discarded(world: World) -> None:
     giga = world.client()
     world.chat(giga, "x")
-    authorization = giga._engine.authorization
+    authorization = giga._service.authorization
     assert authorization is not None
 
     def renewed_meanwhile(_: object) -> Answer:
         # Somebody else has its request refused and signs in while this request is under way.
-        token = authorization.ready(world.time)
+        token = authorization.fresh(world.time)
         assert token is not None
-        assert authorization.refuse(token, world.time)
+        assert authorization.invalidate(token, world.time)
         other = World("blocking")
         other._tokens = 1
         other.started_at, other.time = world.started_at, world.time
-        giga._engine.blocking = other
+        giga._start(giga._service, other, other)
         giga.get_token()
-        giga._engine.blocking = world
+        giga._start(giga._service, world, world)
         return error(401)
 
     world.answers = [renewed_meanwhile]
@@ -310,7 +310,7 @@ def test_no_secret_is_shown_and_no_token_pickled(world: World) -> None:
     assert b"token-1" not in pickled
     assert pickle.loads(pickled)._settings == giga._settings
     assert copy.deepcopy(giga)._settings == giga._settings
-    assert "c2VjcmV0OmtleQ==" not in repr(giga) + repr(giga._settings) + repr(giga._engine.authorization.__dict__)
+    assert "c2VjcmV0OmtleQ==" not in repr(giga) + repr(giga._settings) + repr(giga._service.authorization.__dict__)
 
 
 # Several callers at once: the async colour here; threads over real sockets.
@@ -402,7 +402,7 @@ def test_a_renewal_that_fails_does_not_bring_back_a_token_refused_meanwhile(
     many: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     giga = many.client()
-    authorization = giga._engine.authorization
+    authorization = giga._service.authorization
     assert authorization is not None
 
     async def main() -> None:
@@ -412,7 +412,7 @@ def test_a_renewal_that_fails_does_not_bring_back_a_token_refused_meanwhile(
 
         async def fails_late(_: object) -> None:
             monkeypatch.undo()
-            while authorization.known(many.now()):
+            while authorization.valid(many.now()):
                 await asyncio.sleep(0)
             raise lost(Stage.CONNECTING)
 

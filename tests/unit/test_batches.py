@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gigachat import models
-from gigachat._engine.io import Stage
+from gigachat._engine.transport import Stage
 from gigachat.exceptions import APIConnectionError, APIResponseValidationError, APITimeoutError, GigaChatException
 from tests.unit.world import COMPLETION, Answer, World, lost
 

@@ -26,8 +26,7 @@ from gigachat import (
     StreamInterruptedError,
     models,
 )
-from gigachat._engine.io import Stage
-from gigachat._engine.perform import Engine
+from gigachat._engine.transport import Stage
 from gigachat.context import chat_completions_url_cvar
 from gigachat.models import (
     ChatCompletionRequest,
@@ -644,49 +643,25 @@ def test_the_role_of_results(world: World, options: Any, written: str, role: str
 
 
 @pytest.mark.parametrize(
-    ("base_url", "written", "roles"),
+    ("options", "messages"),
     [
-        (f"{VENDOR}/api/v1", "tool", ["function", "tool", "tool"]),
-        (OWN, "tool", ["tool", "function", "function"]),
-        (OWN, "function", ["function", "tool", "tool"]),
+        ({}, [QUESTION, result("tool")]),
+        ({"base_url": OWN}, [QUESTION, result("tool")]),
+        ({"base_url": OWN}, [QUESTION, result("function")]),
+        ({"function_result_role": "tool"}, [QUESTION, result("tool")]),
+        ({}, [QUESTION]),
     ],
 )
-def test_the_other_role_is_tried_once_and_what_worked_is_kept(
-    world: World, base_url: str, written: str, roles: list[str]
-) -> None:
-    giga = world.client(base_url=base_url)
-    world.answers = [error(400, SYNTAX), Answer(ANSWER), Answer(ANSWER)]
-    assert create(world, giga, [QUESTION, result(written)]).text == "Hello"
-    create(world, giga.with_options(timeout=5), [QUESTION, result("function")])
-    assert [sent(world, number)["messages"][1]["role"] for number in range(3)] == roles
-    assert len(set(addresses(world))) == 1
-
-
-def test_both_roles_refused_is_an_error_with_a_hint(world: World) -> None:
-    giga = world.client()
-    world.answers = [error(400, SYNTAX), error(400, SYNTAX)]
+def test_no_other_role_is_tried_and_the_error_has_a_hint(world: World, options: Any, messages: Any) -> None:
+    giga = world.client(**options)
+    world.answers = [error(400, SYNTAX), Answer(ANSWER)]
     with pytest.raises(BadRequestError, match=r"unknown role.*function_result_role=") as raised:
-        create(world, giga, [result("tool")])
+        create(world, giga, messages)
     assert raised.value.message == SYNTAX
+    first = sent(world)["messages"]
+    assert create(world, giga, messages).text == "Hello"
+    assert sent(world)["messages"] == first  # nothing was learned of the refusal
     assert len(world.api_requests) == 2
-    assert giga._engine.learned.result_role is None
-
-
-@pytest.mark.parametrize(
-    ("options", "messages", "refusal"),
-    [
-        ({"function_result_role": "tool"}, [result("tool")], error(400, SYNTAX)),
-        ({}, [QUESTION], error(400, SYNTAX)),
-        ({}, [result("observer")], error(400, SYNTAX)),
-        ({}, [result("tool")], error(400, "invalid function result for function f json string a")),
-        ({}, [result("tool")], error(422, SYNTAX)),
-    ],
-)
-def test_no_other_role_is_tried_without_reason(world: World, options: Any, messages: Any, refusal: Answer) -> None:
-    world.answers = [refusal, Answer(ANSWER)]
-    with pytest.raises(ResponseError):
-        create(world, world.client(**options), messages)
-    assert len(world.api_requests) == 1
 
 
 # Where it goes.
@@ -760,7 +735,7 @@ def test_no_address_answers(world: World) -> None:
     with pytest.raises(NotFoundError, match="v2_base_url="):
         create(world, giga, "Hi")
     assert addresses(world) == [A, B]
-    assert giga._engine.learned.v2_address is None
+    assert len(giga._service.v2_urls) == 2
 
 
 @pytest.mark.parametrize(
@@ -778,7 +753,7 @@ def test_where_there_is_one_address_only_it_is_asked(world: World, options: Any,
     assert addresses(world) == [expected]
 
 
-@pytest.mark.parametrize("told", ["/v2/other/chat", f"{VENDOR}/v2/other/chat"])
+@pytest.mark.parametrize("told", ["/v2/other/chat", f"{VENDOR}/v2/other/chat", f"{VENDOR}/api/v2/other/chat"])
 def test_an_address_of_the_context_is_the_only_one(world: World, told: str) -> None:
     giga = world.client()
     world.answers = [Answer(ANSWER), page(404), Answer(ANSWER), Answer(ANSWER)]
@@ -790,9 +765,9 @@ def test_an_address_of_the_context_is_the_only_one(world: World, told: str) -> N
         assert sent(world)["messages"][0]["role"] == "function"  # the vendor's host
     finally:
         chat_completions_url_cvar.reset(token)
-    assert giga._engine.learned.v2_address is None
+    assert len(giga._service.v2_urls) == 2
     create(world, giga, "Hi")
-    assert addresses(world) == [f"{VENDOR}/v2/other/chat"] * 2 + [A]
+    assert addresses(world) == [f"{VENDOR}{told.removeprefix(VENDOR)}"] * 2 + [A]
 
 
 def test_an_address_of_another_origin_is_refused(world: World) -> None:
@@ -806,18 +781,35 @@ def test_an_address_of_another_origin_is_refused(world: World) -> None:
     assert world.api_requests == []
 
 
-def test_address_and_role_may_both_have_to_be_found(world: World) -> None:
+def test_a_result_keeps_its_role_at_the_other_address(world: World) -> None:
     giga = world.client()
-    world.answers = [page(404), error(400, SYNTAX), Answer(ANSWER), Answer(ANSWER)]
+    world.answers = [page(404), Answer(ANSWER), Answer(ANSWER)]
     create(world, giga, [result("tool")])
     create(world, giga, [result("function")])
-    assert addresses(world) == [A, B, B, B]
-    assert [sent(world, number)["messages"][0]["role"] for number in range(4)] == [
-        "function",
-        "function",
-        "tool",
-        "tool",
-    ]
+    assert addresses(world) == [A, B, B]
+    assert [sent(world, number)["messages"][0]["role"] for number in range(3)] == ["function"] * 3
+
+
+def test_a_call_finds_the_address_though_another_found_it_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World("async")
+    giga = world.client()
+    world.answers = [page(404), Answer(ANSWER), page(404), Answer(ANSWER)]
+    send = world.send
+
+    async def late(request: Any) -> Any:
+        if len(world.api_requests) == 1 and request.url == A:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert len(giga._service.v2_urls) == 1  # the other call is through
+        return await send(request)
+
+    async def main() -> Any:
+        await giga.aget_token()
+        monkeypatch.setattr(world, "send", late)
+        return await asyncio.gather(giga.achat.create("Hi"), giga.achat.create("Hi"))
+
+    assert [answer.text for answer in asyncio.run(main())] == ["Hello"] * 2
+    assert addresses(world) == [A, B, A, B]
 
 
 # What comes back.
@@ -1260,9 +1252,9 @@ def test_a_stream_without_messages_is_an_empty_answer(world: World) -> None:
     assert completion.finish_reason == "stop"
 
 
-def test_a_stream_finds_the_address_and_the_role_too(world: World) -> None:
+def test_a_stream_finds_the_address_too(world: World) -> None:
     giga = world.client()
-    world.answers = [page(404), error(400, SYNTAX), Answer(pieces=[FIRST, DONE]), Answer(pieces=[DONE])]
+    world.answers = [page(404), Answer(pieces=[FIRST, DONE]), Answer(pieces=[DONE])]
     for messages in ([result("tool")], [result("function")]):
         stream = opened(world, giga, messages)
         if world.colour == "blocking":
@@ -1274,14 +1266,9 @@ def test_a_stream_finds_the_address_and_the_role_too(world: World) -> None:
                     pass
 
             asyncio.run(main())
-    assert addresses(world) == [A, B, B, B]
-    assert [sent(world, number)["messages"][0]["role"] for number in range(4)] == [
-        "function",
-        "function",
-        "tool",
-        "tool",
-    ]
-    assert all(sent(world, number)["stream"] is True for number in range(4))
+    assert addresses(world) == [A, B, B]
+    assert [sent(world, number)["messages"][0]["role"] for number in range(3)] == ["function"] * 3
+    assert all(sent(world, number)["stream"] is True for number in range(3))
     assert {request.headers["Accept"] for request in world.api_requests} == {"text/event-stream"}
 
 
@@ -1413,7 +1400,7 @@ def test_only_a_class_can_be_parsed_into(world: World, what: Any) -> None:
 
 def test_a_second_try_is_parsed_too(world: World) -> None:
     giga = world.client()
-    world.answers = [page(404), error(400, SYNTAX), answering('{"answer": "ok", "n": 3}')]
+    world.answers = [page(404), answering('{"answer": "ok", "n": 3}')]
     _, parsed = call(world, giga, "parse", [result("tool")], response_format=Out)
     assert parsed == Out(answer="ok", n=3)
 
@@ -1421,7 +1408,8 @@ def test_a_second_try_is_parsed_too(world: World) -> None:
 def test_plain_names_are_awaited_on_the_async_client(world: World) -> None:
     async def main() -> None:
         giga = AsyncGigaChat(credentials="dGVzdDp0ZXN0", share_token=False)
-        giga._engine = Engine(giga._settings, world, world)
+        transport: Any = world
+        giga._start(giga._service, transport, transport)
         world.answers = [Answer(ANSWER), answering('{"answer": "ok", "n": 3}'), Answer(pieces=[FIRST, DONE])]
         assert (await giga.chat.create("Hi")).text == "Hello"
         assert (await giga.chat.parse("Hi", response_format=Out))[1].n == 3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gigachat import models
-from gigachat._engine.io import Stage
+from gigachat._engine.transport import Stage
 from gigachat.exceptions import ForbiddenError
 from tests.unit.world import Answer, World, error, lost
 

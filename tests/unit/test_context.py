@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextvars
 import json
 import threading
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -210,3 +212,97 @@ def test_defaults() -> None:
     assert chat_url_cvar.get() == "/chat/completions"
     others: list[contextvars.ContextVar[Any]] = [*NAMES.values(), custom_headers_cvar, chat_completions_url_cvar]
     assert [variable.get() for variable in others] == [None] * len(others)
+
+
+# When it is read.
+
+
+def read_all(world: World, stream: Any) -> None:
+    if world.colour == "blocking":
+        list(stream)
+        return
+
+    async def main() -> None:
+        async for _ in stream:
+            pass
+
+    asyncio.run(main())
+
+
+def test_a_stream_has_the_context_it_was_asked_for_in(world: World) -> None:
+    giga = world.client()
+    world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+    with having(session_id_cvar, "asked"), having(custom_headers_cvar, {"X-Team": "red"}):
+        stream = giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+    with having(session_id_cvar, "read"), having(client_id_cvar, "later"):
+        read_all(world, stream)
+    headers = sent(world)
+    assert (headers["x-session-id"], headers["x-team"], headers.get("x-client-id")) == ("asked", "red", None)
+
+
+def test_a_coroutine_has_the_context_it_is_started_in() -> None:
+    world = World("async")
+    giga = world.client()
+
+    async def main() -> None:
+        with having(session_id_cvar, "made"):
+            call = giga.achat("x")
+            task = asyncio.create_task(giga.achat("y"))
+        with having(session_id_cvar, "awaited"):
+            await call
+        await task
+
+    asyncio.run(main())
+    asked = {}
+    for request in world.api_requests:
+        asked[json.loads(request.content or b"")["messages"][0]["content"]] = request.headers["x-session-id"]
+    assert asked == {"x": "awaited", "y": "made"}
+
+
+def test_an_attempt_more_has_the_same_headers(world: World) -> None:
+    giga = world.client(retry_backoff_factor=0)
+    custom = {"X-Team": "red"}
+
+    def changed(_: object) -> Answer:
+        custom["X-Team"] = "blue"
+        return Answer({"message": "busy"}, 503)
+
+    world.answers = [changed, Answer({"message": "no"}, 401)]
+    with having(custom_headers_cvar, custom):
+        world.chat(giga, "x")
+    assert [sent(world, number)["x-team"] for number in range(3)] == ["red"] * 3
+    assert [sent(world, number)["authorization"] for number in range(3)] == ["Bearer token-1"] * 2 + ["Bearer token-2"]
+
+
+MISTAKES: list[tuple[contextvars.ContextVar[Any], Any, str, type[Exception]]] = [
+    (session_id_cvar, "tenant\nbad", "x-session-id", ValueError),
+    (trace_id_cvar, "строка", "x-trace-id contains a line break or non-ASCII characters", ValueError),
+    (agent_id_cvar, 5, "x-agent-id must be text, not int", TypeError),
+    (custom_headers_cvar, {"two words": "x"}, "'two words' is not a header name", ValueError),
+    (custom_headers_cvar, {"X-Team": None}, "X-Team must be text, not NoneType", TypeError),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "text", "kind"), MISTAKES)
+def test_a_mistake_is_raised_where_the_call_is_made(
+    world: World, variable: contextvars.ContextVar[Any], value: Any, text: str, kind: type[Exception]
+) -> None:
+    giga = world.client()
+    with having(variable, value):
+        for method, arguments in (("chat", ["x"]), ("get_models", [])):
+            with pytest.raises(kind, match=f"context variables: .*{text}"):
+                world.do(giga, method, *arguments)
+        with pytest.raises(kind, match=text):  # although nothing of it is read yet
+            giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+        with pytest.raises(kind, match=text):
+            giga.chat.stream("x") if world.colour == "blocking" else giga.achat.stream("x")
+    assert world.requests == []
+
+
+def test_a_mistake_takes_no_slot(world: World) -> None:
+    giga = world.client(max_concurrency=1, credentials=base64.b64encode(uuid.uuid4().bytes).decode())
+    with having(session_id_cvar, "tenant\nbad"):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="x-session-id"):
+                world.chat(giga, "x")
+    assert world.chat(giga, "x").choices

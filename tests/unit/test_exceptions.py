@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 import time
 from email.utils import formatdate
 from typing import Any
@@ -12,12 +13,13 @@ import pytest
 
 import gigachat
 from gigachat import exceptions
-from gigachat._engine.io import Headers
+from gigachat._headers import Headers
 from gigachat.exceptions import (
     APIConnectionError,
     APIResponseValidationError,
     APITimeoutError,
     CertificateError,
+    ClientClosedError,
     ConfigurationError,
     ContentFilterFinishReasonError,
     GigaChatException,
@@ -25,6 +27,7 @@ from gigachat.exceptions import (
     ModelNotSpecifiedError,
     ResponseError,
     StreamInterruptedError,
+    TotalTimeoutError,
     error_for_status,
 )
 from gigachat.models import ChatCompletion
@@ -92,6 +95,7 @@ def test_every_error_is_importable_from_the_package() -> None:
         (StreamInterruptedError, APIConnectionError),
         (APIResponseValidationError, ValueError),
         (ContentFilterFinishReasonError, ValueError),
+        (ClientClosedError, RuntimeError),
     ],
 )
 def test_errors_are_caught_as_what_they_also_are(kind: type[Exception], also: type[Exception]) -> None:
@@ -114,7 +118,9 @@ EXAMPLES: list[GigaChatException] = [
     ModelNotSpecifiedError(),
     APIConnectionError("no"),
     APITimeoutError("no"),
+    TotalTimeoutError("no"),
     CertificateError("no"),
+    ClientClosedError("no"),
     StreamInterruptedError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
     LengthFinishReasonError(COMPLETED),
@@ -330,3 +336,13 @@ def test_errors_of_a_completion_carry_it() -> None:
 
 def test_the_error_of_0_2_3_for_a_missing_model_still_says_how_to_give_one() -> None:
     assert "model=" in str(ModelNotSpecifiedError())
+
+
+@pytest.mark.parametrize("kind", [APIConnectionError, APITimeoutError, CertificateError, StreamInterruptedError])
+def test_the_cause_of_an_error_of_the_network_stays_in_its_process(kind: type[APIConnectionError]) -> None:
+    failed = kind("lost")
+    assert failed.cause is None
+    failed.cause = OSError(threading.Lock())  # which cannot be pickled
+    twin = pickle.loads(pickle.dumps(failed))
+    assert (type(twin), str(twin), twin.cause) == (kind, "lost", None)
+    assert failed.cause is not None

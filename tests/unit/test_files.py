@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import mimetypes
@@ -11,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from gigachat import models
-from gigachat._engine.io import Request, Stage
+from gigachat import AsyncGigaChat, GigaChat, models
+from gigachat._engine.transport import Request, Stage
 from gigachat.exceptions import APIConnectionError, NotFoundError
 from tests.pipe import Pipe
 from tests.unit.world import Answer, World, error, lost
@@ -495,3 +497,36 @@ def test_a_download_to_nowhere(world: World, tmp_path: Path) -> None:
         world.do(world.client(), "download_file", "", tmp_path / "a")
     assert world.requests == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("colour", ["blocking", "async"])
+@pytest.mark.parametrize("open_file", [lambda: "text", lambda: b"text", lambda: io.BytesIO(b"text")])
+def test_an_upload_over_an_http_client_of_ones_own(colour: str, open_file: Callable[[], Any]) -> None:
+    file = "a.txt", open_file()
+    bodies: list[bytes] = []
+
+    def answered(request: httpx2.Request) -> httpx2.Response:
+        bodies.append(request.content)
+        return httpx2.Response(200, json=CARD)
+
+    async def awaited_answer(request: httpx2.Request) -> httpx2.Response:
+        await request.aread()
+        return answered(request)
+
+    def blocking_answer(request: httpx2.Request) -> httpx2.Response:
+        request.read()
+        return answered(request)
+
+    async def main() -> Any:
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(awaited_answer)) as own:
+            return await AsyncGigaChat(access_token="t", async_http_client=own).upload_file(file)
+
+    if colour == "async":
+        uploaded = asyncio.run(main())
+    else:
+        with httpx2.Client(transport=httpx2.MockTransport(blocking_answer)) as own:
+            uploaded = GigaChat(access_token="t", http_client=own).upload_file(file)
+    assert uploaded.id_ == CARD["id"]
+    (body,) = bodies
+    assert b'filename="a.txt"' in body
+    assert b"\r\n\r\ntext\r\n" in body

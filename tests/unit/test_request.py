@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gigachat import APIConnectionError, APIResponseValidationError, NotFoundError
-from gigachat._engine.io import Stage
+from gigachat._engine.transport import Stage
 from gigachat.models import Model
 from gigachat.models.base import WireModel
 from tests.unit.world import Answer, World, error, lost

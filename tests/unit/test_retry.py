@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gigachat._engine.io import Headers
 from gigachat._engine.retry import Retry, RetryPolicy
+from gigachat._headers import Headers
 from gigachat.exceptions import (
     APIConnectionError,
     APITimeoutError,

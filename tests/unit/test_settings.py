@@ -38,6 +38,8 @@ def test_the_defaults_are_those_of_the_vendor() -> None:
     assert settings.trust_russian_ca
     assert settings.share_token
     assert settings.max_concurrency is None
+    assert settings.total_timeout is None
+    assert settings.max_response_bytes == 256 * 1024 * 1024
 
 
 def test_without_a_model_the_requests_name_the_default_one(world: World) -> None:
@@ -69,6 +71,8 @@ VALUES: dict[str, tuple[Any, str, Any]] = {
     "retry_on_status_codes": ((500,), "[500]", (502, 503)),
     "retry_timeout": (0.0, "0", 1.0),
     "rate_limit_timeout": (7.0, "7", 8.0),
+    "total_timeout": (9.0, "9", 10.5),
+    "max_response_bytes": (1000, "1000", 2000),
     "token_expiry_buffer_ms": (1, "1", 2),
     "share_token": (False, "no", True),
     "verify_ssl_certs": (False, "0", True),
@@ -453,9 +457,10 @@ def test_no_secret_is_in_a_repr(option: str) -> None:
         repr(giga),
         str(giga),
         repr(agiga),
-        repr(giga._engine),
+        repr(giga._service),
     ]
-    shown += [repr(giga._engine.__dict__["_method"]), repr(giga._engine.authorization)]
+    authorization = giga._service.authorization
+    shown += [repr(vars(giga._service)), repr(authorization), repr(getattr(authorization, "__dict__", None))]
     assert not [text for text in shown if "hush" in text]
 
 

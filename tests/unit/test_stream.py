@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+from contextlib import suppress
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -13,13 +15,15 @@ from gigachat import (
     APIConnectionError,
     APIResponseValidationError,
     ChatCompletionChunk,
+    GigaChatException,
     RateLimitError,
     ResponseError,
     ServerError,
     StreamInterruptedError,
 )
-from gigachat._engine.io import Failure, Stage
-from tests.unit.world import Answer, World, error, lost
+from gigachat._engine.stream import _Reading
+from gigachat._engine.transport import Failure, Stage
+from tests.unit.world import Answer, World, error, finish, lost
 
 
 def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
@@ -316,3 +320,118 @@ def test_a_blocking_stream_works_inside_a_running_loop() -> None:
 
     asyncio.run(cell())
     assert texts(list(stream)) == ["вет", ""]
+
+
+# When it is over, and who reads it.
+
+
+def opened(world: World, **options: Any) -> Any:
+    giga = world.client(**options)
+    return giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+
+
+def read_on(world: World, stream: Any) -> list[Any]:
+    if world.colour == "blocking":
+        return list(stream)
+
+    async def main() -> list[Any]:
+        return [chunk async for chunk in stream]
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [FIRST, DONE],
+        [FIRST, LAST],
+        [FIRST],
+        [],
+        [FIRST, lost(Stage.READING)],
+        [FIRST, b'data: {"status":429,"message":"Too many requests"}\n\n'],
+        [FIRST + b"data: not json\n\n"],
+    ],
+)
+def test_a_stream_that_is_over_sends_no_second_request(world: World, pieces: list[Any]) -> None:
+    world.answers = [Answer(pieces=pieces), Answer(pieces=[FIRST, DONE])]
+    stream = opened(world)
+    with suppress(GigaChatException):
+        read_on(world, stream)
+    for _ in range(2):
+        assert read_on(world, stream) == []
+    whole = stream.get_final_text()
+    text = whole if world.colour == "blocking" else asyncio.run(whole)
+    assert text == ("При" if pieces else "")
+    assert len(world.api_requests) == 1
+
+
+@pytest.mark.parametrize("answer", [error(403), Answer(b"<html>", headers={"Content-Type": "text/html"})])
+def test_a_stream_that_was_refused_sends_no_second_request(world: World, answer: Answer) -> None:
+    world.answers = [answer, Answer(pieces=[FIRST, DONE])]
+    stream = opened(world)
+    with pytest.raises(GigaChatException):
+        read_on(world, stream)
+    assert read_on(world, stream) == []
+    assert len(world.api_requests) == 1
+
+
+def test_one_reads_at_a_time() -> None:
+    world = World("async")
+    world.answers = [Answer(pieces=[FIRST, SECOND, DONE])]
+    stream = opened(world, access_token="t")
+    first = anext(stream)
+    first.send(None)
+    with pytest.raises(GigaChatException, match="already being read by another thread or task"):
+        asyncio.run(anext(stream))
+    assert texts([finish(first)]) == ["При"]
+    assert texts(read_on(world, stream)) == ["вет"]
+
+
+def test_a_reader_that_is_dropped_closes_the_stream() -> None:
+    world = World("async")
+    answer = Answer(pieces=[FIRST, SECOND, DONE])
+    world.answers = [answer]
+    stream = opened(world, access_token="t")
+    assert texts([asyncio.run(anext(stream))]) == ["При"]
+    reader = anext(stream)
+    reader.send(None)
+    del reader
+    assert answer.state == "closed"
+    assert read_on(world, stream) == []
+
+
+def test_a_reader_that_left_without_a_word_keeps_nobody_out(world: World) -> None:
+    """As by an exception of a signal handler between two instructions, where no `finally` is passed."""
+    world.answers = [Answer(pieces=[FIRST, DONE])]
+    stream = opened(world)
+    reading = _Reading()
+    stream._source._reading = ref(reading)
+    with pytest.raises(GigaChatException, match="already being read"):
+        read_on(world, stream)
+    del reading
+    assert texts(read_on(world, stream)) == ["При"]
+
+
+def test_closing_a_stream_that_is_read_ends_its_reader() -> None:
+    world = World("async")
+    answer = Answer(pieces=[FIRST, SECOND, DONE])
+    world.answers = [answer]
+    stream = opened(world, access_token="t")
+    asyncio.run(anext(stream))
+    reader = anext(stream)
+    reader.send(None)
+    asyncio.run(stream.close())
+    assert answer.state == "interrupted"  # which makes its reader close it
+    with pytest.raises(StopAsyncIteration):
+        finish(reader)
+    assert answer.state == "closed"
+
+
+def test_an_interruption_has_the_cause_of_the_failure(world: World) -> None:
+    failure = lost(Stage.READING)
+    failure.error.cause = OSError("reset by peer")  # type: ignore[attr-defined]
+    world.answers = [Answer(pieces=[FIRST, failure])]
+    with pytest.raises(StreamInterruptedError) as raised:
+        world.read(world.client(), "x")
+    assert str(raised.value.cause) == "reset by peer"
+    assert raised.value.__cause__ is None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gigachat import AsyncStream, Stream, models
-from gigachat._engine.io import Stage
+from gigachat._engine.transport import Stage
 from gigachat.exceptions import (
     APIConnectionError,
     APIResponseValidationError,

@@ -1,6 +1,6 @@
-"""A scripted outside world: answers from a list, time that passes only when slept, no sockets.
+"""A scripted transport: answers from a list, time that passes only when slept, no sockets.
 
-Each test runs in both colours. In the async one every await of the port really suspends.
+Each test runs in both colours. In the async one every await of the transport really suspends.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from email.utils import formatdate
 from typing import Any, Literal
 
 from gigachat import GigaChat
-from gigachat._engine.io import Failure, Headers, Request, Signal, Stage
-from gigachat._engine.perform import Engine
-from gigachat.exceptions import APIConnectionError
+from gigachat._engine.signals import Signal
+from gigachat._engine.transport import Failure, Request, Stage
+from gigachat._headers import Headers
+from gigachat.exceptions import APIConnectionError, APIResponseValidationError
 
 Colour = Literal["blocking", "async"]
 
@@ -57,10 +58,13 @@ class _Response:
         self.status_code = answer.status_code
         self.headers = answer.headers
 
-    async def read(self) -> bytes:
+    async def read(self, limit: int, option: str = "max_response_bytes=") -> bytes:
         content = b""
         while piece := await self.receive():
             content += piece
+        if len(content) > limit:
+            self._answer.state = "closed"
+            raise APIResponseValidationError(f"the response is longer than max_response_bytes={limit}")
         self._answer.state = "read"
         return content
 
@@ -94,11 +98,15 @@ class World:
         self.requests: list[Request] = []
         self.sleeps: list[float] = []
         self.answers: list[Answer | Exception | Callable[[Request], Answer]] = []
-        self.sign_ins: list[Answer | Exception] = []
+        self.sign_ins: list[Answer | Exception | Callable[[Request], Answer]] = []
         self.token_lifetime = 1800.0
         self._tokens = 0
 
     # The port.
+
+    @property
+    def blocking(self) -> bool:
+        return self.colour == "blocking"
 
     def now(self) -> float:
         return self.time
@@ -108,8 +116,9 @@ class World:
             await asyncio.sleep(0)
 
     async def send(self, request: Request) -> _Response:
-        sent = (request.method, request.url, dict(request.headers), request.content, request.timeouts)
-        self.requests.append(Request(*sent, request.query, request.upload, request.sign_in))
+        assert all(name == name.lower() for name in request.headers)
+        sent = (request.method, request.url, Headers(request.headers), request.content, request.timeouts)
+        self.requests.append(Request(*sent, request.query, request.upload, request.sign_in, request.deadline))
         await self.pass_over()
         queue: list[Any] = self.sign_ins if request.sign_in else self.answers
         if queue:
@@ -163,8 +172,8 @@ class World:
             options.setdefault("credentials", KEY)
         giga = GigaChat(**{"share_token": False, **options})
         idle = _Idle(self)
-        ports: Any = (self, idle) if self.colour == "blocking" else (idle, self)
-        giga._engine = Engine(giga._settings, ports[0], ports[1], giga._access_token_provider)
+        transports: Any = (self, idle) if self.colour == "blocking" else (idle, self)
+        giga._start(giga._service, *transports)
         return giga
 
     def do(self, giga: GigaChat, method: str, /, *arguments: Any, **options: Any) -> Any:
@@ -209,6 +218,17 @@ class _Idle:
 
     def __init__(self, world: World) -> None:
         self.now = world.now
+        self.blocking = not world.blocking
+
+
+def finish(coroutine: Any) -> Any:
+    """Resume a coroutine by hand until it ends: what suspends in this world needs no event loop."""
+    try:
+        for _ in range(10_000):
+            coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it does not come to an end")
 
 
 def lost(stage: Stage) -> Failure:

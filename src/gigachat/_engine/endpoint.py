@@ -1,44 +1,44 @@
 """An endpoint is a method that describes a call and does no I/O; these descriptors make it callable in both modes.
 
-On `Resource[Blocking]` the method returns the answer, on `Resource[Async]` it is a coroutine function. Signature,
-docstring and definition are those of the one method.
+On `Resource[Blocking]` the method returns the result, on `Resource[Async]` it is a coroutine function. Signature,
+docstring and definition are those of the one
+method.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from gigachat._engine.call import NO_OPTIONS, Call, RequestOptions, StreamCall
-from gigachat._engine.io import run
-from gigachat._engine.perform import perform
+from gigachat._engine.requests import context_headers
+from gigachat._engine.session import run
 from gigachat._engine.stream import AsyncStream, EventStream, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from gigachat._engine.io import Port
-    from gigachat._engine.perform import Engine
+    from gigachat._engine.calls import Call, StreamCall
+    from gigachat._engine.service import Service
+    from gigachat._engine.session import Session
 
 __all__ = [
-    "NAMESPACE_PREFIX",
     "Async",
     "Blocking",
     "Mode",
+    "Namespace",
     "Resource",
-    "awaited",
+    "async_variant",
     "endpoint",
     "namespace",
-    "operation",
     "overloaded_endpoint",
-    "streaming",
+    "procedure",
+    "stream_endpoint",
 ]
 
 
 class Blocking:
-    """Mode in which a method returns when the answer is here."""
+    """Mode in which a method blocks until it has its result."""
 
 
 class Async:
@@ -53,10 +53,13 @@ CompletionT = TypeVar("CompletionT")
 
 
 class Resource(Generic[Mode]):
-    """A group of endpoints over one engine."""
+    """A group of endpoints of one client."""
 
-    _engine: Engine
-    _options: RequestOptions = NO_OPTIONS
+    _service: Service
+    _blocking: Session
+    _async: Session
+    _session: Session
+    """The session of the caller's mode, inside procedures."""
     _mode: type[Blocking | Async]
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -68,11 +71,25 @@ class Resource(Generic[Mode]):
                 setattr(cls, name, getattr(cls, name))
 
 
+class Namespace(Resource[Mode]):
+    """A group of endpoints under a name of its own.
+
+    Args:
+        base_client: What it is an attribute of.
+        mode: Mode of its methods, if its class has none.
+    """
+
+    def __init__(self, base_client: Resource[Any], mode: type[Blocking | Async] | None = None) -> None:
+        self._service, self._blocking, self._async = base_client._service, base_client._blocking, base_client._async
+        if mode is not None:
+            self._mode = mode
+
+
 ResourceT = TypeVar("ResourceT", bound=Resource[Any], contravariant=True)
 
 
-class _TwoFaced:
-    """A method in two forms, one a mode. Found on a class of a known mode it is a plain function."""
+class _ModeMethod:
+    """A method in two forms, one for each mode. On a class of a known mode it is a plain function."""
 
     _blocking: Callable[..., Any]
     _async: Callable[..., Any]
@@ -83,19 +100,9 @@ class _TwoFaced:
         mode = getattr(owner, "_mode", None)
         return self if mode is None else self._async if mode is Async else self._blocking
 
-    if not TYPE_CHECKING:
-        # For those who look at a class of no known mode, as `inspect.signature` does for an object with `__call__`.
 
-        def __call__(self, resource: Any, *args: Any, **kwargs: Any) -> Any:
-            return self._bind(resource, None)(*args, **kwargs)
-
-        @property
-        def __signature__(self) -> inspect.Signature:
-            return inspect.signature(self._blocking)
-
-
-class _Answering(_TwoFaced, Generic[P, T]):
-    """A method that answers: with the answer itself, or with a coroutine of it."""
+class _Method(_ModeMethod, Generic[P, T]):
+    """A method that returns a result, or a coroutine of it."""
 
     @overload
     def __get__(self, resource: None, owner: Any) -> Self: ...
@@ -108,63 +115,63 @@ class _Answering(_TwoFaced, Generic[P, T]):
         return self._bind(resource, owner)
 
 
-class endpoint(_Answering[P, T], Generic[ResourceT, P, T]):
-    """Make a method that returns a `Call` perform it."""
+class endpoint(_Method[P, T], Generic[ResourceT, P, T]):
+    """Make a method that returns a `Call` send it."""
 
     def __init__(self, describe: Callable[Concatenate[ResourceT, P], Call[T]]) -> None:
         @functools.wraps(describe)
         def blocking(self: Any, *args: Any, **kwargs: Any) -> T:
-            engine = self._engine
-            return run(perform(engine, engine.blocking, describe(self, *args, **kwargs), self._options))
+            session: Session = self._blocking
+            return run(session.send(describe(self, *args, **kwargs)))
 
         @functools.wraps(describe)
         async def awaitable(self: Any, *args: Any, **kwargs: Any) -> T:
-            engine = self._engine
-            return await perform(engine, engine.awaiting, describe(self, *args, **kwargs), self._options)
+            session: Session = self._async
+            return await session.send(describe(self, *args, **kwargs))
 
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = describe.__doc__
 
 
-class operation(_Answering[P, T], Generic[ResourceT, P, T]):
-    """Make an async method that is given the port, for what takes more than one call, callable in both modes."""
+class procedure(_Method[P, T], Generic[ResourceT, P, T]):
+    """Make an async method that takes more than one call callable in both modes.
 
-    def __init__(self, act: Callable[Concatenate[ResourceT, Port, P], Awaitable[T]]) -> None:
+    In it, `self._session` is the session of the caller's mode.
+    """
+
+    def __init__(self, act: Callable[Concatenate[ResourceT, P], Awaitable[T]]) -> None:
         @functools.wraps(act)
         def blocking(self: Any, *args: Any, **kwargs: Any) -> T:
             async def acting() -> T:
-                return await act(self, self._engine.blocking, *args, **kwargs)
+                return await act(_in_session(self, self._blocking), *args, **kwargs)
 
             return run(acting())
 
         @functools.wraps(act)
         async def awaitable(self: Any, *args: Any, **kwargs: Any) -> T:
-            return await act(self, self._engine.awaiting, *args, **kwargs)
-
-        # Callers do not see the port.
-        signature = inspect.signature(act)
-        itself, _, *others = signature.parameters.values()
-        forms: tuple[Any, ...] = (blocking, awaitable)
-        for form in forms:
-            form.__signature__ = signature.replace(parameters=[itself, *others])
+            return await act(_in_session(self, self._async), *args, **kwargs)
 
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = act.__doc__
 
 
-class streaming(_TwoFaced, Generic[ResourceT, P, ChunkT, CompletionT]):
+def _in_session(resource: Any, session: Session) -> Any:
+    view = object.__new__(type(resource))
+    view.__dict__.update(resource.__dict__, _session=session)
+    return view
+
+
+class stream_endpoint(_ModeMethod, Generic[ResourceT, P, ChunkT, CompletionT]):
     """Make a method that returns a `StreamCall` return its stream."""
 
     def __init__(self, describe: Callable[Concatenate[ResourceT, P], StreamCall[ChunkT, CompletionT]]) -> None:
         @functools.wraps(describe)
         def blocking(self: Any, *args: Any, **kwargs: Any) -> Stream[ChunkT, CompletionT]:
-            engine = self._engine
-            return Stream(EventStream(engine, engine.blocking, describe(self, *args, **kwargs), self._options))
+            return Stream(EventStream(self._blocking, describe(self, *args, **kwargs), context_headers()))
 
         @functools.wraps(describe)
         def awaitable(self: Any, *args: Any, **kwargs: Any) -> AsyncStream[ChunkT, CompletionT]:
-            engine = self._engine
-            return AsyncStream(EventStream(engine, engine.awaiting, describe(self, *args, **kwargs), self._options))
+            return AsyncStream(EventStream(self._async, describe(self, *args, **kwargs), context_headers()))
 
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = describe.__doc__
@@ -182,18 +189,20 @@ class streaming(_TwoFaced, Generic[ResourceT, P, ChunkT, CompletionT]):
         return self._bind(resource, owner)
 
 
-class namespace(functools.cached_property[T]):
-    """Make a group of endpoints an attribute, made once for each client.
+class namespace(Generic[ResourceT, T]):
+    """Make a group of endpoints an attribute, which tests may replace on an object."""
 
-    It is kept under another name than its own, so that it does not hide the method by which a subclass overrides it.
-    """
+    def __init__(self, make: Callable[[ResourceT], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
 
-    def __set_name__(self, owner: type[Any], name: str) -> None:
-        super().__set_name__(owner, name)
-        self.attrname = NAMESPACE_PREFIX + name
-
-
-NAMESPACE_PREFIX = "_namespace_"
+    @overload
+    def __get__(self, resource: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, resource: Any, owner: Any = None) -> T: ...
+    def __get__(self, resource: Any, owner: Any = None) -> Any:
+        """Return the group, in the mode and with the options of its resource."""
+        return self if resource is None else self._make(resource)
 
 
 if TYPE_CHECKING:
@@ -206,7 +215,7 @@ else:
     overloaded_endpoint = endpoint
 
 
-class _Awaited(Generic[P, T]):
+class _AsyncVariant(Generic[P, T]):
     def __init__(self, method: Callable[..., T]) -> None:
         self._method = method
 
@@ -215,17 +224,17 @@ class _Awaited(Generic[P, T]):
         return self._method if resource is None else MethodType(self._method, resource)
 
 
-_METHODS = (_TwoFaced, _Awaited)
+_METHODS = (_ModeMethod, _AsyncVariant)
 
 
 @overload
-def awaited(
-    method: _Answering[P, T],
-) -> _Awaited[P, Coroutine[Any, Any, T]]: ...
+def async_variant(
+    method: _Method[P, T],
+) -> _AsyncVariant[P, Coroutine[Any, Any, T]]: ...
 @overload
-def awaited(
-    method: streaming[Any, P, ChunkT, CompletionT],
-) -> _Awaited[P, AsyncStream[ChunkT, CompletionT]]: ...
-def awaited(method: _TwoFaced) -> Any:
-    """Return the async form of a method, to stand under another name on a client whose own mode blocks."""
-    return _Awaited(method._async)
+def async_variant(
+    method: stream_endpoint[Any, P, ChunkT, CompletionT],
+) -> _AsyncVariant[P, AsyncStream[ChunkT, CompletionT]]: ...
+def async_variant(method: _ModeMethod) -> Any:
+    """Return the async form of a method, for another name on a client whose own mode is blocking."""
+    return _AsyncVariant(method._async)

@@ -1,7 +1,7 @@
-"""When a failed attempt is followed by another, and after what pause. It waits for nothing itself.
+"""Whether a failed attempt is followed by another, and after what pause. It does not wait itself.
 
-An attempt that failed is tried again only if the engine says that it may be; then the status must be in the list, the
-number of attempts and the times must permit it. 429 is patience, not failure: it has a budget of its own.
+`attempts` decides whether a request may be sent again at all; then the status must be in the list, and the number of
+attempts and the times must permit it. 429 does not count against `max_retries`; it has its own time budget.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gigachat.exceptions import GigaChatException, ResponseError
 
-__all__ = ["Retry", "RetryPolicy"]
+__all__ = ["NO_RETRIES", "Retry", "RetryPolicy"]
 
 _LONGEST_PAUSE = 60.0
 _RATE_LIMIT_FIRST_PAUSE = 0.5
@@ -20,7 +20,7 @@ _MOST_DOUBLINGS = 20
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The settings of repetition; times in seconds."""
+    """The settings of retries; times in seconds."""
 
     max_retries: int
     backoff_factor: float
@@ -29,8 +29,11 @@ class RetryPolicy:
     rate_limit_timeout: float
 
 
+NO_RETRIES = RetryPolicy(0, 0.0, frozenset(), 0.0, 0.0)
+
+
 class Retry:
-    """The repetitions of one call."""
+    """The retries of one call."""
 
     __slots__ = ("_failures", "_policy", "_rate_limited", "_rate_limits", "_started")
 
@@ -42,7 +45,7 @@ class Retry:
         self._rate_limited = 0.0  # seconds waited for 429 so far
 
     def pause_after(self, error: GigaChatException, now: float) -> float | None:
-        """Return the seconds to wait before the next attempt, None if there is to be none."""
+        """Return the seconds to wait before the next attempt, None if there must be none."""
         policy = self._policy
         status = error.status_code if isinstance(error, ResponseError) else None
         if policy.max_retries == 0 or (status is not None and status not in policy.on_status_codes):
@@ -62,7 +65,7 @@ class Retry:
         asked = error.retry_after if isinstance(error, ResponseError) else 0.0
         if budget <= 0 or asked > min(budget, _LONGEST_PAUSE):
             return None
-        # Jitter, so that those who failed together do not come back together.
+        # Jitter, so that clients that failed together do not retry together.
         low, high = (asked, asked * 1.25) if asked else (0.0, min(longest, _LONGEST_PAUSE))
         pause = min(random.uniform(low, high), budget)  # noqa: S311
         if status == 429:

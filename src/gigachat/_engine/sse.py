@@ -1,14 +1,18 @@
-"""Server-sent events out of bytes. It knows nothing of their content, and keeps no more than an unfinished event.
+"""Server-sent events out of bytes. Only an unfinished event is kept, of 16 MiB at most.
 
 State rules: a line ends at LF, CR or CRLF and nowhere else (U+2028 and its like are text); an empty line ends an
-event; lines of `data` are joined by LF; comments and unknown fields are passed over; an event without data is none.
+event; lines of `data` are joined by LF; comments and unknown fields are ignored; an event without data is ignored.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from gigachat.exceptions import APIResponseValidationError
+
 __all__ = ["Event", "EventSplitter"]
+
+_MOST_BYTES = 16 * 1024 * 1024  # of an unfinished event
 
 
 class Event(NamedTuple):
@@ -28,9 +32,14 @@ class EventSplitter:
         self._between = False  # whether nothing is left over: no line, no field, no CR
         self._name: str | None = None
         self._data: list[bytes] = []
+        self._held = 0  # bytes since the last event
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Return the events that this piece completes."""
+        """Return the events that this piece completes.
+
+        Raises:
+            APIResponseValidationError: The event before it is too long.
+        """
         if self._between and piece[:6] == b"data: " and piece[-2:] == b"\n\n":
             # Services send an event a piece; it needs no taking apart.
             data = piece[6:-2]
@@ -42,6 +51,9 @@ class EventSplitter:
             self._after_cr = False
         if not piece:
             return []
+        self._held += len(piece)
+        if self._held > _MOST_BYTES:
+            raise APIResponseValidationError(f"an event of the stream is longer than {_MOST_BYTES} bytes")
         if b"\n" not in piece and b"\r" not in piece:
             self._unfinished.append(piece)
             self._between = False
@@ -57,6 +69,8 @@ class EventSplitter:
         elif last != 0x0A:
             self._unfinished.append(lines.pop())
         events = self._events(lines)
+        if events or not (self._data or self._unfinished):
+            self._held = sum(map(len, (*self._unfinished, *self._data)))
         self._between = not (self._data or self._unfinished or self._after_cr or self._name)
         return events
 

@@ -1,10 +1,11 @@
-"""Streams: events off the wire as chunks, once each, until the end mark.
+"""Streams: events as chunks, each delivered once, until the end mark.
 
-State rules of `EventStream`: new -> open (the request goes out with the first `more` or `open`) -> ended, failed or
-closed. The connection and the permit are held in `open` only and freed on every way out of it. What one network piece
-brings is handed over at once; an error behind good chunks waits until they are taken. One thread or task reads at a
-time; another may close meanwhile, and he who reads then finds the end and frees what is held. `Stream` and
-`AsyncStream` are two thin faces; the blocking one never touches an event loop.
+State rules of `EventStream`: new -> open (the request is sent by the first `next_chunks` or `open`) -> ended, failed or
+closed. The connection and the slot are held in the open state only, and released on every way out of it. The chunks of
+one network piece are delivered at once; an error behind good chunks waits until they are taken. One thread or task
+reads at a time; another may call `close`: the reader then sees the end of the stream and releases what is held. A
+reader is known by its `_Reading`, which only its own call references, so that a call that ended in any way reads no
+longer. `Stream` and `AsyncStream` are two thin faces; the blocking one never touches an event loop.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import ref
 
-from gigachat._engine.call import NO_OPTIONS, StreamCall, json_object, x_headers
-from gigachat._engine.io import Failure, run
-from gigachat._engine.perform import respond
+from gigachat._engine.parsing import json_object, x_headers
+from gigachat._engine.session import run
 from gigachat._engine.sse import EventSplitter
+from gigachat._engine.transport import Failure
 from gigachat.exceptions import (
     APIResponseValidationError,
     GigaChatException,
     StreamInterruptedError,
+    TotalTimeoutError,
     error_for_status,
 )
 
@@ -28,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from gigachat._engine.call import RequestOptions
-    from gigachat._engine.io import Port, Response
-    from gigachat._engine.limits import Permit
-    from gigachat._engine.perform import Engine
+    from gigachat._engine.calls import StreamCall
+    from gigachat._engine.limiter import Slot
+    from gigachat._engine.session import Session
     from gigachat._engine.sse import Event
+    from gigachat._engine.transport import Response
 
 __all__ = ["AsyncStream", "EventStream", "Stream"]
 
@@ -43,50 +46,58 @@ _REFUSED_TYPES = ("application/json", "text/html", "application/problem+json")
 _ERROR_EVENTS = ("error", "response.error")
 
 
-class EventStream(Generic[ChunkT, CompletionT]):
-    """The stream of one call, in the mode of its port."""
+class _Reading:
+    """One call that reads a stream."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        port: Port,
-        call: StreamCall[ChunkT, CompletionT],
-        options: RequestOptions = NO_OPTIONS,
-    ) -> None:
+    __slots__ = ("__weakref__",)
+
+
+class EventStream(Generic[ChunkT, CompletionT]):
+    """The stream of one call, in the mode of its session.
+
+    Args:
+        session: Sends the call.
+        call: The call.
+        context: Headers of the context in which the caller made it.
+    """
+
+    def __init__(self, session: Session, call: StreamCall[ChunkT, CompletionT], context: Mapping[str, str]) -> None:
         self.call = call
-        self._engine = engine
-        self._port = port
-        self._options = options
+        self._session = session
+        self._context = context
         self._splitter = EventSplitter()
         self._response: Response | None = None
-        self._permit: Permit | None = None
+        self._slot: Slot | None = None
         self._x_headers: dict[str, str | None] = {}
         self._error: GigaChatException | None = None
-        self._events: list[Event] = []  # of the chunks handed over; bytes, for they cost the collector nothing
+        self._events: list[Event] = []  # of delivered chunks, for the completion; bytes stay out of the collector
         self._marked = False  # whether the end mark came
         self._ended = False
         self._closed = False
-        self._reading = threading.Lock()  # held while somebody reads, never waited for
+        self._lock = threading.Lock()
+        self._reading: ref[_Reading] | None = None
 
     async def open(self) -> None:
         """Send the request, if it has not been sent."""
-        self._begin_reading()
+        reading = self._begin_reading()
         try:
             await self._send()
         except BaseException:
             self._closed = True
             raise
         finally:
-            if self._end_reading():
-                await self.close()
+            self._reading = None
+            if self._is_over():
+                await self._release()
+        del reading
 
-    async def more(self) -> Sequence[ChunkT]:
+    async def next_chunks(self) -> Sequence[ChunkT]:
         """Return the chunks of the next piece that brings any; none at the end of the stream.
 
         Raises:
-            GigaChatException: The stream broke, or brought an error.
+            GigaChatException: The stream was interrupted, or brought an error.
         """
-        self._begin_reading()
+        reading = self._begin_reading()
         chunks: list[ChunkT] = []
         try:
             if self._response is None:
@@ -100,33 +111,37 @@ class EventStream(Generic[ChunkT, CompletionT]):
                     self._take(events, chunks, at_end=not piece)
         except Failure as failure:
             if not self._closed:
-                self._error = _interrupted(str(failure.error), failure.__cause__)
+                self._error = _interrupted(failure.error)
         except BaseException:
             self._closed = True
             raise
         finally:
-            if self._end_reading():
-                await self.close()
+            self._reading = None
+            if self._is_over():
+                await self._release()
+        del reading
         if not chunks:
             self._raise_waiting_error()
         return chunks
 
-    def _begin_reading(self) -> None:
-        if not self._reading.acquire(blocking=False):
-            raise GigaChatException("another thread or task is reading this stream: one at a time can")
+    def _begin_reading(self) -> _Reading:
+        reading = _Reading()
+        with self._lock:
+            if self._reading is not None and self._reading() is not None:
+                raise GigaChatException("the stream is already being read by another thread or task")
+            self._reading = ref(reading)
+        return reading
 
-    def _end_reading(self) -> bool:
-        """Let others read or close; return whether what is held is to be freed."""
-        self._reading.release()
+    def _is_over(self) -> bool:
         return self._closed or self._ended or self._error is not None
 
     async def _send(self) -> None:
         if self._response is not None or self._closed:
             return
-        self._permit = await self._engine.permit(self._port)
-        if self._permit is not None:
-            self._permit.stream = True
-        self._response = await respond(self._engine, self._port, self.call.call, self._options)
+        self._slot, deadline = await self._session.begin()
+        if self._slot is not None:
+            self._slot.stream = True
+        self._response = await self._session.respond(self.call.call, self._context, deadline)
         self._x_headers = x_headers(self._response.headers)
         content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in _REFUSED_TYPES:
@@ -135,7 +150,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
     def _raise_waiting_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
-            raise error
+            raise error from None
 
     def _take(self, events: Sequence[Event], chunks: list[ChunkT], *, at_end: bool) -> None:
         for event in events:
@@ -146,12 +161,13 @@ class EventStream(Generic[ChunkT, CompletionT]):
             try:
                 if name in _ERROR_EVENTS:
                     raise self._in_stream(event) or APIResponseValidationError(
-                        "the stream brought an error event that cannot be read", content=data
+                        "the stream brought an error event that cannot be parsed", content=data
                     )
                 chunk = self.call.read(event, self._x_headers)
             except APIResponseValidationError as error:
-                # An object that is no chunk may be an error; half an object at the end is a broken stream.
-                self._error = self._in_stream(event) or (_interrupted("it ends inside an event") if at_end else error)
+                # An object that is not a chunk may be an error; half an object at the end is an interrupted stream.
+                inside = self._in_stream(event)
+                self._error = inside or (_interrupted("it ends inside an event") if at_end else error)
                 return
             except GigaChatException as error:
                 self._error = error
@@ -162,7 +178,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 self._ended = self._marked = True
                 return
         if at_end:
-            # Without an end mark, a clean end of the body is an end only behind a chunk that completes the answer.
+            # Without an end mark, the end of the body is an end only behind a chunk that completes the answer.
             self._ended = any(map(self.call.completes, self.chunks(len(self._events))))
             if not self._ended:
                 self._error = _interrupted("its end mark is missing")
@@ -173,55 +189,58 @@ class EventStream(Generic[ChunkT, CompletionT]):
 
     def _in_stream(self, event: Event) -> GigaChatException | None:
         assert self._response is not None
-        return _error_of(event.data, self._engine.url(self.call.call.path), self._response.headers)
+        return _error_of(event.data, self._session.service.address(self.call.call), self._response.headers)
 
     async def _not_a_stream(self, response: Response, content_type: str) -> GigaChatException:
+        service = self._session.service
         try:
-            content = await response.read()
+            content = await response.read(service.max_response_bytes)
         except Failure as failure:
-            failure.error.__cause__ = failure.__cause__
             return failure.error
-        return _error_of(content, self._engine.url(self.call.call.path), response.headers) or (
+        return _error_of(content, service.address(self.call.call), response.headers) or (
             APIResponseValidationError(
                 f"expected a stream of events (text/event-stream), got {content_type}", content=content
             )
         )
 
     async def close(self) -> None:
-        """Free the connection and the permit, or have them freed by who is reading; a second time does nothing."""
+        """Release the connection and the slot, or have the reader release them; a second time does nothing."""
         self._closed = True
-        if not self._reading.acquire(blocking=False):
-            if (response := self._response) is not None:
-                await response.interrupt()
-            return
-        try:
+        if self._reading is None or self._reading() is None:
+            await self._release()
+        elif (response := self._response) is not None:
+            await response.interrupt()
+
+    async def _release(self) -> None:
+        self._closed = True
+        with self._lock:
             response, self._response = self._response, None
-            permit, self._permit = self._permit, None
-            try:
-                if response is not None:
-                    await (response.finish() if self._marked else response.close())
-            finally:
-                if permit is not None:
-                    permit.release()
+            slot, self._slot = self._slot, None
+        try:
+            if response is not None:
+                await (response.finish() if self._marked else response.close())
         finally:
-            self._reading.release()
+            if slot is not None:
+                slot.release()
 
     def __del__(self) -> None:
-        response, permit = getattr(self, "_response", None), getattr(self, "_permit", None)
+        response, slot = getattr(self, "_response", None), getattr(self, "_slot", None)
         if response is not None:
             response.abandon()
-        if permit is not None:
-            permit.release()
+        if slot is not None:
+            slot.release()
 
 
-def _interrupted(reason: str, cause: BaseException | None = None) -> StreamInterruptedError:
-    error = StreamInterruptedError(f"the stream was broken off before its end: {reason}. What came is incomplete")
-    error.__cause__ = cause
+def _interrupted(reason: GigaChatException | str) -> StreamInterruptedError | TotalTimeoutError:
+    if isinstance(reason, TotalTimeoutError):
+        return reason
+    error = StreamInterruptedError(f"the stream ended prematurely: {reason}. What it delivered is incomplete")
+    error.cause = getattr(reason, "cause", None)
     return error
 
 
 def _error_of(content: bytes, url: str, headers: Mapping[str, str]) -> GigaChatException | None:
-    """Return the error that a JSON object stands for, if it does."""
+    """Return the error that a JSON object stands for, if any."""
     try:
         body = json_object(content)
     except APIResponseValidationError:
@@ -239,14 +258,14 @@ def _error_of(content: bytes, url: str, headers: Mapping[str, str]) -> GigaChatE
 class Stream(Generic[ChunkT, CompletionT]):
     """A streamed answer for blocking callers: an iterator of chunks and a context manager.
 
-    The request goes out with the first chunk asked for, or on entering. Closing, `break`, an exception and garbage
-    collection free the connection.
+    The request is sent when the first chunk is read, or on entering. Closing, `break`, an exception and garbage
+    collection release the connection.
     """
 
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
         self._source = source
         self._ready: deque[ChunkT] = deque()
-        self._taken = 0
+        self._delivered = 0
 
     def __iter__(self) -> Iterator[ChunkT]:
         return self
@@ -254,10 +273,10 @@ class Stream(Generic[ChunkT, CompletionT]):
     def __next__(self) -> ChunkT:
         ready = self._ready
         if not ready:
-            ready.extend(run(self._source.more()))
+            ready.extend(run(self._source.next_chunks()))
             if not ready:
                 raise StopIteration
-        self._taken += 1
+        self._delivered += 1
         return ready.popleft()
 
     @property
@@ -269,19 +288,19 @@ class Stream(Generic[ChunkT, CompletionT]):
                 yield text
 
     def get_final_completion(self) -> CompletionT:
-        """Read the rest and return the whole: text, usage, function call, reasoning."""
+        """Read the rest and return the whole completion: text, usage, function call, reasoning."""
         for _ in self:
             pass
-        return self._source.call.accumulate(self._source.chunks(self._taken))
+        return self._source.call.accumulate(self._source.chunks(self._delivered))
 
     def get_final_text(self) -> str:
         """Read the rest and return the whole text."""
         for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._source.chunks(self._taken)))
+        return "".join(map(self._source.call.text, self._source.chunks(self._delivered)))
 
     def close(self) -> None:
-        """Free the connection; no chunk comes after. Also from another thread or task than the one that reads."""
+        """Release the connection; no chunk follows. May be called from another thread or task than the reader's."""
         self._ready.clear()
         run(self._source.close())
 
@@ -298,14 +317,14 @@ class Stream(Generic[ChunkT, CompletionT]):
 class AsyncStream(Generic[ChunkT, CompletionT]):
     """A streamed answer for async callers: an async iterator of chunks and an async context manager.
 
-    It is not awaited itself. The request goes out with the first chunk asked for, or on entering. Closing, `break`
-    followed by garbage collection, an exception and cancellation free the connection.
+    It is not awaited itself. The request is sent when the first chunk is read, or on entering. Closing, `break`
+    followed by garbage collection, an exception and cancellation release the connection.
     """
 
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
         self._source = source
         self._ready: deque[ChunkT] = deque()
-        self._taken = 0
+        self._delivered = 0
 
     def __aiter__(self) -> AsyncIterator[ChunkT]:
         return self
@@ -313,10 +332,10 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
     async def __anext__(self) -> ChunkT:
         ready = self._ready
         if not ready:
-            ready.extend(await self._source.more())
+            ready.extend(await self._source.next_chunks())
             if not ready:
                 raise StopAsyncIteration
-        self._taken += 1
+        self._delivered += 1
         return ready.popleft()
 
     @property
@@ -328,19 +347,19 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
                 yield text
 
     async def get_final_completion(self) -> CompletionT:
-        """Read the rest and return the whole: text, usage, function call, reasoning."""
+        """Read the rest and return the whole completion: text, usage, function call, reasoning."""
         async for _ in self:
             pass
-        return self._source.call.accumulate(self._source.chunks(self._taken))
+        return self._source.call.accumulate(self._source.chunks(self._delivered))
 
     async def get_final_text(self) -> str:
         """Read the rest and return the whole text."""
         async for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._source.chunks(self._taken)))
+        return "".join(map(self._source.call.text, self._source.chunks(self._delivered)))
 
     async def close(self) -> None:
-        """Free the connection; no chunk comes after. Also from another thread or task than the one that reads."""
+        """Release the connection; no chunk follows. May be called from another thread or task than the reader's."""
         self._ready.clear()
         await self._source.close()
 

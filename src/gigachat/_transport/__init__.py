@@ -1,1 +1,35 @@
-"""Transports: implementations of the engine's port over an HTTP library. Only the client names them."""
+"""Transports: implementations of the engine's protocol. Only the client imports them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from gigachat._engine.transport import Transport
+    from gigachat.settings import Settings
+
+__all__ = ["async_transport", "blocking_transport"]
+
+
+def blocking_transport(settings: Settings, client: httpx2.Client | None = None) -> Transport:
+    """Return the transport of blocking callers, over the user's own HTTP client if there is one."""
+    if client is None:
+        from gigachat._transport.transport import BlockingTransport
+
+        return BlockingTransport(settings)
+    from gigachat._transport.httpx_clients import BlockingClientTransport
+
+    return BlockingClientTransport(settings, client)
+
+
+def async_transport(settings: Settings, client: httpx2.AsyncClient | None = None) -> Transport:
+    """Return the transport of async callers, over the user's own HTTP client if there is one."""
+    if client is None:
+        from gigachat._transport.transport import AsyncTransport
+
+        return AsyncTransport(settings)
+    from gigachat._transport.httpx_clients import AsyncClientTransport
+
+    return AsyncClientTransport(settings, client)

@@ -1,24 +1,23 @@
-"""Clients of the HTTP library whose event hooks belong to a port, so that they hold for all its pools and outlive them.
+"""Clients of httpx2 whose event hooks belong to a transport, so that they hold for all its clients and outlive them.
 
 A hook may put things of another HTTP library into a request. Nothing here knows the API.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import httpx2
 
-from gigachat._transport.logs import quietly
-
-__all__ = ["AsyncHookedClient", "EventHooks", "HookedClient"]
+__all__ = ["AsyncHookedClient", "EventHooks", "HookedClient", "without_query_in_logs"]
 
 EventHooks: TypeAlias = dict[str, list[Callable[..., Any]]]
 
 
 class HookedClient(httpx2.Client):
-    """A blocking client that calls the hooks of a port.
+    """A blocking client that calls the hooks of a transport.
 
     Args:
         hooks: Lists of callables for `request` and `response`; they may change at any time.
@@ -52,7 +51,7 @@ class HookedClient(httpx2.Client):
 
 
 class AsyncHookedClient(httpx2.AsyncClient):
-    """An async client that awaits the hooks of a port.
+    """An async client that awaits the hooks of a transport.
 
     Args:
         hooks: Lists of async callables for `request` and `response`; they may change at any time.
@@ -103,7 +102,7 @@ def _adopt(request: httpx2.Request, before: bytes | None) -> None:
     url: Any = request.url
     if not isinstance(url, httpx2.URL):
         request.url = httpx2.URL(str(url))
-    quietly(request)
+    without_query_in_logs(request)
     headers: Any = request.headers
     if not isinstance(headers, httpx2.Headers):
         request.headers = httpx2.Headers(headers.raw if hasattr(headers, "raw") else headers)
@@ -134,3 +133,23 @@ class _ForeignStream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         else:
             for piece in self._stream:
                 yield piece
+
+
+class _QuietURL(httpx2.URL):
+    """An address whose query is not logged: it may contain a key."""
+
+
+def without_query_in_logs(request: httpx2.Request) -> httpx2.Request:
+    """Return a request, changed so that httpx2 logs its address without the query."""
+    if request.url.query:
+        request.url = _QuietURL(request.url)
+    return request
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(arg.copy_with(query=None) if isinstance(arg, _QuietURL) else arg for arg in record.args)
+    return True
+
+
+logging.getLogger("httpx2").addFilter(_without_query)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import ssl
 import sys
 from functools import lru_cache
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigachat._secret import Secret
+from gigachat._service import is_vendor_host
 from gigachat.exceptions import ConfigurationError
-from gigachat.hosts import is_vendor_host
 
 if TYPE_CHECKING:
     from gigachat.settings import Settings
@@ -110,12 +111,24 @@ def _system_context() -> ssl.SSLContext:
         import truststore
 
         return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return ssl.create_default_context()
+    try:
+        return ssl.create_default_context()
+    except OSError as error:
+        raise ConfigurationError(
+            f"SSLKEYLOGFILE={os.environ.get('SSLKEYLOGFILE')}: the file cannot be written ({error.strerror}); unset "
+            "the variable or name another file"
+        ) from None
 
 
 @lru_cache(maxsize=1)
 def _russian_root() -> bytes:
-    pem = files("gigachat").joinpath("certs", _RUSSIAN_ROOT).read_text("ascii")
+    try:
+        pem = files("gigachat").joinpath("certs", _RUSSIAN_ROOT).read_text("ascii")
+    except OSError:
+        raise ConfigurationError(
+            f"the installed package lacks its file certs/{_RUSSIAN_ROOT}, which the vendor's hosts need: reinstall "
+            "gigachat, or add its data files to the packed program (PyInstaller: --collect-data gigachat)"
+        ) from None
     der = ssl.PEM_cert_to_DER_cert(pem)
     if hashlib.sha256(der).hexdigest() != _RUSSIAN_ROOT_SHA256:
         raise ConfigurationError(

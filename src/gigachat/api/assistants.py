@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
-from gigachat._engine.call import Call, get, post
-from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, namespace
+from gigachat._engine.calls import Call, get, post
+from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace
 from gigachat.api.arguments import checked_id, checked_ids, given, models_of
 
 if TYPE_CHECKING:
@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Assistants", "AssistantsNamespace"]
 
 
-class AssistantsNamespace(Resource[Mode]):
+class AssistantsNamespace(Namespace[Mode]):
     """Assistants of the account."""
-
-    def __init__(self, parent: Resource[Any], mode: type[Blocking | Async]) -> None:
-        self._engine = parent._engine
-        self._options = parent._options
-        self._mode = mode
 
     @endpoint
     def get(self, assistant_id: str | None = None) -> Call[models.Assistants]:

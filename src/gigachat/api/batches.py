@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gigachat import models
-from gigachat._engine.call import Call, parse, read_model, x_headers
-from gigachat._engine.endpoint import Mode, Resource, endpoint, operation
-from gigachat._engine.perform import opened, perform
+from gigachat._engine.calls import Call
+from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
+from gigachat._engine.parsing import parse, read_model, x_headers
+from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
 from gigachat.api.arguments import checked_id, model_of
 from gigachat.api.files import content_call
 from gigachat.exceptions import APIResponseValidationError, APITimeoutError
@@ -18,17 +19,13 @@ from gigachat.exceptions import APIResponseValidationError, APITimeoutError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gigachat._engine.io import Port
-
     BatchMethod: TypeAlias = Literal["chat_completions", "embedder"]
     BatchRequest: TypeAlias = str | models.Chat | Mapping[str, Any]
     BatchFile: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | IO[str] | Iterable[BatchRequest]
 
 __all__ = ["Batches"]
 
-_METHODS = ("chat_completions", "embedder")
 _UNFINISHED = ("created", "in_progress")
-_MOST_LINES = 500
 _EMBEDDER = "Embeddings"
 
 
@@ -54,14 +51,14 @@ class Batches(Resource[Mode]):
             ForbiddenError: The account does not pay as it goes.
             GigaChatException: There is no good answer.
         """
-        if method not in _METHODS:
-            raise ValueError(f"method is one of {', '.join(_METHODS)}, not {method!r}")
+        if method not in BATCH_METHODS:
+            raise ValueError(f"method is one of {', '.join(BATCH_METHODS)}, not {method!r}")
         return Call(
             "POST",
             "/batches",
             read_model(models.Batch),
-            content=_checked(_lines(file, method, {"model": self._engine.model, **self._engine.chat_defaults})),
-            headers={"Content-Type": "application/octet-stream"},
+            content=_checked(_lines(file, method, {"model": self._service.model, **self._service.chat_defaults})),
+            headers={"content-type": "application/octet-stream"},
             query={"method": method},
         )
 
@@ -78,10 +75,9 @@ class Batches(Resource[Mode]):
         """
         return _batches_call(batch_id)
 
-    @operation
-    async def wait_batch(  # noqa: D417 - callers do not see the port
+    @procedure
+    async def wait_batch(
         self,
-        port: Port,
         batch: str | models.Batch,
         poll_interval: float = 10.0,
         timeout: float | None = None,
@@ -108,26 +104,25 @@ class Batches(Resource[Mode]):
         if timeout is not None and not timeout >= 0:
             raise ValueError("timeout must be 0 or more")
         batch_id = _id(batch)
-        until = None if timeout is None else port.now() + timeout
+        transport = self._session.transport
+        until = None if timeout is None else transport.now() + timeout
         while True:
-            known = await self._known(port, batch_id)
+            known = await self._known(batch_id)
             if progress is not None:
                 progress(known)
             if known.status not in _UNFINISHED:
                 return known
-            left = poll_interval if until is None else until - port.now()
+            left = poll_interval if until is None else until - transport.now()
             if left <= 0:
                 counts = known.request_counts
                 raise APITimeoutError(
                     f"batch {batch_id} is not done within timeout={timeout:g} s: {known.status}, "
                     f"{counts.completed + counts.failed} of {counts.total}. It goes on; wait for it again"
                 )
-            await port.sleep(min(poll_interval, left))
+            await transport.sleep(min(poll_interval, left))
 
-    @operation
-    async def batch_results(  # noqa: D417 - callers do not see the port
-        self, port: Port, batch: str | models.Batch
-    ) -> list[models.BatchResult]:
+    @procedure
+    async def batch_results(self, batch: str | models.Batch) -> list[models.BatchResult]:
         """Return what a batch brought: an answer or an error for each request, by its id, in any order (section 11).
 
         Args:
@@ -143,7 +138,7 @@ class Batches(Resource[Mode]):
         """
         known = batch
         if not isinstance(known, models.Batch) or not known.output_file_id:
-            known = await self._known(port, _id(batch))
+            known = await self._known(_id(batch))
         results: list[models.BatchResult] = []
         try:
             call = content_call(known.output_file_id or "", lambda content, headers: None)
@@ -151,16 +146,23 @@ class Batches(Resource[Mode]):
             raise APIResponseValidationError(
                 f"batch {known.id_} has no results: it is {known.status or 'of no status'}"
             ) from None
-        async with opened(self._engine, port, call, self._options) as response:
+        async with self._session.open(call) as response:
             rest = b""
+            received = 0
             while piece := await response.receive():
+                received += len(piece)
+                if received > self._service.max_response_bytes:
+                    raise APIResponseValidationError(
+                        f"the results are longer than max_response_bytes={self._service.max_response_bytes}: "
+                        "download_file() writes them to disk"
+                    )
                 *lines, rest = (rest + piece).split(b"\n")
                 results += _results(lines)
         results += _results([rest])
         return results
 
-    async def _known(self, port: Port, batch_id: str) -> models.Batch:
-        found = await perform(self._engine, port, _batches_call(batch_id), self._options)
+    async def _known(self, batch_id: str) -> models.Batch:
+        found = await self._session.send(_batches_call(batch_id))
         for one in found.batches:
             if one.id_ == batch_id:
                 one.x_headers = found.x_headers
@@ -285,6 +287,8 @@ def _checked(content: bytes) -> bytes:
         seen.add(identifier)
     if not seen:
         raise ValueError("the batch is empty")
-    if len(seen) > _MOST_LINES:
-        raise ValueError(f"the batch has {len(seen)} requests; the service takes up to {_MOST_LINES}: hand in several")
+    if len(seen) > MOST_BATCH_REQUESTS:
+        raise ValueError(
+            f"the batch has {len(seen)} requests; the service takes up to {MOST_BATCH_REQUESTS}: hand in several"
+        )
     return content

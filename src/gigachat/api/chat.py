@@ -6,19 +6,21 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from gigachat import models
-from gigachat._engine.call import Call, StreamCall, read_model
+from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.endpoint import (
     Async,
     Blocking,
     Mode,
+    Namespace,
     Resource,
     endpoint,
     namespace,
     overloaded_endpoint,
-    streaming,
+    stream_endpoint,
 )
+from gigachat._engine.parsing import read_chunk, read_model
 from gigachat.api.chat_completions import create_call, parse_call, stream_call
-from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, read_chunk, text
+from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, text
 from gigachat.api.parsed import check_class, instance_of, refuse_class
 from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
 from gigachat.context import chat_url_cvar
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     Message: TypeAlias = models.Messages | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
 
-__all__ = ["Chat", "ChatFields", "ChatNamespace"]
+__all__ = ["AsyncChatNamespace", "BlockingChatNamespace", "Chat", "ChatFields", "ChatNamespace"]
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
@@ -64,13 +66,8 @@ class ChatFields(TypedDict, total=False):
     reasoning_effort: Literal["low", "medium", "high"] | None
 
 
-class ChatNamespace(Resource[Mode]):
+class ChatNamespace(Namespace[Mode]):
     """Chats v2; called itself it is the chat v1."""
-
-    def __init__(self, parent: Resource[Any], mode: type[Blocking | Async]) -> None:
-        self._engine = parent._engine
-        self._options = parent._options
-        self._mode = mode
 
     # Overloads, because pyright does not take an object for a callable whose `__call__` is a descriptor.
     @overload
@@ -114,7 +111,7 @@ class ChatNamespace(Resource[Mode]):
         """
         return create_call(self, payload, fields)
 
-    @streaming
+    @stream_endpoint
     def stream(
         self, payload: PayloadV2 | None = None, **fields: Unpack[ChatCompletionFields]
     ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
@@ -177,15 +174,29 @@ class ChatNamespace(Resource[Mode]):
         return parse_call(self, payload, fields, response_format, strict)
 
 
+class BlockingChatNamespace(ChatNamespace[Blocking]):
+    """Chats of a client, blocking."""
+
+    _mode = Blocking
+
+
+class AsyncChatNamespace(ChatNamespace[Async]):
+    """Chats of a client, awaited."""
+
+    _mode = Async
+
+
 class Chat(Resource[Mode]):
     """Chat v1 on the client itself."""
 
     @namespace
     def chat(self) -> ChatNamespace[Mode]:
         """Chats: `client.chat("…")` by API v1, `client.chat.create("…")` by API v2."""
-        return ChatNamespace(self, self._mode)
+        kind: Any = AsyncChatNamespace if self._mode is Async else BlockingChatNamespace
+        chats: ChatNamespace[Mode] = kind(self)
+        return chats
 
-    @streaming
+    @stream_endpoint
     def stream(
         self, payload: Payload | None = None, **fields: Unpack[ChatFields]
     ) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:
@@ -256,9 +267,9 @@ def _call(
     body: Any
     if isinstance(payload, str) and payload and not fields:
         # Text alone leaves nothing to validate.
-        engine = resource._engine
+        service = resource._service
         message = {"role": "user", "content": payload}
-        body = {"model": engine.model, "messages": [message], **engine.chat_defaults}
+        body = {"model": service.model, "messages": [message], **service.chat_defaults}
         if stream:
             body["stream"] = True
     else:
@@ -276,10 +287,10 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
         if value is not None:
             data[name] = value
     refuse_class(data.get("response_format"), "chat_parse")
-    engine = resource._engine
+    service = resource._service
     if is_blank(data.get("model")) and not _goes_on(data.get("storage")):
-        data["model"] = engine.model
-    for name, default in engine.chat_defaults.items():
+        data["model"] = service.model
+    for name, default in service.chat_defaults.items():
         if data.get(name) is None:
             data[name] = default
     if stream or "stream" in data:

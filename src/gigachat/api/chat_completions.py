@@ -1,19 +1,20 @@
-"""Chat v2: calls for answers, streams and structured answers (reference, section 5). Its methods are in `chat`.
+"""Chat v2: calls for completions, streams and structured answers (reference, section 5). Its methods are in `chat`.
 
-Sources disagree on the address of API v2 and on the role of a function's result. Unless a setting says, the likeliest
-is tried, after the refusal that speaks for it the other one once, and what worked is kept for the client's next calls.
+Sources disagree on the role of a function's result: unless `function_result_role` decides, it is `function` for the
+vendor's hosts, and for other hosts as the message says.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 from gigachat import models
-from gigachat._engine.call import Call, StreamCall, parse, read_model
+from gigachat._engine.calls import Call, StreamCall
+from gigachat._engine.parsing import parse, read_model
+from gigachat._service import is_vendor_host
 from gigachat.api.chunks import ACCEPT
 from gigachat.api.parsed import check_class, instance_of, refuse_class
 from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
@@ -23,13 +24,11 @@ from gigachat.exceptions import (
     ContentFilterFinishReasonError,
     LengthFinishReasonError,
 )
-from gigachat.hosts import is_vendor_host
 
 if TYPE_CHECKING:
     from gigachat._engine.endpoint import Resource
-    from gigachat._engine.perform import Engine
+    from gigachat._engine.service import Service
     from gigachat._engine.sse import Event
-    from gigachat.exceptions import ResponseError
 
     Message: TypeAlias = models.ChatMessage | Mapping[str, Any]
     Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
@@ -115,31 +114,33 @@ def _call(
     *,
     stream: bool = False,
 ) -> Call[T]:
-    engine = resource._engine
+    service = resource._service
+    told = chat_completions_url_cvar.get()
     headers = ACCEPT if stream else None
+    body: Any
     if isinstance(payload, str) and payload and not fields:
         # Text alone leaves nothing to validate.
         message = {"role": "user", "content": [{"text": payload}]}
-        body: dict[str, Any] = {"model": engine.model, "messages": [message], **_defaults(engine, {})}
+        body = {"model": service.model, "messages": [message], **_defaults(service, {})}
         if stream:
             body["stream"] = True
-        return _Way(engine, body, read, headers, *_addresses(engine)).call()
-    request = _request(engine, payload, fields, stream)
-    addresses, told = _addresses(engine)
-    results = [number for number, message in enumerate(request.messages) if _has_result(message)]
-    if not results:
-        return _Way(engine, request, read, headers, addresses, told).call()
-    asked = engine.settings.function_result_role
-    role = asked or engine.learned.result_role
-    if role is None and is_vendor_host(urlsplit(engine.url(addresses[0])).hostname or ""):
-        role = "function"
-    return _Way(engine, request, read, headers, addresses, told, results, role, role_may_change=asked is None).call()
+    else:
+        body = _request(service, payload, fields, stream)
+        if any(map(_has_result, body.messages)):
+            role: str | None = service.settings.function_result_role
+            if role is None and is_vendor_host(
+                urlsplit(service.v2_urls[0] if told is None else service.url(told)).hostname or ""
+            ):
+                role = "function"
+            messages = [_with_role(one, role) if _has_result(one) else one for one in body.messages]
+            body = body.model_copy(update={"messages": messages})
+    return Call("POST", _PATH if told is None else told, read, json=body, headers=headers, v2=told is None)
 
 
-def _defaults(engine: Engine, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the client's settings add to the fields of a request."""
     defaults: dict[str, Any] = {}
-    check, flags = engine.chat_defaults.get("profanity_check"), engine.chat_defaults.get("flags")
+    check, flags = service.chat_defaults.get("profanity_check"), service.chat_defaults.get("flags")
     if check is not None and fields.get("profanity_check") is None and fields.get("disable_filter") is None:
         defaults["disable_filter"] = not check
     if flags is not None and fields.get("flags") is None:
@@ -147,7 +148,7 @@ def _defaults(engine: Engine, fields: Mapping[str, Any]) -> dict[str, Any]:
     return defaults
 
 
-def _request(engine: Engine, payload: Any, fields: Mapping[str, Any], stream: bool) -> models.ChatCompletionRequest:
+def _request(service: Service, payload: Any, fields: Mapping[str, Any], stream: bool) -> models.ChatCompletionRequest:
     """Return the request that a payload stands for, with the client's defaults, and without changing the payload."""
     data = _merged(payload_fields(payload, models.ChatCompletionRequest), fields)
     for name, instead in (("functions", "tools=[...]"), ("function_call", "tool_config=")):
@@ -157,8 +158,8 @@ def _request(engine: Engine, payload: Any, fields: Mapping[str, Any], stream: bo
     if isinstance(options, Mapping):
         refuse_class(options.get("response_format"), "chat.parse")
     if is_blank(data.get("model")) and not _goes_on(data):
-        data["model"] = engine.model
-    data.update(_defaults(engine, data))
+        data["model"] = service.model
+    data.update(_defaults(service, data))
     if stream or "stream" in data:
         data["stream"] = stream or None  # the method decides
     request = validated(models.ChatCompletionRequest, data)
@@ -220,97 +221,6 @@ def _is_document(result: Any) -> bool:
         except (ValueError, RecursionError):
             return False
     return not (result is None or isinstance(result, bool | int | float))
-
-
-@dataclass(frozen=True, slots=True)
-class _Way(Generic[T]):
-    """A way to send a chat, and which one comes next if the service refuses this one.
-
-    Attributes:
-        addresses: Where the service may be, the first one first.
-        told: Whether the caller told the address, so that it is no news.
-        results: Numbers of the messages that hold results of functions.
-        role: Role of these messages; None leaves what the caller wrote.
-        role_may_change: Whether the other role may be tried.
-    """
-
-    engine: Engine
-    body: Any
-    read: Callable[[bytes, Mapping[str, str]], T]
-    headers: Mapping[str, str] | None
-    addresses: tuple[str, ...]
-    told: bool = False
-    results: Sequence[int] = ()
-    role: str | None = None
-    role_may_change: bool = False
-
-    def call(self) -> Call[T]:
-        """Return the call that goes this way."""
-        body = self.body
-        if self.results:
-            messages = list(body.messages)
-            for number in self.results:
-                messages[number] = _with_role(messages[number], self.role)
-            body = body.model_copy(update={"messages": messages})
-        return Call(
-            "POST",
-            self.addresses[0],
-            self.read,
-            json=body,
-            headers=self.headers,
-            otherwise=self._next,
-            answered=self._remember,
-        )
-
-    def _next(self, refusal: ResponseError) -> Call[T] | None:
-        if len(self.addresses) > 1 and _is_elsewhere(refusal):
-            return replace(self, addresses=self.addresses[1:]).call()
-        role = self._one_role()
-        if self.role_may_change and role is not None and _is_unreadable(refusal):
-            other = _ROLES[1 - _ROLES.index(role)]
-            return replace(self, addresses=self.addresses[:1], role=other, role_may_change=False).call()
-        return None
-
-    def _one_role(self) -> str | None:
-        """The role of all results that can have another, if it is the same."""
-        written = {role for number in self.results if (role := self.body.messages[number].role) in _ROLES}
-        if self.role is not None and written:
-            return self.role
-        return written.pop() if len(written) == 1 else None
-
-    def _remember(self) -> None:
-        learned = self.engine.learned
-        if not self.told:
-            learned.v2_address = self.addresses[0].removesuffix(_PATH)
-        if self.results:
-            learned.result_role = self._one_role() or learned.result_role
-
-
-def _addresses(engine: Engine) -> tuple[tuple[str, ...], bool]:
-    """Return where the service may be, and whether the caller told so."""
-    told = chat_completions_url_cvar.get()
-    if told is not None:
-        return (told,), True
-    learned = engine.learned.v2_address
-    return tuple(f"{address}{_PATH}" for address in ((learned,) if learned else engine.v2_addresses)), False
-
-
-_SUBJECTS = ("model", "tool", "function", "thread", "assistant", "file")
-
-
-def _is_elsewhere(refusal: ResponseError) -> bool:
-    """Whether a refusal says that API v2 is not at this address: a page, or a 404 that is about nothing asked for."""
-    if refusal.status_code in (400, 403, 405):
-        return (refusal.content or b"").lstrip().startswith(b"<")
-    if refusal.status_code != 404:
-        return False
-    message = refusal.message.lower()
-    return not isinstance(refusal.body, dict) or not any(subject in message for subject in _SUBJECTS)
-
-
-def _is_unreadable(refusal: ResponseError) -> bool:
-    """Whether a refusal says what the service says of a role it does not know (reference, section 5.5)."""
-    return refusal.status_code == 400 and "invalid json syntax" in refusal.message.lower()
 
 
 # What comes back.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
-from gigachat._engine.call import Call, get, post
+from gigachat._engine.calls import Call, get, post
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat.api.arguments import checked_id, given, messages_of, models_of
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gigachat import models
-from gigachat._engine.call import Call, post, read_list
+from gigachat._engine.calls import Call, post
 from gigachat._engine.endpoint import Mode, Resource, endpoint
+from gigachat._engine.parsing import read_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ class Embeddings(Resource[Mode]):
         Raises:
             GigaChatException: There is no good answer.
         """
-        body = {"model": model or self._engine.model, "input": _texts(input_)}
+        body = {"model": model or self._service.model, "input": _texts(input_)}
         return Call("POST", "/tokens/count", read_list(list[models.TokensCount]), json=body, repeatable=True)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from gigachat import models
-from gigachat._engine.call import Call, get, read_model, segment, x_headers
-from gigachat._engine.endpoint import Mode, Resource, endpoint, operation
-from gigachat._engine.perform import opened, perform
+from gigachat._engine.calls import Call, get, segment
+from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
+from gigachat._engine.parsing import read_model, x_headers
 from gigachat.api.downloads import is_directory, replacing, safe_name
 from gigachat.api.uploads import opened_upload
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-    from gigachat._engine.io import Port
     from gigachat._types import FileTypes
 
     FileT = TypeVar("FileT", bound=models.File)
@@ -29,9 +28,9 @@ __all__ = ["Files", "content_call"]
 class Files(Resource[Mode]):
     """Files kept by the service."""
 
-    @operation
-    async def upload_file(  # noqa: D417 - callers do not see the port
-        self, port: Port, file: FileTypes, purpose: Literal["general", "assistant"] = "general"
+    @procedure
+    async def upload_file(
+        self, file: FileTypes, purpose: Literal["general", "assistant"] = "general"
     ) -> models.UploadedFile:
         """Upload a file; its id can then be attached to messages (reference, section 9.2).
 
@@ -51,7 +50,7 @@ class Files(Resource[Mode]):
         """
         with opened_upload(file, purpose) as upload:
             call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
-            return await perform(self._engine, port, call, self._options)
+            return await self._session.send(call)
 
     @endpoint
     def get_files(self) -> Call[models.UploadedFiles]:
@@ -122,10 +121,8 @@ class Files(Resource[Mode]):
         """
         return content_call(file_id, _in_base64(models.File))
 
-    @operation
-    async def download_file(  # noqa: D417 - callers do not see the port
-        self, port: Port, file_id: str, path: str | os.PathLike[str]
-    ) -> Path:
+    @procedure
+    async def download_file(self, file_id: str, path: str | os.PathLike[str]) -> Path:
         """Write the content of a file to disk piece by piece (reference, section 9.5).
 
         A file that is there already is replaced when the new one is whole, and stays if that fails.
@@ -146,11 +143,11 @@ class Files(Resource[Mode]):
         target = Path(path)
         if is_directory(path):
             asked = get(f"/files/{segment(file_id)}", models.UploadedFile)
-            known = await perform(self._engine, port, asked, self._options)
+            known = await self._session.send(asked)
             target /= safe_name(known.filename) or safe_name(file_id) or "file"
         call = content_call(file_id, lambda content, headers: None)
         with replacing(target) as file:
-            async with opened(self._engine, port, call, self._options) as response:
+            async with self._session.open(call) as response:
                 while piece := await response.receive():
                     file.write(piece)
         return target
@@ -162,7 +159,7 @@ def content_call(
     accept: str = "application/octet-stream",
 ) -> Call[T]:
     """Return the call that is answered with the content of a file."""
-    return Call("GET", f"/files/{segment(file_id)}/content", read, headers={"Accept": accept}, repeatable=True)
+    return Call("GET", f"/files/{segment(file_id)}/content", read, headers={"accept": accept}, repeatable=True)
 
 
 def _in_base64(kind: type[FileT]) -> Callable[[bytes, Mapping[str, str]], FileT]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
-from gigachat._engine.call import Call, read_model
+from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint
+from gigachat._engine.parsing import read_model
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gigachat import models
-from gigachat._engine.call import Call, get, segment
+from gigachat._engine.calls import Call, get, segment
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 
 __all__ = ["Models"]

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
-from gigachat._engine.call import Call, RequestOptions
-from gigachat._engine.endpoint import Mode, Resource, operation
-from gigachat._engine.perform import opened
+from gigachat._engine.calls import Call, RequestOptions
+from gigachat._engine.endpoint import Mode, Resource, procedure
+from gigachat._headers import Headers, checked_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
 
-    from gigachat._engine.io import Port
 
 __all__ = ["AnyRequest"]
 
@@ -24,10 +23,9 @@ _READING = ("GET", "HEAD", "OPTIONS")
 class AnyRequest(Resource[Mode]):
     """Requests as they are written on the wire."""
 
-    @operation
-    async def request(  # noqa: D417 - callers do not see the port
+    @procedure
+    async def request(
         self,
-        port: Port,
         method: str,
         path: str,
         *,
@@ -68,6 +66,7 @@ class AnyRequest(Resource[Mode]):
             query=params,
             repeatable=method in _READING,
         )
-        options = self._options.with_more(RequestOptions(extra_headers=headers))
-        async with opened(self._engine, port, call, options) as response:
-            return models.RawResponse(response.status_code, response.headers, await response.read())
+        session = self._session.with_options(RequestOptions(checked_headers(headers, "headers")))
+        async with session.open(call) as response:
+            content = await response.read(self._service.max_response_bytes)
+            return models.RawResponse(response.status_code, Headers(response.headers), content)

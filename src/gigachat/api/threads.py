@@ -6,10 +6,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
-from gigachat._engine.call import Call, StreamCall, get, post, read_model
-from gigachat._engine.endpoint import Async, Blocking, Mode, Resource, endpoint, namespace, streaming
+from gigachat._engine.calls import Call, StreamCall, get, post
+from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
+from gigachat._engine.parsing import read_chunk, read_model
 from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of
-from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, read_chunk, text
+from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, text
 from gigachat.api.payload import validated
 from gigachat.exceptions import APIResponseValidationError
 
@@ -25,13 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Threads", "ThreadsNamespace"]
 
 
-class ThreadsNamespace(Resource[Mode]):
+class ThreadsNamespace(Namespace[Mode]):
     """Threads of the account."""
-
-    def __init__(self, parent: Resource[Any], mode: type[Blocking | Async]) -> None:
-        self._engine = parent._engine
-        self._options = parent._options
-        self._mode = mode
 
     @endpoint
     def get_threads(
@@ -182,7 +178,7 @@ class ThreadsNamespace(Resource[Mode]):
         call.query = {"thread_id": checked_id(thread_id, "thread_id")}
         return call
 
-    @streaming
+    @stream_endpoint
     def run_stream(
         self,
         thread_id: str,
@@ -231,7 +227,7 @@ class ThreadsNamespace(Resource[Mode]):
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
         return post("/threads/messages/run", body, models.ThreadCompletion)
 
-    @streaming
+    @stream_endpoint
     def run_messages_stream(
         self,
         messages: Sequence[Message],
@@ -275,7 +271,7 @@ class ThreadsNamespace(Resource[Mode]):
         body = _run_body(thread_id, None, thread_options)
         return post("/threads/messages/rerun", body, models.ThreadCompletion)
 
-    @streaming
+    @stream_endpoint
     def rerun_messages_stream(
         self, thread_id: str, thread_options: Options | None = None, update_interval: float | None = None
     ) -> ThreadStream:
@@ -299,7 +295,7 @@ class ThreadsNamespace(Resource[Mode]):
         self, thread_id: str | None, messages: Message | Sequence[Message]
     ) -> Call[models.ThreadMessagesResponse]:
         place = (
-            {"model": self._engine.model} if thread_id is None else {"thread_id": checked_id(thread_id, "thread_id")}
+            {"model": self._service.model} if thread_id is None else {"thread_id": checked_id(thread_id, "thread_id")}
         )
         return post("/threads/messages", {**place, "messages": messages_of(messages)}, models.ThreadMessagesResponse)
 
@@ -316,7 +312,7 @@ class ThreadsNamespace(Resource[Mode]):
             **given(thread_id=_id(thread_id, "thread_id"), assistant_id=_id(assistant_id, "assistant_id")),
         }
         if thread_id is None and assistant_id is None:
-            body["model"] = model or self._engine.model
+            body["model"] = model or self._service.model
         body["messages"] = messages_of(messages)
         return body
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigachat import models
-from gigachat._engine.endpoint import Mode, Resource, operation
+from gigachat._engine.endpoint import Mode, Resource, procedure
 from gigachat.context import authorization_cvar
 
 if TYPE_CHECKING:
-    from gigachat._engine.auth import Token
-    from gigachat._engine.io import Port
+    from gigachat._engine.auth.tokens import Token
 
 __all__ = ["AccessToken"]
 
@@ -18,8 +17,8 @@ __all__ = ["AccessToken"]
 class AccessToken(Resource[Mode]):
     """The client's access token."""
 
-    @operation
-    async def get_token(self, port: Port) -> models.AccessToken | None:
+    @procedure
+    async def get_token(self) -> models.AccessToken | None:
         """Return the access token, signing in if there is no valid one.
 
         Returns:
@@ -30,9 +29,10 @@ class AccessToken(Resource[Mode]):
         Raises:
             GigaChatException: The sign-in failed.
         """
-        if self._engine.authorization is None or authorization_cvar.get():
+        authorization, transport = self._service.authorization, self._session.transport
+        if authorization is None or authorization_cvar.get():
             return self._access_token
-        return _read(await self._engine.token(port))
+        return _read(authorization.fresh(transport.now()) or await authorization.get(transport))
 
     @property
     def token(self) -> str | None:
@@ -42,10 +42,10 @@ class AccessToken(Resource[Mode]):
 
     @property
     def _access_token(self) -> models.AccessToken | None:
-        engine = self._engine
-        if engine.settings.access_token:
-            return models.AccessToken(access_token=engine.settings.access_token, expires_at=0)
-        token = engine.authorization.known(engine.blocking.now()) if engine.authorization else None
+        service = self._service
+        if service.settings.access_token:
+            return models.AccessToken(access_token=service.settings.access_token, expires_at=0)
+        token = service.authorization.valid(self._blocking.transport.now()) if service.authorization else None
         return _read(token) if token else None
 
 

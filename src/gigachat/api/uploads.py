@@ -1,7 +1,7 @@
 """What can be uploaded: a file's name, type and size, checked before anything is sent (reference, section 9.2).
 
-Types are told from names and first bytes by the tables here alone, so that every machine tells them alike. Nothing
-here reads a file whole.
+Types are found by names and first bytes, never by tables of the system, so that every machine finds the same. No file
+is read whole.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import inspect
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from gigachat._engine.io import Upload
+from gigachat._engine.transport import Upload
+from gigachat._service import FILE_KINDS, FILE_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,68 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["opened_upload"]
 
 _HEAD = 4096  # bytes that tell what a file is
-_MEGABYTE = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """Files of one limit."""
-
-    name: str
-    megabytes: int
-    types: Mapping[str, str]
-    """MIME type by extension, in the service's own spelling."""
-    others: tuple[str, ...] = ()
-    """Other types the service takes."""
-
-
-_KINDS = (
-    _Kind(
-        "text",
-        40,
-        {
-            ".txt": "text/plain",
-            ".doc": "application/msword",
-            ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            ".pdf": "application/pdf",
-            ".epub": "application/epub",
-            ".ppt": "application/ppt",
-            ".pptx": "application/pptx",
-            ".xlsx": "application/vnd.ms-excel",
-            ".xls": "application/vnd.ms-excel",
-        },
-    ),
-    _Kind(
-        "image",
-        15,
-        {
-            ".jpg": "image/jpeg",
-            ".jpeg": "image/jpeg",
-            ".png": "image/png",
-            ".tif": "image/tiff",
-            ".tiff": "image/tiff",
-            ".bmp": "image/bmp",
-        },
-    ),
-    _Kind(
-        "audio",
-        35,
-        {
-            ".mp4": "audio/mp4",
-            ".mp3": "audio/mp3",
-            ".m4a": "audio/x-m4a",
-            ".wav": "audio/wav",
-            ".weba": "audio/webm",
-            ".webm": "audio/webm",
-            ".ogg": "audio/x-ogg",
-            ".opus": "audio/opus",
-        },
-        ("audio/x-wav", "audio/wave", "audio/x-pn-wav"),
-    ),
-)
-_TYPES = {extension: mime for kind in _KINDS for extension, mime in kind.types.items()}
-_KIND_OF = {mime: kind for kind in _KINDS for mime in (*kind.types.values(), *kind.others)}
-
 _BEGINNINGS = (
     (rb"\xff\xd8\xff", ".jpg"),
     (rb"\x89PNG\r\n\x1a\n", ".png"),
@@ -200,11 +138,11 @@ def _checked(
                 f"{shown}: cannot tell a type that the service takes, which are {_listed()}. To send it anyway, "
                 "give its type: (name, content, 'type/subtype')"
             )
-        mime = _TYPES[extension]
-    kind = _KIND_OF.get(mime.partition(";")[0].strip().lower())
-    if kind is not None and size is not None and size > kind.megabytes * _MEGABYTE:
+        mime = FILE_TYPES[extension]
+    kind = FILE_KINDS.get(mime.partition(";")[0].strip().lower())
+    if kind is not None and size is not None and size > kind.limit:
         raise ValueError(
-            f"{shown} has {size / _MEGABYTE:.1f} MB; the service takes {kind.name} files of up to {kind.megabytes} MB: "
+            f"{shown} has {size / 1024**2:.1f} MB; the service takes {kind.name} files of up to {kind.megabytes} MB: "
             "make it smaller, or send it in parts"
         )
     return Upload(content, name or f"upload{extension or ''}", mime, {"purpose": purpose}, headers)
@@ -228,7 +166,7 @@ def _measured(content: bytes | IO[bytes]) -> tuple[int | None, bytes | None]:
 
 def _extension(name: str | None) -> str | None:
     extension = os.path.splitext(name or "")[1].lower()
-    return extension if extension in _TYPES else None
+    return extension if extension in FILE_TYPES else None
 
 
 def _told(head: bytes) -> str | None:
@@ -237,4 +175,4 @@ def _told(head: bytes) -> str | None:
 
 
 def _listed() -> str:
-    return ", ".join(extension.removeprefix(".") for extension in _TYPES)
+    return ", ".join(extension.removeprefix(".") for extension in FILE_TYPES)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from gigachat._engine.endpoint import Async, Blocking
-from gigachat.api import chat
+from gigachat.api.chat import AsyncChatNamespace
+from gigachat.api.chat import BlockingChatNamespace as ChatNamespace
 from gigachat.models import (
     Chat,
     ChatCompletion,
@@ -13,9 +11,6 @@ from gigachat.models import (
     ChatCompletionResponse,
     PrimaryChatCompletionChunk,
 )
-
-if TYPE_CHECKING:
-    from gigachat._engine.endpoint import Resource
 
 __all__ = [
     "AsyncChatNamespace",
@@ -26,21 +21,3 @@ __all__ = [
     "ChatNamespace",
     "PrimaryChatCompletionChunk",
 ]
-
-
-class ChatNamespace(chat.ChatNamespace[Blocking]):
-    """Chats of a client, blocking."""
-
-    _mode = Blocking
-
-    def __init__(self, base_client: Resource[Any]) -> None:
-        super().__init__(base_client, Blocking)
-
-
-class AsyncChatNamespace(chat.ChatNamespace[Async]):
-    """Chats of a client, awaited."""
-
-    _mode = Async
-
-    def __init__(self, base_client: Resource[Any]) -> None:
-        super().__init__(base_client, Async)

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gigachat._service import OAUTH_PATH
 from gigachat.server import (
     assistants,
     balance,
@@ -79,7 +80,7 @@ def create_app(
         environment: Variables that point the SDK at it, shown on the page without the key.
     """
     service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace, environment or {})
-    routes = [_route("POST", "/api/v2/oauth", "/oauth", _oauth, service)]
+    routes = [_route("POST", OAUTH_PATH, "/oauth", _oauth, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):
             for method, path, endpoint in chain.from_iterable(tables):

@@ -10,6 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
 from gigachat.server.answers import answer, compact
 from gigachat.server.bodies import read_object
 from gigachat.server.chat import answered
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from gigachat.server.service import Endpoint, Service
 
-_METHODS = ("chat_completions", "embedder")
-_MOST_LINES = 500
 _log = logging.getLogger("gigachat.server")
 
 
@@ -35,8 +34,8 @@ async def _create(request: Request, service: Service) -> Response:
     """Answer `POST /batches`; what a refusal of the file says is not documented."""
     _check_account(service)
     method = request.query_params.get("method", "")
-    if method not in _METHODS:
-        raise invalid_params(f"method must be one of: {', '.join(_METHODS)}")
+    if method not in BATCH_METHODS:
+        raise invalid_params(f"method must be one of: {', '.join(BATCH_METHODS)}")
     lines = _read(await request.body())
     batch = service.state.batches.put(Batch(method, len(lines), lines))
     taken = answer(request, batch.card())
@@ -89,8 +88,8 @@ def _read(body: bytes) -> list[tuple[str, dict[str, Any]]]:
         lines.append((line_id, request))
     if not lines:
         raise invalid_params("the file has no requests")
-    if len(lines) > _MOST_LINES:
-        raise invalid_params(f"the file has {len(lines)} requests, at most {_MOST_LINES} are allowed")
+    if len(lines) > MOST_BATCH_REQUESTS:
+        raise invalid_params(f"the file has {len(lines)} requests, at most {MOST_BATCH_REQUESTS} are allowed")
     return lines
 
 

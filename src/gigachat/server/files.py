@@ -12,9 +12,9 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from gigachat._service import FILE_KINDS
 from gigachat.server.answers import answer, api_headers
 from gigachat.server.errors import Refusal, invalid_params, invalid_shape
-from gigachat.server.records import FILE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

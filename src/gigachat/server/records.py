@@ -13,6 +13,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
+from gigachat._service import FILE_KINDS
 from gigachat.server.errors import Refusal
 
 if TYPE_CHECKING:
@@ -107,58 +108,6 @@ class Shelf(Generic[_Thing]):
 
 # Files
 
-_MEGABYTE = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class FileKind:
-    """A kind of content: what the service calls it, its types, its largest size in bytes (reference, section 9.2)."""
-
-    modalities: tuple[str, ...] | None
-    limit: int
-    types: frozenset[str]
-
-
-_KINDS = (
-    FileKind(
-        None,  # The reference knows null and `["image"]`; what a text gets is not known.
-        40 * _MEGABYTE,
-        frozenset(
-            {
-                "text/plain",
-                "application/msword",
-                "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-                "application/pdf",
-                "application/epub",
-                "application/ppt",
-                "application/pptx",
-                "application/vnd.ms-excel",
-            }
-        ),
-    ),
-    FileKind(("image",), 15 * _MEGABYTE, frozenset({"image/jpeg", "image/png", "image/tiff", "image/bmp"})),
-    FileKind(
-        ("audio",),
-        35 * _MEGABYTE,
-        frozenset(
-            {
-                "audio/mp4",
-                "audio/mp3",
-                "audio/x-m4a",
-                "audio/x-wav",
-                "audio/wave",
-                "audio/wav",
-                "audio/x-pn-wav",
-                "audio/webm",
-                "audio/x-ogg",
-                "audio/opus",
-            }
-        ),
-    ),
-)
-FILE_KINDS = {mime: kind for kind in _KINDS for mime in kind.types}
-"""Kinds of content by MIME type."""
-
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -183,7 +132,8 @@ class StoredFile:
             "filename": self.filename,
             "purpose": self.purpose,
             "access_policy": "private",
-            "modalities": list(kind.modalities) if kind is not None and kind.modalities else None,
+            # The reference knows null and `["image"]`; what a text gets is not known.
+            "modalities": [kind.name] if kind is not None and kind.name != "text" else None,
         }
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gigachat._service import API_PATH, OAUTH_PATH
 from gigachat.server.app import create_app
 from gigachat.server.certificates import Certificates
 from gigachat.server.checks_v2 import TOOLS
@@ -202,12 +203,12 @@ class GigaChatServer:
     @property
     def base_url(self) -> str:
         """Address of the API, for `base_url`."""
-        return f"{self.origin}/api/v1"
+        return f"{self.origin}{API_PATH}"
 
     @property
     def auth_url(self) -> str:
         """Address of the sign-in, for `auth_url`."""
-        return f"{self.origin}/api/v2/oauth"
+        return f"{self.origin}{OAUTH_PATH}"
 
     @property
     def scope(self) -> str:

@@ -15,8 +15,9 @@ import time
 import uuid
 from collections import OrderedDict
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from gigachat._service import SCOPES
 from gigachat.server.journal import Journal
 from gigachat.server.live import Live
 from gigachat.server.records import Assistants, Batches, Files, Threads
@@ -30,11 +31,7 @@ if TYPE_CHECKING:
 AccountKind = Literal["pers", "b2b", "corp"]
 """A person, a company with prepaid packages, a company that pays as it goes (reference, section 1.3)."""
 
-KIND_SCOPES: Mapping[AccountKind, str] = {
-    "pers": "GIGACHAT_API_PERS",
-    "b2b": "GIGACHAT_API_B2B",
-    "corp": "GIGACHAT_API_CORP",
-}
+KIND_SCOPES: Mapping[AccountKind, str] = dict(zip(get_args(AccountKind), SCOPES, strict=True))
 
 _ACCOUNT = "account"
 _PACKAGES = {"GigaChat": 900_000, "GigaChat-Pro": 50_000, "GigaChat-Max": 50_000, "embeddings": 10_000_000}

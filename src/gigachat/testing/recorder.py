@@ -18,10 +18,11 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from gigachat._engine import io
-from gigachat._engine.call import NO_OPTIONS, Call
+from gigachat._engine.calls import Call, RequestOptions
+from gigachat._engine.requests import build_request
+from gigachat._engine.transport import Failure
 from gigachat.client import AsyncGigaChat
-from gigachat.exceptions import ConfigurationError, GigaChatException
+from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseError
 from gigachat.server import GigaChatServer
 from gigachat.server.answers import JSON_TYPE, EventStream, break_off, compact
 from gigachat.settings import Settings
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from gigachat._engine.auth import Token
+    from gigachat._engine.transport import Response as ServiceResponse
 
 __all__ = ["Recorder", "RecordingError", "RecordingServer"]
 
@@ -73,6 +74,16 @@ class _Exchange:
     headers: Mapping[str, str] | None = None
     body: bytes = b""
     cut: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A response of the service: a good one is a stream of bytes, an error has its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    stream: ServiceResponse | None
+    body: bytes = b""
 
 
 class Recorder:
@@ -202,32 +213,24 @@ class Recorder:
         exchange = _Exchange(asked)
         self._exchanges.append(exchange)
         try:
-            answer = await service.send(request, await request.body())
-        except (io.Failure, GigaChatException) as error:
+            async with service.open(request, await request.body()) as answer:
+                exchange.status, exchange.headers = answer.status, answer.headers
+                if answer.stream is not None and "event-stream" in answer.headers.get("content-type", ""):
+                    events = EventStream(_passed(answer.stream, exchange, request), _kept(exchange), pace=0.0)
+                    await events(request.scope, receive, send)
+                    return
+                exchange.body = answer.body if answer.stream is None else await answer.stream.read(service.most_bytes)
+                exchange.cut = False
+        except (Failure, GigaChatException) as error:
+            exchange.headers = None
             await self._unreached(asked, error, request, receive, send)
             return
-        exchange.status = answer.status_code
-        exchange.headers = answer.headers
-        try:
-            if answer.status_code == 200 and "event-stream" in answer.headers.get("content-type", ""):
-                events = EventStream(_passed(answer, exchange, request), _kept(exchange), pace=0.0)
-                await events(request.scope, receive, send)
-                return
-            exchange.body = await answer.read()
-            exchange.cut = False
-        except io.Failure as failure:
-            exchange.headers = None
-            await self._unreached(asked, failure, request, receive, send)
-        else:
-            await Response(exchange.body, exchange.status, _kept(exchange))(request.scope, receive, send)
-        finally:
-            await answer.close()
+        await Response(exchange.body, exchange.status, _kept(exchange))(request.scope, receive, send)
 
     async def _unreached(
         self, asked: Mapping[str, Any], error: Exception, request: Request, receive: Receive, send: Send
     ) -> None:
-        reason = error.error if isinstance(error, io.Failure) else error
-        problem = f"{asked['method']} {asked['path']} could not be recorded: {reason}"
+        problem = f"{asked['method']} {asked['path']} could not be recorded: {error}"
         self._problems.append(problem)
         await _refusal(_UNREACHED, problem)(request.scope, receive, send)
 
@@ -288,59 +291,54 @@ class _Service:
 
     def __init__(self, scrubber: Scrubber) -> None:
         try:
-            self._client = AsyncGigaChat()
-            self._engine = self._client._engine
-            self._engine.headers(_call("GET", "/models"), NO_OPTIONS)
+            client = AsyncGigaChat()
+            self._service = client._service
+            # A failure is recorded as it is.
+            self._session = client._async.with_options(RequestOptions(max_retries=0))
+            build_request(self._service, self._session.options, _call("GET", "/models"), {})
         except ConfigurationError as error:
             raise RecordingError(f"to record, set the GIGACHAT_ variables of a real account: {error}") from None
+        self._client = client
         self._scrubber = scrubber
-        scrubber.add(*_secrets(self._engine.settings))
+        self.most_bytes = self._service.max_response_bytes
+        scrubber.add(*_secrets(self._service.settings))
 
-    async def send(self, request: Request, body: bytes) -> io.Response:
-        """Send a request on and return the answer, whatever its status; its body is still to come."""
+    @contextlib.asynccontextmanager
+    async def open(self, request: Request, body: bytes) -> AsyncGenerator[_Answer, None]:
+        """Send a request on and give the response, whatever its status; its body may be still to come."""
         path = _path(request)
         # It is taken from the program, so that it is not recorded.
-        own = self._engine.settings.default_query or {}
+        own = self._service.settings.default_query or {}
         more = urlencode({name: value for name, value in own.items() if name not in request.query_params})
         query = "&".join(filter(None, (request.scope["query_string"].decode("ascii"), more)))
-        rest = path.removeprefix("/v1") + (f"?{query}" if query else "")
+        v2 = path.startswith("/v2/")
+        base = "" if v2 else self._service.settings.base_url
+        address = f"{base}{path.removeprefix('/v2' if v2 else '/v1')}" + (f"?{query}" if query else "")
         headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_CONNECTION}
-        if not path.startswith("/v2/"):
-            return await self._sent(request.method, f"{self._engine.settings.base_url}{rest}", headers, body)
-        learned = self._engine.learned
-        addresses = [learned.v2_address] if learned.v2_address else list(self._engine.v2_addresses)
-        while True:
-            address = addresses.pop(0)
-            answer = await self._sent(request.method, f"{address}{rest.removeprefix('/v2')}", headers, body)
-            html = "html" in answer.headers.get("content-type", "")
-            if not addresses or (answer.status_code != 404 and not html):
-                learned.v2_address = address
-                return answer
-            await answer.read()
+        call = _call(request.method, address, headers, body, v2=v2)
+        try:
+            async with self._session.open(call) as response:
+                self._hide_token()
+                yield _Answer(response.status_code, response.headers, response)
+        except ResponseError as error:
+            self._hide_token()
+            yield _Answer(error.status_code, error.headers or {}, None, error.content or b"")
+
+    def _hide_token(self) -> None:
+        authorization, transport = self._service.authorization, self._session.transport
+        token = authorization.valid(transport.now()) if authorization else None
+        if token is not None:
+            self._scrubber.add(token.value)
 
     async def close(self) -> None:
-        """Free the connections."""
+        """Close the connections."""
         await self._client.close()
 
-    async def _sent(self, method: str, url: str, headers: dict[str, str], body: bytes) -> io.Response:
-        engine, port = self._engine, self._engine.awaiting
-        all_headers, authorize = engine.headers(_call(method, url, headers), NO_OPTIONS)
-        for attempt in (1, 2):
-            token: Token | None = None
-            if authorize:
-                token = await engine.token(port)
-                self._scrubber.add(token.value)
-                all_headers["Authorization"] = f"Bearer {token.value}"
-            answer = await port.send(io.Request(method, url, all_headers, body or None, engine.timeouts))
-            if attempt == 1 and token is not None and answer.status_code == 401 and engine.refuse(token, port.now()):
-                await answer.read()
-                continue
-            return answer
-        raise AssertionError("the second answer is returned")
 
-
-def _call(method: str, path: str, headers: Mapping[str, str] | None = None) -> Call[None]:
-    return Call(method, path, lambda content, headers: None, headers=headers)
+def _call(
+    method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, v2: bool = False
+) -> Call[None]:
+    return Call(method, path, lambda content, headers: None, content=body or None, headers=headers, v2=v2)
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
@@ -387,12 +385,12 @@ def _kept(exchange: _Exchange) -> dict[str, str]:
     return kept
 
 
-async def _passed(answer: io.Response, exchange: _Exchange, request: Request) -> AsyncGenerator[bytes, None]:
+async def _passed(answer: ServiceResponse, exchange: _Exchange, request: Request) -> AsyncGenerator[bytes, None]:
     """Yield the pieces of a stream and keep them; where it breaks off, break off too."""
     while True:
         try:
             piece = await answer.receive()
-        except io.Failure:
+        except Failure:
             break_off(request.scope["state"]["transport"])
             return
         if not piece:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 import uuid
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from gigachat import (
     RateLimitError,
     ResponseError,
     ServerError,
+    UnprocessableEntityError,
 )
-from gigachat._engine.io import Stage
+from gigachat._engine.transport import Failure, Stage
 from gigachat.context import (
     authorization_cvar,
     chat_url_cvar,
@@ -28,7 +30,7 @@ from gigachat.context import (
     custom_headers_cvar,
     request_id_cvar,
 )
-from tests.unit.world import Answer, World, error, lost
+from tests.unit.world import COMPLETION, Answer, World, error, lost
 
 
 def test_a_listed_status_is_tried_again_as_often_as_permitted(world: World) -> None:
@@ -165,7 +167,7 @@ def test_with_options_changes_one_view_only(world: World) -> None:
     world.chat(view, "x")
     request = world.api_requests[-1]
     assert request.headers["x-team"] == "red"
-    assert "X-Team" not in request.headers
+    assert [name for name in request.headers if name.lower() == "x-team"] == ["x-team"]
     assert request.headers["X-More"] == "yes"
     assert request.query == {"a": "1", "b": "2"}
     body = json.loads(request.content or b"")
@@ -201,7 +203,7 @@ def test_context_variables_become_headers_of_api_requests_only(world: World) -> 
         custom_headers_cvar.reset(custom)
     sent = world.api_requests[0].headers
     assert sent["x-request-id"] == "r2"  # the same header in another case, and the later word
-    assert "X-Request-ID" not in sent
+    assert [name for name in sent if name.lower() == "x-request-id"] == ["x-request-id"]
     assert sent["X-Client-ID"] == "c1"
     assert not any(name.lower().startswith("x-") for name in world.sign_in_requests[0].headers)
 
@@ -298,7 +300,7 @@ def test_an_answer_that_is_none_is_our_error(world: World, body: bytes) -> None:
     with pytest.raises(APIResponseValidationError) as raised:
         world.chat(world.client(), "x")
     assert raised.value.content == body
-    assert raised.value.__context__ is None  # the parser's own error holds the text
+    assert raised.value.__suppress_context__  # the parser's own error holds the text
 
 
 def test_model_names_cannot_leave_their_path(world: World) -> None:
@@ -349,7 +351,7 @@ def test_no_header_a_caller_brings_is_printed_with_the_variables(world: World) -
         authorization_cvar.reset(token)
     sent = world.api_requests[0].headers
     assert {"Bearer hidden-one", "hidden-two", "hidden-three"} <= set(sent.values())
-    assert "hidden" not in repr(sent) + repr(giga._engine.__dict__)
+    assert "hidden" not in repr(sent) + repr(giga._service.__dict__)
 
 
 @pytest.mark.parametrize(
@@ -358,6 +360,8 @@ def test_no_header_a_caller_brings_is_printed_with_the_variables(world: World) -
         ({"two words": "x"}, ValueError, "'two words' is not a header name"),
         ({5: "x"}, ValueError, "5 is not a header name"),
         ({"X-Number": 5}, TypeError, "the value of X-Number must be text, not int"),
+        ({"X-Text": "строка"}, ValueError, "the value of X-Text contains a line break or non-ASCII characters"),
+        ({"X-Text": "a\nb"}, ValueError, "the value of X-Text contains a line break or non-ASCII characters"),
     ],
 )
 def test_what_is_no_header_is_named_before_any_request(
@@ -365,7 +369,13 @@ def test_what_is_no_header_is_named_before_any_request(
 ) -> None:
     giga = world.client()
     with pytest.raises(kind, match=text):
-        world.chat(giga.with_options(extra_headers=headers), "x")
+        giga.with_options(extra_headers=headers)
+    token = custom_headers_cvar.set(headers)
+    try:
+        with pytest.raises(kind, match=text):
+            world.chat(giga, "x")
+    finally:
+        custom_headers_cvar.reset(token)
     assert world.requests == []
 
 
@@ -392,7 +402,59 @@ def test_a_list_is_read_with_its_headers(world: World) -> None:
 
 
 def test_a_download_gives_its_slot_back(world: World, tmp_path: Path) -> None:
-    giga = world.client(max_concurrency=1, credentials=base64.b64encode(uuid.uuid4().bytes).decode())
+    giga = world.client(**limit_of_one())
     for _ in range(2):
         world.answers.append(Answer(pieces=[b"content"]))
         assert world.do(giga, "download_file", "5b2a", tmp_path / "a").read_bytes() == b"content"
+
+
+# How much is read.
+
+
+def test_a_response_longer_than_permitted_is_refused(world: World) -> None:
+    size = len(json.dumps(COMPLETION))
+    world.chat(world.client(max_response_bytes=size), "x")
+    giga = world.client(max_response_bytes=size - 1, **limit_of_one())
+    for _ in range(2):  # the slot is free again
+        with pytest.raises(APIResponseValidationError, match=f"max_response_bytes={size - 1}"):
+            world.chat(giga, "x")
+    assert len(world.api_requests) == 3  # nothing is tried again
+
+
+def test_an_answer_instead_of_a_stream_is_bounded_too(world: World) -> None:
+    answer = Answer({"new": "x" * 100}, headers={"Content-Type": "application/json"})
+    world.answers = [answer]
+    with pytest.raises(APIResponseValidationError, match="max_response_bytes=100"):
+        world.read(world.client(max_response_bytes=100), "x")
+    assert answer.state == "closed"
+
+
+def test_of_an_error_with_a_long_body_the_status_is_left(world: World) -> None:
+    world.answers = [error(422, "x" * 1024 * 1024)]
+    with pytest.raises(UnprocessableEntityError) as raised:
+        world.chat(world.client(max_response_bytes=1), "x")
+    assert raised.value.content == b""
+    world.answers = [error(422, "short")]
+    with pytest.raises(UnprocessableEntityError, match="short"):  # whatever the limit of good answers is
+        world.chat(world.client(max_response_bytes=1), "x")
+
+
+def test_a_sign_in_with_a_long_body_is_refused(world: World) -> None:
+    world.sign_ins = [Answer({"access_token": "t", "expires_at": 1, "new": "x" * 1024 * 1024})]
+    with pytest.raises(APIResponseValidationError):
+        world.chat(world.client(), "x")
+    assert len(world.requests) == 1
+
+
+def limit_of_one() -> dict[str, Any]:
+    """Options of a client with one slot that no other test has."""
+    return {"max_concurrency": 1, "credentials": base64.b64encode(uuid.uuid4().bytes).decode()}
+
+
+def test_an_error_of_the_network_is_raised_without_the_engines_own(world: World) -> None:
+    failures: list[Failure | Answer] = [lost(Stage.WAITING), Answer(pieces=[b"{", lost(Stage.READING)])]
+    for failure in failures:
+        world.answers = [failure]
+        with pytest.raises(APIConnectionError, match=r"^lost while") as raised:
+            world.chat(world.client(), "x")
+        assert "Failure" not in "".join(traceback.format_exception(raised.value))

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from gigachat._engine.io import Headers, Signal, Upload, clock, run
+from gigachat._engine.session import run
+from gigachat._engine.signals import Signal
+from gigachat._engine.transport import Upload, clock
+from gigachat._headers import Headers
 
 
 async def doubled(number: int) -> int:

@@ -1,6 +1,6 @@
-"""What all clients of a process share: one value per key, made on first use and never replaced while somebody holds it.
+"""Values that the clients of a process share: one per key, made on first use, never replaced while it is referenced.
 
-Those that nobody holds are remembered, the latest used of them only, so that memory stays bounded.
+Of the values that nobody references, the latest used ones are kept, so that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from weakref import WeakValueDictionary
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["Shared"]
+__all__ = ["Registry"]
 
 ValueT = TypeVar("ValueT")
 
 _REMEMBERED = 512
 
 
-class Shared(Generic[ValueT]):
+class Registry(Generic[ValueT]):
     """Values by key.
 
     Args:
         make: Makes the value of a new key.
-        after_fork: Brings a value into order in a child process, whose parent may have held its lock.
+        after_fork: Repairs a value in a child process; the parent may have held its lock.
     """
 
     def __init__(self, make: Callable[[], ValueT], after_fork: Callable[[ValueT], None]) -> None:
@@ -39,7 +39,7 @@ class Shared(Generic[ValueT]):
             os.register_at_fork(after_in_child=self._forked)
 
     def get(self, key: Hashable) -> ValueT:
-        """Return the value of a key; two who ask with the same key get the same one."""
+        """Return the value of a key."""
         with self._lock:
             value = self._values.get(key)
             if value is None:
@@ -50,8 +50,8 @@ class Shared(Generic[ValueT]):
                 self._latest.popitem(last=False)
             return value
 
-    def own(self) -> ValueT:
-        """Return a value for one who does not share; it is remembered by nobody, and in order after a fork."""
+    def private(self) -> ValueT:
+        """Return a value that is not shared; it is not kept, and repaired after a fork like the others."""
         value = self._make()
         with self._lock:
             self._values[object()] = value

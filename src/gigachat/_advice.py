@@ -1,0 +1,94 @@
+"""What to do about an error, where it is known: of the service, sign-in, connections, proxies and certificates."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gigachat._service import BASE_URL, NEWER_BASE_URL, SCOPES, is_vendor_host
+
+if TYPE_CHECKING:
+    from gigachat.exceptions import ResponseError
+
+__all__ = ["CERTIFICATE_REQUIRED", "PROXY_LOGIN", "certificate_advice", "connecting_advice", "response_advice"]
+
+_SCOPES = "{}, {} or {}".format(*SCOPES)
+_BY_OAUTH_CODE = {
+    1: f"Check `scope`: {_SCOPES}.",
+    4: "`credentials` must be the authorization key of your project, copied whole.",
+    5: f"Set `scope`: {_SCOPES}.",
+    6: "The authorization key is wrong or revoked: make a new one in your account.",
+    7: f"The key is of another kind of account: set `scope` to {_SCOPES}, as your account says.",
+}
+_BY_STATUS = {
+    401: "Check `credentials` and `scope`, or the access token you passed.",
+    402: "The tokens of this model are used up: buy more or choose another model.",
+    407: "The proxy wants a user and a password: proxy='http://user:password@host:port'.",
+    413: "Shorten the prompt, or choose a model with a larger window.",
+    429: "The account permits only so many requests at once (one for persons): close streams you no longer "
+    "read, or set max_concurrency.",
+}
+
+
+def response_advice(error: ResponseError) -> str:
+    """Return what to do about an error response, empty where it is not known."""
+    message = error.message.lower()
+    if error.code in _BY_OAUTH_CODE:
+        return _BY_OAUTH_CODE[error.code]
+    if 300 <= error.status_code < 400:
+        return (
+            "Redirects are not followed: check the address, and whether a login page of the network answered instead."
+        )
+    if error.status_code == 404 and "no such model" in message:
+        return f"get_models() lists what this address serves; newer models are at base_url='{NEWER_BASE_URL}'."
+    if error.status_code in (400, 422) and "temperature" in message:
+        return "temperature must be above 0; 0.001 or less switches sampling off."
+    if error.url.endswith("/v2/chat/completions"):
+        if error.status_code == 400 and "invalid json syntax" in message:
+            return (
+                "The service says so of any body it cannot parse: look for an unknown role, arguments as text, a "
+                "result without a name. function_result_role= sets the role of functions' results."
+            )
+        if error.status_code == 404 and not isinstance(error.body, dict):
+            return "API v2 is not at this address: set v2_base_url= (or GIGACHAT_V2_BASE_URL)."
+    return _BY_STATUS.get(error.status_code, "")
+
+
+PROXY_LOGIN = "; the proxy's address needs other user and password: proxy='http://user:password@host:port'"
+_LOGIN_REFUSED = re.compile("^407|authentication|username/password", re.IGNORECASE)
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE")
+
+
+def connecting_advice(url: str, *, proxied: bool, reason: str) -> str:
+    """Return what to do about a connection that could not be opened, with a semicolon in front."""
+    if proxied and _LOGIN_REFUSED.search(reason):
+        return PROXY_LOGIN
+    if _NO_TLS.search(reason):
+        return f"; no TLS is spoken there: does the address{' of the proxy' if proxied else ''} begin with http://?"
+    if "HANDSHAKE_FAILURE" in reason:
+        return "; perhaps it wants a client certificate: cert_file= and key_file="
+    if proxied or not is_vendor_host(re.sub(r"^\w+://|[:/].*", "", url)):
+        return ""
+    advice = "; check the network, and behind a corporate proxy set proxy= or HTTPS_PROXY"
+    if url.startswith(BASE_URL):
+        advice += f", or try base_url='{NEWER_BASE_URL}'"
+    return advice
+
+
+_CLOCK = "check this machine's clock, or wait for its owner to renew it"
+_TRUST = "pass {} as ca_bundle_file= (or GIGACHAT_CA_BUNDLE_FILE)"
+_AUTHORITY = _TRUST.format("that authority's certificate")
+_UNKNOWN_AUTHORITY = ("is signed by an authority this machine does not know", _AUTHORITY)
+_BY_VERIFY_CODE = {
+    9: ("is not yet valid", _CLOCK),
+    10: ("has expired", _CLOCK),
+    18: ("is self-signed", _TRUST.format("it, if it is yours,")),
+    **dict.fromkeys((2, 19, 20, 21), _UNKNOWN_AUTHORITY),
+    **dict.fromkeys((62, 64), ("is for another host", "check the address")),
+}
+CERTIFICATE_REQUIRED = "wants a client certificate: pass cert_file= and key_file="
+
+
+def certificate_advice(code: int) -> tuple[str, str]:
+    """Return what is wrong with a certificate that OpenSSL refused with a number, and what to do."""
+    return _BY_VERIFY_CODE.get(code, ("cannot be verified", _AUTHORITY))

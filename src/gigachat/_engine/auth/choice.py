@@ -1,0 +1,67 @@
+"""Which authorization a client has: chosen from its settings, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigachat._engine.auth.methods import OAuth, PasswordLogin
+from gigachat._engine.auth.tokens import Authorization, ProvidedAuthorization, shared_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+    from gigachat._engine.auth.methods import SignInMethod
+    from gigachat._engine.auth.tokens import SignIn
+    from gigachat.settings import Settings
+
+__all__ = ["authorization_for"]
+
+
+def authorization_for(
+    settings: Settings,
+    provider: Callable[[], str | Awaitable[str]] | None,
+    sign_in: SignIn,
+    *,
+    private: bool,
+) -> tuple[Authorization | ProvidedAuthorization | None, Hashable]:
+    """Return the authorization of a client, and what its credential is counted by.
+
+    Args:
+        settings: Settings of the client.
+        provider: The caller's own function for tokens.
+        sign_in: Sends the request for a token.
+        private: Whether its token is shared with no other client.
+    """
+    if settings.access_token:
+        return None, hash(settings.access_token)  # sent as it is, never cached or refreshed
+    if provider is not None:
+        return ProvidedAuthorization(provider), id(provider)
+    method = _method(settings)
+    if method is None:
+        return None, hash(settings.access_token)
+    # A TLS context has no value to compare by: its client shares nothing.
+    private = private or not settings.share_token or settings.ssl_context is not None
+    key = _key(method, settings)
+    entry = shared_tokens.private() if private else shared_tokens.get(key)
+    return Authorization(method, entry, settings.token_expiry_buffer_ms / 1000, sign_in), key
+
+
+def _method(settings: Settings) -> SignInMethod | None:
+    if settings.credentials:
+        return OAuth(settings.auth_url, settings.scope, settings.credentials)
+    if settings.client_id and settings.client_secret:
+        return OAuth.from_pair(settings.auth_url, settings.scope, settings.client_id, settings.client_secret)
+    if settings.user and settings.password:
+        return PasswordLogin(f"{settings.base_url}/token", settings.user, settings.password)
+    return None
+
+
+def _key(method: SignInMethod, settings: Settings) -> Hashable:
+    return (
+        method.identity,
+        settings.cert_file,
+        settings.verify_ssl_certs,
+        settings.ca_bundle_file,
+        settings.trust_russian_ca,
+        hash(settings.proxy),
+    )

@@ -1,0 +1,124 @@
+"""A call as a value: what to send, how to parse the response, whether it may be retried. It does no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import quote
+
+from gigachat._engine.parsing import read_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from gigachat._engine.sse import Event
+    from gigachat._engine.transport import Timeouts, Upload
+    from gigachat.models import APIResponse
+
+    AnswerT = TypeVar("AnswerT", bound=APIResponse)
+
+__all__ = ["NO_OPTIONS", "Call", "RequestOptions", "StreamCall", "get", "post", "segment"]
+
+T = TypeVar("T")
+ChunkT = TypeVar("ChunkT")
+CompletionT = TypeVar("CompletionT")
+
+
+@dataclass(slots=True)
+class Call(Generic[T]):
+    """One request to the API, and how its response is parsed.
+
+    Attributes:
+        method: HTTP method.
+        path: Path under the base address, or a full address.
+        read: Makes the result of the body and headers of the response.
+        json: Body as JSON: a mapping, or a model, whose fields that are None are left out; or
+        content: body as bytes; or
+        upload: body as a file.
+        headers: Headers of this call, their names in lower case.
+        query: Query parameters; a list repeats one.
+        v2: Whether the path is one of API v2, whose address may have to be found.
+        repeatable: Whether it only reads, so that it may be retried when the service may have received it.
+    """
+
+    method: str
+    path: str
+    read: Callable[[bytes, Mapping[str, str]], T]
+    json: Mapping[str, Any] | BaseModel | None = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+    upload: Upload | None = None
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    query: Mapping[str, str | Sequence[str]] | None = field(default=None, repr=False)
+    repeatable: bool = False
+    v2: bool = False
+
+
+@dataclass(slots=True)
+class StreamCall(Generic[ChunkT, CompletionT]):
+    """A call whose response is a stream of events.
+
+    Attributes:
+        call: The request; it parses a response that is not a stream.
+        read: Makes a chunk of an event and the headers of the response.
+        completes: Whether the stream may end after this chunk without an end mark.
+        text: The text of a chunk.
+        accumulate: Makes the whole completion of all chunks.
+        ends: Whether a chunk is itself the end mark; None if no chunk is.
+    """
+
+    call: Call[Any]
+    read: Callable[[Event, dict[str, str | None]], ChunkT]
+    completes: Callable[[ChunkT], bool]
+    text: Callable[[ChunkT], str]
+    accumulate: Callable[[list[ChunkT]], CompletionT]
+    ends: Callable[[ChunkT], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """What one view of a client adds to its requests; see `with_options`. Names of headers are in lower case."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    timeouts: Timeouts | None = None
+    max_retries: int | None = None
+
+    def with_more(self, more: RequestOptions) -> RequestOptions:
+        """Return these options with others over them."""
+        return RequestOptions(
+            {**self.headers, **more.headers},
+            {**self.query, **more.query},
+            {**self.body, **more.body},
+            more.timeouts or self.timeouts,
+            self.max_retries if more.max_retries is None else more.max_retries,
+        )
+
+
+NO_OPTIONS = RequestOptions()
+
+
+def get(path: str, model: type[AnswerT]) -> Call[AnswerT]:
+    """Return a call that only reads."""
+    return Call("GET", path, read_model(model), repeatable=True)
+
+
+def post(path: str, json: Mapping[str, Any], model: type[AnswerT], *, repeatable: bool = False) -> Call[AnswerT]:
+    """Return a call that sends JSON."""
+    return Call("POST", path, read_model(model), json=json, repeatable=repeatable)
+
+
+def segment(value: str) -> str:
+    """Quote a value as one segment of a path.
+
+    Raises:
+        ValueError: The value is empty, `.` or `..`, and would change the path.
+        TypeError: The value is not text.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"expected a name or id as text, got {type(value).__name__}")
+    if value in ("", ".", ".."):
+        raise ValueError(f"{value!r} is not a name or id")
+    return quote(value, safe=":")  # of names such as `GigaChat:latest`

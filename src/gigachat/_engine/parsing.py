@@ -1,0 +1,124 @@
+"""Response bodies as models, parsed from bytes in one step. Errors name the field that does not fit, not its value."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from gigachat.exceptions import APIResponseValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic import TypeAdapter
+
+    from gigachat._engine.sse import Event
+    from gigachat.models import APIResponse
+
+    AnswerT = TypeVar("AnswerT", bound=APIResponse)
+
+__all__ = ["json_object", "parse", "read_chunk", "read_list", "read_model", "x_headers"]
+
+FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some gateways write one before JSON
+
+
+def _cached(function: FunctionT) -> FunctionT:
+    # The type of `lru_cache` forgets which model the function is for.
+    return cast("FunctionT", lru_cache(function))
+
+
+@_cached
+def read_model(model: type[AnswerT]) -> Callable[[bytes, Mapping[str, str]], AnswerT]:
+    """Return a function that parses a response that is one object."""
+
+    def read(content: bytes, headers: Mapping[str, str]) -> AnswerT:
+        answer = parse(model, content)
+        vars(answer)["x_headers"] = x_headers(headers)  # past the setter of pydantic, a fifth of the time of parsing
+        answer.__pydantic_fields_set__.add("x_headers")
+        return answer
+
+    return read
+
+
+@_cached
+def read_chunk(model: type[AnswerT]) -> Callable[[Event, dict[str, str | None]], AnswerT]:
+    """Return a function that parses an event as a chunk."""
+
+    def read(event: Event, x_headers: dict[str, str | None]) -> AnswerT:
+        chunk = parse(model, event.data)
+        vars(chunk)["x_headers"] = x_headers
+        chunk.__pydantic_fields_set__.add("x_headers")
+        return chunk
+
+    return read
+
+
+def read_list(kind: type[list[AnswerT]]) -> Callable[[bytes, Mapping[str, str]], list[AnswerT]]:
+    """Return a function that parses a response that is a bare array of objects."""
+
+    def read(content: bytes, headers: Mapping[str, str]) -> list[AnswerT]:
+        try:
+            answers: list[AnswerT] = _adapter(kind).validate_json(content.removeprefix(_BYTE_ORDER_MARK))
+        except ValueError as error:
+            raise _unreadable(error, content, "a list") from None
+        known = x_headers(headers)
+        for answer in answers:
+            answer.x_headers = known
+        return answers
+
+    return read
+
+
+@lru_cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def parse(model: type[AnswerT], content: bytes) -> AnswerT:
+    """Parse JSON as a model.
+
+    Raises:
+        APIResponseValidationError: The bytes are not JSON, or do not fit the model.
+    """
+    try:
+        # The validator itself: a fifth faster than the method before it.
+        answer: AnswerT = model.__pydantic_validator__.validate_json(content.removeprefix(_BYTE_ORDER_MARK))
+        return answer
+    except ValueError as error:
+        raise _unreadable(error, content, model.__name__) from None
+
+
+def _unreadable(error: Any, content: bytes, what: str) -> APIResponseValidationError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    reason = f"{place}: {first['msg']}" if place else first["msg"]
+    return APIResponseValidationError(f"the answer cannot be read as {what}: {reason}", content=content)
+
+
+def json_object(content: bytes) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        APIResponseValidationError: The bytes are not a JSON object.
+    """
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise APIResponseValidationError("the answer is not a JSON object", content=content)
+    return value
+
+
+def x_headers(headers: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the headers by which a response is known (reference, section 2.2)."""
+    return {
+        "x-request-id": headers.get("x-request-id"),
+        "x-session-id": headers.get("x-session-id"),
+        "x-client-id": headers.get("x-client-id"),
+    }

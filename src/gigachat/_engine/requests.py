@@ -1,0 +1,115 @@
+"""A call as the request that is sent: address, headers and body; and the headers that a context adds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gigachat._engine.transport import Request
+from gigachat._headers import checked_headers
+from gigachat._secret import Secret
+from gigachat.context import (
+    agent_id_cvar,
+    authorization_cvar,
+    client_id_cvar,
+    custom_headers_cvar,
+    operation_id_cvar,
+    request_id_cvar,
+    service_id_cvar,
+    session_id_cvar,
+    trace_id_cvar,
+)
+from gigachat.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gigachat._engine.calls import Call, RequestOptions
+    from gigachat._engine.service import Service
+
+__all__ = ["build_request", "context_headers"]
+
+_CONTEXT_HEADERS: tuple[tuple[str, Callable[[], Any]], ...] = (
+    ("authorization", authorization_cvar.get),
+    ("x-session-id", session_id_cvar.get),
+    ("x-request-id", request_id_cvar.get),
+    ("x-service-id", service_id_cvar.get),
+    ("x-operation-id", operation_id_cvar.get),
+    ("x-client-id", client_id_cvar.get),
+    ("x-trace-id", trace_id_cvar.get),
+    ("x-agent-id", agent_id_cvar.get),
+)
+
+
+def context_headers() -> dict[str, str]:
+    """Return the headers that the context variables ask for (reference, section 2.1); names in lower case.
+
+    Raises:
+        TypeError, ValueError: A header cannot be sent.
+    """
+    headers: dict[str, str] = {}
+    for name, get in _CONTEXT_HEADERS:
+        if value := get():
+            headers[name] = Secret(value) if isinstance(value, str) else value
+    if headers:
+        headers = checked_headers(headers, "context variables")
+    if custom_headers_cvar.get():  # in no variable: tools print those of frames
+        headers |= checked_headers(custom_headers_cvar.get(), "context variables")
+    return headers
+
+
+def build_request(
+    service: Service, options: RequestOptions, call: Call[Any], context: Mapping[str, str], v2_url: str = ""
+) -> tuple[Request, bool]:
+    """Return the request of a call, and whether the client's authorization must be added.
+
+    Calls of API v2 go to `v2_url`, where it may be.
+
+    Headers of the client come first, then those of the context, of the call and of the options; the later ones win.
+
+    Raises:
+        ConfigurationError: Nothing brings an authorization, and the vendor refuses requests without one.
+        ValueError: The address is of another origin, or the body is not JSON.
+    """
+    headers = {**service.headers, **context}
+    content = call.content
+    if call.json is not None:
+        headers["content-type"] = "application/json"
+        try:
+            content = service.dumps(call.json)  # compact UTF-8, not escaped, without fields that are None
+        except ValueError:
+            from gigachat.models.base import build_all
+
+            # Before 2.14, pydantic does not write a model whose class is not built, as of a part of one that it parsed.
+            build_all()
+            content = service.dumps(call.json)
+        if options.body or b"NaN" in content or b"Infinity" in content:
+            content = _merged(service, content, options.body)
+    if call.headers:
+        headers.update(call.headers)
+    if options.headers:
+        headers.update(options.headers)
+    authorize = "authorization" not in headers and (service.authorization is not None or service.needs_authorization)
+    if authorize and service.authorization is None:
+        raise ConfigurationError(
+            "no authorization: pass credentials= (or set GIGACHAT_CREDENTIALS), or client_id= and client_secret=, "
+            "user= and password=, access_token=, or cert_file="
+        )
+    query: Mapping[str, str | Sequence[str]] | None = service.settings.default_query
+    if call.query or options.query:
+        query = {**(query or {}), **(call.query or {}), **options.query}
+    timeouts = options.timeouts or service.timeouts
+    url = f"{v2_url}{call.path}" if call.v2 else service.url(call.path)
+    return Request(call.method, url, headers, content, timeouts, query, call.upload), authorize
+
+
+def _merged(service: Service, content: bytes, extra: Mapping[str, Any]) -> bytes:
+    """Return a JSON object with more fields merged over it; NaN and infinities are refused."""
+    if extra:
+        content = service.dumps({**json.loads(content), **extra})
+    json.loads(content, parse_constant=_refuse_number)
+    return content
+
+
+def _refuse_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")

@@ -1,0 +1,153 @@
+"""What a client is configured with: addresses, defaults, timeouts, retry policy, authorization and limiter.
+
+Shared by all sessions of a client; `api` reads it to describe calls. Only one thing changes: the address of API v2 is
+settled by the first call that finds it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gigachat._engine.attempts import send_with_retries
+from gigachat._engine.auth.choice import authorization_for
+from gigachat._engine.auth.methods import checked_token
+from gigachat._engine.limiter import shared_limiters
+from gigachat._engine.retry import NO_RETRIES, RetryPolicy
+from gigachat._engine.transport import Failure, Request, Timeouts
+from gigachat._headers import checked_headers
+from gigachat._secret import Secret
+from gigachat._service import MOST_ERROR_BYTES, is_vendor_host
+from gigachat.exceptions import APIResponseValidationError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gigachat._engine.auth.methods import Grant
+    from gigachat._engine.calls import Call
+    from gigachat._engine.transport import Transport
+    from gigachat.settings import Settings
+
+__all__ = ["MODEL", "Service"]
+
+logger = logging.getLogger("gigachat")
+
+USER_AGENT = "GigaChat-python-lib"
+MODEL = "GigaChat"  # of requests that name none
+_VERSIONED_PATH = re.compile(r"/(api/)?v\d+(/|$)")
+_VERSION = re.compile(r"/v\d+$")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+class Service:
+    """The GigaChat service as one client is configured for it.
+
+    Args:
+        settings: Settings of the client.
+        provider: The caller's own function for access tokens.
+        private: Whether the client's token is shared with no other client.
+
+    Raises:
+        ConfigurationError: A header or access token is malformed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        provider: Callable[[], str | Awaitable[str]] | None = None,
+        *,
+        private: bool = False,
+    ) -> None:
+        from pydantic_core import to_json  # deferred, so that importing the SDK does not load it
+
+        self.dumps = partial(to_json, by_alias=True, exclude_none=True)
+        self.settings = settings
+        self.model = settings.model or MODEL
+        self.max_response_bytes = settings.max_response_bytes
+        defaults = {"profanity_check": settings.profanity_check, "flags": settings.flags}
+        self.chat_defaults = {name: value for name, value in defaults.items() if value is not None}
+        self.timeouts = Timeouts(*settings.timeouts, settings.queue_timeout, settings.total_timeout)
+        self.policy = RetryPolicy(
+            max_retries=settings.max_retries,
+            backoff_factor=settings.retry_backoff_factor,
+            on_status_codes=frozenset(settings.retry_on_status_codes),
+            timeout=settings.retry_timeout,
+            rate_limit_timeout=settings.rate_limit_timeout,
+        )
+        self.headers = {"user-agent": USER_AGENT, **_default_headers(settings)}
+        if settings.access_token:
+            token = checked_token(settings.access_token, "access_token= (or GIGACHAT_ACCESS_TOKEN)")
+            self.headers["authorization"] = Secret(f"Bearer {token}")
+        self.origin = _origin(settings.base_url)
+        self.url = lru_cache(maxsize=256)(self._url)
+        self.v2_urls = _v2_urls(settings)
+        self._origins = tuple({self.origin, *map(_origin, self.v2_urls)})
+        self.authorization, key = authorization_for(settings, provider, self._sign_in, private=private)
+        self.limiter = shared_limiters.get((self.origin, key)) if settings.max_concurrency else None
+        # A gateway may add authorization that is missing here; the vendor refuses such requests.
+        self.needs_authorization = is_vendor_host(urlsplit(settings.base_url).hostname or "") and not (
+            settings.cert_file or settings.ssl_context
+        )
+
+    def _url(self, path: str) -> str:
+        """Return the address of a path: under the base address, or at its origin if the path names a version.
+
+        Raises:
+            ValueError: It is a full address of another origin, or empty.
+        """
+        if path and not path.startswith("/") and not _SCHEME.match(path):
+            path = f"/{path}"
+        if path.startswith("/"):
+            return f"{self.origin if _VERSIONED_PATH.match(path) else self.settings.base_url}{path}"
+        if path.startswith(tuple(f"{origin}/" for origin in self._origins)):
+            return path
+        raise ValueError(f"the address must be a path, or begin with {self.origin}/, where the client's requests go")
+
+    def address(self, call: Call[Any]) -> str:
+        """Return the address of a call, as far as it is known."""
+        return f"{self.v2_urls[0]}{call.path}" if call.v2 else self.url(call.path)
+
+    async def _sign_in(
+        self, transport: Transport, call: Call[Grant | None], retry: bool, deadline: float | None
+    ) -> Grant:
+        """Send the request for a token: without headers of a context, without a slot."""
+        headers = {"user-agent": USER_AGENT, **(call.headers or {})}
+        request = Request(call.method, call.path, headers, call.content, self.timeouts, sign_in=True, deadline=deadline)
+        logger.debug("signing in at %s", call.path)
+        response = await send_with_retries(transport, request, self.policy if retry else NO_RETRIES, repeatable=True)
+        try:
+            # In no variable: it contains a token.
+            grant = call.read(await response.read(MOST_ERROR_BYTES, option=""), response.headers)
+        except Failure as failure:
+            raise failure.error from None
+        if grant is None:
+            raise APIResponseValidationError(
+                "the response to the sign-in contains no access token: check auth_url=, and whether a proxy or a login "
+                "page of the network answered instead"
+            )
+        return grant
+
+
+def _origin(url: str) -> str:
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url))
+
+
+def _v2_urls(settings: Settings) -> tuple[str, ...]:
+    """Return where API v2 may be, the likeliest first: sources disagree for addresses under `/api` (section 1.1)."""
+    if settings.v2_base_url:
+        return (settings.v2_base_url,)
+    base = settings.base_url
+    if not _VERSION.search(base):
+        return (base,)
+    root = _VERSION.sub("", base)
+    return (f"{root}/v2", f"{root.removesuffix('/api')}/v2") if root.endswith("/api") else (f"{root}/v2",)
+
+
+def _default_headers(settings: Settings) -> dict[str, Any]:
+    try:
+        return checked_headers(settings.default_headers, "default_headers (or GIGACHAT_DEFAULT_HEADERS)")
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None

@@ -1,0 +1,164 @@
+"""A session sends calls: one service, one mode, one set of options. `run` drives it for blocking callers.
+
+A call holds at most one slot of the limiter, from before its first attempt until its body is read or its stream closed.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gigachat._engine.attempts import send_with_retries
+from gigachat._engine.calls import NO_OPTIONS
+from gigachat._engine.requests import build_request, context_headers
+from gigachat._engine.transport import Failure
+from gigachat.exceptions import ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Mapping
+
+    from gigachat._engine.calls import Call, RequestOptions
+    from gigachat._engine.limiter import Slot
+    from gigachat._engine.service import Service
+    from gigachat._engine.transport import Response, Transport
+
+__all__ = ["Session", "run"]
+
+T = TypeVar("T")
+
+_SUBJECTS = ("model", "tool", "function", "thread", "assistant", "file")  # of a 404 that API v2 itself may answer
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, because every await in it blocks."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a blocking client awaited something that suspends")
+
+
+class Session:
+    """Sends calls in one mode, with the options of one view of a client.
+
+    Args:
+        service: What the client is configured with.
+        transport: Sends requests in the mode of the session.
+        options: What the view adds to its requests.
+    """
+
+    def __init__(self, service: Service, transport: Transport, options: RequestOptions = NO_OPTIONS) -> None:
+        self.service = service
+        self.transport = transport
+        self.options = options
+        self.bounded = service.limiter is not None or service.timeouts.total is not None
+
+    def with_options(self, more: RequestOptions) -> Session:
+        """Return a session whose requests have more options."""
+        return Session(self.service, self.transport, self.options.with_more(more))
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a call and return its parsed response.
+
+        Raises:
+            GigaChatException: The request failed.
+        """
+        context = context_headers()
+        slot, deadline = await self.begin() if self.bounded else (None, None)
+        try:
+            response = await self.respond(call, context, deadline)
+            content = await response.read(self.service.max_response_bytes)
+        except Failure as failure:
+            raise failure.error from None
+        finally:
+            if slot is not None:
+                slot.release()
+        return call.read(content, response.headers)
+
+    @asynccontextmanager
+    async def open(self, call: Call[Any]) -> AsyncIterator[Response]:
+        """Send a call and give its response, whose body is read piece by piece; it is closed at the end.
+
+        Raises:
+            GigaChatException: The request failed, or the body is not complete.
+        """
+        context = context_headers()
+        slot, deadline = await self.begin()
+        try:
+            response = await self.respond(call, context, deadline)
+            try:
+                yield response
+            finally:
+                await response.close()
+        except Failure as failure:
+            raise failure.error from None
+        finally:
+            if slot is not None:
+                slot.release()
+
+    async def begin(self) -> tuple[Slot | None, float | None]:
+        """Wait for a slot, if the client has a limit; return it and the deadline of the call.
+
+        Raises:
+            APITimeoutError: No slot became free in time.
+        """
+        service = self.service
+        timeouts = self.options.timeouts or service.timeouts
+        deadline = None if timeouts.total is None else self.transport.now() + timeouts.total
+        limiter, limit = service.limiter, service.settings.max_concurrency
+        if limiter is None or limit is None:
+            return None, deadline
+
+        def problem() -> str:
+            whose = (
+                "this thread or task holds an open stream itself: close it first"
+                if limiter.holds_stream()
+                else "other requests or open streams hold all of them"
+            )
+            return f"max_concurrency={limit} requests are in progress and {whose}"
+
+        return await limiter.acquire_in_time(self.transport, limit, timeouts, deadline, problem), deadline
+
+    async def respond(self, call: Call[Any], context: Mapping[str, str], deadline: float | None) -> Response:
+        """Send a call and return its response, whose body has not been read.
+
+        Args:
+            call: The call.
+            context: Headers of the context in which the caller made it.
+            deadline: Time on the engine's clock at which the call must have ended.
+
+        Raises:
+            GigaChatException: The request failed.
+        """
+        service = self.service
+        policy = service.policy
+        if self.options.max_retries is not None:
+            policy = replace(policy, max_retries=self.options.max_retries)
+        urls = service.v2_urls if call.v2 else ("",)
+        while True:
+            request, authorize = build_request(service, self.options, call, context, urls[0])
+            request.deadline = deadline
+            authorization = service.authorization if authorize else None
+            try:
+                response = await send_with_retries(self.transport, request, policy, call.repeatable, authorization)
+            except ResponseError as error:
+                urls = urls[1:]
+                if not urls or not _is_elsewhere(error):
+                    raise
+            else:
+                if call.v2:
+                    service.v2_urls = urls[:1]
+                return response
+
+
+def _is_elsewhere(error: ResponseError) -> bool:
+    """Whether API v2 is not at the address: a page, or a 404 that is about nothing the call asked for."""
+    if error.status_code in (400, 403, 405):
+        return (error.content or b"").lstrip().startswith(b"<")
+    if error.status_code != 404:
+        return False
+    message = error.message.lower()
+    return not isinstance(error.body, dict) or not any(subject in message for subject in _SUBJECTS)

@@ -1,0 +1,12 @@
+"""The hook by which PyInstaller packs the data files of the SDK, such as the Russian root certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["hook_directories"]
+
+
+def hook_directories() -> list[str]:
+    """Return where the hook is; PyInstaller calls it by the entry point `pyinstaller40`."""
+    return [str(Path(__file__).parent)]

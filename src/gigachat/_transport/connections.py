@@ -1,0 +1,333 @@
+"""Connections: each is a connection of httpcore2 and the network under it, blocking here, async in `async_connections`.
+
+A connection is the network backend of its httpcore2 connection. So it knows its socket, whether bytes were received and
+not read, and whether a TLS peer has ended in order; and it bounds its present request: the time, and the bytes that are
+read before the headers of the response. It belongs to one request or is idle.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import sys
+import weakref
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import httpcore2
+
+from gigachat._engine.session import run
+from gigachat._engine.transport import clock
+from gigachat._transport.tls_stream import TLS
+from gigachat._transport.workarounds import forwarding_trailing_data, trailing_data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigachat._transport.proxies import Proxy
+
+    Origin: TypeAlias = tuple[bytes, bytes, int | None]
+
+__all__ = [
+    "MOST_HEAD_BYTES",
+    "TOO_LONG_HEAD",
+    "UNBOUNDED",
+    "BlockingConnection",
+    "Connection",
+    "Connections",
+    "is_readable",
+]
+
+MOST_HEAD_BYTES = 256 * 1024
+TOO_LONG_HEAD = f"more than {MOST_HEAD_BYTES} bytes before the headers of a response ended"
+UNBOUNDED = sys.maxsize
+_DRAIN_WAIT = 0.001  # seconds that the last bytes of a finished stream may take
+_MOST_IDLE = 20  # idle connections kept for one origin
+_NONE: deque[Connection] = deque()
+
+
+class Connection:
+    """What connections of both modes have in common.
+
+    Attributes:
+        origin: Scheme, host and port that it leads to.
+        proxy: The proxy on the way.
+        wire: The connection of httpcore2 on this network.
+        deadline: Time on the engine's clock at which the present call must have ended.
+        draining: Whether only bytes that are already here are wanted.
+        head_bytes: Bytes that may still be read before the headers of the response.
+    """
+
+    wire: Any
+
+    def __init__(self, origin: Origin, proxy: Proxy | None) -> None:
+        self.origin = origin
+        self.proxy = proxy
+        forwards = proxy is not None and origin[0] == b"http" and not proxy.url.startswith("socks")
+        self._trailing_data = forwarding_trailing_data if forwards else trailing_data
+        self.deadline: float | None = None
+        self.draining = False
+        self.head_bytes = MOST_HEAD_BYTES
+
+    def wait(self, timeout: float | None) -> float | None:
+        """Return how long the next operation may wait.
+
+        Raises:
+            TimeoutError: The time of the call is over.
+        """
+        if self.draining:
+            return _DRAIN_WAIT
+        if self.deadline is None:
+            return timeout
+        left = self.deadline - clock()
+        if left <= 0:
+            raise TimeoutError("the time of the call is over")
+        return left if timeout is None else min(timeout, left)
+
+    def is_reusable(self) -> bool:
+        """Whether the response was read whole, and no bytes came behind it, which would be taken for the next one."""
+        try:
+            return self.wire.is_idle() and not self._trailing_data(self.wire)[0]
+        except AttributeError:  # pragma: no cover - another httpcore2: what cannot be looked into is not used again
+            return False
+
+    def close(self) -> None:
+        """Close the connection, in an event loop from one of its tasks."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Close the connection from any thread or finalizer, without waiting."""
+        raise NotImplementedError
+
+    def interrupt(self) -> None:
+        """Wake the thread or task that reads."""
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """Leave the connection to the parent, in a child process."""
+        raise NotImplementedError
+
+
+class Connections:
+    """The connections of one event loop, or of all threads: idle ones by origin, the latest used one last."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Origin, deque[Connection]] = {}
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._ended = False
+
+    def add(self, connection: Connection) -> None:
+        """Remember a new connection, which a request has."""
+        self._open.add(connection)
+
+    def take(self, origin: Origin) -> Connection | None:
+        """Return an idle connection that can be used, and close one that no longer can."""
+        waiting = self._idle.get(origin, _NONE)
+        with suppress(IndexError):  # none is left, perhaps because another thread took it
+            while True:
+                connection = waiting.pop()
+                if not connection.wire.has_expired():
+                    break
+                connection.close()
+            if waiting and waiting[0].wire.has_expired():
+                waiting.popleft().close()
+            return connection
+        return None
+
+    def put(self, connection: Connection) -> bool:
+        """Keep a connection for the next request; False if no request can follow."""
+        if self._ended:
+            return False
+        connection.draining = False
+        waiting = self._idle.setdefault(connection.origin, deque())
+        waiting.append(connection)
+        if len(waiting) > _MOST_IDLE:
+            waiting.popleft().close()
+        return True
+
+    def shrink(self, most: int) -> None:
+        """Close idle connections above a number, the longest unused ones first."""
+        for waiting in list(self._idle.values()):
+            while waiting and sum(map(len, self._idle.values())) > most:
+                waiting.popleft().abort()
+
+    def end(self) -> None:
+        """Close idle connections, and each other one after its request; from any thread or finalizer."""
+        self._ended = True
+        self.shrink(0)
+
+    async def aclose(self) -> None:
+        """Close all connections: their event loop shuts down."""
+        self._ended = True
+        for connection in list(self._open):
+            connection.close()
+
+    def drop(self) -> list[Connection]:
+        """Leave all connections to the parent, in a child process; return them."""
+        connections = list(self._open)
+        for connection in connections:
+            connection.drop()
+        self._idle.clear()
+        return connections
+
+
+def is_readable(sock: Any) -> bool:
+    """Whether reading a socket would not wait; a closed one is readable."""
+    descriptor = sock.fileno()
+    if descriptor < 0:
+        return True
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])  # pragma: no cover - Windows
+
+
+class BlockingConnection(Connection, httpcore2.NetworkBackend):
+    """A connection of blocking callers."""
+
+    _socket: socket.socket | None = None
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        """Open the connection."""
+        try:
+            self._socket = socket.create_connection((host, port), self.wait(timeout))
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _SocketStream(self, self._socket)
+
+    def secure(self, context: ssl.SSLContext, hostname: str | None) -> socket.socket:
+        """Return the socket with TLS on it."""
+        assert self._socket is not None
+        deferred = type(context) is ssl.SSLContext  # truststore verifies the peer while it wraps
+        # Ragged ends must not be suppressed: a connection that is cut off would look like one that ended in order.
+        secured = context.wrap_socket(
+            self._socket, do_handshake_on_connect=not deferred, suppress_ragged_eofs=False, server_hostname=hostname
+        )
+        self._socket = secured
+        if deferred:
+            secured.do_handshake()
+        return secured
+
+    def interrupt(self) -> None:
+        """Wake the thread that reads. The socket stays open: the next one opened might get its descriptor."""
+        if self._socket is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def abort(self) -> None:
+        """Close the connection; waits for nothing, and may be called from a finalizer."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.close()
+
+    close = abort
+    drop = abort
+    """Closing the copy of the descriptor does not disturb the parent."""
+
+
+class _SocketStream(httpcore2.NetworkStream):
+    """A socket, or TLS inside the TLS of a proxy."""
+
+    def __init__(self, connection: BlockingConnection, sock: socket.socket, inner: TLS | None = None) -> None:
+        self._connection = connection
+        self._socket = sock
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        connection = self._connection
+        try:
+            if connection.deadline is not None or connection.draining:
+                timeout = connection.wait(timeout)
+            if self._inner is None:
+                self._socket.settimeout(timeout)
+                data = self._socket.recv(max_bytes)
+            else:
+                data = run(self._inner.read(max_bytes, timeout))
+        except TimeoutError as error:
+            raise httpcore2.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore2.ReadError(str(error)) from error
+        connection.head_bytes -= len(data)
+        if connection.head_bytes < 0:
+            raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return
+        connection = self._connection
+        try:
+            if connection.deadline is not None:
+                timeout = connection.wait(timeout)
+            if self._inner is None:
+                self._socket.settimeout(timeout)
+                sent = self._socket.send(buffer)
+                while sent < len(buffer):
+                    self._socket.settimeout(connection.wait(timeout))
+                    sent += self._socket.send(memoryview(buffer)[sent:])
+            else:
+                run(self._inner.write(buffer, timeout))
+        except TimeoutError as error:
+            raise httpcore2.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore2.WriteError(str(error)) from error
+
+    def close(self) -> None:
+        self._connection.abort()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        try:
+            self._socket.settimeout(self._connection.wait(timeout))
+            if not isinstance(self._socket, ssl.SSLSocket):
+                return _SocketStream(self._connection, self._connection.secure(ssl_context, server_hostname))
+            inner = TLS(_Awaitable(self._socket), ssl_context, server_hostname)
+            run(inner.handshake(timeout))
+            return _SocketStream(self._connection, self._socket, inner)
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            if self._inner is not None and self._inner.unread():
+                return True
+            if isinstance(self._socket, ssl.SSLSocket) and self._socket.fileno() >= 0 and self._socket.pending():
+                return True
+            return is_readable(self._socket)
+        if info == "socket":
+            return self._socket
+        return None
+
+
+class _Awaitable:
+    """A socket as a byte stream whose awaits block."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    async def read(self, size: int, timeout: float | None) -> bytes:
+        self._socket.settimeout(timeout)
+        return self._socket.recv(size)
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        self._socket.settimeout(timeout)
+        self._socket.sendall(data)
+
+    def unread(self) -> bool:
+        return False  # the socket itself is asked

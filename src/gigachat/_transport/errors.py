@@ -1,0 +1,135 @@
+"""Errors of the wire as errors of the SDK: what happened, how far the request had come, what to do.
+
+Errors are raised without their cause in the traceback, for they say everything themselves; `error.cause` has it.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import traceback
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import h11
+import httpcore2
+
+try:
+    from socksio import SOCKSError
+except ImportError:  # without the extra, nothing raises it
+    from httpcore2 import ProxyError as SOCKSError  # type: ignore[assignment]
+
+from gigachat._advice import CERTIFICATE_REQUIRED, PROXY_LOGIN, certificate_advice, connecting_advice
+from gigachat._engine.transport import Failure, Stage, clock
+from gigachat.exceptions import (
+    APIConnectionError,
+    APITimeoutError,
+    CertificateError,
+    ConfigurationError,
+    GigaChatException,
+    total_timeout_error,
+)
+
+if TYPE_CHECKING:
+    from gigachat._engine.transport import Request
+    from gigachat._transport.proxies import Proxy
+
+__all__ = ["WIRE_ERRORS", "failure", "forget_variables"]
+
+# h11 itself raises for a body of another length than announced, such as a file that changed meanwhile, resolving a host
+# name raises UnicodeError, and a proxy that does not speak SOCKS causes SOCKSError.
+_NOT_SENDABLE = (httpcore2.UnsupportedProtocol, httpcore2.LocalProtocolError, h11.LocalProtocolError, UnicodeError)
+_NEVER_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.ProxyError, SOCKSError)
+_TIMEOUTS = (httpcore2.TimeoutException, TimeoutError)
+WIRE_ERRORS = (
+    httpcore2.TimeoutException,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    OSError,
+    *_NOT_SENDABLE,
+    *_NEVER_SENT,
+)
+
+
+def failure(
+    error: BaseException, request: Request, stage: Stage, proxy: Proxy | None = None
+) -> GigaChatException | Failure:
+    """Return the error of the SDK for one of the wire: a Failure if another attempt may succeed."""
+    host = urlsplit(request.url).netloc
+    failed = _failure(error, request, stage, host, proxy)
+    about = failed.error if isinstance(failed, Failure) else failed
+    if isinstance(about, APIConnectionError):
+        about.cause = error
+    return failed
+
+
+def _failure(
+    error: BaseException, request: Request, stage: Stage, host: str, proxy: Proxy | None
+) -> GigaChatException | Failure:
+    limits = request.timeouts
+    reason = str(error) or type(error).__name__
+    if request.deadline is not None and isinstance(error, _TIMEOUTS) and clock() >= request.deadline:
+        return Failure(stage, total_timeout_error(limits.total, f"{host} {_waiting(stage)}"))
+    refused = _refused_certificate(error, host, proxy)
+    if refused is not None:
+        return refused
+    if isinstance(error, _NOT_SENDABLE):
+        invalid = isinstance(error, UnicodeError) or reason.startswith("Illegal header")
+        return ConfigurationError(
+            f"the request to {host} cannot be sent: {'a host name or a header is not valid' if invalid else reason}"
+        )
+    if isinstance(error, _NEVER_SENT):
+        there = f"{host} through the proxy {proxy.shown}" if proxy else host
+        advice = connecting_advice(request.url, proxied=proxy is not None, reason=reason)
+        if isinstance(error, httpcore2.ConnectTimeout):
+            text = f"no connection to {there}{_within(limits.connect)}{advice}"
+            return Failure(Stage.CONNECTING, APITimeoutError(text))
+        refusal = APIConnectionError(f"no connection to {there}: {reason}{advice}")
+        # A proxy may lock an account that tries a wrong password again and again.
+        return refusal if advice is PROXY_LOGIN else Failure(Stage.CONNECTING, refusal)
+    if isinstance(error, httpcore2.WriteTimeout):
+        return Failure(stage, APITimeoutError(f"{host} did not take the request{_within(limits.write)}"))
+    if isinstance(error, _TIMEOUTS):
+        return Failure(stage, APITimeoutError(f"{host} {_waiting(stage)}{_within(limits.read, 'timeout=')}"))
+    when = "during the response" if stage is Stage.READING else "before a response came"
+    return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}"))
+
+
+def _waiting(stage: Stage) -> str:
+    return "sent nothing more of its response" if stage is Stage.READING else "did not answer"
+
+
+def _within(seconds: float | None, option: str = "") -> str:
+    # Without a limit of ours it was the system that gave up.
+    return "" if seconds is None else f" within {option}{seconds:g} s"
+
+
+_OURS_REFUSED = re.compile("ALERT_(UNKNOWN_CA|.*CERTIFICATE)")
+
+
+def _refused_certificate(error: BaseException | None, host: str, proxy: Proxy | None) -> CertificateError | None:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            problem, advice = certificate_advice(error.verify_code)
+            # Which of the two it was, the library does not tell.
+            whose = f"{host} (or of the proxy {proxy.shown})" if proxy and proxy.speaks_tls else host
+            return CertificateError(f"the certificate of {whose} {problem} ({error.verify_message}): {advice}")
+        alert = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+        if "CERTIFICATE_REQUIRED" in alert:
+            return CertificateError(f"{host} {CERTIFICATE_REQUIRED}")
+        if _OURS_REFUSED.search(alert):
+            return CertificateError(f"{host} refused our client certificate ({alert}): check cert_file=")
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def forget_variables(error: BaseException | None, outer: BaseException | None) -> None:
+    """Clear the variables of frames that an exception has left: headers are among them, and tools print them.
+
+    Args:
+        error: The exception.
+        outer: The one that the caller was handling meanwhile; it is left alone.
+    """
+    while error is not None and error is not outer:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

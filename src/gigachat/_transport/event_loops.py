@@ -1,0 +1,195 @@
+"""The running event loop, asyncio's or trio's: how to wait in it, and how to call a function in it from elsewhere.
+
+A loop is identified by its object in asyncio and by its token in trio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from contextlib import suppress
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+try:
+    import trio
+
+    _trio_is_there = True
+except (ImportError, NotImplementedError):  # as httpcore2 looks for it
+    _trio_is_there = False
+
+from gigachat._engine.session import run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+
+    import trio  # noqa: TC004 - always there for the type checkers
+
+    from gigachat._engine.signals import Signal
+
+    Loop: TypeAlias = asyncio.AbstractEventLoop | trio.lowlevel.TrioToken
+
+__all__ = [
+    "call_soon",
+    "close_with_loop",
+    "in_trio",
+    "is_closed",
+    "running_loop",
+    "sleep",
+    "spawn",
+    "wait",
+    "without_asyncgen_hooks",
+]
+
+T = TypeVar("T")
+
+
+def in_trio() -> bool:
+    """Whether the caller runs in trio."""
+    return _trio_is_there and trio.lowlevel.in_trio_task()
+
+
+def running_loop() -> Loop:
+    """Return the running loop.
+
+    Raises:
+        RuntimeError: No loop runs in this thread.
+    """
+    return trio.lowlevel.current_trio_token() if in_trio() else asyncio.get_running_loop()
+
+
+def is_closed(loop: Loop) -> bool:
+    """Whether a loop has ended."""
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.is_closed()
+    try:
+        loop.run_sync_soon(_nothing)
+    except trio.RunFinishedError:
+        return True
+    return False
+
+
+def _nothing() -> None:
+    pass
+
+
+async def sleep(seconds: float) -> None:
+    """Pause the task."""
+    if in_trio():
+        await trio.sleep(seconds)
+    else:
+        await asyncio.sleep(seconds)
+
+
+async def wait(signal: Signal, timeout: float | None) -> bool:
+    """Wait for a signal; whether it was set in time."""
+    event = trio.Event() if in_trio() else asyncio.Event()
+    loop = running_loop()
+
+    def wake() -> None:
+        _soon(loop, event.set)
+
+    signal.subscribe(wake)
+    try:
+        if in_trio():
+            with trio.move_on_after(float("inf") if timeout is None else timeout):
+                await event.wait()
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await event.wait()
+    finally:
+        signal.unsubscribe(wake)
+    return event.is_set()
+
+
+def call_soon(loop: Loop, callback: Callable[[], object]) -> None:
+    """Call a function in a loop, from any thread and from finalizers; do nothing if the loop has ended."""
+    with suppress(RuntimeError):
+        _soon(loop, callback)
+
+
+def _soon(loop: Loop, callback: Callable[[], object]) -> None:
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        loop.call_soon_threadsafe(callback)
+    else:
+        loop.run_sync_soon(callback)
+
+
+def spawn(loop: Loop, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine in a loop, from any thread and from finalizers; do nothing if the loop has ended."""
+    call_soon(loop, lambda: _start(loop, work))
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def _start(loop: Loop, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        task = loop.create_task(work())
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+    else:
+        trio.lowlevel.spawn_system_task(work)
+
+
+_ends: dict[Loop, tuple[AsyncGenerator[None], weakref.WeakSet[Any]]] = {}
+
+
+def close_with_loop(resource: Any) -> None:
+    """Have the running loop await `resource.aclose()` when it shuts down, unless the resource is gone by then."""
+    loop = running_loop()
+    known = _ends.get(loop)
+    if known is None:
+        for ended in [other for other in _ends if is_closed(other)]:
+            del _ends[ended]
+        resources: weakref.WeakSet[Any] = weakref.WeakSet()
+        # An event loop that shuts down closes the async generators that were started in it.
+        known = _ends[loop] = _until_shutdown(loop, resources), resources
+        run(_begin(known[0]))
+    known[1].add(resource)
+
+
+async def _until_shutdown(loop: Loop, resources: weakref.WeakSet[Any]) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        _ends.pop(loop, None)
+        for resource in list(resources):
+            await resource.aclose()
+
+
+async def _begin(generator: AsyncGenerator[None]) -> None:
+    await anext(generator)
+
+
+@coroutine
+def without_asyncgen_hooks(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await a coroutine; the loop does not close the async generators that it starts in its first step.
+
+    A loop that ends, or the collector, would close the generators of httpcore2 one inside another at the same time, and
+    warn that they are running. The caller must close them.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, _leave)
+    try:
+        step = work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    try:
+        while True:
+            try:
+                sent = yield step
+            except BaseException as error:
+                step = work.throw(error)
+            else:
+                step = work.send(sent)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+def _leave(_: object) -> None:
+    pass

@@ -1,0 +1,41 @@
+"""What a child process does with the transports it inherits: it never uses the connections of its parent.
+
+A fork beside a thread that connects is not waited for: make the client, or fork, before you start threads.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+__all__ = ["process", "watch"]
+
+process = 0
+"""How many forks this process is away from the first one."""
+
+
+class _Transport(Protocol):
+    def forked(self) -> list[object]:
+        """Forget connections; return what must be neither closed nor collected here."""
+        ...
+
+
+_transports: weakref.WeakSet[_Transport] = weakref.WeakSet()
+_inherited: list[object] = []
+
+
+def watch(transport: _Transport) -> None:
+    """Have a transport told of forks."""
+    _transports.add(transport)
+
+
+def _forked() -> None:
+    global process
+    process += 1
+    for transport in list(_transports):
+        _inherited.extend(transport.forked())
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_forked)

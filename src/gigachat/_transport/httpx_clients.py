@@ -1,0 +1,357 @@
+"""The transport over clients of httpx2: the user's own one, or ours with the event hooks of 0.2.
+
+Our clients have the TLS contexts, proxies and limits of the default transport, and keep no cookies. Bodies are read as
+they come and decoded here, so that the same bounds hold.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import weakref
+from contextlib import suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpcore2
+import httpx2
+
+from gigachat._engine.transport import Stage, clock
+from gigachat._service import is_vendor_host
+from gigachat._transport import event_loops, forks
+from gigachat._transport.connecting import KEEPALIVE
+from gigachat._transport.decoding import ACCEPTED
+from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
+from gigachat._transport.hooks import AsyncHookedClient, HookedClient, without_query_in_logs
+from gigachat._transport.modes import AsyncMode, BlockingMode
+from gigachat._transport.proxies import proxy_for
+from gigachat._transport.requests import form
+from gigachat._transport.responses import BodyReader
+from gigachat._transport.tls import context_for, proxy_context
+from gigachat.exceptions import ClientClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    from gigachat._engine.transport import Request
+    from gigachat._transport.event_loops import Loop
+    from gigachat._transport.hooks import EventHooks
+    from gigachat.settings import Settings
+
+__all__ = ["AsyncClientTransport", "BlockingClientTransport"]
+
+_PHASES = ("connect", "read", "write")
+_LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, *WIRE_ERRORS)
+
+
+class _ClientTransport:
+    """What both modes have in common.
+
+    Args:
+        settings: Settings of the client.
+        own: The user's own client, used as it is and never closed.
+    """
+
+    blocking: bool
+    _kind: type[httpx2.Client] | type[httpx2.AsyncClient]
+    _hooked: Any
+    _response: type[_ClientResponse]
+
+    def __init__(self, settings: Settings, own: httpx2.Client | httpx2.AsyncClient | None = None) -> None:
+        if own is not None and not isinstance(own, self._kind):
+            option = "http_client" if self.blocking else "async_http_client"
+            library = type(own).__module__.partition(".")[0]
+            raise ConfigurationError(
+                f"{option}= takes an httpx2.{self._kind.__name__}, not {library}.{type(own).__name__}"
+            )
+        self._settings = settings
+        self._own = own
+        self._hooks: EventHooks = {"request": [], "response": []}
+        self._closed = False
+        self._abandoned: list[_ClientResponse] = []
+        self._lock = threading.Lock()
+        self._clients: dict[Any, Any] = {}
+        self.now = clock
+        forks.watch(self)
+
+    async def send(self, request: Request) -> Any:
+        """Send a request and return when the headers of the response are received."""
+        client = self.client(request.url)
+        while self._abandoned:  # which a finalizer could not close
+            await self._abandoned.pop().close()
+        if client.is_closed:
+            raise ClientClosedError("the HTTP client given as http_client= or async_http_client= is closed")
+        outer = sys.exception()
+        try:
+            response = await self._send(client, _built(client, request))
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            # A hook may have read it, and httpx2 has decoded it then.
+            return self._response(self, request, response, headers, encoded=not response.is_stream_consumed)
+        except BaseException as error:
+            forget_variables(error, outer)
+            if isinstance(error, _LIBRARY_ERRORS):
+                raise failure(_translated(error), request, Stage.WAITING) from None
+            raise
+
+    async def _send(self, client: Any, request: httpx2.Request) -> httpx2.Response:
+        raise NotImplementedError
+
+    def client(self, url: str) -> Any:
+        """Return the httpx2 client for an address."""
+        raise NotImplementedError
+
+    def forked(self) -> list[object]:
+        """Leave the parent's clients alone, in a child process; return them, for they must not be collected."""
+        clients = self._clients.copy()
+        self._clients.clear()
+        self._abandoned.clear()
+        self._lock = threading.Lock()
+        return [clients]
+
+    def _made(self, url: str) -> Any:
+        """Return a new client for the host of an address."""
+        settings = self._settings
+        proxy = proxy_for(settings, url)
+        inner = None
+        if proxy is not None:
+            parts = urlsplit(proxy.url)
+            address = proxy.url if not parts.scheme.startswith("socks") else f"socks5://{parts.netloc}"
+            inner = httpx2.Proxy(address, ssl_context=proxy_context(settings) if proxy.speaks_tls else None)
+        limits = httpx2.Limits(
+            max_connections=settings.max_connections, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE
+        )
+        # Address and timeout are for requests of the user's own: `_client.get("/…")` worked so in 0.2.
+        return self._hooked(
+            self._hooks,
+            verify=context_for(settings, urlsplit(url).hostname or ""),
+            proxy=inner,
+            trust_env=False,
+            limits=limits,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            base_url=settings.base_url,
+            timeout=httpx2.Timeout(settings.queue_timeout, **dict(zip(_PHASES, settings.timeouts, strict=True))),
+        )
+
+
+def _built(client: Any, request: Request) -> httpx2.Request:
+    headers = {"accept-encoding": ACCEPTED, **request.headers}
+    body = {"content": request.content} if request.upload is None else form(request.upload)
+    url = httpx2.URL(request.url)
+    query: Any = request.query
+    if url.query and (query or client.params):
+        query = url.params.merge(query)  # or the library would drop those of the address
+    phases = {name: getattr(request.timeouts, name) for name in _PHASES}
+    if request.deadline is not None:
+        left = max(0.001, request.deadline - clock())
+        phases = {name: left if value is None else min(left, value) for name, value in phases.items()}
+    timeout = httpx2.Timeout(request.timeouts.queue, **phases)
+    built: httpx2.Request = client.build_request(
+        request.method, url, headers=headers, params=query, timeout=timeout, **body
+    )
+    return without_query_in_logs(built)
+
+
+def _translated(error: BaseException) -> BaseException:
+    """Return the error of httpcore2 that one of httpx2 stands for, with the same cause."""
+    kind = getattr(httpcore2, type(error).__name__, None)
+    if isinstance(error, httpx2.InvalidURL):
+        kind = httpcore2.UnsupportedProtocol
+    elif isinstance(error, httpx2.StreamError):
+        kind = httpcore2.ReadError
+    if kind is None or isinstance(error, WIRE_ERRORS):
+        return error
+    translated: BaseException = kind(str(error))
+    translated.__cause__ = error
+    return translated
+
+
+class _ClientResponse(BodyReader):
+    """A response of an httpx2 client."""
+
+    __slots__ = ("_pieces", "_request", "_response", "_transport")
+
+    def __init__(
+        self, transport: _ClientTransport, request: Request, response: httpx2.Response, headers: Any, *, encoded: bool
+    ) -> None:
+        super().__init__(response.status_code, headers, encoded=encoded)
+        self._transport = transport
+        self._request = request
+        self._response = response
+        self._pieces: Any = None
+
+    async def receive(self) -> bytes:
+        """Return the next piece of the decoded body, empty at its end."""
+        if self._encoded:
+            return await self._decoded()
+        piece = await self._next_piece()
+        if not piece:
+            await self._end()
+        return piece
+
+    async def _next_piece(self) -> bytes:
+        outer = sys.exception()
+        try:
+            if self._request.deadline is not None and clock() >= self._request.deadline:
+                raise httpcore2.ReadTimeout
+            return await self._raw_piece()
+        except BaseException as error:
+            forget_variables(error, outer)
+            await self.close()
+            if isinstance(error, _LIBRARY_ERRORS):
+                raise failure(_translated(error), self._request, Stage.READING) from None
+            raise
+
+    async def _raw_piece(self) -> bytes:
+        raise NotImplementedError
+
+    async def _end(self) -> None:
+        await self.close()
+
+    async def finish(self) -> None:
+        """Release the connection; the user's own client may wait for no drain."""
+        await self.close()
+
+    def abandon(self) -> None:
+        """Release the connection from a finalizer: the pool of httpx2 has locks that one must not take."""
+        self._shut_down()
+        self._transport._abandoned.append(self)
+
+    def _shut_down(self) -> None:
+        stream = self._response.extensions.get("network_stream")
+        sock = stream.get_extra_info("socket") if stream is not None else None
+        if sock is not None and self._response.http_version.startswith("HTTP/1"):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class _BlockingResponse(_ClientResponse):
+    __slots__ = ()
+
+    async def _raw_piece(self) -> bytes:
+        if self._pieces is None:
+            read = self._response.is_stream_consumed
+            self._pieces = self._response.iter_bytes() if read else self._response.iter_raw()
+        piece: bytes = next(self._pieces, b"")
+        return piece
+
+    async def close(self) -> None:
+        """Release the connection at once."""
+        self._response.close()
+
+    async def interrupt(self) -> None:
+        """Wake the reader; the socket stays open, or the next one opened might get its descriptor."""
+        self._shut_down()
+
+
+class BlockingClientTransport(BlockingMode, _ClientTransport):
+    """The transport over blocking clients."""
+
+    _kind = httpx2.Client
+    _hooked = HookedClient
+    _response = _BlockingResponse
+
+    def __init__(self, settings: Settings, own: httpx2.Client | None = None) -> None:
+        super().__init__(settings, own)
+        finalizer = weakref.finalize(self, _close_all, self._clients)  # of a client that nobody closed
+        finalizer.atexit = False
+
+    def client(self, url: str) -> Any:
+        """Return the httpx2 client for an address."""
+        if self._closed:
+            raise ClientClosedError("this client is closed: make a new one")
+        if self._own is not None:
+            return self._own
+        vendors = is_vendor_host(urlsplit(url).hostname or "")
+        with self._lock:
+            if vendors not in self._clients:
+                self._clients[vendors] = self._made(url)
+            return self._clients[vendors]
+
+    async def _send(self, client: httpx2.Client, request: httpx2.Request) -> httpx2.Response:
+        return client.send(request, stream=True)
+
+    async def close(self) -> None:
+        """Close the clients that are ours; later requests are refused."""
+        self._closed = True
+        while self._abandoned:
+            await self._abandoned.pop().close()
+        _close_all(self._clients)
+
+
+def _close_all(clients: dict[bool, httpx2.Client]) -> None:
+    while clients:
+        clients.popitem()[1].close()
+
+
+class _AsyncResponse(_ClientResponse):
+    __slots__ = ()
+
+    async def _raw_piece(self) -> bytes:
+        if self._pieces is None:
+            return await event_loops.without_asyncgen_hooks(self._first_piece())
+        piece: bytes = await anext(self._pieces, b"")
+        return piece
+
+    async def _first_piece(self) -> bytes:
+        read = self._response.is_stream_consumed
+        self._pieces = self._response.aiter_bytes() if read else self._response.aiter_raw()
+        piece: bytes = await anext(self._pieces, b"")
+        return piece
+
+    async def close(self) -> None:
+        """Release the connection at once."""
+        await self._response.aclose()
+
+    interrupt = close
+    """Closing wakes the task that reads."""
+
+
+class AsyncClientTransport(AsyncMode, _ClientTransport):
+    """The transport over async clients: ours are made for each event loop."""
+
+    _kind = httpx2.AsyncClient
+    _hooked = AsyncHookedClient
+    _response = _AsyncResponse
+
+    def __init__(self, settings: Settings, own: httpx2.AsyncClient | None = None) -> None:
+        super().__init__(settings, own)
+        finalizer = weakref.finalize(self, _spawn_closing, self._clients)  # of a client that nobody closed
+        finalizer.atexit = False
+
+    def client(self, url: str) -> Any:
+        """Return the running loop's httpx2 client for an address.
+
+        Where no loop runs, a client without connections is returned: its event hooks are those of all loops.
+        """
+        if self._closed:
+            raise ClientClosedError("this client is closed: make a new one")
+        if self._own is not None:
+            return self._own
+        try:
+            loop = event_loops.running_loop()
+        except RuntimeError:
+            return self._made(url)
+        key = loop, is_vendor_host(urlsplit(url).hostname or "")
+        if key not in self._clients:
+            for ended in [known for known in self._clients if event_loops.is_closed(known[0])]:
+                del self._clients[ended]
+            self._clients[key] = self._made(url)
+            event_loops.close_with_loop(self._clients[key])
+        return self._clients[key]
+
+    async def _send(self, client: httpx2.AsyncClient, request: httpx2.Request) -> httpx2.Response:
+        return await client.send(request, stream=True)
+
+    async def close(self) -> None:
+        """Close the clients that are ours; later requests are refused."""
+        self._closed = True
+        loop = event_loops.running_loop()
+        for key in [key for key in self._clients if key[0] is loop]:
+            await self._clients.pop(key).aclose()
+        _spawn_closing(self._clients)
+
+
+def _spawn_closing(clients: dict[tuple[Loop, bool], httpx2.AsyncClient]) -> None:
+    while clients:
+        (loop, _), client = clients.popitem()
+        event_loops.spawn(loop, client.aclose)

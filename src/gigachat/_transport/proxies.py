@@ -1,0 +1,102 @@
+"""Which proxy holds for an address: the setting, or else the variable of the environment for that very address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore2
+
+from gigachat._secret import Secret
+from gigachat._transport.tls import proxy_context
+from gigachat.exceptions import ConfigurationError
+from gigachat.settings import checked_proxy
+
+if TYPE_CHECKING:
+    from gigachat.settings import Settings
+
+__all__ = ["Proxy", "httpcore_proxy", "proxy_for"]
+
+
+class Proxy(NamedTuple):
+    """A proxy.
+
+    Attributes:
+        url: Its address, with user and password.
+        source: Where the address comes from, for errors.
+    """
+
+    url: Secret
+    source: str
+
+    @property
+    def shown(self) -> str:
+        """Host and port, without user and password."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the connection to the proxy itself is over TLS."""
+        return self.url.startswith("https:")
+
+
+def proxy_for(settings: Settings, url: str) -> Proxy | None:
+    """Return the proxy for requests to an address.
+
+    Raises:
+        ConfigurationError: The variable that holds for the address is not the address of a proxy, or it is one of SOCKS
+            and the extra is not installed.
+    """
+    if settings.proxy is not None:
+        return _usable(settings.proxy, "proxy= (or GIGACHAT_PROXY)")
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    for scheme in (parts.scheme, "all"):
+        if value := proxies.get(scheme):
+            return _usable(value, _source(scheme, value))
+    return None
+
+
+def _usable(value: str, source: str) -> Proxy:
+    try:
+        proxy = Proxy(Secret(checked_proxy(value)), source)
+    except ValueError as error:
+        raise ConfigurationError(f"{source}: {error}") from None
+    if proxy.url.startswith("socks") and find_spec("socksio") is None:
+        raise ConfigurationError(f'{source}: a SOCKS proxy needs one package more: pip install "gigachat[socks]"')
+    return proxy
+
+
+def _source(scheme: str, value: str) -> str:
+    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+    return next((name for name in names if os.environ.get(name) == value), "the proxy of the system's settings")
+
+
+def httpcore_proxy(proxy: Proxy, settings: Settings) -> httpcore2.Proxy:
+    """Return a proxy as httpcore2 takes it."""
+    parts = urlsplit(proxy.url)
+    scheme = "socks5" if parts.scheme.startswith("socks") else parts.scheme
+    port = parts.port or (1080 if scheme == "socks5" else None)
+    auth = None
+    if parts.username is not None:
+        auth = unquote(parts.username).encode(), unquote(parts.password or "").encode()
+    return httpcore2.Proxy(
+        httpcore2.URL(scheme=scheme, host=parts.hostname or "", port=port, target="/"),
+        auth=auth,
+        ssl_context=proxy_context(settings) if proxy.speaks_tls else None,
+    )
+
+
+def _without_login(record: logging.LogRecord) -> bool:
+    record.msg = re.sub(r"auth=\(.*\)", "auth=(...)", str(record.msg))
+    return True
+
+
+logging.getLogger("httpcore2.socks").addFilter(_without_login)

@@ -1,0 +1,106 @@
+"""TLS over any stream of bytes, by the memory of `ssl`; in blocking mode, only inside the TLS of a proxy."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import suppress
+from typing import Protocol
+
+from gigachat._engine.transport import clock
+
+__all__ = ["TLS", "ByteStream"]
+
+_RECORD = 64 * 1024
+
+
+def _end_of(timeout: float | None) -> float | None:
+    return None if timeout is None else clock() + timeout
+
+
+def _left_until(until: float | None) -> float | None:
+    if until is None:
+        return None
+    left = until - clock()
+    if left <= 0:
+        raise TimeoutError("the other side sent too slowly")
+    return left
+
+
+class ByteStream(Protocol):
+    """Bytes over a connection; times out with TimeoutError, fails with OSError."""
+
+    async def read(self, size: int, timeout: float | None) -> bytes:
+        """Return some bytes, none at the end."""
+        ...
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        """Send all bytes."""
+        ...
+
+    def unread(self) -> bool:
+        """Whether something was received that has not been read, be it the end."""
+        ...
+
+
+class TLS:
+    """TLS over another stream, by the memory of `ssl`.
+
+    Unlike other ways it tells a peer that ends in order from one that is cut off, and whether bytes are left unread.
+    """
+
+    def __init__(self, stream: ByteStream, context: ssl.SSLContext, hostname: str | None) -> None:
+        self._stream = stream
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.ssl_object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
+
+    async def handshake(self, timeout: float | None) -> None:
+        """Set the connection up."""
+        until = _end_of(timeout)
+        while True:
+            try:
+                self.ssl_object.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush(until)
+                await self._fill(until)
+            except ssl.SSLError:
+                with suppress(OSError):
+                    await self._flush(until)  # the alert that tells the peer why
+                raise
+            else:
+                await self._flush(until)
+                return
+
+    async def read(self, size: int, timeout: float | None) -> bytes:
+        until = _end_of(timeout)
+        while True:
+            try:
+                return self.ssl_object.read(size)
+            except ssl.SSLWantReadError:
+                await self._flush(until)
+                await self._fill(until)
+            except ssl.SSLZeroReturnError:
+                return b""
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.ssl_object.write(rest) :]  # a record at a time
+            except ssl.SSLWantReadError:  # pragma: no cover - a renegotiation, which TLS 1.3 does not have
+                await self._flush(_end_of(timeout))
+                await self._fill(_end_of(timeout))
+            await self._flush(_end_of(timeout))
+
+    def unread(self) -> bool:
+        return bool(self.ssl_object.pending() or self._incoming.pending) or self._stream.unread()
+
+    async def _flush(self, until: float | None) -> None:
+        if data := self._outgoing.read():
+            await self._stream.write(data, _left_until(until))
+
+    async def _fill(self, until: float | None) -> None:
+        data = await self._stream.read(_RECORD, _left_until(until))
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
