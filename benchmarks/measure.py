@@ -16,7 +16,7 @@ import time
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.server import DIMENSIONS, EVENTS, TEXTS, recorded, vectors
+from benchmarks.server import CROWD, DIMENSIONS, EVENTS, TEXTS, recorded, vectors
 from benchmarks.table import PUBLISHED
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class GigaChatClient:
 
     async def achat(self) -> None:
         assert (await self.client.achat(TEXT)).choices[0].message.content
+
+    async def crowd(self) -> None:
+        await asyncio.gather(*(self.achat() for _ in range(CROWD)))
 
     def stream(self) -> None:
         assert sum(1 for chunk in self.client.stream(TEXT) if chunk.choices) == EVENTS
@@ -74,20 +77,17 @@ class WithoutNetwork(GigaChatClient):
 
 
 class EngineAlone(GigaChatClient):
-    """Our client over a port that answers at once: all that lies between the caller and the HTTP library."""
+    """Our client over a transport that answers at once: all that lies between the caller and the HTTP library."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
-        from gigachat._engine.io import Headers
-        from gigachat._engine.perform import Engine
-
-        recorded_headers, body = recorded("chat_simple")
+        headers_, body = recorded("chat_simple")
 
         class Answer:
             status_code = 200
-            headers = Headers(recorded_headers)
+            headers = headers_
 
-            async def read(self) -> bytes:
+            async def read(self, limit: int) -> bytes:
                 return body
 
         class Instant:
@@ -97,49 +97,79 @@ class EngineAlone(GigaChatClient):
             async def send(self, request: object) -> Answer:
                 return self.answer
 
-        port: Any = Instant()
-        self.client._engine = Engine(self.client._settings, port, port)
+        transport: Any = Instant()
+        self.client._start(self.client._service, transport, transport)
+
+
+class JustJSON:
+    """What no client can do without: the request as JSON, and the answer as our models."""
+
+    def __init__(self, address: str) -> None:
+        from pydantic_core import to_json
+
+        from gigachat import models
+
+        _, self.answer = recorded("chat_simple")
+        models.ChatCompletion.model_validate_json(self.answer)
+        self.read = models.ChatCompletion.__pydantic_validator__.validate_json
+        self.write = to_json
+
+    def chat(self) -> None:
+        self.write({"model": "GigaChat", "messages": [{"role": "user", "content": TEXT}]})
+        self.read(self.answer)
+
+    async def achat(self) -> None:
+        self.chat()
 
 
 class BareHTTP:
-    """The HTTP library by itself: as little as anybody can write to get the same out of the service."""
+    """httpcore2 by itself: as little as anybody can write to get the same out of the service."""
 
     def __init__(self, address: str) -> None:
-        import httpx2
+        import httpcore2
 
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        self.headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         self.chats = f"{address}/chat/completions"
         self.vectors = f"{address}/embeddings"
-        self.client = httpx2.Client(headers=headers, timeout=30)
-        self.aclient = httpx2.AsyncClient(headers=headers, timeout=30)
+        self.pool = httpcore2.ConnectionPool(max_connections=None)
+        self.apool = httpcore2.AsyncConnectionPool(max_connections=None)
+
+    def _sent(self, url: str, body: bytes, **more: str) -> dict[str, Any]:
+        return {"method": "POST", "url": url, "content": body, "headers": {**self.headers, **more}}
 
     def chat(self) -> None:
-        assert _text(self.client.post(self.chats, content=_chat_body()).content)
+        assert _text(self.pool.request(**self._sent(self.chats, _chat_body())).content)
 
     async def achat(self) -> None:
-        assert _text((await self.aclient.post(self.chats, content=_chat_body())).content)
+        assert _text((await self.apool.request(**self._sent(self.chats, _chat_body()))).content)
+
+    async def crowd(self) -> None:
+        await asyncio.gather(*(self.achat() for _ in range(CROWD)))
 
     def stream(self) -> None:
-        with self.client.stream("POST", self.chats, content=_chat_body(stream=True), headers=_EVENTS) as response:
-            events = [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {")]
-        assert len(events) == EVENTS
+        with self.pool.stream(**self._sent(self.chats, _chat_body(stream=True), Accept=_EVENTS)) as response:
+            pieces = list(response.iter_stream())
+        assert _events(pieces) == EVENTS
 
     async def astream(self) -> None:
-        request = self.aclient.stream("POST", self.chats, content=_chat_body(stream=True), headers=_EVENTS)
-        async with request as response:
-            events = [json.loads(line[6:]) async for line in response.aiter_lines() if line.startswith("data: {")]
-        assert len(events) == EVENTS
+        async with self.apool.stream(**self._sent(self.chats, _chat_body(stream=True), Accept=_EVENTS)) as response:
+            pieces = [piece async for piece in response.aiter_stream()]
+        assert _events(pieces) == EVENTS
 
     def embeddings(self) -> None:
-        response = self.client.post(self.vectors, content=_embeddings_body())
+        response = self.pool.request(**self._sent(self.vectors, _embeddings_body()))
         assert len(json.loads(response.content)["data"][-1]["embedding"]) == DIMENSIONS
 
     async def aembeddings(self) -> None:
-        response = await self.aclient.post(self.vectors, content=_embeddings_body())
+        response = await self.apool.request(**self._sent(self.vectors, _embeddings_body()))
         assert len(json.loads(response.content)["data"][-1]["embedding"]) == DIMENSIONS
 
 
-_EVENTS = {"Accept": "text/event-stream"}
+_EVENTS = "text/event-stream"
+
+
+def _events(pieces: list[bytes]) -> int:
+    return sum(1 for line in b"".join(pieces).splitlines() if line.startswith(b"data: {") and json.loads(line[6:]))
 
 
 def _chat_body(**more: Any) -> bytes:
@@ -155,7 +185,13 @@ def _text(content: bytes) -> Any:
     return json.loads(content)["choices"][0]["message"]["content"]
 
 
-KINDS = {"gigachat": GigaChatClient, "engine": EngineAlone, "without-network": WithoutNetwork, "httpx2": BareHTTP}
+KINDS = {
+    "gigachat": GigaChatClient,
+    "engine": EngineAlone,
+    "json": JustJSON,
+    "without-network": WithoutNetwork,
+    "httpcore2": BareHTTP,
+}
 
 
 def cpu(action: Callable[[], object], repeats: int) -> float:
@@ -179,7 +215,7 @@ async def acpu(action: Callable[[], Awaitable[object]], repeats: int) -> float:
 def libraries() -> dict[str, str]:
     """Return the versions of what is at work here."""
     found = {}
-    for name in ("gigachat", "httpx2", "httpx", "pydantic"):
+    for name in ("gigachat", "httpcore2", "httpx2", "httpx", "pydantic"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EVENTS = 2000
 TEXTS = 100
+CROWD = 100  # calls at once
 DIMENSIONS = 1024
 
 _RECORDED = Path(__file__).parent.parent / "tests" / "contract" / "recorded"
