@@ -20,6 +20,8 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import httpx2  # noqa: F401 - uploads load it, and what a module makes when it is loaded is no leak
+
 from gigachat import GigaChat
 from tests.soak.faults import Arrival, Done, judge
 from tests.soak.watch import Noise, Sample, Watch, held

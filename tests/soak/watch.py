@@ -27,10 +27,8 @@ _PROC = Path("/proc/self")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 _OF_CONNECTIONS = ("httpx2", "httpcore2", "h11", "gigachat._transport", "gigachat._engine.stream", "gigachat.client")
 _NOT_OURS = re.compile(
-    # anyio, of a task cancelled before its first step: a loop ended just when a connection was begun.
-    r"coroutine 'connect_tcp\.<locals>\.try_connect' was never awaited"
     # CPython's wrap_socket, which forgets the socket if the other side has reset it already, so that it has no peer.
-    r"|unclosed <ssl\.SSLSocket [^>]*laddr=\([^)]*\)>"
+    r"unclosed <ssl\.SSLSocket [^>]*laddr=\([^)]*\)>"
 )
 """Warnings that the libraries below give by themselves, whoever calls them."""
 _VALUES = ("URL", "ParseResult", "Timeout", "Limits", "_Configuration")  # of which caches keep some
