@@ -1,0 +1,19 @@
+"""A mode for each test, and one authority for all."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.wire.modes import MODES, Mode
+from tests.wire.servers import Authority
+
+
+@pytest.fixture(params=MODES, ids=str)
+def mode(request: pytest.FixtureRequest) -> Mode:
+    chosen: Mode = request.param
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.made(tmp_path_factory.mktemp("authority"))

@@ -1,0 +1,376 @@
+"""`total_timeout`: the longest time of one call, whatever it waits for. Without it a call may take as long as it likes.
+
+What drips here ends well after a while, so that who goes on waiting gets a good answer, and fails.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigachat import APITimeoutError, ConfigurationError, GigaChat
+from gigachat.settings import Settings
+from tests.faults.wire import Act, Peer, Received, grant, head, http
+from tests.wire.modes import Giga, Mode
+from tests.wire.servers import DONE, Pouring, Server, answer, completion, event, refusal, says, stall, streamed
+
+SHORT = 0.3  # seconds, of a call that is to end in time
+LONG = 60.0  # seconds, of one that is never to end by it
+SOON = 2.5  # seconds in which a call that is to end after SHORT has ended, also on a machine that is busy
+DRIPS = 60  # of PAUSE each: longer than SOON
+PAUSE = 0.05
+_left_open = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")
+own = pytest.mark.parametrize("own", [False, pytest.param(True, marks=_left_open)], ids=["", "own client"])
+
+
+@contextmanager
+def in_time(*, early: bool = False) -> Iterator[None]:
+    """Check that what is inside ends with the option's error, and soon; before its time only where it may be early."""
+    begun = time.monotonic()
+    with pytest.raises(APITimeoutError, match="total_timeout"):
+        yield
+    taken = time.monotonic() - begun
+    assert taken < SOON
+    assert early or taken > SHORT * 0.9
+
+
+async def good(giga: Giga) -> None:
+    """Get an answer, on a machine that may be too busy for it the first time."""
+    for _ in range(5):
+        try:
+            assert await giga.chat() == "good"
+        except APITimeoutError as error:
+            if "total_timeout" not in str(error):
+                raise
+        else:
+            return
+    raise AssertionError("there is no answer any more")
+
+
+JSON = ("Content-Type", "application/json")
+EVENTS = ("Content-Type", "text/event-stream")
+CHUNKED = ("Transfer-Encoding", "chunked")
+WHOLE = completion("good")
+GOOD_STREAM = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (event("good", last=True) + DONE, b""))
+
+
+def sending_and_then_nothing(begin: bytes) -> Act:
+    def act(peer: Peer, _: Received) -> None:
+        peer.send(begin)
+        peer.stay_silent()
+
+    return act
+
+
+FORMS = ["nothing", "interim answers", "a head", "nothing of a body", "a body", "chunks", "an error"]
+
+
+def dripping(form: str, body: bytes = WHOLE) -> Act:
+    """Send an answer bit by bit."""
+    length = head(200, JSON, ("Content-Length", DRIPS + len(body)))
+    if form == "nothing":
+        return stall
+    if form == "interim answers":
+        return Pouring(b"", b"HTTP/1.1 100 Continue\r\n\r\n", DRIPS, http(body), pause=PAUSE)
+    if form == "a head":
+        return Pouring(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n", DRIPS, http(body).partition(b"\n")[2], pause=PAUSE)
+    if form == "nothing of a body":
+        return sending_and_then_nothing(length)
+    if form == "chunks":
+        end = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        return Pouring(head(200, JSON, CHUNKED), b"1\r\n \r\n", DRIPS, end, pause=PAUSE)
+    return Pouring(length.replace(b"200", b"500") if form == "an error" else length, b" ", DRIPS, body, pause=PAUSE)
+
+
+STREAMS: dict[str, Callable[[], Act]] = {
+    "nothing": lambda: stall,
+    "comments": lambda: Pouring(head(200, EVENTS, CHUNKED), b"3\r\n:.\n\r\n", DRIPS, GOOD_STREAM, pause=PAUSE),
+    "bits of an event": lambda: Pouring(
+        head(200, EVENTS, CHUNKED) + b"2\r\n: \r\n", b"1\r\nx\r\n", DRIPS, b"1\r\n\n\r\n" + GOOD_STREAM, pause=PAUSE
+    ),
+    "chunks": lambda: Pouring(
+        head(200, EVENTS, CHUNKED),
+        b"%x\r\n%b\r\n" % (len(event("good")), event("good")),
+        DRIPS,
+        GOOD_STREAM,
+        pause=PAUSE,
+    ),
+}
+
+
+# One call.
+
+
+@pytest.mark.parametrize(
+    ("form", "own"),
+    [(form, False) for form in FORMS]
+    # What comes before an answer, the library of the user's own client reads without looking up.
+    + [pytest.param(form, True, marks=_left_open) for form in FORMS if form not in ("interim answers", "a head")],
+)
+def test_an_answer_that_drips_ends_in_time(mode: Mode, form: str, own: bool) -> None:
+    """And its connection and slot are free for the next call."""
+
+    async def main() -> None:
+        options: dict[str, Any] = server.reach | {"max_connections": 1, "max_concurrency": 1, "queue_timeout": 1}
+        async with mode.giga(own=own, **options, total_timeout=SHORT) as giga:
+            with in_time():
+                await giga.chat()
+            await good(giga)
+
+    with Server() as server:
+        server.script.append(dripping(form))
+        mode.run(main)
+
+
+@own
+@pytest.mark.parametrize("form", list(STREAMS))
+def test_a_stream_that_drips_ends_in_time(mode: Mode, own: bool, form: str) -> None:
+    async def main() -> None:
+        options: dict[str, Any] = server.reach | {"max_connections": 1, "max_concurrency": 1, "queue_timeout": 1}
+        async with mode.giga(own=own, **options, total_timeout=SHORT) as giga:
+            taken: list[str] = []
+            with in_time():
+                await giga.read(into=taken)
+            assert bool(taken) is (form == "chunks")
+            await good(giga)
+
+    with Server() as server:
+        server.script.append(STREAMS[form]())
+        mode.run(main)
+
+
+@own
+def test_a_file_that_drips_ends_in_time_and_is_not_written(mode: Mode, own: bool, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with mode.giga(own=own, **server.reach, total_timeout=SHORT) as giga:
+            with in_time():
+                await giga.do("download_file", "f", tmp_path / "file")
+
+    with Server() as server:
+        begin = head(200, ("Content-Type", "application/octet-stream"), ("Content-Length", DRIPS))
+        server.script.append(Pouring(begin, b"x", DRIPS, pause=PAUSE))
+        mode.run(main)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_that_nobody_takes_ends_in_time(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(**reach, total_timeout=SHORT) as giga:
+            with in_time():
+                await giga.do("upload_file", ("a.txt", b"x" * 20_000_000))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reach: dict[str, Any] = {
+            "base_url": f"http://127.0.0.1:{listener.getsockname()[1]}",
+            "access_token": "t",
+            "max_retries": 0,
+        }
+        reach["timeout"] = 4
+        mode.run(main)
+
+
+@pytest.mark.parametrize("way", ["TLS", "HTTP proxy", "SOCKS proxy"])
+def test_a_handshake_without_an_end_ends_in_time(mode: Mode, way: str) -> None:
+    async def main() -> None:
+        async with mode.giga(**reach, total_timeout=SHORT) as giga:
+            with in_time():
+                await giga.chat()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        silent = f"127.0.0.1:{listener.getsockname()[1]}"
+        reach: dict[str, Any] = {"base_url": f"https://{silent}", "access_token": "t", "max_retries": 0, "timeout": 4}
+        if way != "TLS":
+            reach["base_url"] = "https://api.example"
+            reach["proxy"] = f"{'http' if way.startswith('HTTP') else 'socks5'}://{silent}"
+        mode.run(main)
+
+
+def test_the_pauses_between_attempts_count(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(**options, total_timeout=SHORT) as giga:
+            with in_time(early=True):  # a pause that would end too late need not begin
+                await giga.chat()
+
+    with Server() as server:
+        options: dict[str, Any] = server.reach | {"max_retries": 50, "retry_backoff_factor": 0.05}
+        options |= {"retry_timeout": 4, "rate_limit_timeout": 4}
+        for headers in ([], [("Retry-After", "3")]):
+            server.for_ever = says(refusal("busy", *headers, status=503))
+            mode.run(main)
+            server.for_ever = says(refusal("slowly", *headers, status=429))
+            mode.run(main)
+
+
+def test_each_attempt_counts(mode: Mode) -> None:
+    """Each is in time by itself, all together are not."""
+
+    def act(peer: Peer, _: Received) -> None:
+        threading.Event().wait(0.1)
+        peer.send(refusal("busy", status=503))
+
+    async def main() -> None:
+        options: dict[str, Any] = server.reach | {"max_retries": 50, "retry_backoff_factor": 0}
+        async with mode.giga(**options, total_timeout=SHORT) as giga:
+            with in_time():
+                await giga.chat()
+
+    with Server() as server:
+        server.for_ever = act
+        mode.run(main)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_sign_in_that_drips_ends_in_time(mode: Mode, form: str) -> None:
+    async def main() -> None:
+        async with mode.giga(**server.options, total_timeout=SHORT) as giga:
+            with in_time():
+                await giga.chat()
+            await good(giga)
+
+    with Server() as server:
+        server.sign_in_script.append(dripping(form, b'{"access_token": "late"}'))
+        mode.run(main)
+
+
+@pytest.mark.parametrize("what", ["max_concurrency", "max_connections"])
+def test_waiting_for_a_turn_counts(mode: Mode, what: str) -> None:
+    async def main() -> None:
+        options: dict[str, Any] = server.reach | {what: 1, "queue_timeout": 4}
+        async with mode.giga(**options) as other, mode.giga(**options, total_timeout=SHORT) as giga:
+            stream = (other if what == "max_concurrency" else giga).stream()
+            assert await giga.next(stream) == "good"
+            with in_time():
+                await giga.chat()
+            with in_time():
+                await giga.read()
+            await giga.leave(stream)
+            server.good = answer("good")
+            await good(giga)
+
+    with Server(streamed("good", "and whole")) as server:
+        mode.run(main)
+
+
+# What the time is not.
+
+
+def test_a_stream_counts_from_its_first_chunk_asked_for(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(**server.reach, total_timeout=1) as giga:
+            stream = giga.stream()
+            await mode.pause(1.2)
+            assert await giga.read(stream) == ["good"]
+
+    with Server(streamed("good")) as server:
+        mode.run(main)
+
+
+def test_a_call_in_time_is_answered_and_the_next_has_its_own_time(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(**server.options, total_timeout=1) as giga:
+            for _ in range(3):
+                assert await giga.chat() == "good"
+                await mode.pause(0.6)
+
+    with Server() as server:
+        mode.run(main)
+
+
+def test_there_is_none_by_default() -> None:
+    options: dict[str, Any] = Settings().model_dump()
+    assert options["total_timeout"] is None
+
+
+def test_it_is_an_option_of_the_environment_too(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with mode.giga(**server.reach) as giga:
+            with in_time():
+                await giga.chat()
+        async with mode.giga(**server.reach, total_timeout=LONG) as giga:
+            assert await giga.chat() == "good"
+
+    monkeypatch.setenv("GIGACHAT_TOTAL_TIMEOUT", str(SHORT))
+    with Server() as server:
+        server.script.append(dripping("a body"))
+        mode.run(main)
+
+
+@pytest.mark.parametrize("value", [0, -1, "soon", float("nan"), float("inf")])
+def test_a_time_that_is_none_is_refused(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="total_timeout"):
+        GigaChat(access_token="t", total_timeout=value)
+    monkeypatch.setenv("GIGACHAT_TOTAL_TIMEOUT", str(value))
+    with pytest.raises(ConfigurationError, match="TOTAL_TIMEOUT"):
+        GigaChat(access_token="t")
+
+
+# Others who wait for the same sign-in.
+
+
+def test_a_sign_in_that_one_gives_up_fails_nobody_else(mode: Mode) -> None:
+    """He who began it has less time than those who wait for it."""
+    sent = threading.Event()
+
+    def slow(peer: Peer, _: Received) -> None:
+        sent.set()
+        threading.Event().wait(SHORT * 3)
+        peer.send(grant("late", 1800))
+
+    async def main() -> None:
+        async with (
+            mode.giga(**server.options, total_timeout=SHORT) as hasty,
+            mode.giga(**server.options) as patient,
+            mode.giga(**server.options, total_timeout=LONG) as bounded,
+        ):
+
+            async def after(giga: Giga) -> str:
+                await mode.until(sent.is_set)
+                return await giga.chat()
+
+            results = await mode.together(
+                hasty.chat, lambda: after(patient), lambda: after(bounded), lambda: after(patient)
+            )
+            assert results[1:] == ["good"] * 3
+            assert isinstance(results[0], APITimeoutError)
+            assert "total_timeout" in str(results[0])
+
+    with Server() as server:
+        server.sign_in_script.append(slow)
+        mode.run(main)
+
+
+def test_who_waits_for_the_sign_in_of_another_waits_no_longer_than_his_time(mode: Mode) -> None:
+    sent = threading.Event()
+
+    def slow(peer: Peer, _: Received) -> None:
+        sent.set()
+        threading.Event().wait(SHORT * 3)
+        peer.send(grant("late", 1800))
+
+    async def main() -> None:
+        async with (
+            mode.giga(**server.options) as patient,
+            mode.giga(**server.options, total_timeout=SHORT) as hasty,
+        ):
+
+            async def hasten() -> str:
+                await mode.until(sent.is_set)
+                with in_time():
+                    await hasty.chat()
+                return "in time"
+
+            assert await mode.together(patient.chat, hasten) == ["good", "in time"]
+            await good(hasty)
+        assert len(server.sign_ins) == 1
+        assert {request.headers["authorization"] for request in server.requests} == {"Bearer late"}
+
+    with Server() as server:
+        server.sign_in_script.append(slow)
+        mode.run(main)
