@@ -224,3 +224,9 @@ def test_a_peer_that_goes_away_during_the_handshake() -> None:
     with pytest.raises(ssl.SSLError):
         asyncio.run(tls.handshake(None))
     assert tls.unread()
+
+
+def test_a_connection_of_another_version_of_httpcore2_is_not_used_again() -> None:
+    connection = BlockingConnection(ORIGIN, None)
+    connection.wire = SimpleNamespace(is_idle=lambda: True)  # no parser to look into
+    assert not connection.is_reusable()

@@ -1,8 +1,7 @@
 """An endpoint is a method that describes a call and does no I/O; these descriptors make it callable in both modes.
 
 On `Resource[Blocking]` the method returns the result, on `Resource[Async]` it is a coroutine function. Signature,
-docstring and definition are those of the one
-method.
+docstring and definition are those of the one method.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 
 from gigachat._transport import event_loops
-from gigachat._transport.connections import TOO_LONG_HEAD, Connection, is_readable
+from gigachat._transport.connections import TOO_LONG_HEAD, Connection, connect_errors, is_readable
 from gigachat._transport.tls_stream import TLS
 
 if TYPE_CHECKING:
@@ -200,12 +200,8 @@ class AsyncConnection(Connection, httpcore2.AsyncNetworkBackend):
         """Open the connection."""
         self._loop = event_loops.running_loop()
         kind = TrioSocket if event_loops.in_trio() else AsyncioSocket
-        try:
+        with connect_errors():
             self._socket = await kind.connect(host, port, self.wait(timeout))
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
         return _AsyncStream(self, self._socket)
 
     def close(self) -> None:
@@ -265,13 +261,9 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
-        try:
+        with connect_errors():
             stream = TLS(self._stream, ssl_context, server_hostname)
             await stream.handshake(self._connection.wait(timeout))
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
         return _AsyncStream(self._connection, stream)
 
     def get_extra_info(self, info: str) -> Any:

@@ -12,8 +12,9 @@ import socket
 import ssl
 import sys
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpcore2
@@ -24,7 +25,7 @@ from gigachat._transport.tls_stream import TLS
 from gigachat._transport.workarounds import forwarding_trailing_data, trailing_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gigachat._transport.proxies import Proxy
 
@@ -37,6 +38,7 @@ __all__ = [
     "BlockingConnection",
     "Connection",
     "Connections",
+    "connect_errors",
     "is_readable",
 ]
 
@@ -48,7 +50,7 @@ _MOST_IDLE = 20  # idle connections kept for one origin
 _NONE: deque[Connection] = deque()
 
 
-class Connection:
+class Connection(ABC):
     """What connections of both modes have in common.
 
     Attributes:
@@ -90,24 +92,24 @@ class Connection:
         """Whether the response was read whole, and no bytes came behind it, which would be taken for the next one."""
         try:
             return self.wire.is_idle() and not self._trailing_data(self.wire)[0]
-        except AttributeError:  # pragma: no cover - another httpcore2: what cannot be looked into is not used again
+        except AttributeError:  # another version of httpcore2: what cannot be looked into is not used again
             return False
 
+    @abstractmethod
     def close(self) -> None:
         """Close the connection, in an event loop from one of its tasks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def abort(self) -> None:
         """Close the connection from any thread or finalizer, without waiting."""
-        raise NotImplementedError
 
+    @abstractmethod
     def interrupt(self) -> None:
         """Wake the thread or task that reads."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drop(self) -> None:
         """Leave the connection to the parent, in a child process."""
-        raise NotImplementedError
 
 
 class Connections:
@@ -145,6 +147,8 @@ class Connections:
         waiting.append(connection)
         if len(waiting) > _MOST_IDLE:
             waiting.popleft().close()
+        if self._ended:  # by another thread meanwhile
+            self.shrink(0)
         return True
 
     def shrink(self, most: int) -> None:
@@ -173,6 +177,17 @@ class Connections:
         return connections
 
 
+@contextmanager
+def connect_errors() -> Iterator[None]:
+    """Raise errors of sockets and of TLS as those of httpcore2 for a connection that cannot be opened."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise httpcore2.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpcore2.ConnectError(str(error)) from error
+
+
 def is_readable(sock: Any) -> bool:
     """Whether reading a socket would not wait; a closed one is readable."""
     descriptor = sock.fileno()
@@ -199,12 +214,8 @@ class BlockingConnection(Connection, httpcore2.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
         """Open the connection."""
-        try:
+        with connect_errors():
             self._socket = socket.create_connection((host, port), self.wait(timeout))
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _SocketStream(self, self._socket)
 
@@ -291,17 +302,13 @@ class _SocketStream(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        try:
+        with connect_errors():
             self._socket.settimeout(self._connection.wait(timeout))
             if not isinstance(self._socket, ssl.SSLSocket):
                 return _SocketStream(self._connection, self._connection.secure(ssl_context, server_hostname))
             inner = TLS(_Awaitable(self._socket), ssl_context, server_hostname)
             run(inner.handshake(timeout))
-            return _SocketStream(self._connection, self._socket, inner)
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
+        return _SocketStream(self._connection, self._socket, inner)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":

@@ -16,7 +16,7 @@ try:
     import trio
 
     _trio_is_there = True
-except (ImportError, NotImplementedError):  # as httpcore2 looks for it
+except (ImportError, NotImplementedError):  # trio raises the latter on systems it does not support
     _trio_is_there = False
 
 from gigachat._engine.session import run

@@ -1,4 +1,4 @@
-"""TLS over any stream of bytes, by the memory of `ssl`; in blocking mode, only inside the TLS of a proxy."""
+"""TLS over any stream of bytes, by `ssl.MemoryBIO`. In blocking mode it is used only inside the TLS of a proxy."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class ByteStream(Protocol):
 
 
 class TLS:
-    """TLS over another stream, by the memory of `ssl`.
+    """TLS over another stream.
 
-    Unlike other ways it tells a peer that ends in order from one that is cut off, and whether bytes are left unread.
+    It tells a connection that the peer closed from one that was cut off, and whether bytes are left unread.
     """
 
     def __init__(self, stream: ByteStream, context: ssl.SSLContext, hostname: str | None) -> None:
