@@ -230,3 +230,20 @@ def test_a_connection_of_another_version_of_httpcore2_is_not_used_again() -> Non
     connection = BlockingConnection(ORIGIN, None)
     connection.wire = SimpleNamespace(is_idle=lambda: True)  # no parser to look into
     assert not connection.is_reusable()
+
+
+def test_a_connection_that_comes_back_while_another_thread_closes_is_closed() -> None:
+    class Closing(tuple[Any, ...]):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            connections.end()  # what the other thread does between two lines
+            return 1
+
+    connections = Connections()
+    connection = BlockingConnection(Closing(ORIGIN), None)  # type: ignore[arg-type]
+    ours, theirs = socket.socketpair()
+    with theirs:
+        connection._socket = ours
+        connections.put(connection)
+        assert ours.fileno() < 0

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ _PHASES = ("connect", "read", "write")
 _LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, *WIRE_ERRORS)
 
 
-class _ClientTransport:
+class _ClientTransport(ABC):
     """What both modes have in common.
 
     Args:
@@ -72,6 +73,8 @@ class _ClientTransport:
         self._lock = threading.Lock()
         self._clients: dict[Any, Any] = {}
         self.now = clock
+        finalizer = weakref.finalize(self, self._close_clients, self._clients)  # of a client that nobody closed
+        finalizer.atexit = False
         forks.watch(self)
 
     async def send(self, request: Request) -> Any:
@@ -93,12 +96,24 @@ class _ClientTransport:
                 raise failure(_translated(error), request, Stage.WAITING) from None
             raise
 
+    @abstractmethod
     async def _send(self, client: Any, request: httpx2.Request) -> httpx2.Response:
-        raise NotImplementedError
+        """Send a request and return its response, whose body has not been read."""
 
     def client(self, url: str) -> Any:
-        """Return the httpx2 client for an address."""
-        raise NotImplementedError
+        """Return the httpx2 client for an address: the user's own one, or ours."""
+        if self._closed:
+            raise ClientClosedError("this client is closed: make a new one")
+        return self._client_of_ours(url) if self._own is None else self._own
+
+    @abstractmethod
+    def _client_of_ours(self, url: str) -> Any:
+        """Return our client for an address."""
+
+    @staticmethod
+    @abstractmethod
+    def _close_clients(clients: dict[Any, Any]) -> None:
+        """Close clients from any thread or finalizer."""
 
     def forked(self) -> list[object]:
         """Leave the parent's clients alone, in a child process; return them, for they must not be collected."""
@@ -179,6 +194,10 @@ class _ClientResponse(BodyReader):
         self._response = response
         self._pieces: Any = None
 
+    @abstractmethod
+    async def _raw_piece(self) -> bytes:
+        """Return the next piece that the HTTP library gives, empty at the end; raises its errors."""
+
     async def receive(self) -> bytes:
         """Return the next piece of the decoded body, empty at its end."""
         if self._encoded:
@@ -200,9 +219,6 @@ class _ClientResponse(BodyReader):
             if isinstance(error, _LIBRARY_ERRORS):
                 raise failure(_translated(error), self._request, Stage.READING) from None
             raise
-
-    async def _raw_piece(self) -> bytes:
-        raise NotImplementedError
 
     async def _end(self) -> None:
         await self.close()
@@ -250,22 +266,13 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
     _hooked = HookedClient
     _response = _BlockingResponse
 
-    def __init__(self, settings: Settings, own: httpx2.Client | None = None) -> None:
-        super().__init__(settings, own)
-        finalizer = weakref.finalize(self, _close_all, self._clients)  # of a client that nobody closed
-        finalizer.atexit = False
-
-    def client(self, url: str) -> Any:
-        """Return the httpx2 client for an address."""
-        if self._closed:
-            raise ClientClosedError("this client is closed: make a new one")
-        if self._own is not None:
-            return self._own
+    def _client_of_ours(self, url: str) -> httpx2.Client:
         vendors = is_vendor_host(urlsplit(url).hostname or "")
         with self._lock:
             if vendors not in self._clients:
                 self._clients[vendors] = self._made(url)
-            return self._clients[vendors]
+            client: httpx2.Client = self._clients[vendors]
+            return client
 
     async def _send(self, client: httpx2.Client, request: httpx2.Request) -> httpx2.Response:
         return client.send(request, stream=True)
@@ -275,12 +282,12 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
         self._closed = True
         while self._abandoned:
             await self._abandoned.pop().close()
-        _close_all(self._clients)
+        self._close_clients(self._clients)
 
-
-def _close_all(clients: dict[bool, httpx2.Client]) -> None:
-    while clients:
-        clients.popitem()[1].close()
+    @staticmethod
+    def _close_clients(clients: dict[bool, httpx2.Client]) -> None:
+        while clients:
+            clients.popitem()[1].close()
 
 
 class _AsyncResponse(_ClientResponse):
@@ -313,24 +320,11 @@ class AsyncClientTransport(AsyncMode, _ClientTransport):
     _hooked = AsyncHookedClient
     _response = _AsyncResponse
 
-    def __init__(self, settings: Settings, own: httpx2.AsyncClient | None = None) -> None:
-        super().__init__(settings, own)
-        finalizer = weakref.finalize(self, _spawn_closing, self._clients)  # of a client that nobody closed
-        finalizer.atexit = False
-
-    def client(self, url: str) -> Any:
-        """Return the running loop's httpx2 client for an address.
-
-        Where no loop runs, a client without connections is returned: its event hooks are those of all loops.
-        """
-        if self._closed:
-            raise ClientClosedError("this client is closed: make a new one")
-        if self._own is not None:
-            return self._own
+    def _client_of_ours(self, url: str) -> Any:
         try:
             loop = event_loops.running_loop()
         except RuntimeError:
-            return self._made(url)
+            return self._made(url)  # without connections: its event hooks are those of all loops
         key = loop, is_vendor_host(urlsplit(url).hostname or "")
         if key not in self._clients:
             for ended in [known for known in self._clients if event_loops.is_closed(known[0])]:
@@ -348,10 +342,10 @@ class AsyncClientTransport(AsyncMode, _ClientTransport):
         loop = event_loops.running_loop()
         for key in [key for key in self._clients if key[0] is loop]:
             await self._clients.pop(key).aclose()
-        _spawn_closing(self._clients)
+        self._close_clients(self._clients)
 
-
-def _spawn_closing(clients: dict[tuple[Loop, bool], httpx2.AsyncClient]) -> None:
-    while clients:
-        (loop, _), client = clients.popitem()
-        event_loops.spawn(loop, client.aclose)
+    @staticmethod
+    def _close_clients(clients: dict[tuple[Loop, bool], httpx2.AsyncClient]) -> None:
+        while clients:
+            (loop, _), client = clients.popitem()
+            event_loops.spawn(loop, client.aclose)
