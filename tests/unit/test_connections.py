@@ -241,7 +241,7 @@ def test_a_connection_that_comes_back_while_another_thread_closes_is_closed() ->
             return 1
 
     connections = Connections()
-    connection = BlockingConnection(Closing(ORIGIN), None)  # type: ignore[arg-type]
+    connection = BlockingConnection(Closing(ORIGIN), None)
     ours, theirs = socket.socketpair()
     with theirs:
         connection._socket = ours

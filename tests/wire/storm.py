@@ -49,7 +49,7 @@ class Scene:
     Attributes:
         giga: The client.
         work: What is interrupted.
-        after: What its user does after an interrupt, before he goes on.
+        after: What its user does after an interrupt, before going on.
         before: What is prepared before it is done.
     """
 

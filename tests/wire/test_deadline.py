@@ -314,14 +314,20 @@ def test_a_time_that_is_none_is_refused(value: Any, monkeypatch: pytest.MonkeyPa
 # Others who wait for the same sign-in.
 
 
-def test_a_sign_in_that_one_gives_up_fails_nobody_else(mode: Mode) -> None:
-    """He who began it has less time than those who wait for it."""
-    sent = threading.Event()
+def slow_sign_in(sent: threading.Event) -> Callable[[Peer, Received], None]:
+    """Return a response to a sign-in that comes late, and sets an event when the request is there."""
 
-    def slow(peer: Peer, _: Received) -> None:
+    def respond(peer: Peer, _: Received) -> None:
         sent.set()
         threading.Event().wait(SHORT * 3)
         peer.send(grant("late", 1800))
+
+    return respond
+
+
+def test_a_sign_in_that_one_gives_up_fails_nobody_else(mode: Mode) -> None:
+    """The caller who leads it has less time than those who wait for it."""
+    sent = threading.Event()
 
     async def main() -> None:
         async with (
@@ -342,17 +348,12 @@ def test_a_sign_in_that_one_gives_up_fails_nobody_else(mode: Mode) -> None:
             assert "total_timeout" in str(results[0])
 
     with Server() as server:
-        server.sign_in_script.append(slow)
+        server.sign_in_script.append(slow_sign_in(sent))
         mode.run(main)
 
 
 def test_who_waits_for_the_sign_in_of_another_waits_no_longer_than_his_time(mode: Mode) -> None:
     sent = threading.Event()
-
-    def slow(peer: Peer, _: Received) -> None:
-        sent.set()
-        threading.Event().wait(SHORT * 3)
-        peer.send(grant("late", 1800))
 
     async def main() -> None:
         async with (
@@ -372,5 +373,5 @@ def test_who_waits_for_the_sign_in_of_another_waits_no_longer_than_his_time(mode
         assert {request.headers["authorization"] for request in server.requests} == {"Bearer late"}
 
     with Server() as server:
-        server.sign_in_script.append(slow)
+        server.sign_in_script.append(slow_sign_in(sent))
         mode.run(main)

@@ -1,4 +1,4 @@
-"""Whose token and whose context: none of a client with ways of its own, and that of him who made the call."""
+"""Tokens and contexts: a client with transport options of its own shares no token; a call has its caller's context."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """At most so many calls at once, first come first served, for threads and tasks together.
 
 Invariant: a slot is taken exactly as long as its `Slot` exists and has not been released. The limiter holds weak
-references only, to slots and to those who wait. A call that ends in any way, by an exception of a signal handler
-between two instructions, by cancellation or by collection, therefore leaves nothing behind: the next caller who looks
-finds its slot free. `release` and the finalizers of slots only make others look sooner; who waits looks by himself
-once a second.
+references only, to slots and to waiters. A call that ends in any way, by an exception of a signal handler between two
+instructions, by cancellation or by collection, therefore leaves nothing behind: the next caller finds its slot free.
+`release` and the finalizers of slots only make waiters look sooner; a waiter looks once a second anyway.
 
 The lock is held in `with` blocks only, which CPython enters and leaves without running signal handlers in between. It
 is reentrant, because a finalizer may run inside such a block; it then changes nothing.
@@ -144,7 +143,7 @@ class Limiter:
         return any(slot and slot.stream and not slot.released and slot.owner == owner for slot in slots)
 
     def look(self, _: object = None) -> None:
-        """Give free slots to those who wait longest."""
+        """Give free slots to the longest waiting callers."""
         with self._lock:
             if self._changing:
                 return  # a finalizer inside this very block
@@ -155,8 +154,8 @@ class Limiter:
                 self._changing = False
 
     def _serve(self) -> None:
-        # Each step may be the last one, and the next caller goes on from there: who has a slot is woken and then
-        # forgotten, who is no longer there is forgotten.
+        # An exception may end this after any step; the next caller goes on from there. A waiter with a slot is woken
+        # and then removed; one that no longer exists is removed.
         for known in tuple(self._queue):
             waiter = known()
             if waiter is not None:

@@ -63,7 +63,7 @@ def build_request(
 ) -> tuple[Request, bool]:
     """Return the request of a call, and whether the client's authorization must be added.
 
-    Calls of API v2 go to `v2_url`, where it may be.
+    `v2_url` is the base address of calls of API v2.
 
     Headers of the client come first, then those of the context, of the call and of the options; the later ones win.
 

@@ -5,7 +5,7 @@ closed. The connection and the slot are held in the open state only, and release
 one network piece are delivered at once; an error behind good chunks waits until they are taken. One thread or task
 reads at a time; another may call `close`: the reader then sees the end of the stream and releases what is held. A
 reader is known by its `_Reading`, which only its own call references, so that a call that ended in any way reads no
-longer. `Stream` and `AsyncStream` are two thin faces; the blocking one never touches an event loop.
+longer. `Stream` and `AsyncStream` wrap it for each mode; the blocking one uses no event loop.
 """
 
 from __future__ import annotations
