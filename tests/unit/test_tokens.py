@@ -117,6 +117,25 @@ def test_who_waits_does_not_keep_the_refresh_of_a_leader(many: World) -> None:
     assert len(many.sign_in_requests) == 1
 
 
+def test_a_refresh_that_failed_is_over_though_a_traceback_keeps_it(many: World) -> None:
+    giga = many.client()
+    finish(giga.achat("x"))
+    many.time += 1800 - 50
+    kept = []
+
+    def refuse(request: Request) -> Answer:
+        known = entry_of(giga).refresh
+        assert known is not None
+        kept.append(known())
+        return error(500)
+
+    many.sign_ins = [refuse, refuse]
+    for _ in range(2):
+        finish(giga.achat("x"))
+        many.time += 6
+    assert len(kept) == 2
+
+
 def test_a_token_brought_by_another_ends_the_wait(many: World) -> None:
     giga = many.client()
     leader = begun(giga.achat("leads"))

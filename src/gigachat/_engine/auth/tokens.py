@@ -1,8 +1,9 @@
 """Access tokens: the process-wide cache, and the single refresh that all callers of one key share.
 
 Invariant: a refresh is in progress exactly as long as its `_Refresh` exists, which only the coroutine that leads it
-references. If that ends without an outcome (cancelled, or by an exception of a signal handler), the next waiter leads.
-A token given by the caller or by a context variable never gets here. Nothing here is pickled.
+references, and its outcome has not been signalled. If that coroutine ends without an outcome (cancelled, or by an
+exception of a signal handler), the next waiter leads. A token given by the caller or by a context variable never gets
+here. Nothing here is pickled.
 """
 
 from __future__ import annotations
@@ -137,9 +138,11 @@ class Authorization:
                 token = self.valid(now)
                 known = entry.refresh
                 refresh = None if known is None else known()
+                if refresh is not None and refresh.outcome.signal.is_set():
+                    refresh = None  # it has ended; a traceback still references it
                 if token is not None and (refresh is not None or self.fresh(now) is token):
                     return token
-                leads = refresh is None or refresh.outcome.signal.is_set() or now >= waited_since + _TAKEOVER
+                leads = refresh is None or now >= waited_since + _TAKEOVER
                 if refresh is None or leads:
                     refresh = _Refresh(_Outcome())
                     entry.refresh = ref(refresh)
@@ -147,7 +150,7 @@ class Authorization:
             if leads:
                 await self._lead(outcome, token, transport, deadline)
             else:
-                del refresh  # or the waiter would keep the refresh of a leader that is no longer there
+                del refresh  # a waiter's reference would outlive the coroutine that leads
                 left = _LOOK_AGAIN if deadline is None else min(_LOOK_AGAIN, deadline - now)
                 if left <= 0:
                     raise APITimeoutError("the sign-in of another caller is still in progress")
@@ -162,17 +165,19 @@ class Authorization:
         asked = transport.now()
         try:
             grant = await self._sign_in(transport, self._method.call(), valid is None, deadline)
-            outcome.token = Token(grant, asked, transport.now(), entry.rejected)
-            entry.token, entry.rejected = outcome.token, False
+            with entry.lock:
+                outcome.token = Token(grant, asked, transport.now(), entry.rejected)
+                entry.token, entry.rejected = outcome.token, False
         except GigaChatException as error:
             now = transport.now()
             if valid is None or now >= valid.expires:
                 if not isinstance(error, TotalTimeoutError):
                     outcome.error = error  # else it is about the time of this caller, and the next waiter leads
                 raise
-            valid.next_refresh = now + _REFRESH_PAUSE
-            if entry.token is valid:
-                outcome.token = valid
+            with entry.lock:
+                valid.next_refresh = now + _REFRESH_PAUSE
+                if entry.token is valid:
+                    outcome.token = valid
         finally:
             outcome.signal.set()
 
