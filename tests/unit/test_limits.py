@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
+import sys
 import threading
 import uuid
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from gigachat import APITimeoutError
 from gigachat._engine import limiter as limiter_module
+from gigachat._engine import signals
 from gigachat._engine.limiter import Limiter, Slot
 from gigachat._engine.session import run
 from gigachat._engine.signals import Signal
@@ -163,6 +165,74 @@ def test_a_slot_may_come_back_while_the_lock_is_held() -> None:
     with limiter._lock:
         first.release()  # as a finalizer in the middle of anything would
     _finish(limiter.acquire(blocking, 1, 1)).release()
+
+
+def test_a_signal_may_be_set_in_the_middle_of_any_of_its_methods() -> None:
+    """As by a finalizer: whoever waits is woken once, and no lock is waited for."""
+    woken: list[int] = []
+
+    def wait_and_forget() -> None:
+        for number in range(20):
+            signal = Signal()
+            steps = 0
+
+            def trace(frame: Any, event: str, _: Any, signal: Signal = signal, number: int = number) -> Any:
+                nonlocal steps
+                if frame.f_code.co_filename == signals.__file__ and frame.f_code.co_name != "set":
+                    steps += 1
+                    if steps == number:
+                        signal.set()
+                return trace
+
+            def wake(number: int = number) -> None:
+                woken.append(number)
+
+            sys.settrace(trace)
+            signal.subscribe(wake)
+            signal.unsubscribe(wake)
+            sys.settrace(None)
+            signal.set()
+
+    thread = threading.Thread(target=wait_and_forget, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert woken
+    assert len(woken) == len(set(woken))
+
+
+def test_an_exception_of_the_first_look_leaves_nobody_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor a slot that was given in it, though a traceback is kept."""
+    limiter = Limiter()
+    look = limiter.look
+
+    def look_and_fail() -> None:
+        monkeypatch.undo()
+        look()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(limiter, "look", look_and_fail)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        try_to_acquire(limiter)
+    assert kept.tb is not None
+    assert not limiter._queue
+    assert limiter.taken() == 0
+
+
+def test_a_wait_that_takes_longer_than_asked_is_counted_as_long_as_it_took() -> None:
+    world = World("async")
+    limiter = Limiter()
+    held = try_to_acquire(limiter)
+
+    async def wait(signal: Signal, timeout: float | None) -> bool:
+        world.time += 4
+        return False
+
+    world.wait = wait  # type: ignore[method-assign]
+    began = world.time
+    assert asyncio.run(limiter.acquire(world, 1, 10)) is None
+    assert world.time - began == 12
+    assert held is not None
 
 
 def test_clients_of_different_limits_share_one_counter() -> None:

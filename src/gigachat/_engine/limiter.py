@@ -88,18 +88,17 @@ class Limiter:
 
     async def acquire(self, transport: Transport, limit: int, timeout: float | None) -> Slot | None:
         """Wait for a slot, at most `timeout` seconds; None if none became free."""
-        owner = current_caller()
-        waiter = _Waiter(limit, owner)
-        with self._lock:
-            self._queue[ref(waiter)] = None
-        self.look()
-        left = timeout
+        until = None if timeout is None else transport.now() + timeout
+        waiter = _Waiter(limit, current_caller())
         try:
+            with self._lock:
+                self._queue[ref(waiter)] = None
+            self.look()
+            left = timeout
             while waiter.slot is None and (left is None or left > 0):
-                pause = _LOOK_AGAIN if left is None else min(_LOOK_AGAIN, left)
-                await transport.wait(waiter.signal, pause)
-                left = None if left is None else left - pause
+                await transport.wait(waiter.signal, _LOOK_AGAIN if left is None else min(_LOOK_AGAIN, left))
                 self.look()
+                left = None if until is None else until - transport.now()
         except BaseException:
             # The traceback may keep the waiter, and so its slot, for as long as a cancelled task is referenced.
             self._leave(waiter)

@@ -1,8 +1,13 @@
-"""A flag that threads and tasks of any event loop wait for together."""
+"""A flag that threads and tasks of any event loop wait for together.
+
+It has no lock: a finalizer may set it at any moment, also while this thread is inside one of its methods. Operations on
+the list of callbacks are atomic, and whoever takes a callback off the list calls it.
+"""
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,24 +19,23 @@ __all__ = ["Signal"]
 class Signal:
     """A flag, set once; tasks wait for it by `Transport.wait`."""
 
-    __slots__ = ("_callbacks", "_lock", "_set")
+    __slots__ = ("_callbacks", "_set")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._set = False
         self._callbacks: list[Callable[[], object]] = []
 
     def set(self) -> bool:
         """Wake all waiters, present and later; False if the event loop of one of them is closed."""
-        with self._lock:
-            self._set = True
-            callbacks, self._callbacks = self._callbacks, []
+        self._set = True
         woken = True
-        for callback in callbacks:
-            try:
-                callback()
-            except RuntimeError:
-                woken = False
+        with suppress(IndexError):
+            while True:
+                callback = self._callbacks.pop(0)
+                try:
+                    callback()
+                except RuntimeError:
+                    woken = False
         return woken
 
     def wait(self, timeout: float | None) -> bool:
@@ -47,17 +51,14 @@ class Signal:
 
     def subscribe(self, callback: Callable[[], object]) -> None:
         """Call a function once when the flag is set, at once if it is. It must not block."""
-        with self._lock:
-            if not self._set:
-                self._callbacks.append(callback)
-                return
-        callback()
+        self._callbacks.append(callback)
+        if self._set:
+            self.set()
 
     def unsubscribe(self, callback: Callable[[], object]) -> None:
         """Forget a function that has not been called."""
-        with self._lock:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+        with suppress(ValueError):
+            self._callbacks.remove(callback)
 
     def is_set(self) -> bool:
         """Whether the flag is set."""
