@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -133,7 +134,7 @@ def test_what_was_recorded_is_given_again_without_the_service(
     assert len(tokens) > 10
 
     asked = [request for request in service.requests if "embeddings" in request.path or "chat" in request.path]
-    assert all(request.query["subscription"] == "planted-subscription" for request in asked)
+    assert all(request.query_string.count(b"subscription=planted-subscription") == 1 for request in asked)
 
     service.stop()
     for name in account:
@@ -211,6 +212,25 @@ def test_a_service_that_cannot_be_reached_leaves_the_recording_as_it_was(
     result.stdout.fnmatch_lines(["*POST /v1/chat/completions could not be recorded*", "*was not written*"])
     assert file.read_bytes() == before
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_sign_in_that_is_refused_is_not_recorded_as_the_response_of_the_program(
+    pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        test_bot="""
+        import gigachat, pytest
+
+        def test_chat(gigachat_recorder, gigachat_client):
+            with pytest.raises(gigachat.GigaChatException):
+                gigachat_client.chat("Привет!")
+    """
+    )
+    monkeypatch.setenv("GIGACHAT_CREDENTIALS", base64.b64encode(b"nobody:nothing").decode())
+    result = pytester.runpytest_subprocess("--gigachat-record")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*could not be recorded: 401 *"])
+    assert not (pytester.path / "recordings").exists()
 
 
 def test_a_stream_that_broke_off_breaks_off_again(

@@ -12,7 +12,7 @@ import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
@@ -221,7 +221,7 @@ class Recorder:
                     return
                 exchange.body = answer.body if answer.stream is None else await answer.stream.read(service.most_bytes)
                 exchange.cut = False
-        except (Failure, GigaChatException) as error:
+        except GigaChatException as error:
             exchange.headers = None
             await self._unreached(asked, error, request, receive, send)
             return
@@ -305,22 +305,26 @@ class _Service:
 
     @contextlib.asynccontextmanager
     async def open(self, request: Request, body: bytes) -> AsyncGenerator[_Answer, None]:
-        """Send a request on and give the response, whatever its status; its body may be still to come."""
+        """Send a request on and give the response, whatever its status; its body may be still to come.
+
+        Raises:
+            GigaChatException: The service sent no response, or refused the sign-in.
+        """
         path = _path(request)
-        # It is taken from the program, so that it is not recorded.
-        own = self._service.settings.default_query or {}
-        more = urlencode({name: value for name, value in own.items() if name not in request.query_params})
-        query = "&".join(filter(None, (request.scope["query_string"].decode("ascii"), more)))
         v2 = path.startswith("/v2/")
         base = "" if v2 else self._service.settings.base_url
-        address = f"{base}{path.removeprefix('/v2' if v2 else '/v1')}" + (f"?{query}" if query else "")
+        address = f"{base}{path.removeprefix('/v2' if v2 else '/v1')}"
+        query = {name: request.query_params.getlist(name) for name in request.query_params}
         headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_CONNECTION}
-        call = _call(request.method, address, headers, body, v2=v2)
+        call = _call(request.method, address, headers, body, query, v2=v2)
         try:
             async with self._session.open(call) as response:
                 self._hide_token()
                 yield _Answer(response.status_code, response.headers, response)
         except ResponseError as error:
+            settings = self._service.settings
+            if error.url in (settings.auth_url, f"{settings.base_url}/token"):
+                raise  # the sign-in failed, which is no response to the program
             self._hide_token()
             yield _Answer(error.status_code, error.headers or {}, None, error.content or b"")
 
@@ -336,9 +340,15 @@ class _Service:
 
 
 def _call(
-    method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"", *, v2: bool = False
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    query: Mapping[str, Sequence[str]] | None = None,
+    *,
+    v2: bool = False,
 ) -> Call[None]:
-    return Call(method, path, lambda content, headers: None, content=body or None, headers=headers, v2=v2)
+    return Call(method, path, lambda content, headers: None, content=body or None, headers=headers, query=query, v2=v2)
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
