@@ -33,7 +33,7 @@ _BY_STATUS = {
 def response_advice(error: ResponseError) -> str:
     """Return what to do about an error response, empty where it is not known."""
     message = error.message.lower()
-    if error.code in _BY_OAUTH_CODE:
+    if error.status_code in (400, 401) and error.code in _BY_OAUTH_CODE:
         return _BY_OAUTH_CODE[error.code]
     if 300 <= error.status_code < 400:
         return (

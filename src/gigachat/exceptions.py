@@ -1,8 +1,7 @@
-"""Every error the SDK raises, and the one table from HTTP status to class.
+"""The errors of the SDK, and the table from HTTP status to class.
 
-Nothing here knows the HTTP library or pydantic: an error holds plain values, survives pickle and copy,
-and its text is one readable line: the server's words verbatim, ours in English, with what to do where we know it.
-It must not hold or show a secret.
+An error holds plain values and can be pickled and copied. Its text is one line: the server's words verbatim, ours in
+English, and what to do about it where that is known. An error never contains a secret.
 """
 
 from __future__ import annotations
@@ -102,10 +101,10 @@ class ResponseError(GigaChatException):
 
     @property
     def code(self) -> int | None:
-        """The code of an OAuth error (reference, section 1.3); None for errors of the API."""
+        """The integer `code` of the body, which OAuth errors have (reference, section 1.3); None if it has none."""
         body = self.body
         code = body.get("code") if isinstance(body, dict) else None
-        return code if isinstance(code, int) else None
+        return code if isinstance(code, int) and not isinstance(code, bool) else None
 
     @property
     def request_id(self) -> str | None:
@@ -288,9 +287,11 @@ def server_time(headers: Mapping[str, str]) -> float:
 
 
 def _http_date(value: str) -> float | None:
-    from email.utils import parsedate_to_datetime  # here: it costs a fifth of the SDK's import
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime  # deferred: it takes a fifth of the time of the SDK's import
 
     try:
-        return parsedate_to_datetime(value).timestamp()
+        moment = parsedate_to_datetime(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -6,6 +6,7 @@ import copy
 import pickle
 import threading
 import time
+from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -231,6 +232,9 @@ def test_the_error_says_what_to_do(one: ResponseError, hint: str) -> None:
         said(403, "Permission denied"),
         said(500, "temperature sensor failed"),
         said(400, "unknown", code=99),
+        said(500, "an internal code", code=7),
+        said(422, "another internal code", code=4),
+        refused(400, b'{"code": true, "message": "a code that is no number"}'),
     ],
     ids=lambda one: one.message,
 )
@@ -267,6 +271,16 @@ def in_seconds(seconds: float, since: float) -> str:
 NOW = 1_790_000_000.0
 
 
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time that is not UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "VLAT-10")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -281,10 +295,13 @@ NOW = 1_790_000_000.0
         # A date counts from the server's own clock, whatever ours says.
         ({"retry-after": in_seconds(30, NOW), "date": in_seconds(0, NOW)}, 30.0),
         ({"retry-after": in_seconds(-30, NOW), "date": in_seconds(0, NOW)}, 0.0),
+        # One without a zone is in UTC, wherever we are.
+        ({"retry-after": in_seconds(30, NOW).removesuffix(" GMT"), "date": in_seconds(0, NOW)}, 30.0),
+        ({"retry-after": in_seconds(30, NOW), "date": in_seconds(0, NOW).replace("GMT", "-0000")}, 30.0),
         ({"retry-after": "Mon, 01 Jan 0001 00:00:00 GMT", "date": in_seconds(0, NOW)}, 0.0),
     ],
 )
-def test_retry_after(headers: dict[str, str], seconds: float) -> None:
+def test_retry_after(headers: dict[str, str], seconds: float, far_east: None) -> None:
     assert error_for_status(URL, 429, b"", Headers(headers)).retry_after == seconds
 
 
