@@ -35,10 +35,12 @@ def authorization_for(
     if settings.access_token:
         return None, hash(settings.access_token)  # sent as it is, never cached or refreshed
     if provider is not None:
-        return ProvidedAuthorization(provider), id(provider)
+        # Each access to a method makes another object.
+        owner, function = getattr(provider, "__self__", None), getattr(provider, "__func__", provider)
+        return ProvidedAuthorization(provider), (id(owner), id(function))
     method = _method(settings)
     if method is None:
-        return None, hash(settings.access_token)
+        return None, None
     # A TLS context has no value to compare by: its client shares nothing.
     private = private or not settings.share_token or settings.ssl_context is not None
     key = _key(method, settings)
