@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import APITimeoutError, AuthenticationError, ServerError
+from gigachat import APITimeoutError, AuthenticationError, ServerError, TotalTimeoutError
 from gigachat._engine.transport import Failure, Request, Stage
 from gigachat.exceptions import total_timeout_error
 from tests.unit.test_stream import DONE, FIRST, texts
@@ -176,6 +176,17 @@ def test_a_sign_in_that_takes_all_the_time_ends_the_call(world: World) -> None:
     assert world.api_requests == []
     assert len(world.sign_in_requests) == 1
     assert str(raised.value).count("total_timeout") == 1
+
+
+def test_a_token_of_the_callers_function_that_comes_too_late_ends_the_call(world: World) -> None:
+    def provide() -> str:
+        world.time += 7
+        return "t"
+
+    giga = world.client(total_timeout=5, access_token_provider=provide)
+    with pytest.raises(TotalTimeoutError, match="total_timeout=5 s: the access token came too late"):
+        world.chat(giga, "x")
+    assert world.requests == []
 
 
 def test_pauses_of_the_sign_in_count_too(world: World) -> None:

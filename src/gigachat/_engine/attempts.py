@@ -102,11 +102,14 @@ async def send_with_retries(
 
 async def _token(authorization: Authorization | ProvidedAuthorization, transport: Transport, request: Request) -> Token:
     try:
-        return await authorization.get(transport, request.deadline)
+        token = await authorization.get(transport, request.deadline)
     except APITimeoutError as error:
         if isinstance(error, TotalTimeoutError) or request.deadline is None or transport.now() < request.deadline:
             raise
         raise total_timeout_error(request.timeouts.total, str(error)) from None
+    if request.deadline is not None and transport.now() >= request.deadline:
+        raise total_timeout_error(request.timeouts.total, "the access token came too late")
+    return token
 
 
 async def _status_error(request: Request, response: Response) -> GigaChatException:
