@@ -65,7 +65,7 @@ def test_a_stream_keeps_its_slot_and_the_error_names_it(world: World) -> None:
     world.answers = [Answer(pieces=[FIRST, SECOND, LAST])]
     transport = BlockingTransport(Settings())
     waiting = {"blocking": transport.wait, "async": AsyncTransport(Settings()).wait}[world.colour]
-    world.wait = waiting  # type: ignore[method-assign]
+    world.wait, world.now = waiting, transport.now  # type: ignore[method-assign]
     if world.colour == "blocking":
         stream = giga.stream("x")
         next(stream)
@@ -86,6 +86,41 @@ def test_a_stream_keeps_its_slot_and_the_error_names_it(world: World) -> None:
         assert (await giga.achat("x")).choices
 
     asyncio.run(main())
+
+
+def test_a_stream_closed_while_it_waits_for_its_slot_is_not_sent() -> None:
+    giga = World("async").client(credentials=key(), max_concurrency=1)
+    world = World("async")
+    giga._start(giga._service, world, world)
+    world.answers = [Answer(pieces=[FIRST, LAST])]
+
+    async def main() -> None:
+        first = giga.astream("x")
+        await anext(first)
+        second = giga.astream("y")
+        reading = asyncio.create_task(anext(second))
+        await asyncio.sleep(0)
+        await second.close()
+        await first.close()
+        with pytest.raises(StopAsyncIteration):
+            await reading
+        await giga.achat("x")  # the slot is free
+
+    asyncio.run(main())
+    assert len(world.api_requests) == 2
+
+
+def test_methods_of_one_object_are_one_credential() -> None:
+    class Vault:
+        def token(self) -> str:
+            return "t"
+
+    vault, other = Vault(), Vault()
+    world = World("blocking")
+    clients = [world.client(access_token_provider=one.token, max_concurrency=1) for one in (vault, vault, other)]
+    limiters = [client._service.limiter for client in clients]
+    assert limiters[0] is limiters[1]
+    assert limiters[0] is not limiters[2]
 
 
 def test_first_come_first_served_among_threads_and_tasks() -> None:
@@ -261,15 +296,20 @@ def test_forgotten_streams_give_their_slots_back() -> None:
 
 
 class Waiting:
-    """A transport whose waits suspend the coroutine, until it is resumed by hand."""
+    """A transport whose waits suspend the coroutine, until it is resumed by hand; time passes in waits only."""
 
     blocking = False
 
     def __init__(self) -> None:
         self.pauses: list[float | None] = []
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
 
     async def wait(self, signal: Signal, timeout: float | None) -> bool:
         self.pauses.append(timeout)
+        self.time += timeout or 0.0
         await asyncio.sleep(0)  # which needs no event loop
         return signal.is_set()
 

@@ -359,10 +359,61 @@ def test_a_stream_that_is_over_sends_no_second_request(world: World, pieces: lis
         read_on(world, stream)
     for _ in range(2):
         assert read_on(world, stream) == []
-    whole = stream.get_final_text()
-    text = whole if world.colour == "blocking" else asyncio.run(whole)
-    assert text == ("При" if pieces else "")
     assert len(world.api_requests) == 1
+
+
+def final(world: World, stream: Any, what: str = "text") -> Any:
+    whole = getattr(stream, f"get_final_{what}")()
+    return whole if world.colour == "blocking" else asyncio.run(whole)
+
+
+@pytest.mark.parametrize("what", ["text", "completion"])
+@pytest.mark.parametrize("pieces", [[FIRST], [], [FIRST, lost(Stage.READING)], [FIRST + b"data: not json\n\n"]])
+def test_a_stream_that_failed_is_never_whole(world: World, pieces: list[Any], what: str) -> None:
+    world.answers = [Answer(pieces=pieces)]
+    stream = opened(world)
+    with pytest.raises(GigaChatException):
+        read_on(world, stream)
+    with pytest.raises(StreamInterruptedError, match="failed, or was closed, before its end"):
+        final(world, stream, what)
+
+
+def close(world: World, stream: Any) -> None:
+    closing = stream.close()
+    if world.colour == "async":
+        asyncio.run(closing)
+
+
+def test_a_stream_closed_before_its_end_is_not_whole(world: World) -> None:
+    world.answers = [Answer(pieces=[FIRST, LAST, DONE])]
+    stream = opened(world)
+    if world.colour == "blocking":
+        next(stream)
+    else:
+        asyncio.run(anext(stream))
+    close(world, stream)
+    with pytest.raises(StreamInterruptedError, match="was closed"):
+        final(world, stream)
+
+
+def test_a_stream_closed_behind_its_end_is_whole(world: World) -> None:
+    world.answers = [Answer(pieces=[FIRST + SECOND + LAST + DONE])]
+    stream = opened(world)
+    if world.colour == "blocking":
+        next(stream)
+    else:
+        asyncio.run(anext(stream))
+    close(world, stream)
+    assert final(world, stream) == "Привет"
+    assert final(world, stream, "completion").choices[0].message.content == "Привет"
+
+
+def test_a_stream_keeps_no_more_than_a_response_may_have(world: World) -> None:
+    world.answers = [Answer(pieces=[FIRST] * 100)]
+    came: list[Any] = []
+    with pytest.raises(APIResponseValidationError, match=r"the stream is longer than max_response_bytes=1000$"):
+        world.read(world.client(max_response_bytes=1000), "x", into=came)
+    assert len(came) == 1000 // (len(FIRST) - len(b"data: \n\n"))
 
 
 @pytest.mark.parametrize("answer", [error(403), Answer(b"<html>", headers={"Content-Type": "text/html"})])

@@ -66,11 +66,13 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._session = session
         self._context = context
         self._splitter = EventSplitter()
+        self._most_bytes = session.service.max_response_bytes
         self._response: Response | None = None
         self._slot: Slot | None = None
         self._x_headers: dict[str, str | None] = {}
         self._error: GigaChatException | None = None
-        self._events: list[Event] = []  # of delivered chunks, for the completion; bytes stay out of the collector
+        self._events: list[Event] = []  # of all chunks, for the completion; bytes stay out of the collector
+        self._size = 0  # bytes of their data
         self._marked = False  # whether the end mark came
         self._ended = False
         self._closed = False
@@ -139,6 +141,8 @@ class EventStream(Generic[ChunkT, CompletionT]):
         if self._response is not None or self._closed:
             return
         self._slot, deadline = await self._session.begin()
+        if self._closed:
+            return  # while it waited for its slot
         if self._slot is not None:
             self._slot.stream = True
         self._response = await self._session.respond(self.call.call, self._context, deadline)
@@ -172,6 +176,12 @@ class EventStream(Generic[ChunkT, CompletionT]):
             except GigaChatException as error:
                 self._error = error
                 return
+            self._size += len(data)
+            if self._size > self._most_bytes:
+                self._error = APIResponseValidationError(
+                    f"the stream is longer than max_response_bytes={self._most_bytes}"
+                )
+                return
             chunks.append(chunk)
             self._events.append(event)
             if self.call.ends is not None and self.call.ends(chunk):
@@ -179,13 +189,22 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 return
         if at_end:
             # Without an end mark, the end of the body is an end only behind a chunk that completes the answer.
-            self._ended = any(map(self.call.completes, self.chunks(len(self._events))))
+            self._ended = any(map(self.call.completes, self._chunks()))
             if not self._ended:
                 self._error = _interrupted("its end mark is missing")
 
-    def chunks(self, count: int) -> list[ChunkT]:
-        """Return the first so many chunks once more."""
-        return [self.call.read(event, self._x_headers) for event in self._events[:count]]
+    def whole(self) -> list[ChunkT]:
+        """Return all chunks once more.
+
+        Raises:
+            StreamInterruptedError: The stream failed or was closed before its end.
+        """
+        if not self._ended:
+            raise _interrupted("it failed, or was closed, before its end")
+        return self._chunks()
+
+    def _chunks(self) -> list[ChunkT]:
+        return [self.call.read(event, self._x_headers) for event in self._events]
 
     def _in_stream(self, event: Event) -> GigaChatException | None:
         assert self._response is not None
@@ -194,7 +213,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
     async def _not_a_stream(self, response: Response, content_type: str) -> GigaChatException:
         service = self._session.service
         try:
-            content = await response.read(service.max_response_bytes)
+            content = await response.read(self._most_bytes)
         except Failure as failure:
             return failure.error
         return _error_of(content, service.address(self.call.call), response.headers) or (
@@ -256,16 +275,16 @@ def _error_of(content: bytes, url: str, headers: Mapping[str, str]) -> GigaChatE
 
 
 class Stream(Generic[ChunkT, CompletionT]):
-    """A streamed answer for blocking callers: an iterator of chunks and a context manager.
+    """A streamed response for blocking callers: an iterator of chunks and a context manager.
 
-    The request is sent when the first chunk is read, or on entering. Closing, `break`, an exception and garbage
-    collection release the connection.
+    The request is sent when the first chunk is read, or on entering. The connection is released at the end of the
+    stream, by an error, by `close`, on leaving `with`, and when the stream is no longer referenced. `break` alone does
+    not release it.
     """
 
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
         self._source = source
         self._ready: deque[ChunkT] = deque()
-        self._delivered = 0
 
     def __iter__(self) -> Iterator[ChunkT]:
         return self
@@ -276,7 +295,6 @@ class Stream(Generic[ChunkT, CompletionT]):
             ready.extend(run(self._source.next_chunks()))
             if not ready:
                 raise StopIteration
-        self._delivered += 1
         return ready.popleft()
 
     @property
@@ -288,19 +306,30 @@ class Stream(Generic[ChunkT, CompletionT]):
                 yield text
 
     def get_final_completion(self) -> CompletionT:
-        """Read the rest and return the whole completion: text, usage, function call, reasoning."""
+        """Read the rest and return the whole completion: text, usage, function call, reasoning.
+
+        Raises:
+            StreamInterruptedError: The stream failed, or was closed, before its end.
+        """
         for _ in self:
             pass
-        return self._source.call.accumulate(self._source.chunks(self._delivered))
+        return self._source.call.accumulate(self._source.whole())
 
     def get_final_text(self) -> str:
-        """Read the rest and return the whole text."""
+        """Read the rest and return the whole text.
+
+        Raises:
+            StreamInterruptedError: The stream failed, or was closed, before its end.
+        """
         for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._source.chunks(self._delivered)))
+        return "".join(map(self._source.call.text, self._source.whole()))
 
     def close(self) -> None:
-        """Release the connection; no chunk follows. May be called from another thread or task than the reader's."""
+        """Release the connection; no chunk follows. May be called from another thread or task than the reader's.
+
+        A request that is being sent or retried at that moment is closed as soon as its response begins.
+        """
         self._ready.clear()
         run(self._source.close())
 
@@ -315,16 +344,16 @@ class Stream(Generic[ChunkT, CompletionT]):
 
 
 class AsyncStream(Generic[ChunkT, CompletionT]):
-    """A streamed answer for async callers: an async iterator of chunks and an async context manager.
+    """A streamed response for async callers: an async iterator of chunks and an async context manager.
 
-    It is not awaited itself. The request is sent when the first chunk is read, or on entering. Closing, `break`
-    followed by garbage collection, an exception and cancellation release the connection.
+    It is not awaited itself. The request is sent when the first chunk is read, or on entering. The connection is
+    released at the end of the stream, by an error or cancellation, by `close`, on leaving `async with`, and when the
+    stream is no longer referenced. `break` alone does not release it.
     """
 
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
         self._source = source
         self._ready: deque[ChunkT] = deque()
-        self._delivered = 0
 
     def __aiter__(self) -> AsyncIterator[ChunkT]:
         return self
@@ -335,7 +364,6 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
             ready.extend(await self._source.next_chunks())
             if not ready:
                 raise StopAsyncIteration
-        self._delivered += 1
         return ready.popleft()
 
     @property
@@ -347,19 +375,30 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
                 yield text
 
     async def get_final_completion(self) -> CompletionT:
-        """Read the rest and return the whole completion: text, usage, function call, reasoning."""
+        """Read the rest and return the whole completion: text, usage, function call, reasoning.
+
+        Raises:
+            StreamInterruptedError: The stream failed, or was closed, before its end.
+        """
         async for _ in self:
             pass
-        return self._source.call.accumulate(self._source.chunks(self._delivered))
+        return self._source.call.accumulate(self._source.whole())
 
     async def get_final_text(self) -> str:
-        """Read the rest and return the whole text."""
+        """Read the rest and return the whole text.
+
+        Raises:
+            StreamInterruptedError: The stream failed, or was closed, before its end.
+        """
         async for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._source.chunks(self._delivered)))
+        return "".join(map(self._source.call.text, self._source.whole()))
 
     async def close(self) -> None:
-        """Release the connection; no chunk follows. May be called from another thread or task than the reader's."""
+        """Release the connection; no chunk follows. May be called from another thread or task than the reader's.
+
+        A request that is being sent or retried at that moment is closed as soon as its response begins.
+        """
         self._ready.clear()
         await self._source.close()
 
