@@ -88,8 +88,8 @@ class Client(
         max_retries: Most repetitions after failures; 0 switches them off.
         retry_backoff_factor: Longest first pause between attempts, in seconds; it doubles each time.
         retry_on_status_codes: HTTP statuses that are tried again.
-        retry_timeout: No attempt starts later than this after the call began, in seconds.
-        rate_limit_timeout: Longest sum of waits for 429 in one call, in seconds.
+        retry_timeout: No attempt of a request starts later than this after its first, in seconds.
+        rate_limit_timeout: Longest sum of a request's waits after 429, in seconds.
         total_timeout: Longest time of one call in seconds, from its start to its last byte, retries included.
         max_response_bytes: Longest decoded response that is read into memory, in bytes.
         token_expiry_buffer_ms: How long before its expiry a token is renewed, in milliseconds.

@@ -282,10 +282,10 @@ class Settings(BaseSettings):
         default=(429, 500, 502, 503, 504), description="HTTP statuses that are tried again."
     )
     retry_timeout: FiniteFloat = Field(
-        default=60.0, ge=0, description="No attempt starts later than this many seconds after the call began."
+        default=60.0, ge=0, description="No attempt starts later than this many seconds after the first."
     )
     rate_limit_timeout: FiniteFloat = Field(
-        default=60.0, ge=0, description="Longest sum of waits for 429 in one call, in seconds."
+        default=60.0, ge=0, description="Longest sum of a request's waits after 429, in seconds."
     )
     total_timeout: FiniteFloat | None = Field(
         default=None, gt=0, description="Longest time of one call in seconds, retries included; off if unset."

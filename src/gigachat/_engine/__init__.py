@@ -1,4 +1,4 @@
-"""The engine: one way from a call to its answer, for blocking and async callers alike.
+"""The engine sends calls. It is async code over the protocol in `transport`, which both modes implement.
 
-It is ordinary async code over a small port of the outside world (`io`). It knows no HTTP library and no endpoint.
+Code about one endpoint or one HTTP library does not belong here.
 """

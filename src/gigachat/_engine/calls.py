@@ -60,7 +60,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     """A call whose response is a stream of events.
 
     Attributes:
-        call: The request; it parses a response that is not a stream.
+        call: The request. Its `read` is not used.
         read: Makes a chunk of an event and the headers of the response.
         completes: Whether the stream may end after this chunk without an end mark.
         text: The text of a chunk.

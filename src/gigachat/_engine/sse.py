@@ -94,7 +94,7 @@ class EventSplitter:
             elif line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
                 if self._data == [b"[DONE]"]:
-                    # The end mark needs no empty line: who sends it may never send another byte.
+                    # Not kept until the empty line after it, which may never come.
                     events.append(Event(self._name, b"[DONE]"))
                     self._data = []
             elif line.startswith(b"event:"):
