@@ -306,21 +306,13 @@ class Stream(Generic[ChunkT, CompletionT]):
                 yield text
 
     def get_final_completion(self) -> CompletionT:
-        """Read the rest and return the whole completion: text, usage, function call, reasoning.
-
-        Raises:
-            StreamInterruptedError: The stream failed, or was closed, before its end.
-        """
+        """Read the rest and return the whole completion; a stream that failed or was closed early raises."""
         for _ in self:
             pass
         return self._source.call.accumulate(self._source.whole())
 
     def get_final_text(self) -> str:
-        """Read the rest and return the whole text.
-
-        Raises:
-            StreamInterruptedError: The stream failed, or was closed, before its end.
-        """
+        """Read the rest and return the whole text; a stream that failed or was closed early raises."""
         for _ in self:
             pass
         return "".join(map(self._source.call.text, self._source.whole()))
@@ -346,9 +338,7 @@ class Stream(Generic[ChunkT, CompletionT]):
 class AsyncStream(Generic[ChunkT, CompletionT]):
     """A streamed response for async callers: an async iterator of chunks and an async context manager.
 
-    It is not awaited itself. The request is sent when the first chunk is read, or on entering. The connection is
-    released at the end of the stream, by an error or cancellation, by `close`, on leaving `async with`, and when the
-    stream is no longer referenced. `break` alone does not release it.
+    It is not awaited itself. It sends the request and releases the connection as `Stream` does, and on cancellation.
     """
 
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
@@ -375,21 +365,13 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
                 yield text
 
     async def get_final_completion(self) -> CompletionT:
-        """Read the rest and return the whole completion: text, usage, function call, reasoning.
-
-        Raises:
-            StreamInterruptedError: The stream failed, or was closed, before its end.
-        """
+        """Read the rest and return the whole completion; a stream that failed or was closed early raises."""
         async for _ in self:
             pass
         return self._source.call.accumulate(self._source.whole())
 
     async def get_final_text(self) -> str:
-        """Read the rest and return the whole text.
-
-        Raises:
-            StreamInterruptedError: The stream failed, or was closed, before its end.
-        """
+        """Read the rest and return the whole text; a stream that failed or was closed early raises."""
         async for _ in self:
             pass
         return "".join(map(self._source.call.text, self._source.whole()))
