@@ -299,7 +299,7 @@ def test_the_whole_of_a_call(world: World) -> None:
 
 @pytest.mark.parametrize("delta", [{"role": ""}, {"name": 5}, {"role": "assistant", "attachments": "x"}])
 def test_chunks_that_make_no_whole(world: World, delta: Any) -> None:
-    with pytest.raises(APIResponseValidationError, match="cannot be put together as ThreadCompletion"):
+    with pytest.raises(APIResponseValidationError, match="cannot be joined into ThreadCompletion"):
         whole(world, {"choices": [{"delta": delta, "finish_reason": "stop"}]})
 
 

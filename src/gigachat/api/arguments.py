@@ -1,4 +1,4 @@
-"""What callers pass in, as models. What is wrong with it is said in one line, without its content."""
+"""Arguments of callers as models. Errors are one line and contain no values."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def models_of(kind: type[ModelT], values: Any, name: str) -> list[ModelT]:
 
 
 def messages_of(messages: Any) -> list[models.Messages]:
-    """Return one or several messages (`Message`) as models; text is what a user says.
+    """Return one or several messages (`Message`) as models; text is a message of the user.
 
     Raises:
-        TypeError, ValueError: There is none, or one is no message.
+        TypeError, ValueError: A message is invalid, or there is none.
     """
     if isinstance(messages, str | Mapping | models.Messages):
         messages = [messages]
@@ -70,7 +70,7 @@ def checked_id(value: str, name: str) -> str:
     """Return an id.
 
     Raises:
-        TypeError, ValueError: It is no text, or empty.
+        TypeError, ValueError: It is not text, or is empty.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text, not {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Assistants: made, listed, changed and deleted (reference, section 12.1). What they say stands in threads."""
+"""Assistants: create, list, change, delete (reference, section 12.1). Their messages are in threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AssistantsNamespace(Namespace[Mode]):
             assistant_id: Id of the only one wanted.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         call = get("/assistants", models.Assistants)
         if assistant_id is not None:
@@ -47,7 +47,7 @@ class AssistantsNamespace(Namespace[Mode]):
         functions: Functions | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Call[models.CreateAssistant]:
-        """Make an assistant (reference, section 12.1).
+        """Create an assistant (reference, section 12.1).
 
         Args:
             model: Name of the model that answers.
@@ -60,7 +60,7 @@ class AssistantsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = {
             "model": checked_id(model, "model"),
@@ -93,7 +93,7 @@ class AssistantsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = {
             "assistant_id": checked_id(assistant_id, "assistant_id"),
@@ -110,21 +110,21 @@ class AssistantsNamespace(Namespace[Mode]):
             assistant_id: Its id.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = {"assistant_id": checked_id(assistant_id, "assistant_id")}
         return post("/assistants/delete", body, models.AssistantDelete)
 
     @endpoint
     def delete_file(self, assistant_id: str, file_id: str) -> Call[models.AssistantFileDelete]:
-        """Take a file away from an assistant (reference, section 12.1).
+        """Remove a file from an assistant (reference, section 12.1).
 
         Args:
             assistant_id: Id of the assistant.
             file_id: Id of the file.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = {"assistant_id": checked_id(assistant_id, "assistant_id"), "file_id": checked_id(file_id, "file_id")}
         return post("/assistants/files/delete", body, models.AssistantFileDelete)

@@ -49,7 +49,7 @@ class Batches(Resource[Mode]):
         Raises:
             ValueError, TypeError: There is no such file, or a line the service would refuse; nothing is sent.
             ForbiddenError: The account does not pay as it goes.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         if method not in BATCH_METHODS:
             raise ValueError(f"method is one of {', '.join(BATCH_METHODS)}, not {method!r}")
@@ -71,7 +71,7 @@ class Batches(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such batch.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return _batches_call(batch_id)
 
@@ -97,7 +97,7 @@ class Batches(Resource[Mode]):
         Raises:
             APITimeoutError: It is not done in time; it goes on and can be waited for again.
             NotFoundError: There is no such batch.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         if not poll_interval > 0:
             raise ValueError("poll_interval must be above 0")
@@ -134,7 +134,7 @@ class Batches(Resource[Mode]):
         Raises:
             APIResponseValidationError: It has no results: most likely it is not completed.
             NotFoundError: There is no such batch.
-            GigaChatException: There is no good answer, or it broke off.
+            GigaChatException: The request failed, or the response was interrupted.
         """
         known = batch
         if not isinstance(known, models.Batch) or not known.output_file_id:

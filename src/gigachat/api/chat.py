@@ -87,8 +87,8 @@ class ChatNamespace(Namespace[Mode]):
             **fields: Fields of the chat, merged over the payload.
 
         Raises:
-            ValueError, TypeError: The payload is no chat; nothing is sent.
-            GigaChatException: There is no good answer.
+            ValueError, TypeError: The payload is invalid; nothing is sent.
+            GigaChatException: The request failed.
         """
         return _call(self, payload, fields)
 
@@ -106,8 +106,8 @@ class ChatNamespace(Namespace[Mode]):
                 tool that must be used.
 
         Raises:
-            ValueError, TypeError: The payload is no chat; nothing is sent.
-            GigaChatException: There is no good answer.
+            ValueError, TypeError: The payload is invalid; nothing is sent.
+            GigaChatException: The request failed.
         """
         return create_call(self, payload, fields)
 
@@ -117,15 +117,15 @@ class ChatNamespace(Namespace[Mode]):
     ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
         """Return the model's answer by API v2 as a stream of events (reference, section 5.7).
 
-        The request goes out with the first event asked for, or on entering the stream with `with`.
+        The request is sent when the first event is read, or on entering `with`.
 
         Args:
             payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
             **fields: Fields of the request, as for `create`.
 
         Raises:
-            ValueError, TypeError: The payload is no chat; nothing is sent.
-            GigaChatException: While reading: there is no good answer, or it breaks off.
+            ValueError, TypeError: The payload is invalid; nothing is sent.
+            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         return stream_call(self, payload, fields)
 
@@ -168,8 +168,8 @@ class ChatNamespace(Namespace[Mode]):
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
-            ValueError, TypeError: The payload is no chat; nothing is sent.
-            GigaChatException: There is no good answer.
+            ValueError, TypeError: The payload is invalid; nothing is sent.
+            GigaChatException: The request failed.
         """
         return parse_call(self, payload, fields, response_format, strict)
 
@@ -202,15 +202,15 @@ class Chat(Resource[Mode]):
     ) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:
         """Return the model's answer as a stream of chunks (reference, section 4.7).
 
-        The request goes out with the first chunk asked for, or on entering the stream with `with`.
+        The request is sent when the first chunk is read, or on entering `with`.
 
         Args:
             payload: The user's text, a `Chat`, its fields as a mapping, or a list of messages.
             **fields: Fields of the chat, merged over the payload.
 
         Raises:
-            ValueError, TypeError: The payload is no chat; nothing is sent.
-            GigaChatException: While reading: there is no good answer, or it breaks off.
+            ValueError, TypeError: The payload is invalid; nothing is sent.
+            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
@@ -255,8 +255,8 @@ class Chat(Resource[Mode]):
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
-            ValueError, TypeError: The payload is no chat; nothing is sent.
-            GigaChatException: There is no good answer.
+            ValueError, TypeError: The payload is invalid; nothing is sent.
+            GigaChatException: The request failed.
         """
         return _parse_call(self, payload, fields, response_format, strict)
 
@@ -301,14 +301,14 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
 
 
 def _goes_on(storage: Any) -> bool:
-    """Whether the service knows the model from the assistant or thread."""
+    """Whether the service takes the model from an assistant or thread."""
     if isinstance(storage, Mapping):
         return bool(storage.get("assistant_id") or storage.get("thread_id"))
     return isinstance(storage, models.Storage) and bool(storage.assistant_id or storage.thread_id)
 
 
 def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:
-    """Put the chunks of a stream together as the answer they would have been without streaming."""
+    """Join the chunks of a stream into the response that the call has without streaming."""
     choices: dict[int, dict[str, Any]] = {}
     whole: dict[str, Any] = {"choices": choices}
     for chunk in chunks:
@@ -337,7 +337,7 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
 
 
 def _not_together(reason: str) -> APIResponseValidationError:
-    return APIResponseValidationError(f"the chunks cannot be put together as ChatCompletion: {reason}")
+    return APIResponseValidationError(f"the chunks cannot be joined into ChatCompletion: {reason}")
 
 
 def _parse_call(

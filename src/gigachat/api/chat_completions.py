@@ -186,7 +186,7 @@ def _merged(payload: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
 
 
 def _goes_on(data: Mapping[str, Any]) -> bool:
-    """Whether the service knows the model from the assistant or thread."""
+    """Whether the service takes the model from an assistant or thread."""
     storage = data.get("storage")
     thread = storage.get("thread_id") if isinstance(storage, Mapping) else getattr(storage, "thread_id", None)
     return bool(data.get("assistant_id") or thread)
@@ -240,14 +240,14 @@ def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.Primar
 
 
 def _refuse_error(extra: Mapping[str, Any], event: Event) -> None:
-    """Refuse an object that is no chunk but an error; the stream then knows of which class."""
+    """Refuse an object that is an error and not a chunk; the stream then raises its class."""
     status = extra.get("status", extra.get("code"))
     if (
         (isinstance(status, int) and 400 <= status <= 599)
         or isinstance(extra.get("error"), dict)
         or (event.name is None and "message" in extra)
     ):
-        raise APIResponseValidationError("the stream brought what is no chunk", content=event.data)
+        raise APIResponseValidationError("the stream contains an object that is not a chunk", content=event.data)
 
 
 def _ends(chunk: models.PrimaryChatCompletionChunk) -> bool:
@@ -270,7 +270,7 @@ def _text(chunk: models.PrimaryChatCompletionChunk) -> str:
 
 
 def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
-    """Put the chunks of a stream together as the answer they would have been without streaming."""
+    """Join the chunks of a stream into the response that the call has without streaming."""
     whole: dict[str, Any] = {}
     messages: dict[str, dict[str, Any]] = {}  # one of the model, and its reasoning
     for chunk in chunks:
@@ -327,7 +327,7 @@ def _joined(name: str, before: Any, value: Any) -> Any:
 
 
 def _not_together(reason: str) -> APIResponseValidationError:
-    return APIResponseValidationError(f"the chunks cannot be put together as ChatCompletionResponse: {reason}")
+    return APIResponseValidationError(f"the chunks cannot be joined into ChatCompletionResponse: {reason}")
 
 
 def _parsed(completion: models.ChatCompletionResponse, response_format: Any) -> Any:

@@ -30,7 +30,7 @@ class Checks(Resource[Mode]):
 
         Raises:
             ForbiddenError: The account does not pay as it goes.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         if not isinstance(text, str):
             raise TypeError(f"the text must be str, not {type(text).__name__}")
@@ -57,7 +57,7 @@ class Checks(Resource[Mode]):
             functions: Functions the model may call, whose descriptions are judged too.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = given(
             model=checked_id(model, "model"),
@@ -73,6 +73,6 @@ class Checks(Resource[Mode]):
 
         Raises:
             ForbiddenError: The account pays as it goes and has no packages.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return get("/balance", models.Balance)

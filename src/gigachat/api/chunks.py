@@ -1,6 +1,6 @@
 """Streams in the form of v1, of chats and of threads: what a chunk adds, and whether one ends the answer.
 
-How chunks are put together is up to those who know the whole (reference, section 4.7).
+`chat` and `threads` join chunks into a whole response (reference, section 4.7).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["ACCEPT", "IN_PROGRESS", "finished", "text"]
 ACCEPT = {"accept": "text/event-stream", "cache-control": "no-store"}
 """Headers of requests for a stream, of v2 too."""
 IN_PROGRESS = "function_in_progress"
-"""Role of chunks that tell how a built-in function gets on: no part of the answer."""
+"""Role of chunks that report the progress of a built-in function; they are not part of the response."""
 
 
 def finished(chunk: Chunk) -> bool:

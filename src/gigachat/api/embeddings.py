@@ -29,7 +29,7 @@ class Embeddings(Resource[Mode]):
 
         Raises:
             RequestEntityTooLargeError: A text is longer than the model takes.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         if not model:
             raise ValueError("model is empty")
@@ -44,7 +44,7 @@ class Embeddings(Resource[Mode]):
             model: Whose tokenizer counts; the client's model if not given.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = {"model": model or self._service.model, "input": _texts(input_)}
         return Call("POST", "/tokens/count", read_list(list[models.TokensCount]), json=body, repeatable=True)

@@ -46,7 +46,7 @@ class Files(Resource[Mode]):
         Raises:
             ValueError, TypeError: There is no such file, it is empty or too large, or nothing the service takes;
                 nothing is sent.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         with opened_upload(file, purpose) as upload:
             call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
@@ -57,20 +57,20 @@ class Files(Resource[Mode]):
         """Return all files of the account (reference, section 9.3).
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return get("/files", models.UploadedFiles)
 
     @endpoint
     def get_file(self, file: str) -> Call[models.UploadedFile]:
-        """Return what the service knows of a file (reference, section 9.3).
+        """Return information about a file (reference, section 9.3).
 
         Args:
             file: Its id.
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return get(f"/files/{segment(file)}", models.UploadedFile)
 
@@ -83,7 +83,7 @@ class Files(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return Call("POST", f"/files/{segment(file)}/delete", read_model(models.DeletedFile))
 
@@ -101,7 +101,7 @@ class Files(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return content_call(file_id, _in_base64(models.Image), "application/jpg")
 
@@ -117,7 +117,7 @@ class Files(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return content_call(file_id, _in_base64(models.File))
 
@@ -137,7 +137,7 @@ class Files(Resource[Mode]):
         Raises:
             ValueError: There is no such directory; nothing is sent.
             NotFoundError: There is no such file.
-            GigaChatException: There is no good answer, or it broke off.
+            GigaChatException: The request failed, or the response was interrupted.
             OSError: It cannot be written.
         """
         target = Path(path)

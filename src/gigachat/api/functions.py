@@ -27,7 +27,7 @@ class Functions(Resource[Mode]):
             openapi_function: The document as text, YAML or JSON.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         if not isinstance(openapi_function, str):
             raise TypeError(f"the OpenAPI document must be text, not {type(openapi_function).__name__}")
@@ -38,7 +38,7 @@ class Functions(Resource[Mode]):
 
     @endpoint
     def validate_function(self, function: models.Function | Mapping[str, Any]) -> Call[models.FunctionValidationResult]:
-        """Return what the service thinks of a function's description (reference, section 10.2).
+        """Check a function's description (reference, section 10.2).
 
         Args:
             function: The description; a mapping is sent as it is, so that the service sees what is wrong with it.
@@ -47,7 +47,7 @@ class Functions(Resource[Mode]):
             The verdict: `valid`, `errors`, and if there are none, `warnings`.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body: Mapping[str, Any] | BaseModel
         if isinstance(function, Mapping | models.Function):

@@ -10,14 +10,14 @@ __all__ = ["Models"]
 
 
 class Models(Resource[Mode]):
-    """What the service has to offer."""
+    """Models of the service."""
 
     @endpoint
     def get_models(self) -> Call[models.Models]:
         """Return all models of the address (reference, section 3.1).
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return get("/models", models.Models)
 
@@ -30,6 +30,6 @@ class Models(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such model.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         return get(f"/models/{segment(model)}", models.Model)

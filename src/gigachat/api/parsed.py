@@ -15,10 +15,10 @@ _CODE_FENCE = re.compile(r"\s*```\w*\n(.*?)\n?\s*```\s*", re.DOTALL)
 
 
 def check_class(response_format: Any) -> None:
-    """Refuse what answers cannot be parsed into.
+    """Check the class that responses are parsed into.
 
     Raises:
-        TypeError: It is no pydantic model class.
+        TypeError: It is not a pydantic model class.
     """
     if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
         raise TypeError("response_format= takes a pydantic model class")

@@ -1,7 +1,7 @@
-"""What a chat, v1 or v2, is given as: text, a model, a mapping or a list of messages.
+"""Payloads of chats v1 and v2: text, a model, a mapping or a list of messages.
 
-It makes fields and models of it, and says in one line, without the content, what is wrong. It knows no field by name
-but `messages`.
+They are turned into fields and models. Errors are one line and contain no values. `messages` is the only field that
+is known by name here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def check_messages(messages: Sequence[Any]) -> None:
-    """Refuse a chat that has not begun.
+    """Refuse a chat without messages.
 
     Raises:
         ValueError: There is no message.
@@ -54,7 +54,7 @@ def check_messages(messages: Sequence[Any]) -> None:
 
 
 def is_blank(model: Any) -> bool:
-    """Whether the name of a model is none at all, or empty text."""
+    """Whether the name of a model is missing or empty."""
     return not (model.strip() if isinstance(model, str) else model)
 
 

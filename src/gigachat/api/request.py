@@ -21,7 +21,7 @@ _READING = ("GET", "HEAD", "OPTIONS")
 
 
 class AnyRequest(Resource[Mode]):
-    """Requests as they are written on the wire."""
+    """Requests to endpoints that have no method."""
 
     @procedure
     async def request(
@@ -34,10 +34,10 @@ class AnyRequest(Resource[Mode]):
         params: Mapping[str, str | Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> models.RawResponse:
-        """Send a request with the client's authorization, repetition and limits, and return the raw answer.
+        """Send a request with the client's authorization, retries and limits, and return the raw response.
 
         Args:
-            method: HTTP method; `GET`, `HEAD` and `OPTIONS` may be repeated when the connection broke.
+            method: HTTP method; `GET`, `HEAD` and `OPTIONS` are retried if the connection breaks.
             path: Path under the base address, such as `/models`; one with a version of its own, such as
                 `/v2/chat/completions`, is taken at the host's root. A full address must be on the client's host.
             json: Body as JSON.
@@ -48,7 +48,7 @@ class AnyRequest(Resource[Mode]):
         Raises:
             ValueError, TypeError: The request cannot be sent.
             ResponseError: The service refused it; of the class of its status.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         if not all(isinstance(text, str) for text in (method, path)):
             raise TypeError("method and path must be text")

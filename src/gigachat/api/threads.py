@@ -1,4 +1,4 @@
-"""Threads: conversations the service remembers, and answers in them (reference, section 12.2)."""
+"""Threads: conversations kept by the service, and runs of the model in them (reference, section 12.2)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ThreadsNamespace(Namespace[Mode]):
             before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         call = get("/threads", models.Threads)
         call.query = {**given(assistants_ids=checked_ids(assistants_ids, "assistants_ids")), **_page(limit, before)}
@@ -51,13 +51,13 @@ class ThreadsNamespace(Namespace[Mode]):
 
     @endpoint
     def create_thread(self) -> Call[str]:
-        """Make an empty thread (reference, section 12.2).
+        """Create an empty thread (reference, section 12.2).
 
         Returns:
             Its id.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         read = read_model(models.Thread)
         return Call("POST", "/threads", lambda content, headers: read(content, headers).id_, json={})
@@ -70,7 +70,7 @@ class ThreadsNamespace(Namespace[Mode]):
             threads_ids: Their ids.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         if not threads_ids:
             raise ValueError("threads_ids is empty: give at least one id")
@@ -88,7 +88,7 @@ class ThreadsNamespace(Namespace[Mode]):
             True.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = {"thread_id": checked_id(thread_id, "thread_id")}
         return Call("POST", "/threads/delete", lambda content, headers: True, json=body)
@@ -105,7 +105,7 @@ class ThreadsNamespace(Namespace[Mode]):
             before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         call = get("/threads/messages", models.ThreadMessages)
         call.query = {"thread_id": checked_id(thread_id, "thread_id"), **_page(limit, before)}
@@ -120,8 +120,8 @@ class ThreadsNamespace(Namespace[Mode]):
             message: A message, or what the user says.
 
         Raises:
-            ValueError, TypeError: It is no message; nothing is sent.
-            GigaChatException: There is no good answer.
+            ValueError, TypeError: The message is invalid; nothing is sent.
+            GigaChatException: The request failed.
         """
         return self._add_call(checked_id(thread_id, "thread_id"), message)
 
@@ -136,8 +136,8 @@ class ThreadsNamespace(Namespace[Mode]):
             messages: Messages, or what the user says.
 
         Raises:
-            ValueError, TypeError: One is no message, or there is none; nothing is sent.
-            GigaChatException: There is no good answer.
+            ValueError, TypeError: A message is invalid, or there is none; nothing is sent.
+            GigaChatException: The request failed.
         """
         return self._add_call(thread_id, messages or ())
 
@@ -159,20 +159,20 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = _run_body(thread_id, assistant_id, thread_options, options)
         return post("/threads/run", body, models.ThreadRunResponse)
 
     @endpoint
     def get_run(self, thread_id: str) -> Call[models.ThreadRunResult]:
-        """Return how the run of a thread gets on, and its messages (reference, section 12.2).
+        """Return the status of a thread's run, and its messages (reference, section 12.2).
 
         Args:
             thread_id: Id of the thread.
 
         Raises:
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         call = get("/threads/run", models.ThreadRunResult)
         call.query = {"thread_id": checked_id(thread_id, "thread_id")}
@@ -188,7 +188,7 @@ class ThreadsNamespace(Namespace[Mode]):
     ) -> ThreadStream:
         """Have the messages of a thread answered, as a stream of chunks (reference, section 12.2).
 
-        The request goes out with the first chunk asked for, or on entering the stream with `with`.
+        The request is sent when the first chunk is read, or on entering `with`.
 
         Args:
             thread_id: Id of the thread.
@@ -198,7 +198,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: there is no good answer, or it breaks off.
+            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         return _stream("/threads/run", _run_body(thread_id, assistant_id, thread_options, options))
 
@@ -222,7 +222,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
         return post("/threads/messages/run", body, models.ThreadCompletion)
@@ -239,7 +239,7 @@ class ThreadsNamespace(Namespace[Mode]):
     ) -> ThreadStream:
         """Add messages to a thread and return the answer to them as a stream of chunks (reference, section 12.2).
 
-        The request goes out with the first chunk asked for, or on entering the stream with `with`.
+        The request is sent when the first chunk is read, or on entering `with`.
 
         Args:
             messages: Messages, or what the user says.
@@ -251,7 +251,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: there is no good answer, or it breaks off.
+            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
         return _stream("/threads/messages/run", {**body, **given(update_interval=update_interval)})
@@ -266,7 +266,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: There is no good answer.
+            GigaChatException: The request failed.
         """
         body = _run_body(thread_id, None, thread_options)
         return post("/threads/messages/rerun", body, models.ThreadCompletion)
@@ -277,7 +277,7 @@ class ThreadsNamespace(Namespace[Mode]):
     ) -> ThreadStream:
         """Have the last messages of a thread answered anew, as a stream of chunks (reference, section 12.2).
 
-        The request goes out with the first chunk asked for, or on entering the stream with `with`.
+        The request is sent when the first chunk is read, or on entering `with`.
 
         Args:
             thread_id: Id of the thread.
@@ -286,7 +286,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Raises:
             ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: there is no good answer, or it breaks off.
+            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         body = _run_body(thread_id, None, thread_options)
         return _stream("/threads/messages/rerun", {**body, **given(update_interval=update_interval)})
@@ -360,7 +360,7 @@ def _stream(path: str, body: dict[str, Any]) -> ThreadStream:
 
 
 def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:
-    """Put the chunks of a stream together as the answer they would have been without streaming."""
+    """Join the chunks of a stream into the response that the call has without streaming."""
     whole: dict[str, Any] = {}
     message: dict[str, Any] = {"role": "assistant"}
     usage: dict[str, Any] = {}
@@ -383,4 +383,4 @@ def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.Threa
 
 
 def _not_together(reason: str) -> APIResponseValidationError:
-    return APIResponseValidationError(f"the chunks cannot be put together as ThreadCompletion: {reason}")
+    return APIResponseValidationError(f"the chunks cannot be joined into ThreadCompletion: {reason}")

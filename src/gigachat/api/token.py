@@ -1,4 +1,4 @@
-"""Signing in ahead of the first request, and the token that is there (reference, section 1)."""
+"""Access tokens: sign in before the first request, read the cached token (reference, section 1)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AccessToken(Resource[Mode]):
 
     @property
     def token(self) -> str | None:
-        """The access token that is there, if there is one; makes no request."""
+        """The cached access token; None if there is none. Sends no request."""
         known = self._access_token
         return known.access_token if known else None
 

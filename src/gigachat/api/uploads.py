@@ -54,8 +54,8 @@ def opened_upload(file: FileTypes, purpose: str) -> Iterator[Upload]:
         purpose: What the file is for.
 
     Raises:
-        TypeError: It is nothing that can be uploaded.
-        ValueError: The service would surely refuse it.
+        TypeError: It cannot be uploaded.
+        ValueError: The service does not accept such a file.
     """
     name, content, mime, headers = _parts(file)
     if isinstance(content, str | os.PathLike):
