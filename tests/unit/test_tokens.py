@@ -11,7 +11,7 @@ from weakref import ref
 
 import pytest
 
-from gigachat import APITimeoutError, ServerError
+from gigachat import APITimeoutError, ServerError, TotalTimeoutError
 from gigachat._engine.auth.tokens import Authorization, TokenEntry, _Outcome, _Refresh
 from gigachat._engine.transport import Failure, Stage
 from tests.unit.world import Answer, World, error, finish
@@ -228,5 +228,7 @@ def test_a_valid_token_is_used_while_its_refresh_takes_the_leaders_time(many: Wo
     many.sign_ins = [slow]
     leader = begun(hasty.achat("refreshes"))
     assert finish(patient.achat("does not wait")).choices
-    assert finish(leader).choices
+    with pytest.raises(TotalTimeoutError):
+        finish(leader)
+    assert finish(patient.achat("goes on")).choices
     assert tokens_used(many) == ["token-1"] * 3
