@@ -521,6 +521,19 @@ def test_a_body_without_a_length_is_whole_only_where_tls_ends_in_order(
             asked(served)
 
 
+@pytest.mark.skipif(not hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"), reason="this OpenSSL has no such option")
+def test_an_own_context_cannot_hide_that_a_connection_was_cut(colour: Colour, authority: Authority) -> None:
+    # CPython up to 3.11.2 sets this option on every context.
+    answer = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"choices":[]}'
+    context = ssl.create_default_context(cafile=str(authority.folder / "ca.pem"))
+    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
+    with site(authority.context(), answer, ends="in order") as served:
+        ask(colour, served.url, ssl_context=context)
+    with site(authority.context(), answer, ends="cut off") as served:
+        with pytest.raises(APIConnectionError, match="broke during the response"):
+            ask(colour, served.url, ssl_context=context)
+
+
 # Time.
 
 

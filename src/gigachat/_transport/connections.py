@@ -21,6 +21,7 @@ import httpcore2
 
 from gigachat._engine.session import run
 from gigachat._engine.transport import clock
+from gigachat._transport.tls import IGNORE_UNEXPECTED_EOF
 from gigachat._transport.tls_stream import TLS
 from gigachat._transport.workarounds import forwarding_trailing_data, trailing_data
 
@@ -304,7 +305,8 @@ class _SocketStream(httpcore2.NetworkStream):
     ) -> httpcore2.NetworkStream:
         with connect_errors():
             self._socket.settimeout(self._connection.wait(timeout))
-            if not isinstance(self._socket, ssl.SSLSocket):
+            # An SSLSocket cannot tell a cut connection from close_notify if its context ignores the difference.
+            if not isinstance(self._socket, ssl.SSLSocket) and not ssl_context.options & IGNORE_UNEXPECTED_EOF:
                 return _SocketStream(self._connection, self._connection.secure(ssl_context, server_hostname))
             inner = TLS(_Awaitable(self._socket), ssl_context, server_hostname)
             run(inner.handshake(timeout))

@@ -114,7 +114,8 @@ def _refused_certificate(error: BaseException | None, host: str, proxy: Proxy | 
             # Which of the two it was, the library does not tell.
             whose = f"{host} (or of the proxy {proxy.shown})" if proxy and proxy.speaks_tls else host
             return CertificateError(f"the certificate of {whose} {problem} ({error.verify_message}): {advice}")
-        alert = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+        # Only errors of the ssl module itself have a reason.
+        alert = (getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
         if "CERTIFICATE_REQUIRED" in alert:
             return CertificateError(f"{host} {CERTIFICATE_REQUIRED}")
         if _OURS_REFUSED.search(alert):

@@ -23,10 +23,11 @@ from gigachat.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from gigachat.settings import Settings
 
-__all__ = ["context_for", "proxy_context"]
+__all__ = ["IGNORE_UNEXPECTED_EOF", "context_for", "proxy_context"]
 
 logger = logging.getLogger("gigachat")
 
+IGNORE_UNEXPECTED_EOF: int = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # OpenSSL 1.1.1 has no such option
 _RUSSIAN_ROOT = "russian_trusted_root_ca.pem"
 _RUSSIAN_ROOT_SHA256 = "d26d2d0231b7c39f92cc738512ba54103519e4405d68b5bd703e9788ca8ecf31"
 _PEM_MARK = b"-----BEGIN"
@@ -88,6 +89,7 @@ def _stamp(settings: Settings, option: str) -> tuple[int, int] | None:
 @lru_cache(maxsize=64)
 def _context(configuration: _Configuration) -> ssl.SSLContext:
     context = _system_context()
+    context.options &= ~IGNORE_UNEXPECTED_EOF  # which CPython sets up to 3.11.2
     if configuration.verify:
         if configuration.russian_root:
             context.load_verify_locations(cadata=_russian_root())

@@ -100,7 +100,7 @@ class TLS:
 
     async def _fill(self, until: float | None) -> None:
         data = await self._stream.read(_RECORD, _left_until(until))
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
+        if not data:
+            # OpenSSL itself would take this for close_notify if the context has OP_IGNORE_UNEXPECTED_EOF.
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
+        self._incoming.write(data)
