@@ -195,7 +195,8 @@ class _Response(BodyReader):
     async def read(self, limit: int, option: str = "max_response_bytes=") -> bytes:
         """Return the whole decoded body and release the connection."""
         length = self.headers.get("content-length", "")
-        if self._encoded or not length.isdecimal() or int(length) > limit:
+        unknown = self._encoded or "transfer-encoding" in self.headers or not length.isdecimal()
+        if unknown or int(length) > limit:
             return await super().read(limit, option)
         content = await self._checked(self._whole())  # httpcore2 sees to the length
         await self._end()
