@@ -6,6 +6,7 @@ import copy
 import pickle
 import shutil
 import socket
+import ssl
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -340,6 +341,25 @@ def test_an_error_of_an_own_client_has_nothing_beneath_it(mode: Mode, kind: str,
         with pytest.raises(expected) as raised:
             mode.run(main)
     check_beneath(raised.value)
+
+
+@pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the library's, under trio
+@pytest.mark.parametrize("own", [False, True], ids=["", "own client"])
+@pytest.mark.parametrize("kind", ["refused", "half"])
+def test_an_error_that_the_caller_handles_meanwhile_is_no_cause(
+    mode: Mode, kind: str, own: bool, authority: Authority
+) -> None:
+    async def main() -> None:
+        async with mode.giga(own=own, **reach) as giga:
+            try:
+                raise ssl.SSLCertVerificationError(1, "of another connection")
+            except ssl.SSLError:
+                await giga.chat()
+
+    with trouble(kind, authority) as (reach, expected):
+        with pytest.raises(expected) as raised:
+            mode.run(main)
+    assert "certificate" not in str(raised.value)
 
 
 def test_an_error_after_repetitions_has_nothing_beneath_it(mode: Mode, authority: Authority) -> None:

@@ -31,6 +31,8 @@ from gigachat.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gigachat._engine.transport import Request
     from gigachat._transport.proxies import Proxy
 
@@ -52,11 +54,23 @@ WIRE_ERRORS = (
 
 
 def failure(
-    error: BaseException, request: Request, stage: Stage, proxy: Proxy | None = None
+    error: BaseException,
+    request: Request,
+    stage: Stage,
+    proxy: Proxy | None = None,
+    outer: BaseException | None = None,
 ) -> GigaChatException | Failure:
-    """Return the error of the SDK for one of the wire: a Failure if another attempt may succeed."""
+    """Return the error of the SDK for one of the wire: a Failure if another attempt may succeed.
+
+    Args:
+        error: The error of the wire.
+        request: The request that failed.
+        stage: How far it had come.
+        proxy: The proxy on the way.
+        outer: The exception that the caller was handling meanwhile; it is no cause.
+    """
     host = urlsplit(request.url).netloc
-    failed = _failure(error, request, stage, host, proxy)
+    failed = _failure(error, request, stage, host, proxy, outer)
     about = failed.error if isinstance(failed, Failure) else failed
     if isinstance(about, APIConnectionError):
         about.cause = error
@@ -64,13 +78,13 @@ def failure(
 
 
 def _failure(
-    error: BaseException, request: Request, stage: Stage, host: str, proxy: Proxy | None
+    error: BaseException, request: Request, stage: Stage, host: str, proxy: Proxy | None, outer: BaseException | None
 ) -> GigaChatException | Failure:
     limits = request.timeouts
     reason = str(error) or type(error).__name__
     if request.deadline is not None and isinstance(error, _TIMEOUTS) and clock() >= request.deadline:
         return Failure(stage, total_timeout_error(limits.total, f"{host} {_waiting(stage)}"))
-    refused = _refused_certificate(error, host, proxy)
+    refused = _refused_certificate(error, outer, host, proxy)
     if refused is not None:
         return refused
     if isinstance(error, _NOT_SENDABLE):
@@ -107,30 +121,37 @@ def _within(seconds: float | None, option: str = "") -> str:
 _OURS_REFUSED = re.compile("ALERT_(UNKNOWN_CA|.*CERTIFICATE)")
 
 
-def _refused_certificate(error: BaseException | None, host: str, proxy: Proxy | None) -> CertificateError | None:
-    while error is not None:
+def _refused_certificate(
+    raised: BaseException, outer: BaseException | None, host: str, proxy: Proxy | None
+) -> CertificateError | None:
+    for error in _causes(raised, outer):
+        # Only errors of the ssl module itself have its attributes.
         if isinstance(error, ssl.SSLCertVerificationError):
-            problem, advice = certificate_advice(error.verify_code)
+            problem, advice = certificate_advice(getattr(error, "verify_code", 0))
+            message = getattr(error, "verify_message", error)
             # Which of the two it was, the library does not tell.
             whose = f"{host} (or of the proxy {proxy.shown})" if proxy and proxy.speaks_tls else host
-            return CertificateError(f"the certificate of {whose} {problem} ({error.verify_message}): {advice}")
-        # Only errors of the ssl module itself have a reason.
+            return CertificateError(f"the certificate of {whose} {problem} ({message}): {advice}")
         alert = (getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
         if "CERTIFICATE_REQUIRED" in alert:
             return CertificateError(f"{host} {CERTIFICATE_REQUIRED}")
         if _OURS_REFUSED.search(alert):
             return CertificateError(f"{host} refused our client certificate ({alert}): check cert_file=")
-        error = error.__cause__ or error.__context__
     return None
 
 
-def forget_variables(error: BaseException | None, outer: BaseException | None) -> None:
+def _causes(error: BaseException | None, outer: BaseException | None) -> Iterator[BaseException]:
+    while error is not None and error is not outer:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def forget_variables(raised: BaseException, outer: BaseException | None) -> None:
     """Clear the variables of frames that an exception has left: headers are among them, and tools print them.
 
     Args:
-        error: The exception.
+        raised: The exception.
         outer: The one that the caller was handling meanwhile; it is left alone.
     """
-    while error is not None and error is not outer:
+    for error in _causes(raised, outer):
         traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__

@@ -93,7 +93,7 @@ class _ClientTransport(ABC):
         except BaseException as error:
             forget_variables(error, outer)
             if isinstance(error, _LIBRARY_ERRORS):
-                raise failure(_translated(error), request, Stage.WAITING) from None
+                raise failure(_translated(error), request, Stage.WAITING, outer=outer) from None
             raise
 
     @abstractmethod
@@ -217,7 +217,7 @@ class _ClientResponse(BodyReader):
             forget_variables(error, outer)
             await self.close()
             if isinstance(error, _LIBRARY_ERRORS):
-                raise failure(_translated(error), self._request, Stage.READING) from None
+                raise failure(_translated(error), self._request, Stage.READING, outer=outer) from None
             raise
 
     async def _end(self) -> None:

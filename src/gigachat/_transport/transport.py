@@ -90,7 +90,7 @@ class _Transport(ABC):
                 slot.release()
             if isinstance(error, WIRE_ERRORS):
                 proxy = None if connection is None else connection.proxy
-                raise failure(error, request, Stage.WAITING, proxy) from None
+                raise failure(error, request, Stage.WAITING, proxy, outer) from None
             raise
 
     async def _slot(self, request: Request) -> Slot:
@@ -226,7 +226,7 @@ class _Response(BodyReader):
             forget_variables(error, outer)
             await self.close()
             if isinstance(error, WIRE_ERRORS):
-                raise failure(error, self._request, Stage.READING) from None
+                raise failure(error, self._request, Stage.READING, outer=outer) from None
             raise
 
     async def _end(self) -> None:
