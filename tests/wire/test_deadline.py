@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,22 @@ import pytest
 
 from gigachat import APITimeoutError, ConfigurationError, GigaChat
 from gigachat.settings import Settings
+from tests.e2e.proxies import http_proxy
 from tests.faults.wire import Act, Peer, Received, grant, head, http
 from tests.wire.modes import Giga, Mode
-from tests.wire.servers import DONE, Pouring, Server, answer, completion, event, refusal, says, stall, streamed
+from tests.wire.servers import (
+    DONE,
+    Authority,
+    Pouring,
+    Server,
+    answer,
+    completion,
+    event,
+    refusal,
+    says,
+    stall,
+    streamed,
+)
 
 SHORT = 0.3  # seconds, of a call that is to end in time
 LONG = 60.0  # seconds, of one that is never to end by it
@@ -176,17 +189,21 @@ def test_a_request_that_nobody_takes_ends_in_time(mode: Mode) -> None:
         mode.run(main)
 
 
-@pytest.mark.parametrize("way", ["TLS", "HTTP proxy", "SOCKS proxy"])
-def test_a_handshake_without_an_end_ends_in_time(mode: Mode, way: str) -> None:
+@pytest.mark.parametrize("way", ["TLS", "HTTP proxy", "SOCKS proxy", "TLS inside the TLS of a proxy"])
+def test_a_handshake_without_an_end_ends_in_time(mode: Mode, way: str, authority: Authority) -> None:
     async def main() -> None:
         async with mode.giga(**reach, total_timeout=SHORT) as giga:
             with in_time():
                 await giga.chat()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         silent = f"127.0.0.1:{listener.getsockname()[1]}"
         reach: dict[str, Any] = {"base_url": f"https://{silent}", "access_token": "t", "max_retries": 0, "timeout": 4}
-        if way != "TLS":
+        if "inside" in way:
+            proxy = stack.enter_context(http_proxy(listener.getsockname()[1], context=authority.context))
+            reach |= {"proxy": f"https://127.0.0.1:{proxy.port}", "ca_bundle_file": authority.file}
+        elif way != "TLS":
             reach["base_url"] = "https://api.example"
             reach["proxy"] = f"{'http' if way.startswith('HTTP') else 'socks5'}://{silent}"
         mode.run(main)

@@ -304,7 +304,8 @@ class _SocketStream(httpcore2.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         with connect_errors():
-            self._socket.settimeout(self._connection.wait(timeout))
+            timeout = self._connection.wait(timeout)
+            self._socket.settimeout(timeout)
             # An SSLSocket cannot tell a cut connection from close_notify if its context ignores the difference.
             if not isinstance(self._socket, ssl.SSLSocket) and not ssl_context.options & IGNORE_UNEXPECTED_EOF:
                 return _SocketStream(self._connection, self._connection.secure(ssl_context, server_hostname))
