@@ -16,8 +16,9 @@ from gigachat._engine.transport import Request, Stage, Timeouts
 from gigachat._transport import event_loops
 from gigachat._transport.async_connections import AsyncConnection, AsyncioSocket, TrioSocket
 from gigachat._transport.connections import BlockingConnection, Connections, _Awaitable, is_readable
+from gigachat._transport.deadlines import left_until
 from gigachat._transport.errors import failure
-from gigachat._transport.tls_stream import TLS, _left_until
+from gigachat._transport.tls_stream import TLS
 
 ORIGIN = (b"https", b"host", 443)
 
@@ -207,9 +208,9 @@ def test_a_body_that_is_not_taken_in_time_is_named() -> None:
 
 
 def test_time_that_is_over() -> None:
-    assert _left_until(None) is None
+    assert left_until(None) is None
     with pytest.raises(TimeoutError):
-        _left_until(0.0)
+        left_until(0.0)
 
 
 def test_a_peer_that_goes_away_during_the_handshake() -> None:

@@ -6,6 +6,7 @@ What drips here ends well after a while, so that who goes on waiting gets a good
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from gigachat import APITimeoutError, ConfigurationError, GigaChat
 from gigachat.settings import Settings
 from tests.e2e.proxies import http_proxy
 from tests.faults.wire import Act, Peer, Received, grant, head, http
-from tests.wire.modes import Giga, Mode
+from tests.wire.modes import MODES, Giga, Mode
 from tests.wire.servers import (
     DONE,
     Authority,
@@ -186,6 +187,80 @@ def test_a_request_that_nobody_takes_ends_in_time(mode: Mode) -> None:
             "max_retries": 0,
         }
         reach["timeout"] = 4
+        mode.run(main)
+
+
+def test_a_request_that_nobody_takes_ends_with_its_timeout_though_bytes_come(mode: Mode) -> None:
+    def drip(peer: Peer) -> None:
+        while not given_up.wait(PAUSE):
+            peer.send(b"x")
+
+    async def main() -> None:
+        async with mode.giga(**server.reach, timeout=SHORT) as giga:
+            begun = time.monotonic()
+            with pytest.raises(APITimeoutError, match="did not take the request"):
+                await giga.do("upload_file", ("a.txt", b"x" * 20_000_000))
+            assert time.monotonic() - begun < SOON
+
+    given_up = threading.Event()
+    limit = threading.Timer(DRIPS * PAUSE, given_up.set)
+    limit.start()
+    with Server() as server:
+        server.greetings.append(drip)
+        mode.run(main)
+        given_up.set()
+    limit.cancel()
+
+
+@contextmanager
+def deaf_addresses(monkeypatch: pytest.MonkeyPatch, count: int, *, pause: float = 0.0) -> Iterator[Server]:
+    """Have each host name resolve to addresses where nobody accepts, and behind them to that of a server."""
+    resolve = socket.getaddrinfo
+
+    def resolved(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+        if host not in (b"several.example", "several.example"):
+            return resolve(host, port, *rest, **more)
+        time.sleep(pause)
+        found = (resolve(address, port, *rest, **more) for address in ["127.0.0.2"] * count + ["127.0.0.1"])
+        return [one for each in found for one in each]
+
+    with Server() as server, socket.socket() as listener, ExitStack() as stack:
+        listener.bind(("127.0.0.2", server.port))
+        listener.listen(0)
+        for _ in range(2):  # fill its queue: further connections wait
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        yield server
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have other loopback addresses and queues")
+
+
+@linux
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode.name != "trio"], ids=str)  # trio tries them together
+def test_the_addresses_of_a_host_share_one_timeout(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with mode.giga(**reach, timeout=(SHORT, LONG)) as giga:
+            begun = time.monotonic()
+            assert await giga.chat() == "good"
+            assert time.monotonic() - begun < SHORT * 2.5
+
+    with deaf_addresses(monkeypatch, 4) as server:
+        reach: dict[str, Any] = server.reach | {"base_url": f"http://several.example:{server.port}/v1"}
+        mode.run(main)
+
+
+@linux
+def test_finding_the_addresses_of_a_host_counts(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with mode.giga(**reach, timeout=(SHORT, LONG)) as giga:
+            with pytest.raises(APITimeoutError, match="no connection to"):
+                await giga.chat()
+
+    with deaf_addresses(monkeypatch, 0, pause=SHORT) as server:
+        reach: dict[str, Any] = server.reach | {"base_url": f"http://several.example:{server.port}/v1"}
         mode.run(main)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 
 from gigachat._transport import event_loops
-from gigachat._transport.connections import TOO_LONG_HEAD, Connection, connect_errors, is_readable
+from gigachat._transport.connections import PIECE, TOO_LONG_HEAD, Connection, connect_errors, is_readable
+from gigachat._transport.deadlines import end_of, left_until, shares
 from gigachat._transport.tls_stream import TLS
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import trio
 
     from gigachat._transport.event_loops import Loop
-    from gigachat._transport.tls_stream import ByteStream
+from gigachat._transport.tls_stream import ByteStream
 
 __all__ = ["AsyncConnection"]
 
@@ -44,13 +45,14 @@ class AsyncioSocket(asyncio.Protocol):
     async def connect(cls, host: str, port: int, timeout: float | None) -> AsyncioSocket:
         """Open a connection."""
         loop = asyncio.get_running_loop()
+        until = end_of(timeout)
         async with asyncio.timeout(timeout):
             addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        error: OSError = OSError("the host name has no address")
+        error = OSError("the host name has no address")
         # One after another: asyncio loses sockets when its happy eyeballs are cancelled.
-        for *_, address in addresses:
+        for (*_, address), share in shares(addresses, until):
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(share):
                     _, stream = await loop.create_connection(cls, str(address[0]), port)
                 return stream
             except OSError as failed:
@@ -91,10 +93,11 @@ class AsyncioSocket(asyncio.Protocol):
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def _wait(self, timeout: float | None) -> None:
+    async def _wait(self, until: float | None) -> None:
+        left = left_until(until)
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
-        timer = None if timeout is None else self._loop.call_later(timeout, _time_out, waiter)
+        timer = None if left is None else self._loop.call_later(left, _time_out, waiter)
         try:
             await waiter
         finally:
@@ -102,12 +105,13 @@ class AsyncioSocket(asyncio.Protocol):
                 timer.cancel()
 
     async def read(self, size: int, timeout: float | None) -> bytes:
+        until = end_of(timeout)
         while not self._pieces:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 return b""
-            await self._wait(timeout)
+            await self._wait(until)
         piece = self._pieces.popleft()  # whole, although it may be longer: the parser takes any number
         if self._size > _HIGH_WATER >= self._size - len(piece) and self._transport is not None and not self._ended:
             self._transport.resume_reading()
@@ -117,9 +121,10 @@ class AsyncioSocket(asyncio.Protocol):
     async def write(self, data: bytes, timeout: float | None) -> None:
         if self._transport is None or self._transport.is_closing():
             raise self._error or ConnectionResetError("the connection is closed")
+        until = end_of(timeout)
         self._transport.write(data)
         while self._full and not self._ended:
-            await self._wait(timeout)
+            await self._wait(until)
         if self._error is not None:
             raise self._error
 
@@ -244,10 +249,10 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
         try:
-            await self._stream.write(buffer, self._connection.wait(timeout))
+            # The timeout is for each piece, so that a slow peer gets a long request.
+            for begin in range(0, len(buffer), PIECE):
+                await self._stream.write(buffer[begin : begin + PIECE], self._connection.wait(timeout))
         except TimeoutError as error:
             raise httpcore2.WriteTimeout(str(error)) from error
         except OSError as error:

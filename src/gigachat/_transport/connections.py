@@ -21,6 +21,7 @@ import httpcore2
 
 from gigachat._engine.session import run
 from gigachat._engine.transport import clock
+from gigachat._transport.deadlines import end_of, shares
 from gigachat._transport.tls import IGNORE_UNEXPECTED_EOF
 from gigachat._transport.tls_stream import TLS
 from gigachat._transport.workarounds import forwarding_trailing_data, trailing_data
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_HEAD_BYTES",
+    "PIECE",
     "TOO_LONG_HEAD",
     "UNBOUNDED",
     "BlockingConnection",
@@ -45,6 +47,7 @@ __all__ = [
 
 MOST_HEAD_BYTES = 256 * 1024
 TOO_LONG_HEAD = f"more than {MOST_HEAD_BYTES} bytes before the headers of a response ended"
+PIECE = 64 * 1024  # bytes that are sent with one timeout
 UNBOUNDED = sys.maxsize
 _DRAIN_WAIT = 0.001  # seconds that the last bytes of a finished stream may take
 _MOST_IDLE = 20  # idle connections kept for one origin
@@ -216,9 +219,23 @@ class BlockingConnection(Connection, httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         """Open the connection."""
         with connect_errors():
-            self._socket = socket.create_connection((host, port), self.wait(timeout))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return _SocketStream(self, self._socket)
+            opened = self._opened(host, port, end_of(self.wait(timeout)))
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _SocketStream(self, opened)
+
+    def _opened(self, host: str, port: int, until: float | None) -> socket.socket:
+        error = OSError("the host name has no address")
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for (family, kind, protocol, _, address), share in shares(addresses, until):
+            try:
+                self._socket = socket.socket(family, kind, protocol)
+                self._socket.settimeout(share)
+                self._socket.connect(address)
+                return self._socket
+            except OSError as failed:
+                self.abort()
+                error = failed
+        raise error
 
     def secure(self, context: ssl.SSLContext, hostname: str | None) -> socket.socket:
         """Return the socket with TLS on it."""
@@ -278,20 +295,17 @@ class _SocketStream(httpcore2.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        if not buffer:
-            return
-        connection = self._connection
+        connection, sent = self._connection, 0
         try:
-            if connection.deadline is not None:
-                timeout = connection.wait(timeout)
-            if self._inner is None:
-                self._socket.settimeout(timeout)
-                sent = self._socket.send(buffer)
-                while sent < len(buffer):
-                    self._socket.settimeout(connection.wait(timeout))
+            while sent < len(buffer):
+                left = timeout if connection.deadline is None else connection.wait(timeout)
+                if self._inner is None:
+                    self._socket.settimeout(left)
                     sent += self._socket.send(memoryview(buffer)[sent:])
-            else:
-                run(self._inner.write(buffer, timeout))
+                else:
+                    piece = buffer[sent : sent + PIECE]
+                    run(self._inner.write(piece, left))
+                    sent += len(piece)
         except TimeoutError as error:
             raise httpcore2.WriteTimeout(str(error)) from error
         except OSError as error:

@@ -6,24 +6,11 @@ import ssl
 from contextlib import suppress
 from typing import Protocol
 
-from gigachat._engine.transport import clock
+from gigachat._transport.deadlines import end_of, left_until
 
 __all__ = ["TLS", "ByteStream"]
 
 _RECORD = 64 * 1024
-
-
-def _end_of(timeout: float | None) -> float | None:
-    return None if timeout is None else clock() + timeout
-
-
-def _left_until(until: float | None) -> float | None:
-    if until is None:
-        return None
-    left = until - clock()
-    if left <= 0:
-        raise TimeoutError("the other side sent too slowly")
-    return left
 
 
 class ByteStream(Protocol):
@@ -55,7 +42,7 @@ class TLS:
 
     async def handshake(self, timeout: float | None) -> None:
         """Set the connection up."""
-        until = _end_of(timeout)
+        until = end_of(timeout)
         while True:
             try:
                 self.ssl_object.do_handshake()
@@ -71,7 +58,7 @@ class TLS:
                 return
 
     async def read(self, size: int, timeout: float | None) -> bytes:
-        until = _end_of(timeout)
+        until = end_of(timeout)
         while True:
             try:
                 return self.ssl_object.read(size)
@@ -82,24 +69,25 @@ class TLS:
                 return b""
 
     async def write(self, data: bytes, timeout: float | None) -> None:
+        until = end_of(timeout)
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[self.ssl_object.write(rest) :]  # a record at a time
             except ssl.SSLWantReadError:  # pragma: no cover - a renegotiation, which TLS 1.3 does not have
-                await self._flush(_end_of(timeout))
-                await self._fill(_end_of(timeout))
-            await self._flush(_end_of(timeout))
+                await self._flush(until)
+                await self._fill(until)
+            await self._flush(until)
 
     def unread(self) -> bool:
         return bool(self.ssl_object.pending() or self._incoming.pending) or self._stream.unread()
 
     async def _flush(self, until: float | None) -> None:
         if data := self._outgoing.read():
-            await self._stream.write(data, _left_until(until))
+            await self._stream.write(data, left_until(until))
 
     async def _fill(self, until: float | None) -> None:
-        data = await self._stream.read(_RECORD, _left_until(until))
+        data = await self._stream.read(_RECORD, left_until(until))
         if not data:
             # OpenSSL itself would take this for close_notify if the context has OP_IGNORE_UNEXPECTED_EOF.
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
