@@ -6,6 +6,8 @@ What is poured out here has an end, far behind the bound, and a good one: who re
 from __future__ import annotations
 
 import gzip
+import io
+import threading
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,13 +20,14 @@ import pytest
 
 from gigachat import (
     APIResponseValidationError,
+    APITimeoutError,
     ConfigurationError,
     GigaChat,
     GigaChatException,
     ResponseError,
 )
 from gigachat.settings import Settings
-from tests.faults.wire import head, http
+from tests.faults.wire import Peer, head, http
 from tests.wire.modes import Giga, Mode
 from tests.wire.servers import DONE, Pouring, Server, completion, event, says
 
@@ -203,6 +206,34 @@ def test_a_file_that_goes_to_disk_may_be_longer(mode: Mode, tmp_path: Path) -> N
             with memory_below(4 * MIB):
                 with_client(mode, server.reach | {"max_response_bytes": 1000}, download)
         assert path.stat().st_size == len(BLANKS) * count
+
+
+class Counted(io.BytesIO):
+    """A file that counts how much of it was read."""
+
+    count = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        self.count += len(content)
+        return content
+
+
+def test_a_file_is_not_read_faster_than_it_is_sent(mode: Mode) -> None:
+    """Also when the peer has closed its side of the connection and reads nothing."""
+
+    def deaf(peer: Peer) -> None:
+        peer.cut()
+        given_up.wait(5)
+
+    given_up = threading.Event()
+    file = Counted(bytes(32 * MIB))
+    with Server() as server:
+        server.greetings.append(deaf)
+        with pytest.raises(APITimeoutError, match="did not take the request"):
+            with_client(mode, server.reach | {"timeout": 0.3}, calling("upload_file", ("a.txt", file)))
+        given_up.set()
+    assert file.count < 16 * MIB
 
 
 # An error and a sign-in, against a bound of 1 MiB.

@@ -35,7 +35,8 @@ class AsyncioSocket(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._pieces: deque[bytes] = deque()
         self._size = 0
-        self._ended = False
+        self._ended = False  # whether no more bytes will be received
+        self._lost = False
         self._error: Exception | None = None
         self._full = False  # whether the transport wants no more to send
         self._waiters: list[asyncio.Future[None]] = []
@@ -76,7 +77,7 @@ class AsyncioSocket(asyncio.Protocol):
         return True  # the transport stays open until it is aborted
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended = True
+        self._ended = self._lost = True
         self._error = exc
         self._wake()
 
@@ -123,7 +124,7 @@ class AsyncioSocket(asyncio.Protocol):
             raise self._error or ConnectionResetError("the connection is closed")
         until = end_of(timeout)
         self._transport.write(data)
-        while self._full and not self._ended:
+        while self._full and not self._lost:
             await self._wait(until)
         if self._error is not None:
             raise self._error
