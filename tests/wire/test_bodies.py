@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from gigachat import APIConnectionError, APIResponseValidationError, BadRequestError, GigaChatException
+from gigachat._engine.transport import Failure, Request, Timeouts
 from tests.faults.wire import Act, Peer, Received, head, http
 from tests.wire.modes import Giga, Mode
-from tests.wire.servers import DONE, Authority, Server, completion, cut, end_tls, event, says
+from tests.wire.servers import DONE, Authority, Server, completion, cut, end_tls, event, says, stall
 
 Coder = Callable[[bytes], bytes]
 
@@ -346,6 +347,23 @@ def test_without_tls_the_end_of_the_connection_is_the_end(mode: Mode, own: bool,
     with Server() as server:
         server.script.append(endless(form, Peer.cut))
         assert with_client(mode, server.reach, own, FORMS[form][2](tmp_path)) == FORMS[form][3]
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+def test_what_this_side_interrupts_is_not_whole(mode: Mode, secured: bool, authority: Authority) -> None:
+    async def main() -> None:
+        async with mode.giga(**server.reach) as giga:
+            transport = (giga.client._async if mode.is_async else giga.client._blocking).transport
+            response = await transport.send(Request("GET", server.origin, {}, None, Timeouts(5, 5, 5, 5)))
+            assert await response.receive() == b"content"
+            await response.interrupt()
+            with pytest.raises(Failure) as raised:
+                await response.receive()
+            assert isinstance(raised.value.error, APIConnectionError)
+
+    with Server(tls=authority if secured else None) as server:
+        server.script.append(endless("file", stall))
+        mode.run(main)
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 
 from gigachat._transport import event_loops
-from gigachat._transport.connections import PIECE, TOO_LONG_HEAD, Connection, connect_errors, is_readable
+from gigachat._transport.connections import ABORTED, PIECE, TOO_LONG_HEAD, Connection, connect_errors, is_readable
 from gigachat._transport.deadlines import end_of, left_until, shares
 from gigachat._transport.tls_stream import TLS
 
@@ -78,7 +78,7 @@ class AsyncioSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = self._lost = True
-        self._error = exc
+        self._error = self._error or exc
         self._wake()
 
     def pause_writing(self) -> None:
@@ -137,6 +137,8 @@ class AsyncioSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._transport is not None:
+            if not self._ended:
+                self._error = ConnectionAbortedError(ABORTED)
             self._transport.abort()
 
 

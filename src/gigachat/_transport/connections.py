@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Origin: TypeAlias = tuple[bytes, bytes, int | None]
 
 __all__ = [
+    "ABORTED",
     "MOST_HEAD_BYTES",
     "PIECE",
     "TOO_LONG_HEAD",
@@ -45,6 +46,7 @@ __all__ = [
     "is_readable",
 ]
 
+ABORTED = "this client closed the connection"
 MOST_HEAD_BYTES = 256 * 1024
 TOO_LONG_HEAD = f"more than {MOST_HEAD_BYTES} bytes before the headers of a response ended"
 PIECE = 64 * 1024  # bytes that are sent with one timeout
@@ -207,6 +209,7 @@ def is_readable(sock: Any) -> bool:
 class BlockingConnection(Connection, httpcore2.NetworkBackend):
     """A connection of blocking callers."""
 
+    interrupted = False
     _socket: socket.socket | None = None
 
     def connect_tcp(
@@ -252,6 +255,7 @@ class BlockingConnection(Connection, httpcore2.NetworkBackend):
 
     def interrupt(self) -> None:
         """Wake the thread that reads. The socket stays open: the next one opened might get its descriptor."""
+        self.interrupted = True
         if self._socket is not None:
             with suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
@@ -285,6 +289,8 @@ class _SocketStream(httpcore2.NetworkStream):
                 data = self._socket.recv(max_bytes)
             else:
                 data = run(self._inner.read(max_bytes, timeout))
+            if not data and connection.interrupted:
+                raise ConnectionAbortedError(ABORTED)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
         except OSError as error:
