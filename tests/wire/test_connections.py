@@ -6,15 +6,28 @@ import gc
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gigachat import APITimeoutError, GigaChatException
+from gigachat import APIConnectionError, APITimeoutError, GigaChatException
 from gigachat.context import authorization_cvar
 from tests.e2e.proxies import http_proxy, socks_proxy
-from tests.faults.wire import Peer, Received, grant, http
+from tests.faults.wire import Act, Peer, Received, grant, http
 from tests.wire.modes import ASYNC_MODES, Mode
-from tests.wire.servers import DONE, Authority, Server, answer, completion, event, refusal, says, streamed, together
+from tests.wire.servers import (
+    DONE,
+    Authority,
+    Server,
+    answer,
+    completion,
+    event,
+    refusal,
+    says,
+    stall,
+    streamed,
+    together,
+)
 
 # Cookies.
 
@@ -156,6 +169,26 @@ def test_what_comes_behind_the_answer_of_a_sign_in_is_no_token(mode: Mode, secur
         ]
         one, other = server.sign_ins
         assert one.connection != other.connection
+
+
+# Opening.
+
+
+@pytest.mark.parametrize("ends", ["closed", "silent", "nonsense"])
+def test_a_tunnel_that_fails_is_asked_for_again(mode: Mode, ends: str) -> None:
+    """Even for a chat: the service cannot have received it."""
+
+    async def main() -> None:
+        options: dict[str, Any] = proxy.reach | {"base_url": "https://api.example/v1", "proxy": proxy.origin}
+        async with mode.giga(**options | {"max_retries": 1, "retry_backoff_factor": 0, "timeout": 0.1}) as giga:
+            with pytest.raises(APIConnectionError):
+                await giga.chat()
+
+    with Server() as proxy:
+        acts: dict[str, Act] = {"closed": lambda peer, _: peer.shut(), "silent": stall, "nonsense": says(b"nonsense\n")}
+        proxy.for_ever = acts[ends]
+        mode.run(main)
+        assert [request.method for request in proxy.requests] == ["CONNECT"] * 2
 
 
 # Cancelling.

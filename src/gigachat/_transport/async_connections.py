@@ -272,6 +272,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         with connect_errors():
             stream = TLS(self._stream, ssl_context, server_hostname)
             await stream.handshake(self._connection.wait(timeout))
+        self._connection.handshakes -= 1
         return _AsyncStream(self._connection, stream)
 
     def get_extra_info(self, info: str) -> Any:

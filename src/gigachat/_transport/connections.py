@@ -65,6 +65,7 @@ class Connection(ABC):
         wire: The connection of httpcore2 on this network.
         deadline: Time on the engine's clock at which the present call must have ended.
         draining: Whether only bytes that are already here are wanted.
+        handshakes: TLS handshakes to be performed before the first request is sent.
         head_bytes: Bytes that may still be read before the headers of the response.
     """
 
@@ -75,6 +76,7 @@ class Connection(ABC):
         self.proxy = proxy
         forwards = proxy is not None and origin[0] == b"http" and not proxy.url.startswith("socks")
         self._trailing_data = forwarding_trailing_data if forwards else trailing_data
+        self.handshakes = (origin[0] == b"https") + (proxy is not None and proxy.speaks_tls)
         self.deadline: float | None = None
         self.draining = False
         self.head_bytes = MOST_HEAD_BYTES
@@ -327,10 +329,13 @@ class _SocketStream(httpcore2.NetworkStream):
             timeout = self._connection.wait(timeout)
             self._socket.settimeout(timeout)
             # An SSLSocket cannot tell a cut connection from close_notify if its context ignores the difference.
+            inner = None
             if not isinstance(self._socket, ssl.SSLSocket) and not ssl_context.options & IGNORE_UNEXPECTED_EOF:
-                return _SocketStream(self._connection, self._connection.secure(ssl_context, server_hostname))
-            inner = TLS(_Awaitable(self._socket), ssl_context, server_hostname)
-            run(inner.handshake(timeout))
+                self._socket = self._connection.secure(ssl_context, server_hostname)
+            else:
+                inner = TLS(_Awaitable(self._socket), ssl_context, server_hostname)
+                run(inner.handshake(timeout))
+        self._connection.handshakes -= 1
         return _SocketStream(self._connection, self._socket, inner)
 
     def get_extra_info(self, info: str) -> Any:

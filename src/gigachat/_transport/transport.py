@@ -90,7 +90,9 @@ class _Transport(ABC):
                 slot.release()
             if isinstance(error, WIRE_ERRORS):
                 proxy = None if connection is None else connection.proxy
-                raise failure(error, request, Stage.WAITING, proxy, outer) from None
+                sent = connection is not None and not connection.handshakes
+                stage = Stage.WAITING if sent else Stage.CONNECTING
+                raise failure(error, request, stage, proxy, outer) from None
             raise
 
     async def _slot(self, request: Request) -> Slot:
