@@ -135,16 +135,18 @@ class Connections:
     def take(self, origin: Origin) -> Connection | None:
         """Return an idle connection that can be used, and close one that no longer can."""
         waiting = self._idle.get(origin, _NONE)
-        with suppress(IndexError):  # none is left, perhaps because another thread took it
-            while True:
+        while True:
+            try:
                 connection = waiting.pop()
-                if not connection.wire.has_expired():
-                    break
-                connection.close()
-            if waiting and waiting[0].wire.has_expired():
+            except IndexError:  # none is left, perhaps because another thread took it
+                return None
+            if not connection.wire.has_expired():
+                break
+            connection.close()
+        with suppress(IndexError):  # the same
+            if waiting[0].wire.has_expired():
                 waiting.popleft().close()
-            return connection
-        return None
+        return connection
 
     def put(self, connection: Connection) -> bool:
         """Keep a connection for the next request; False if no request can follow."""
