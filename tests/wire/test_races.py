@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from gigachat._transport.connections import BlockingConnection, Connections
+from gigachat._transport.transport import _end_all
+from tests.wire.modes import Giga, Mode
+from tests.wire.servers import Server
 
 ORIGIN = (b"https", b"host", 443)
 
@@ -22,6 +26,18 @@ class Wire:
         return self._meanwhile is not None and bool(self._meanwhile())
 
 
+class Taken(deque[Any]):
+    """Connections whose first one another thread takes before this one can."""
+
+    def popleft(self) -> Any:
+        self.clear()
+        return super().popleft()
+
+
+def transport_of(giga: Giga) -> Any:
+    return (giga.client._async if giga.mode.is_async else giga.client._blocking).transport
+
+
 @contextmanager
 def connected(wire: Wire) -> Iterator[BlockingConnection]:
     connection = BlockingConnection(ORIGIN, None)
@@ -34,7 +50,51 @@ def connected(wire: Wire) -> Iterator[BlockingConnection]:
 
 def test_a_connection_is_not_lost_when_another_thread_takes_the_oldest_one() -> None:
     connections = Connections()
-    with connected(Wire(lambda: connections._idle[ORIGIN].clear() or True)) as old, connected(Wire()) as new:
+
+    def take_all() -> bool:
+        connections._idle[ORIGIN].clear()
+        return True
+
+    with connected(Wire(take_all)) as old, connected(Wire()) as new:
         assert connections.put(old)
         assert connections.put(new)
         assert connections.take(ORIGIN) is new
+
+
+class Emptied(dict[Any, Any]):
+    """Clients that another thread has just taken."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Gone(list[Any]):
+    """Responses that another thread has just taken."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_what_another_thread_closes_is_closed_once(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(own=True, **server.reach) as giga:
+            transport = transport_of(giga)
+            transport._clients = Emptied()
+            transport._abandoned = Gone()
+            assert await giga.chat() == "good"
+
+    with Server() as server:
+        mode.run(main)
+    _end_all(Emptied())
+
+
+def test_connections_that_another_thread_takes_are_not_closed() -> None:
+    connections = Connections()
+    with connected(Wire()) as connection:
+        connections._idle[ORIGIN] = Taken([connection])
+        connections.shrink(0)
+        connections._idle[ORIGIN] = Taken([connection] * 20)
+        assert connections.put(connection)
+        connections._idle[ORIGIN] = Taken([connection])
+        connections.end()
+        assert not connections.put(connection)

@@ -156,7 +156,8 @@ class Connections:
         waiting = self._idle.setdefault(connection.origin, deque())
         waiting.append(connection)
         if len(waiting) > _MOST_IDLE:
-            waiting.popleft().close()
+            with suppress(IndexError):  # other threads took them meanwhile
+                waiting.popleft().close()
         if self._ended:  # by another thread meanwhile
             self.shrink(0)
         return True
@@ -164,8 +165,9 @@ class Connections:
     def shrink(self, most: int) -> None:
         """Close idle connections above a number, the longest unused ones first."""
         for waiting in list(self._idle.values()):
-            while waiting and sum(map(len, self._idle.values())) > most:
-                waiting.popleft().abort()
+            with suppress(IndexError):  # none is left
+                while sum(map(len, list(self._idle.values()))) > most:
+                    waiting.popleft().abort()
 
     def end(self) -> None:
         """Close idle connections, and each other one after its request; from any thread or finalizer."""

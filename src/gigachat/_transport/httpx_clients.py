@@ -80,8 +80,7 @@ class _ClientTransport(ABC):
     async def send(self, request: Request) -> Any:
         """Send a request and return when the headers of the response are received."""
         client = self.client(request.url)
-        while self._abandoned:  # which a finalizer could not close
-            await self._abandoned.pop().close()
+        await self._close_abandoned()
         if client.is_closed:
             raise ClientClosedError("the HTTP client given as http_client= or async_http_client= is closed")
         outer = sys.exception()
@@ -95,6 +94,15 @@ class _ClientTransport(ABC):
             if isinstance(error, _LIBRARY_ERRORS):
                 raise failure(_translated(error), request, Stage.WAITING, outer=outer) from None
             raise
+
+    async def _close_abandoned(self) -> None:
+        """Close responses that a finalizer could not close."""
+        while True:
+            try:
+                response = self._abandoned.pop()
+            except IndexError:  # none is left, perhaps because another thread took it
+                return
+            await response.close()
 
     @abstractmethod
     async def _send(self, client: Any, request: httpx2.Request) -> httpx2.Response:
@@ -280,14 +288,14 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
     async def close(self) -> None:
         """Close the clients that are ours; later requests are refused."""
         self._closed = True
-        while self._abandoned:
-            await self._abandoned.pop().close()
+        await self._close_abandoned()
         self._close_clients(self._clients)
 
     @staticmethod
     def _close_clients(clients: dict[bool, httpx2.Client]) -> None:
-        while clients:
-            clients.popitem()[1].close()
+        for key in list(clients):
+            if (client := clients.pop(key, None)) is not None:  # another thread may close them too
+                client.close()
 
 
 class _AsyncResponse(_ClientResponse):
@@ -346,6 +354,6 @@ class AsyncClientTransport(AsyncMode, _ClientTransport):
 
     @staticmethod
     def _close_clients(clients: dict[tuple[Loop, bool], httpx2.AsyncClient]) -> None:
-        while clients:
-            (loop, _), client = clients.popitem()
-            event_loops.spawn(loop, client.aclose)
+        for key in list(clients):
+            if (client := clients.pop(key, None)) is not None:  # another thread may close them too
+                event_loops.spawn(key[0], client.aclose)

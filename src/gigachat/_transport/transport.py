@@ -391,5 +391,6 @@ class AsyncTransport(AsyncMode, _Transport):
 
 
 def _end_all(loops: dict[Loop, Connections]) -> None:
-    while loops:
-        loops.popitem()[1].end()
+    for loop in list(loops):
+        if (known := loops.pop(loop, None)) is not None:  # another thread may end them too
+            known.end()
