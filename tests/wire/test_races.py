@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from gigachat._transport import event_loops
 from gigachat._transport.connections import BlockingConnection, Connections
 from gigachat._transport.transport import _end_all
-from tests.wire.modes import Giga, Mode
+from tests.wire.modes import ASYNC_MODES, Giga, Mode
 from tests.wire.servers import Server
 
 ORIGIN = (b"https", b"host", 443)
@@ -86,6 +89,40 @@ def test_what_another_thread_closes_is_closed_once(mode: Mode) -> None:
     with Server() as server:
         mode.run(main)
     _end_all(Emptied())
+
+
+class Resource:
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+def test_loops_that_another_thread_forgets_are_forgotten(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: Any = object()
+    resource = Resource()
+
+    async def main() -> None:
+        event_loops.close_with_loop(resource)
+        async with mode.giga(**server.reach) as giga:
+            transport = transport_of(giga)
+            transport.client(server.origin)
+            clients = transport._clients._clients
+            clients.clear()
+            clients[ended, True] = None
+            known.append(clients)
+            assert await giga.chat() == "good"
+
+    def forgotten_meanwhile(loop: Any) -> bool:
+        for loops in known:
+            loops.pop(loop, None)
+            loops.pop((loop, True), None)
+        return loop is ended
+
+    known: list[dict[Any, Any]] = [{ended: None}]
+    monkeypatch.setattr(event_loops, "_ends", known[0])
+    monkeypatch.setattr(event_loops, "is_closed", forgotten_meanwhile)
+    with Server() as server:
+        mode.run(main)
 
 
 def test_connections_that_another_thread_takes_are_not_closed() -> None:

@@ -142,8 +142,8 @@ def close_with_loop(resource: Any) -> None:
     loop = running_loop()
     known = _ends.get(loop)
     if known is None:
-        for ended in [other for other in _ends if is_closed(other)]:
-            del _ends[ended]
+        for ended in [other for other in list(_ends) if is_closed(other)]:
+            _ends.pop(ended, None)
         resources: weakref.WeakSet[Any] = weakref.WeakSet()
         # An event loop that shuts down closes the async generators that were started in it.
         known = _ends[loop] = _until_shutdown(loop, resources), resources

@@ -335,8 +335,8 @@ class AsyncClientTransport(AsyncMode, _ClientTransport):
             return self._made(url)  # without connections: its event hooks are those of all loops
         key = loop, is_vendor_host(urlsplit(url).hostname or "")
         if key not in self._clients:
-            for ended in [known for known in self._clients if event_loops.is_closed(known[0])]:
-                del self._clients[ended]
+            for ended in [known for known in list(self._clients) if event_loops.is_closed(known[0])]:
+                self._clients.pop(ended, None)
             self._clients[key] = self._made(url)
             event_loops.close_with_loop(self._clients[key])
         return self._clients[key]
@@ -348,8 +348,9 @@ class AsyncClientTransport(AsyncMode, _ClientTransport):
         """Close the clients that are ours; later requests are refused."""
         self._closed = True
         loop = event_loops.running_loop()
-        for key in [key for key in self._clients if key[0] is loop]:
-            await self._clients.pop(key).aclose()
+        for key in list(self._clients):
+            if key[0] is loop and (client := self._clients.pop(key, None)) is not None:
+                await client.aclose()
         self._close_clients(self._clients)
 
     @staticmethod
