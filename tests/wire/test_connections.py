@@ -191,6 +191,33 @@ def test_a_tunnel_that_fails_is_asked_for_again(mode: Mode, ends: str) -> None:
         assert [request.method for request in proxy.requests] == ["CONNECT"] * 2
 
 
+# Dropping.
+
+
+@pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the library's, under trio
+@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+def test_a_stream_that_is_dropped_is_closed_in_its_event_loop(mode: Mode) -> None:
+    """Without another request, which may be in another event loop."""
+    responses: list[Any] = []
+
+    async def main() -> None:
+        async with mode.giga(hybrid=True, **server.reach) as giga:
+            giga.hook("response", responses.append)
+            stream = giga.stream()
+            assert await giga.next(stream) == "good"
+            del stream
+            gc.collect()
+            for _ in range(100):
+                await mode.pause(0.001)
+                if responses[0].is_closed:
+                    return
+            pytest.fail("it is open")
+
+    with Server() as server:
+        server.script.append(says(streamed("good", "more")[:-5]))
+        mode.run(main)
+
+
 # Cancelling.
 
 MOST_STEPS = 100

@@ -83,7 +83,7 @@ def test_what_another_thread_closes_is_closed_once(mode: Mode) -> None:
         async with mode.giga(own=True, **server.reach) as giga:
             transport = transport_of(giga)
             transport._clients = Emptied()
-            transport._abandoned = Gone()
+            transport.abandoned = Gone()
             assert await giga.chat() == "good"
 
     with Server() as server:

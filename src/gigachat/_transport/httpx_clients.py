@@ -69,7 +69,6 @@ class _ClientTransport(ABC):
         self._own = own
         self._hooks: EventHooks = {"request": [], "response": []}
         self._closed = False
-        self._abandoned: list[_ClientResponse] = []
         self._lock = threading.Lock()
         self._clients: dict[Any, Any] = {}
         self.now = clock
@@ -80,7 +79,6 @@ class _ClientTransport(ABC):
     async def send(self, request: Request) -> Any:
         """Send a request and return when the headers of the response are received."""
         client = self.client(request.url)
-        await self._close_abandoned()
         if client.is_closed:
             raise ClientClosedError("the HTTP client given as http_client= or async_http_client= is closed")
         outer = sys.exception()
@@ -94,15 +92,6 @@ class _ClientTransport(ABC):
             if isinstance(error, _LIBRARY_ERRORS):
                 raise failure(_translated(error), request, Stage.WAITING, outer=outer) from None
             raise
-
-    async def _close_abandoned(self) -> None:
-        """Close responses that a finalizer could not close."""
-        while True:
-            try:
-                response = self._abandoned.pop()
-            except IndexError:  # none is left, perhaps because another thread took it
-                return
-            await response.close()
 
     @abstractmethod
     async def _send(self, client: Any, request: httpx2.Request) -> httpx2.Response:
@@ -127,7 +116,6 @@ class _ClientTransport(ABC):
         """Leave the parent's clients alone, in a child process; return them, for they must not be collected."""
         clients = self._clients.copy()
         self._clients.clear()
-        self._abandoned.clear()
         self._lock = threading.Lock()
         return [clients]
 
@@ -197,7 +185,7 @@ class _ClientResponse(BodyReader):
         self, transport: _ClientTransport, request: Request, response: httpx2.Response, headers: Any, *, encoded: bool
     ) -> None:
         super().__init__(response.status_code, headers, encoded=encoded)
-        self._transport = transport
+        self._transport: Any = transport
         self._request = request
         self._response = response
         self._pieces: Any = None
@@ -235,11 +223,6 @@ class _ClientResponse(BodyReader):
         """Release the connection; the user's own client may wait for no drain."""
         await self.close()
 
-    def abandon(self) -> None:
-        """Release the connection from a finalizer: the pool of httpx2 has locks that one must not take."""
-        self._shut_down()
-        self._transport._abandoned.append(self)
-
     def _shut_down(self) -> None:
         stream = self._response.extensions.get("network_stream")
         sock = stream.get_extra_info("socket") if stream is not None else None
@@ -262,6 +245,11 @@ class _BlockingResponse(_ClientResponse):
         """Release the connection at once."""
         self._response.close()
 
+    def abandon(self) -> None:
+        """Release the connection from a finalizer: the pool of httpx2 has locks that one must not take."""
+        self._shut_down()
+        self._transport.abandoned.append(self)
+
     async def interrupt(self) -> None:
         """Wake the reader; the socket stays open, or the next one opened might get its descriptor."""
         self._shut_down()
@@ -274,6 +262,10 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
     _hooked = HookedClient
     _response = _BlockingResponse
 
+    def __init__(self, settings: Settings, own: httpx2.Client | None = None) -> None:
+        self.abandoned: list[_BlockingResponse] = []
+        super().__init__(settings, own)
+
     def _client_of_ours(self, url: str) -> httpx2.Client:
         vendors = is_vendor_host(urlsplit(url).hostname or "")
         with self._lock:
@@ -283,7 +275,21 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
             return client
 
     async def _send(self, client: httpx2.Client, request: httpx2.Request) -> httpx2.Response:
+        await self._close_abandoned()
         return client.send(request, stream=True)
+
+    async def _close_abandoned(self) -> None:
+        while True:
+            try:
+                response = self.abandoned.pop()
+            except IndexError:  # none is left, perhaps because another thread took it
+                return
+            await response.close()
+
+    def forked(self) -> list[object]:
+        """Leave the parent's clients alone, in a child process; return them, for they must not be collected."""
+        self.abandoned.clear()
+        return super().forked()
 
     async def close(self) -> None:
         """Close the clients that are ours; later requests are refused."""
@@ -299,7 +305,11 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
 
 
 class _AsyncResponse(_ClientResponse):
-    __slots__ = ()
+    __slots__ = ("_loop",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._loop = event_loops.running_loop()
 
     async def _raw_piece(self) -> bytes:
         if self._pieces is None:
@@ -316,6 +326,15 @@ class _AsyncResponse(_ClientResponse):
     async def close(self) -> None:
         """Release the connection at once."""
         await self._response.aclose()
+
+    def abandon(self) -> None:
+        """Release the connection from a finalizer, in its event loop."""
+        self._shut_down()
+        event_loops.spawn(self._loop, self._close_quietly)
+
+    async def _close_quietly(self) -> None:
+        with suppress(*_LIBRARY_ERRORS):
+            await self.close()
 
     interrupt = close
     """Closing wakes the task that reads."""
