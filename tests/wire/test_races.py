@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gigachat._transport import event_loops
+from gigachat._transport import event_loops, forks
 from gigachat._transport.connections import BlockingConnection, Connections
 from gigachat._transport.transport import _end_all
 from tests.wire.modes import ASYNC_MODES, Giga, Mode
@@ -89,6 +89,18 @@ def test_what_another_thread_closes_is_closed_once(mode: Mode) -> None:
     with Server() as server:
         mode.run(main)
     _end_all(Emptied())
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["", "own client"])
+def test_a_fork_while_a_client_is_made_changes_nothing(mode: Mode, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "watch", lambda transport: transport.forked())
+
+    async def main() -> None:
+        async with mode.giga(own=own, **server.reach) as giga:
+            assert await giga.chat() == "good"
+
+    with Server() as server:
+        mode.run(main)
 
 
 class Resource:

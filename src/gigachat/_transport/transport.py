@@ -301,8 +301,8 @@ class BlockingTransport(BlockingMode, _Transport):
     _response = _BlockingResponse
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
         self._threads = Connections()
+        super().__init__(settings)  # which tells of forks
         finalizer = weakref.finalize(self, self._threads.end)  # of a client that nobody closed
         finalizer.atexit = False
 
@@ -355,8 +355,8 @@ class AsyncTransport(AsyncMode, _Transport):
     _response = _AsyncResponse
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
         self._loops: dict[Loop, Connections] = {}
+        super().__init__(settings)  # which tells of forks
         finalizer = weakref.finalize(self, _end_all, self._loops)  # of a client that nobody closed
         finalizer.atexit = False
 
