@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gigachat._transport import event_loops, forks
-from gigachat._transport.connections import BlockingConnection, Connections
+from gigachat._transport.connections import BlockingConnection, Connection, Connections
 from gigachat._transport.transport import _end_all
 from tests.wire.modes import ASYNC_MODES, Giga, Mode
 from tests.wire.servers import Server
@@ -89,6 +89,26 @@ def test_what_another_thread_closes_is_closed_once(mode: Mode) -> None:
     with Server() as server:
         mode.run(main)
     _end_all(Emptied())
+
+
+@pytest.mark.parametrize("step", ["is_reusable", "put"])
+def test_an_interrupt_at_the_end_of_a_response_loses_no_slot(
+    mode: Mode, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> bool:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with mode.giga(**server.reach, max_connections=1, queue_timeout=0.2) as giga:
+            monkeypatch.setattr(Connection if step == "is_reusable" else Connections, step, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                await giga.chat()
+            await mode.until(lambda: not server._open)
+            assert await giga.chat() == "good"
+
+    with Server() as server:
+        mode.run(main)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["", "own client"])

@@ -232,17 +232,18 @@ class _Response(BodyReader):
             raise
 
     async def _end(self) -> None:
+        reusable = False
         try:
             await self._close_response()
-        except BaseException:  # trio may cancel here
-            self.abandon()
-            raise
-        self._released = True
-        reusable = self._connection.is_reusable() and self._idle.put(self._connection)
-        if self._slot is not None:
-            self._slot.release()
+            self._released = True
+            reusable = self._connection.is_reusable() and self._idle.put(self._connection)
+        finally:  # trio may cancel, and a signal handler may raise
+            self._released = True
+            if self._slot is not None:
+                self._slot.release()
+            if not reusable:
+                self._connection.close()
         if not reusable:
-            self._connection.close()
             await self._transport.settle()
 
     async def finish(self) -> None:
