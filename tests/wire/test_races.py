@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import deque
 from collections.abc import Iterator
@@ -62,6 +63,14 @@ def test_a_connection_is_not_lost_when_another_thread_takes_the_oldest_one() -> 
         assert connections.put(old)
         assert connections.put(new)
         assert connections.take(ORIGIN) is new
+
+
+def test_connections_whose_event_loop_ends_are_not_taken() -> None:
+    connections = Connections()
+    with connected(Wire()) as connection:
+        assert connections.put(connection)
+        asyncio.run(connections.aclose())
+        assert connections.take(ORIGIN) is None
 
 
 class Emptied(dict[Any, Any]):

@@ -177,6 +177,7 @@ class Connections:
     async def aclose(self) -> None:
         """Close all connections: their event loop shuts down."""
         self._ended = True
+        self._idle.clear()
         for connection in list(self._open):
             connection.close()
 
