@@ -38,14 +38,14 @@ class TLS:
     def __init__(self, stream: ByteStream, context: ssl.SSLContext, hostname: str | None) -> None:
         self._stream = stream
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.ssl_object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
 
     async def handshake(self, timeout: float | None) -> None:
         """Set the connection up."""
         until = end_of(timeout)
         while True:
             try:
-                self.ssl_object.do_handshake()
+                self._ssl.do_handshake()
             except ssl.SSLWantReadError:
                 await self._flush(until)
                 await self._fill(until)
@@ -61,7 +61,7 @@ class TLS:
         until = end_of(timeout)
         while True:
             try:
-                return self.ssl_object.read(size)
+                return self._ssl.read(size)
             except ssl.SSLWantReadError:
                 await self._flush(until)
                 await self._fill(until)
@@ -73,14 +73,14 @@ class TLS:
         rest = memoryview(data)
         while rest:
             try:
-                rest = rest[self.ssl_object.write(rest) :]  # a record at a time
+                rest = rest[self._ssl.write(rest) :]  # a record at a time
             except ssl.SSLWantReadError:  # pragma: no cover - a renegotiation, which TLS 1.3 does not have
                 await self._flush(until)
                 await self._fill(until)
             await self._flush(until)
 
     def unread(self) -> bool:
-        return bool(self.ssl_object.pending() or self._incoming.pending) or self._stream.unread()
+        return bool(self._ssl.pending() or self._incoming.pending) or self._stream.unread()
 
     async def _flush(self, until: float | None) -> None:
         if data := self._outgoing.read():
