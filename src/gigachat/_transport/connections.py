@@ -346,11 +346,7 @@ class _SocketStream(httpcore2.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         if info != "is_readable":
             return None
-        if self._inner is not None and self._inner.unread():
-            return True
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.fileno() >= 0 and self._socket.pending():
-            return True
-        return is_readable(self._socket)
+        return (self._inner is not None and self._inner.unread()) or is_readable(self._socket)
 
 
 class _Awaitable:

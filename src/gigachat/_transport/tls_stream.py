@@ -65,8 +65,6 @@ class TLS:
             except ssl.SSLWantReadError:
                 await self._flush(until)
                 await self._fill(until)
-            except ssl.SSLZeroReturnError:
-                return b""
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         until = end_of(timeout)
