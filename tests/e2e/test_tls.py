@@ -696,15 +696,21 @@ def test_the_root_is_not_trusted_for_a_proxys_own_tls(
         assert proxy.asked == [f"localhost:{good.port}"]
 
 
-def test_an_altered_root_is_refused(colour: Colour, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = authority.folder / "package/certs"
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(authority.folder / "ca.pem", folder / "russian_trusted_root_ca.pem")
-    monkeypatch.setattr(tls, "files", lambda _: authority.folder / "package")
+@pytest.mark.parametrize(
+    ("root", "says"),
+    [("altered", "is not the certificate it should be"), ("missing", "lacks its file certs/")],
+)
+def test_an_altered_or_missing_root_is_refused(
+    root: str, says: str, colour: Colour, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "certs").mkdir()
+    if root == "altered":
+        shutil.copy(authority.folder / "ca.pem", tmp_path / "certs/russian_trusted_root_ca.pem")
+    monkeypatch.setattr(tls, "files", lambda _: tmp_path)
     tls._russian_root.cache_clear()
     tls._context.cache_clear()
     try:
-        with pytest.raises(ConfigurationError, match="is not the certificate it should be: reinstall"):
+        with pytest.raises(ConfigurationError, match=says):
             ask(colour, "https://api.giga.chat/v1", proxy="http://127.0.0.1:1")
         with pytest.raises(APIConnectionError, match=r"127\.0\.0\.1:1"):
             ask(colour, "https://api.giga.chat/v1", proxy="http://127.0.0.1:1", trust_russian_ca=False)

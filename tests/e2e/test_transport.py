@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,23 @@ def test_a_client_of_the_users_own_need_have_no_network(colour: Colour) -> None:
 
     with Caller(colour, {"access_token": "t", **transport_of(colour, answer)}) as caller:
         assert [chunk.choices[0].delta.content for chunk in caller.read("x")] == ["да"]
+
+
+def test_an_error_of_the_users_own_stream_is_theirs(colour: Colour) -> None:
+    class Broken(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            raise ArithmeticError("of the user")
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"{"
+            raise ArithmeticError("of the user")
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, stream=Broken())
+
+    with Caller(colour, {"access_token": "t", **transport_of(colour, answer)}) as caller:
+        with pytest.raises(ArithmeticError, match="of the user"):
+            caller.chat("x")
 
 
 def test_a_stream_without_a_network_ends_for_its_reader_when_another_thread_closes_it() -> None:

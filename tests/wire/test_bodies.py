@@ -14,7 +14,7 @@ import pytest
 
 from gigachat import APIConnectionError, APIResponseValidationError, BadRequestError, GigaChatException
 from gigachat._engine.transport import Failure, Request, Timeouts
-from tests.faults.wire import Act, Peer, Received, head, http
+from tests.faults.wire import Act, Peer, Received, chunked, head, http
 from tests.wire.modes import Giga, Mode
 from tests.wire.servers import DONE, Authority, Server, completion, cut, end_tls, event, says, stall
 
@@ -364,6 +364,26 @@ def test_what_this_side_interrupts_is_not_whole(mode: Mode, secured: bool, autho
     with Server(tls=authority if secured else None) as server:
         server.script.append(endless("file", stall))
         mode.run(main)
+
+
+def test_an_interrupt_behind_the_end_interrupts_nothing(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(**server.reach) as giga:
+            transport = (giga.client._async if mode.is_async else giga.client._blocking).transport
+            response = await transport.send(Request("GET", server.origin, {}, None, Timeouts(5, 5, 5, 5)))
+            while await response.receive():
+                pass
+            await response.interrupt()
+            assert await giga.chat() == "good"
+
+    with Server() as server:
+        mode.run(main)
+        assert server.connections == 1
+
+
+def test_an_end_mark_without_a_line_end_is_one(mode: Mode) -> None:
+    with Server(chunked([EVENTS, DONE.rstrip()])) as server:
+        assert with_client(mode, server.reach, False, streamed) == ["да", "нет"]
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])

@@ -171,6 +171,22 @@ def test_what_comes_behind_the_answer_of_a_sign_in_is_no_token(mode: Mode, secur
         assert one.connection != other.connection
 
 
+@pytest.mark.parametrize("behind", [b"", FORGED], ids=["nothing", "a response"])
+def test_what_comes_behind_an_answer_through_a_tls_proxy_answers_nothing(
+    mode: Mode, behind: bytes, authority: Authority
+) -> None:
+    async def main() -> None:
+        async with mode.giga(**reach) as giga:
+            assert await giga.chat() == "first"
+            assert await giga.chat() == "good"
+
+    with Server(tls=authority) as server, http_proxy(server.port, context=authority.context) as proxy:
+        reach: dict[str, Any] = server.reach | {"proxy": f"https://127.0.0.1:{proxy.port}"}
+        server.script.append(lambda peer, _: together(peer, answer("first"), *([behind] if behind else [])))
+        mode.run(main)
+        assert [request.connection for request in server.requests] == [1, 2 if behind else 1]
+
+
 # Opening.
 
 

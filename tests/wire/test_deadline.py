@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from gigachat import APITimeoutError, ConfigurationError, GigaChat
@@ -372,6 +373,16 @@ def test_a_call_in_time_is_answered_and_the_next_has_its_own_time(mode: Mode) ->
                 await mode.pause(0.6)
 
     with Server() as server:
+        mode.run(main)
+
+
+def test_without_a_timeout_a_response_may_come_late(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(**server.reach, timeout=httpx2.Timeout(None)) as giga:
+            assert await giga.chat() == "good"
+
+    with Server() as server:
+        server.script.append(Pouring(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 2, http(WHOLE), pause=PAUSE))
         mode.run(main)
 
 

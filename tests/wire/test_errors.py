@@ -21,6 +21,7 @@ from gigachat import (
     APIConnectionError,
     APITimeoutError,
     CertificateError,
+    ConfigurationError,
     GigaChatException,
     StreamInterruptedError,
 )
@@ -339,6 +340,31 @@ def test_an_error_of_an_own_client_has_nothing_beneath_it(mode: Mode, kind: str,
 
     with trouble(kind, authority) as (reach, expected):
         with pytest.raises(expected) as raised:
+            mode.run(main)
+    check_beneath(raised.value)
+
+
+def test_an_own_client_that_cannot_have_the_address_says_so(mode: Mode) -> None:
+    async def main() -> None:
+        async with mode.giga(own=True, base_url="https://api.example/v1", access_token="t") as giga:
+            await giga.do("request", "GET", "/" + "long" * 20_000)
+
+    with pytest.raises(ConfigurationError, match="cannot be sent"):
+        mode.run(main)
+
+
+def test_a_response_that_a_hook_closes_is_broken(mode: Mode) -> None:
+    async def closed(response: Any) -> None:
+        await response.aclose()
+
+    async def main() -> None:
+        async with mode.giga(hybrid=True, **server.reach) as giga:
+            client = giga.client._aclient if mode.is_async else giga.client._client
+            client.event_hooks["response"].append(closed if mode.is_async else lambda response: response.close())
+            await giga.chat()
+
+    with Server() as server:
+        with pytest.raises(APIConnectionError, match="broke during the response") as raised:
             mode.run(main)
     check_beneath(raised.value)
 
