@@ -15,7 +15,7 @@ import trio
 from gigachat._engine.transport import Request, Stage, Timeouts
 from gigachat._transport import event_loops
 from gigachat._transport.async_connections import AsyncConnection, AsyncioSocket, TrioSocket
-from gigachat._transport.connections import BlockingConnection, Connections, _Awaitable, is_readable
+from gigachat._transport.connections import BlockingConnection, Connections, _BlockingByteStream, is_readable
 from gigachat._transport.deadlines import left_until
 from gigachat._transport.errors import failure
 from gigachat._transport.tls_stream import TLS
@@ -72,7 +72,7 @@ def test_a_connection_without_a_socket_is_interrupted_and_closed() -> None:
 def test_the_awaits_of_a_socket_block() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        stream = _Awaitable(ours)
+        stream = _BlockingByteStream(ours)
 
         async def main() -> bytes:
             await stream.write(b"sent", 5)

@@ -1,7 +1,7 @@
 """The protocol between the engine and a transport.
 
-A transport sends one request and returns its response; it knows nothing of tokens, retries or endpoints. It has two
-modes: awaits of the async mode suspend, awaits of the blocking mode block. Nothing in this module does I/O.
+A transport sends one request and returns its response. Sign-in, retries and endpoints are the engine's. There is one
+transport for each mode: its coroutines suspend in async mode and block in blocking mode. This module does no I/O.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Transports: implementations of the engine's protocol. Only the client imports them."""
+"""The transports: implementations of the protocol in `_engine.transport`, for both modes.
+
+The default one sends requests over httpcore2, the other one over clients of httpx2. Only `client` imports this package.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections in event loops, asyncio's and trio's; see `connections`."""
+"""Async connections, over sockets of asyncio and of trio. `connections` has what they share with blocking ones."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ class AsyncConnection(Connection, httpcore2.AsyncNetworkBackend):
         self._loop = event_loops.running_loop()
         kind = TrioSocket if event_loops.in_trio() else AsyncioSocket
         with connect_errors():
-            self._socket = await kind.connect(host, port, self.wait(timeout))
+            self._socket = await kind.connect(host, port, self.remaining(timeout))
         return _AsyncStream(self, self._socket)
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         connection = self._connection
         try:
             if connection.deadline is not None or connection.draining:
-                timeout = connection.wait(timeout)
+                timeout = connection.remaining(timeout)
             data = await self._stream.read(max_bytes, timeout)
         except TimeoutError as error:
             raise httpcore2.ReadTimeout(str(error)) from error
@@ -255,7 +255,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         try:
             # The timeout is for each piece, so that a slow peer gets a long request.
             for begin in range(0, len(buffer), PIECE):
-                await self._stream.write(buffer[begin : begin + PIECE], self._connection.wait(timeout))
+                await self._stream.write(buffer[begin : begin + PIECE], self._connection.remaining(timeout))
         except TimeoutError as error:
             raise httpcore2.WriteTimeout(str(error)) from error
         except OSError as error:
@@ -271,7 +271,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
     ) -> httpcore2.AsyncNetworkStream:
         with connect_errors():
             stream = TLS(self._stream, ssl_context, server_hostname)
-            await stream.handshake(self._connection.wait(timeout))
+            await stream.handshake(self._connection.remaining(timeout))
         self._connection.handshakes -= 1
         return _AsyncStream(self._connection, stream)
 

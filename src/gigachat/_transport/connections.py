@@ -1,8 +1,8 @@
 """Connections: each is a connection of httpcore2 and the network under it, blocking here, async in `async_connections`.
 
 A connection is the network backend of its httpcore2 connection. So it knows its socket, whether bytes were received and
-not read, and whether a TLS peer has ended in order; and it bounds its present request: the time, and the bytes that are
-read before the headers of the response. It belongs to one request or is idle.
+not read, and whether a TLS peer closed with close_notify. It bounds the time of its present request, and the bytes that
+are read before the headers of the response. It belongs to one request or is idle.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABORTED",
-    "MOST_HEAD_BYTES",
+    "MAX_HEADER_BYTES",
     "PIECE",
     "TOO_LONG_HEAD",
     "UNBOUNDED",
@@ -47,13 +47,13 @@ __all__ = [
 ]
 
 ABORTED = "this client closed the connection"
-MOST_HEAD_BYTES = 256 * 1024
-TOO_LONG_HEAD = f"more than {MOST_HEAD_BYTES} bytes before the headers of a response ended"
+MAX_HEADER_BYTES = 256 * 1024
+TOO_LONG_HEAD = f"more than {MAX_HEADER_BYTES} bytes before the headers of a response ended"
 PIECE = 64 * 1024  # bytes that are sent with one timeout
 UNBOUNDED = sys.maxsize
 _DRAIN_WAIT = 0.001  # seconds that the last bytes of a finished stream may take
-_MOST_IDLE = 20  # idle connections kept for one origin
-_NONE: deque[Connection] = deque()
+_MAX_IDLE = 20  # idle connections kept for one origin
+_NO_CONNECTIONS: deque[Connection] = deque()
 
 
 class Connection(ABC):
@@ -79,13 +79,13 @@ class Connection(ABC):
         self.handshakes = (origin[0] == b"https") + (proxy is not None and proxy.speaks_tls)
         self.deadline: float | None = None
         self.draining = False
-        self.head_bytes = MOST_HEAD_BYTES
+        self.head_bytes = MAX_HEADER_BYTES
 
-    def wait(self, timeout: float | None) -> float | None:
+    def remaining(self, timeout: float | None) -> float | None:
         """Return how long the next operation may wait.
 
         Raises:
-            TimeoutError: The time of the call is over.
+            TimeoutError: The total timeout has elapsed.
         """
         if self.draining:
             return _DRAIN_WAIT
@@ -93,7 +93,7 @@ class Connection(ABC):
             return timeout
         left = self.deadline - clock()
         if left <= 0:
-            raise TimeoutError("the time of the call is over")
+            raise TimeoutError("the total timeout has elapsed")
         return left if timeout is None else min(timeout, left)
 
     def is_reusable(self) -> bool:
@@ -134,7 +134,7 @@ class Connections:
 
     def take(self, origin: Origin) -> Connection | None:
         """Return an idle connection that can be used, and close one that no longer can."""
-        waiting = self._idle.get(origin, _NONE)
+        waiting = self._idle.get(origin, _NO_CONNECTIONS)
         while True:
             try:
                 connection = waiting.pop()
@@ -155,7 +155,7 @@ class Connections:
         connection.draining = False
         waiting = self._idle.setdefault(connection.origin, deque())
         waiting.append(connection)
-        if len(waiting) > _MOST_IDLE:
+        if len(waiting) > _MAX_IDLE:
             with suppress(IndexError):  # other threads took them meanwhile
                 waiting.popleft().close()
         if self._ended:  # by another thread meanwhile
@@ -229,7 +229,7 @@ class BlockingConnection(Connection, httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         """Open the connection."""
         with connect_errors():
-            opened = self._opened(host, port, end_of(self.wait(timeout)))
+            opened = self._opened(host, port, end_of(self.remaining(timeout)))
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _SocketStream(self, opened)
 
@@ -251,7 +251,7 @@ class BlockingConnection(Connection, httpcore2.NetworkBackend):
         """Return the socket with TLS on it."""
         assert self._socket is not None
         deferred = type(context) is ssl.SSLContext  # truststore verifies the peer while it wraps
-        # Ragged ends must not be suppressed: a connection that is cut off would look like one that ended in order.
+        # Ragged ends must not be suppressed: a connection that is cut off would look like one that was closed.
         secured = context.wrap_socket(
             self._socket, do_handshake_on_connect=not deferred, suppress_ragged_eofs=False, server_hostname=hostname
         )
@@ -290,7 +290,7 @@ class _SocketStream(httpcore2.NetworkStream):
         connection = self._connection
         try:
             if connection.deadline is not None or connection.draining:
-                timeout = connection.wait(timeout)
+                timeout = connection.remaining(timeout)
             if self._inner is None:
                 self._socket.settimeout(timeout)
                 data = self._socket.recv(max_bytes)
@@ -311,7 +311,7 @@ class _SocketStream(httpcore2.NetworkStream):
         connection, sent = self._connection, 0
         try:
             while sent < len(buffer):
-                left = timeout if connection.deadline is None else connection.wait(timeout)
+                left = timeout if connection.deadline is None else connection.remaining(timeout)
                 if self._inner is None:
                     self._socket.settimeout(left)
                     sent += self._socket.send(memoryview(buffer)[sent:])
@@ -331,14 +331,14 @@ class _SocketStream(httpcore2.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
         with connect_errors():
-            timeout = self._connection.wait(timeout)
+            timeout = self._connection.remaining(timeout)
             self._socket.settimeout(timeout)
             # An SSLSocket cannot tell a cut connection from close_notify if its context ignores the difference.
             inner = None
             if not isinstance(self._socket, ssl.SSLSocket) and not ssl_context.options & IGNORE_UNEXPECTED_EOF:
                 self._socket = self._connection.secure(ssl_context, server_hostname)
             else:
-                inner = TLS(_Awaitable(self._socket), ssl_context, server_hostname)
+                inner = TLS(_BlockingByteStream(self._socket), ssl_context, server_hostname)
                 run(inner.handshake(timeout))
         self._connection.handshakes -= 1
         return _SocketStream(self._connection, self._socket, inner)
@@ -349,7 +349,7 @@ class _SocketStream(httpcore2.NetworkStream):
         return (self._inner is not None and self._inner.unread()) or is_readable(self._socket)
 
 
-class _Awaitable:
+class _BlockingByteStream:
     """A socket as a byte stream whose awaits block."""
 
     def __init__(self, sock: socket.socket) -> None:

@@ -93,7 +93,7 @@ def _failure(
             f"the request to {host} cannot be sent: {'a host name or a header is not valid' if invalid else reason}"
         )
     if isinstance(error, _NEVER_SENT):
-        there = f"{host} through the proxy {proxy.shown}" if proxy else host
+        there = f"{host} through the proxy {proxy.host_and_port}" if proxy else host
         advice = connecting_advice(request.url, proxied=proxy is not None, reason=reason)
         if isinstance(error, httpcore2.ConnectTimeout):
             text = f"no connection to {there}{_within(limits.connect)}{advice}"
@@ -130,7 +130,7 @@ def _refused_certificate(
             problem, advice = certificate_advice(getattr(error, "verify_code", 0))
             message = getattr(error, "verify_message", error)
             # Which of the two it was, the library does not tell.
-            whose = f"{host} (or of the proxy {proxy.shown})" if proxy and proxy.speaks_tls else host
+            whose = f"{host} (or of the proxy {proxy.host_and_port})" if proxy and proxy.speaks_tls else host
             return CertificateError(f"the certificate of {whose} {problem} ({message}): {advice}")
         alert = (getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
         if "CERTIFICATE_REQUIRED" in alert:

@@ -71,7 +71,6 @@ class _ClientTransport(ABC):
         self._closed = False
         self._lock = threading.Lock()
         self._clients: dict[Any, Any] = {}
-        self.now = clock
         finalizer = weakref.finalize(self, self._close_clients, self._clients)  # of a client that nobody closed
         finalizer.atexit = False
         forks.watch(self)
@@ -119,7 +118,7 @@ class _ClientTransport(ABC):
         self._lock = threading.Lock()
         return [clients]
 
-    def _made(self, url: str) -> Any:
+    def _new_client(self, url: str) -> Any:
         """Return a new client for the host of an address."""
         settings = self._settings
         proxy = proxy_for(settings, url)
@@ -270,7 +269,7 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
         vendors = is_vendor_host(urlsplit(url).hostname or "")
         with self._lock:
             if vendors not in self._clients:
-                self._clients[vendors] = self._made(url)
+                self._clients[vendors] = self._new_client(url)
             client: httpx2.Client = self._clients[vendors]
             return client
 
@@ -351,12 +350,12 @@ class AsyncClientTransport(AsyncMode, _ClientTransport):
         try:
             loop = event_loops.running_loop()
         except RuntimeError:
-            return self._made(url)  # without connections: its event hooks are those of all loops
+            return self._new_client(url)  # without connections: its event hooks are those of all loops
         key = loop, is_vendor_host(urlsplit(url).hostname or "")
         if key not in self._clients:
             for ended in [known for known in list(self._clients) if event_loops.is_closed(known[0])]:
                 self._clients.pop(ended, None)
-            self._clients[key] = self._made(url)
+            self._clients[key] = self._new_client(url)
             event_loops.close_with_loop(self._clients[key])
         return self._clients[key]
 

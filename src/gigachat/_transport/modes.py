@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from gigachat._engine.transport import clock
 from gigachat._transport import event_loops
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class BlockingMode:
     """Awaits block the thread."""
 
     blocking = True
+    now = staticmethod(clock)
 
     async def sleep(self, seconds: float) -> None:
         """Pause the thread."""
@@ -34,6 +36,7 @@ class AsyncMode:
     """Awaits suspend the task."""
 
     blocking = False
+    now = staticmethod(clock)
 
     async def sleep(self, seconds: float) -> None:
         """Pause the task."""

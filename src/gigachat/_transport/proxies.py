@@ -35,7 +35,7 @@ class Proxy(NamedTuple):
     source: str
 
     @property
-    def shown(self) -> str:
+    def host_and_port(self) -> str:
         """Host and port, without user and password."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
 

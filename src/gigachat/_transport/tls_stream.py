@@ -25,14 +25,14 @@ class ByteStream(Protocol):
         ...
 
     def unread(self) -> bool:
-        """Whether something was received that has not been read, be it the end."""
+        """Whether bytes, or the end of the connection, were received and not read."""
         ...
 
 
 class TLS:
     """TLS over another stream.
 
-    It tells a connection that the peer closed from one that was cut off, and whether bytes are left unread.
+    It raises an error where the peer closes the connection without close_notify.
     """
 
     def __init__(self, stream: ByteStream, context: ssl.SSLContext, hostname: str | None) -> None:
@@ -41,7 +41,7 @@ class TLS:
         self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
 
     async def handshake(self, timeout: float | None) -> None:
-        """Set the connection up."""
+        """Perform the TLS handshake."""
         until = end_of(timeout)
         while True:
             try:

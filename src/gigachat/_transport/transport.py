@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 
 from gigachat._engine.limiter import Limiter
-from gigachat._engine.transport import Failure, Stage, clock
+from gigachat._engine.transport import Failure, Stage
 from gigachat._transport import event_loops, forks
 from gigachat._transport.connecting import connection_to
-from gigachat._transport.connections import MOST_HEAD_BYTES, UNBOUNDED, Connection, Connections
+from gigachat._transport.connections import MAX_HEADER_BYTES, UNBOUNDED, Connection, Connections
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.requests import FIXED_HEADERS, extensions, multipart, parsed_url, with_query
@@ -61,7 +61,6 @@ class _Transport(ABC):
         self._used = False
         self._limiter = Limiter()  # of connections
         self._clients: Any = None
-        self.now = clock
         forks.watch(self)
 
     async def send(self, request: Request) -> Any:
@@ -78,7 +77,7 @@ class _Transport(ABC):
         try:
             message = _built(request)
             connection = self._connection(idle, message.url, request.url)
-            connection.deadline, connection.head_bytes = request.deadline, MOST_HEAD_BYTES
+            connection.deadline, connection.head_bytes = request.deadline, MAX_HEADER_BYTES
             response = await self._handle(connection.wire, message)
             connection.head_bytes = UNBOUNDED
             return self._response(self, idle, connection, slot, request, response)
