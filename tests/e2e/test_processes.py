@@ -238,6 +238,53 @@ own_token.close()
 
 
 @forks
+@pytest.mark.parametrize("colour", ["blocking", "async"])
+@pytest.mark.parametrize("end", ["dropped", "closed", "read"])
+def test_a_child_leaves_alone_a_stream_of_the_parents_own_http_client(
+    server: GigaChatServer, end: str, colour: str
+) -> None:
+    server.reply("word " * 30_000)  # more than the buffers of a socket hold
+    program = f"""{ANSWERED}
+from gigachat import APIConnectionError
+import httpx2, ssl
+trust = ssl.create_default_context(cafile=os.environ["GIGACHAT_CA_BUNDLE_FILE"])
+giga = GigaChat(http_client=httpx2.Client(verify=trust), async_http_client=httpx2.AsyncClient(verify=trust))
+runner = asyncio.Runner()
+blocking = {colour == "blocking"}
+streams = [giga.stream("held") if blocking else giga.astream("held")]
+
+def following():
+    return next(streams[0]) if blocking else runner.run(anext(streams[0]))
+
+text = following().choices[0].delta.content or ""
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    if {end == "closed"}:
+        streams[0].close() if blocking else runner.run(streams[0].close())
+    elif {end == "read"}:
+        try:
+            following()
+        except APIConnectionError as error:
+            assert "parent process" in str(error), error
+        else:
+            raise AssertionError("a stream of the parent was read")
+    streams.clear()
+    gc.collect()
+    os._exit(0)
+ended(child)
+try:
+    while True:
+        text += following().choices[0].delta.content or ""
+except (StopIteration, StopAsyncIteration):
+    pass
+assert text.split() == ["word"] * 30_000, len(text)
+runner.close()
+"""
+    run_quietly(program, server)
+
+
+@forks
 def test_a_stream_of_the_parent_holds_no_slot_in_the_child(server: GigaChatServer) -> None:
     program = f"""{ANSWERED}
 giga = GigaChat(max_concurrency=1, queue_timeout=20)

@@ -9,7 +9,10 @@ import os
 import weakref
 from typing import Protocol
 
-__all__ = ["process", "watch"]
+from gigachat._engine.transport import Failure, Stage
+from gigachat.exceptions import APIConnectionError
+
+__all__ = ["inherited_response", "keep", "process", "watch"]
 
 process = 0
 """How many forks this process is away from the first one."""
@@ -28,6 +31,17 @@ _inherited: list[object] = []
 def watch(transport: _Transport) -> None:
     """Have a transport told of forks."""
     _transports.add(transport)
+
+
+def keep(*inherited: object) -> None:
+    """Keep objects of the parent, which close its connections when they are collected."""
+    _inherited.extend(inherited)
+
+
+def inherited_response() -> Failure:
+    """Return the failure of a read from a response of the parent."""
+    error = APIConnectionError("the response was opened in the parent process and can be read only there")
+    return Failure(Stage.READING, error)
 
 
 def _forked() -> None:

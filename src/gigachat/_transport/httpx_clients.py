@@ -178,7 +178,7 @@ def _translated(error: BaseException) -> BaseException:
 class _ClientResponse(BodyReader):
     """A response of an httpx2 client."""
 
-    __slots__ = ("_pieces", "_request", "_response", "_transport")
+    __slots__ = ("_pieces", "_process", "_request", "_response", "_transport")
 
     def __init__(
         self, transport: _ClientTransport, request: Request, response: httpx2.Response, headers: Any, *, encoded: bool
@@ -187,6 +187,7 @@ class _ClientResponse(BodyReader):
         self._transport: Any = transport
         self._request = request
         self._response = response
+        self._process = forks.process
         self._pieces: Any = None
 
     @abstractmethod
@@ -203,6 +204,8 @@ class _ClientResponse(BodyReader):
         return piece
 
     async def _next_piece(self) -> bytes:
+        if self._process != forks.process:
+            raise forks.inherited_response()
         outer = sys.exception()
         try:
             if self._request.deadline is not None and clock() >= self._request.deadline:
@@ -222,6 +225,29 @@ class _ClientResponse(BodyReader):
         """Release the connection; the user's own client may wait for no drain."""
         await self.close()
 
+    async def close(self) -> None:
+        """Release the connection at once."""
+        if self._process == forks.process:
+            await self._close()
+        else:
+            forks.keep(self._response, self._pieces)
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Close the response of httpx2."""
+
+    def abandon(self) -> None:
+        """Release the connection from a finalizer."""
+        if self._process == forks.process:
+            self._shut_down()
+            self._close_later()
+        else:
+            forks.keep(self._response, self._pieces)
+
+    @abstractmethod
+    def _close_later(self) -> None:
+        """Have the response closed where the locks of its pool may be taken."""
+
     def _shut_down(self) -> None:
         stream = self._response.extensions.get("network_stream")
         sock = stream.get_extra_info("socket") if stream is not None else None
@@ -240,18 +266,16 @@ class _BlockingResponse(_ClientResponse):
         piece: bytes = next(self._pieces, b"")
         return piece
 
-    async def close(self) -> None:
-        """Release the connection at once."""
+    async def _close(self) -> None:
         self._response.close()
 
-    def abandon(self) -> None:
-        """Release the connection from a finalizer: the pool of httpx2 has locks that one must not take."""
-        self._shut_down()
+    def _close_later(self) -> None:
         self._transport.abandoned.append(self)
 
     async def interrupt(self) -> None:
         """Wake the reader; the socket stays open, or the next one opened might get its descriptor."""
-        self._shut_down()
+        if self._process == forks.process:
+            self._shut_down()
 
 
 class BlockingClientTransport(BlockingMode, _ClientTransport):
@@ -322,21 +346,19 @@ class _AsyncResponse(_ClientResponse):
         piece: bytes = await anext(self._pieces, b"")
         return piece
 
-    async def close(self) -> None:
-        """Release the connection at once."""
+    async def _close(self) -> None:
         await self._response.aclose()
 
-    def abandon(self) -> None:
-        """Release the connection from a finalizer, in its event loop."""
-        self._shut_down()
+    def _close_later(self) -> None:
         event_loops.spawn(self._loop, self._close_quietly)
 
     async def _close_quietly(self) -> None:
         with suppress(*_LIBRARY_ERRORS):
             await self.close()
 
-    interrupt = close
-    """Closing wakes the task that reads."""
+    async def interrupt(self) -> None:
+        """Wake the reader by closing."""
+        await self.close()
 
 
 class AsyncClientTransport(AsyncMode, _ClientTransport):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 
 from gigachat._engine.limiter import Limiter
-from gigachat._engine.transport import Failure, Stage
+from gigachat._engine.transport import Stage
 from gigachat._transport import event_loops, forks
 from gigachat._transport.connecting import connection_to
 from gigachat._transport.connections import MAX_HEADER_BYTES, UNBOUNDED, Connection, Connections
@@ -25,7 +25,7 @@ from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.requests import FIXED_HEADERS, extensions, multipart, parsed_url, with_query
 from gigachat._transport.responses import BodyReader
-from gigachat.exceptions import APIConnectionError, ClientClosedError
+from gigachat.exceptions import ClientClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -218,8 +218,7 @@ class _Response(BodyReader):
     async def _checked(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
         if self._process != forks.process:
             reading.close()
-            error = APIConnectionError("the response was opened in the parent process and can be read only there")
-            raise Failure(Stage.READING, error)
+            raise forks.inherited_response()
         outer = sys.exception()
         try:
             return await reading
