@@ -1,10 +1,49 @@
-"""What all tests need."""
+"""What all tests need, and the sample that `make test` runs."""
 
 from __future__ import annotations
 
 import os
+from zlib import crc32
 
 import pytest
+
+_MODES = ("colour", "mode", "world")  # names of parameters that are a mode
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--sample",
+        action="store_true",
+        help="run each value of each parameter once, in one of the modes; few random examples; no slow tests",
+    )
+
+
+@pytest.hookimpl(trylast=True)  # -k and -m choose first
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--sample"):
+        return
+    covered: set[tuple[object, ...]] = set()
+    sample: set[pytest.Item] = set()
+    # In the order of a checksum, so that the values of one parameter meet different values of another.
+    for item in sorted(items, key=lambda item: crc32(item.nodeid.encode())):
+        if item.get_closest_marker("slow"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        parameters = item.callspec.params if hasattr(item, "callspec") else {"": None}
+        values = {(test, name, _key(value)) for name, value in parameters.items() if name not in _MODES} or {(test,)}
+        if not values <= covered:
+            covered |= values
+            sample.add(item)
+    config.hook.pytest_deselected(items=[item for item in items if item not in sample])
+    items[:] = [item for item in items if item in sample]
+
+
+def _key(value: object) -> object:
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
 
 
 @pytest.fixture(autouse=True)

@@ -161,6 +161,7 @@ def test_it_is_known_what_each_snippet_of_the_api_prints(page: str) -> None:
     assert len(python_blocks(page)) == len(API_PRINTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("block", "number"), API_BLOCKS, ids=str)
 def test_api_snippet_prints_what_it_promises(
     block: Block, number: int, server: GigaChatServer, capsys: pytest.CaptureFixture[str]
@@ -170,6 +171,7 @@ def test_api_snippet_prints_what_it_promises(
     assert re.fullmatch(API_PRINTED[number], printed.strip(), re.DOTALL), printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_other_snippets_run(block: Block, server: GigaChatServer) -> None:
     _run(_filled_in(block, server, _token()), block)
@@ -218,6 +220,7 @@ def test_the_errors_snippet_meets_an_error(
     assert re.fullmatch(printed, out), out
 
 
+@pytest.mark.slow
 def test_snippets_pass_the_type_checker(tmp_path: Path) -> None:
     for number, block in enumerate([*python_blocks("README.md"), *python_blocks("docs/api.md"), *RUN]):
         (tmp_path / f"snippet_{number}.py").write_text(f"# {block}\n{block.text}", "utf-8")

@@ -41,6 +41,7 @@ def test_the_tests_of_the_page_pass(page: str, pytester: pytest.Pytester) -> Non
     pytester.runpytest_subprocess("-W", "error", f"--ignore={RECORDED}").assert_outcomes(passed=expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_recorded_test_is_recorded_and_given_again(
     page: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
@@ -58,6 +59,7 @@ def test_the_recorded_test_is_recorded_and_given_again(
     pytester.runpytest_subprocess(RECORDED).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_message_shown_is_the_one_of_the_code(page: str, pytester: pytest.Pytester) -> None:
     (shown,) = (block.text for block in read(page).blocks if block.language == "text")

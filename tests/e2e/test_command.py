@@ -127,6 +127,7 @@ def test_faults_of_a_file_and_a_folder_for_the_state(tmp_path: Path) -> None:
         assert giga.get_file(file).filename == "a.txt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -193,6 +194,7 @@ def test_a_taken_port_is_named() -> None:
     assert "--port 0 takes a free port" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argument", ["--pace=-1", "--port=70000", "--token-lifetime=inf", "--pace=x", "--port=x", "--rate=x"]
 )

@@ -188,6 +188,7 @@ runner.close()
     assert len(server.requests_to("chat/completions")) == 16
 
 
+@pytest.mark.slow
 @forks
 def test_a_child_of_a_busy_thread_pool_can_ask(server: GigaChatServer) -> None:
     """Whatever the other threads held at the moment of the fork: slots, connections, locks, a sign-in under way."""
@@ -304,6 +305,7 @@ giga.close()
     run_quietly(program, server)
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("share_token", [True, False])
 def test_a_child_does_not_wait_for_a_sign_in_of_the_parent(server: GigaChatServer, share_token: bool) -> None:
@@ -334,6 +336,7 @@ giga.close()
     assert len(server.requests_to("oauth")) == 2
 
 
+@pytest.mark.slow
 @forks
 def test_workers_forked_by_gunicorn_share_a_client_made_before(server: GigaChatServer, tmp_path: Path) -> None:
     (tmp_path / "application.py").write_text("""
@@ -387,6 +390,7 @@ def application(environ, start_response):
     assert len(server.requests_to("oauth")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
 def test_a_pool_of_processes(server: GigaChatServer, method: str, tmp_path: Path) -> None:
     """Clients travel to the workers, answers and errors travel back."""
@@ -966,6 +970,7 @@ gc.collect()
     run_quietly(program, server)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("what", ["answers", "streams", "errors"])
 def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(colour: Colour, what: str) -> None:
@@ -1013,6 +1018,7 @@ def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(colour: Colo
         model.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["blocking stream", "async stream", "loop not closed", "thread at work", "trio"])
 def test_the_interpreter_ends_quietly_with_streams_open(server: GigaChatServer, end: str) -> None:
     program = {

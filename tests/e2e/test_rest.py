@@ -165,6 +165,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_large_files_are_never_in_memory_whole(server: GigaChatServer, colour: Colour, tmp_path: Path) -> None:
     large = tmp_path / "large.pdf"
     with large.open("wb") as file:

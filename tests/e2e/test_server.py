@@ -754,6 +754,7 @@ def test_embeddings(api: Api) -> None:
     assert len(large["data"][0]["embedding"]) == 2560
 
 
+@pytest.mark.slow
 def test_embeddings_leave_the_others_their_turn() -> None:
     """Long texts take seconds."""
     begun = threading.Event()
@@ -1179,6 +1180,7 @@ def seconds_to_start_and_stop() -> tuple[float, float]:
     return started, stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tls", [True, False])
 def test_it_stops_cleanly_while_callers_come(tls: bool) -> None:
     for _ in range(10):

@@ -142,6 +142,7 @@ def test_the_server_takes_options_and_clients_are_closed(pytester: pytest.Pytest
     result.stdout.fnmatch_lines(["*either gigachat_server or gigachat_recorder*"])
 
 
+@pytest.mark.slow
 def test_the_options_of_a_module_count_whatever_ran_before(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_first="""
@@ -330,6 +331,7 @@ def test_the_plugin_loads_neither_client_nor_server_nor_pydantic(pytester: pytes
     pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixture", ["gigachat_server", "gigachat_client", "gigachat_recorder"])
 def test_without_the_extra_a_fixture_says_what_to_install(pytester: pytest.Pytester, fixture: str) -> None:
     pytester.makeconftest("import sys; sys.modules['uvicorn'] = None")

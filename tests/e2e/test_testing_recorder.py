@@ -145,6 +145,7 @@ def test_what_was_recorded_is_given_again_without_the_service(
     assert len(_told(recorded)) > 10
 
 
+@pytest.mark.slow
 def test_a_request_that_was_not_recorded_says_what_differs_and_how_to_record(
     pytester: pytest.Pytester, account: dict[str, str]
 ) -> None:
@@ -172,6 +173,7 @@ def test_a_request_that_was_not_recorded_says_what_differs_and_how_to_record(
     assert "GET /v1/models: there is no recordings/test_bot.test_missing.json" in text
 
 
+@pytest.mark.slow
 def test_a_request_asked_more_often_than_recorded_fails(pytester: pytest.Pytester, account: dict[str, str]) -> None:
     bot = """
         def test_chat(gigachat_recorder, gigachat_client):
@@ -186,6 +188,7 @@ def test_a_request_asked_more_often_than_recorded_fails(pytester: pytest.Pyteste
     result.stdout.fnmatch_lines(["*was recorded once in recordings/test_bot.test_chat.json and is asked once more*"])
 
 
+@pytest.mark.slow
 def test_without_an_account_nothing_is_recorded(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_chat(gigachat_recorder): pass")
     result = pytester.runpytest_subprocess("--gigachat-record")
@@ -193,6 +196,7 @@ def test_without_an_account_nothing_is_recorded(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*to record, set the GIGACHAT_ variables of a real account*GIGACHAT_CREDENTIALS*"])
 
 
+@pytest.mark.slow
 def test_a_service_that_cannot_be_reached_leaves_the_recording_as_it_was(
     pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +218,7 @@ def test_a_service_that_cannot_be_reached_leaves_the_recording_as_it_was(
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_a_sign_in_that_is_refused_is_not_recorded_as_the_response_of_the_program(
     pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +238,7 @@ def test_a_sign_in_that_is_refused_is_not_recorded_as_the_response_of_the_progra
     assert not (pytester.path / "recordings").exists()
 
 
+@pytest.mark.slow
 def test_a_stream_that_broke_off_breaks_off_again(
     pytester: pytest.Pytester, service: GigaChatServer, account: dict[str, str]
 ) -> None:

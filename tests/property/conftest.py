@@ -1,7 +1,6 @@
 """How long the search takes: by default the same few hundred examples each time, well under half a minute in all.
 
-`pytest tests/property --hypothesis-profile search` looks further, and elsewhere each time; `few` looks briefly, for
-`make test-matrix`.
+`pytest tests/property --hypothesis-profile search` looks further, and elsewhere each time; `few` is part of `--sample`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ settings.register_profile("search", _UNHURRIED, max_examples=5000)
 
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("hypothesis_profile", None):
-        settings.load_profile("bounded")
+        settings.load_profile("few" if config.getoption("--sample") else "bounded")
 
 
 @pytest.fixture(autouse=True, scope="module")

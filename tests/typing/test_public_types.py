@@ -121,6 +121,7 @@ def test_there_is_something_that_must_fail() -> None:
     assert len(expected_failures()) > 40
 
 
+@pytest.mark.slow
 def test_mypy_refuses_what_is_wrong(pytestconfig: pytest.Config) -> None:
     cache = pytestconfig.cache
     assert cache is not None  # it can be switched off, by nobody here
@@ -133,6 +134,7 @@ def test_mypy_refuses_what_is_wrong(pytestconfig: pytest.Config) -> None:
     assert {Path(one["file"]).parent.name for one in problems} == {"must_fail"}
 
 
+@pytest.mark.slow
 def test_pyright_refuses_what_is_wrong(tmp_path: Path) -> None:
     # It would not check an excluded file even if named: copies, under the project's settings.
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyright"]

@@ -14,8 +14,7 @@ import pytest
 from tests.wire.programs import run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such signals")
-KINDS = [
-    "mock calls",
+LONG = [
     "mock streams",
     "mock sign-ins",
     "network calls",
@@ -25,6 +24,7 @@ KINDS = [
     "network sign-ins",
     "TLS connects",
 ]
+KINDS = ["mock calls", *(pytest.param(kind, marks=pytest.mark.slow) for kind in LONG)]
 
 
 def report(kind: str, way: str, *options: str) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def test_an_interrupt_at_each_place_loses_nothing(kind: str) -> None:
     assert said["interrupts"] > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["alarms", "steps"])
 @pytest.mark.parametrize("kind", ["mock calls", "mock sign-ins", "network calls", "network sign-ins"])
 def test_others_who_call_meanwhile_notice_nothing(kind: str, way: str) -> None:

@@ -375,6 +375,7 @@ def reached(way: str, signs_in: bool, authority: Authority) -> Iterator[dict[str
         yield options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signs_in", [False, True], ids=["", "sign-in"])
 @pytest.mark.parametrize("way", ["plain", "TLS", "proxy", "TLS through a proxy"])
 def test_a_blocking_call_that_is_interrupted_anywhere_shows_no_credential(
