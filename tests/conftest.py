@@ -30,7 +30,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         test = item.nodeid.partition("[")[0]
         parameters = item.callspec.params if hasattr(item, "callspec") else {"": None}
-        values = {(test, name, _key(value)) for name, value in parameters.items() if name not in _MODES} or {(test,)}
+        values: set[tuple[object, ...]] = {
+            (test, name, _key(value)) for name, value in parameters.items() if name not in _MODES
+        }
+        values = values or {(test,)}
         if not values <= covered:
             covered |= values
             sample.add(item)
