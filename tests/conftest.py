@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("slow"):
             continue
         test = item.nodeid.partition("[")[0]
-        parameters = item.callspec.params if hasattr(item, "callspec") else {"": None}
+        call = getattr(item, "callspec", None)
+        parameters = call.params if call else {}
         values: set[tuple[object, ...]] = {
             (test, name, _key(value)) for name, value in parameters.items() if name not in _MODES
         }
