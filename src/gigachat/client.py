@@ -58,7 +58,7 @@ class Client(
     request.AnyRequest[Mode],
     token.AccessToken[Mode],
 ):
-    """What all clients have in common: the options, and every endpoint.
+    """Base of all clients: the options, and every endpoint.
 
     Each option but the HTTP clients and the function for tokens can also be set by the environment variable of its
     name with `GIGACHAT_` in front; an argument wins over it, and None means not given.
@@ -71,9 +71,9 @@ class Client(
         client_id: Client id; with `client_secret` instead of the key.
         client_secret: Client secret.
         scope: `GIGACHAT_API_PERS`, `GIGACHAT_API_B2B` or `GIGACHAT_API_CORP`.
-        access_token: Ready access token; used as it is and never renewed.
-        access_token_provider: Own function that returns an access token, or for async calls an awaitable of one;
-            called before every attempt, so it should cache the token. What it raises passes through.
+        access_token: Access token, used as it is and never refreshed.
+        access_token_provider: Function that returns an access token, or for async calls an awaitable of one. It is
+            called before every attempt, so it should cache the token. Its exceptions are not changed.
         user: User name; with `password` instead of the key.
         password: Password.
         model: Model of requests that name none; `GigaChat` if not given.
@@ -83,16 +83,16 @@ class Client(
             for the vendor's hosts, elsewhere as the message says.
         timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
         max_connections: Most connections open at once.
-        max_concurrency: Most requests in work at once per credential and process.
+        max_concurrency: Most requests in progress at once per credential and process.
         queue_timeout: Longest wait for a slot or a connection, in seconds.
-        max_retries: Most repetitions after failures; 0 switches them off.
+        max_retries: Most retries after failures; 0 switches them off.
         retry_backoff_factor: Longest first pause between attempts, in seconds; it doubles each time.
-        retry_on_status_codes: HTTP statuses that are tried again.
+        retry_on_status_codes: HTTP statuses that are retried.
         retry_timeout: No attempt of a request starts later than this after its first, in seconds.
         rate_limit_timeout: Longest sum of a request's waits after 429, in seconds.
         total_timeout: Longest time of one call in seconds, from its start to its last byte, retries included.
         max_response_bytes: Longest decoded response that is read into memory, in bytes.
-        token_expiry_buffer_ms: How long before its expiry a token is renewed, in milliseconds.
+        token_expiry_buffer_ms: How long before its expiry a token is refreshed, in milliseconds.
         share_token: Whether tokens are shared between the clients of this process.
         verify_ssl_certs: Whether the server's certificate is verified.
         trust_russian_ca: Whether the Russian root certificate is trusted for the vendor's hosts.
@@ -104,8 +104,8 @@ class Client(
         proxy: Address of a proxy.
         default_headers: Headers added to every API request.
         default_query: Query parameters added to every API request.
-        http_client: Own `httpx2.Client` for blocking requests; never closed by us.
-        async_http_client: Own `httpx2.AsyncClient` for async requests; never closed by us.
+        http_client: `httpx2.Client` for blocking requests; the SDK never closes it.
+        async_http_client: `httpx2.AsyncClient` for async requests; the SDK never closes it.
 
     Raises:
         ConfigurationError: An option is invalid. The message names the option, not its value.
@@ -217,7 +217,7 @@ class Client(
             raise ValueError("max_retries must be a whole number, 0 or more")
         timeouts = None
         if timeout is not None:
-            from gigachat.settings import timeouts_of
+            from gigachat._option_values import timeouts_of
 
             timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout, self._settings.total_timeout)
         more = RequestOptions(

@@ -12,10 +12,10 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 
+from gigachat._option_values import checked_proxy
 from gigachat._secret import Secret
 from gigachat._transport.tls import proxy_context
 from gigachat.exceptions import ConfigurationError
-from gigachat.settings import checked_proxy
 
 if TYPE_CHECKING:
     from gigachat.settings import Settings

@@ -1,0 +1,202 @@
+"""How the value of an option is read, as an argument or as text of the environment, and what it must be.
+
+Errors are `ValueError`s of one line that say what to give and never repeat a value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Annotated, Any, Protocol, TypeAlias
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from gigachat._secret import Secret
+
+__all__ = [
+    "File",
+    "Hidden",
+    "HiddenText",
+    "HttpUrl",
+    "Status",
+    "Text",
+    "Timeout",
+    "checked_proxy",
+    "checked_timeout",
+    "pairs",
+    "readable_file",
+    "readable_path",
+    "split",
+    "timeouts_of",
+    "unquoted",
+]
+
+_QUOTES = ("''", '""', "``", "“”", "„“", "‘’", "«»")
+_INVISIBLE = "\ufeff\u200b\u2060"  # byte order mark and zero-width spaces
+
+
+def unquoted(value: Any) -> Any:
+    """Remove spaces, line breaks and quotes around a value."""
+    if isinstance(value, str):
+        value = _stripped(value)
+        while len(value) > 1 and value[0] + value[-1] in _QUOTES:
+            value = _stripped(value[1:-1])
+    return value
+
+
+def _stripped(value: str) -> str:
+    return value.strip().strip(_INVISIBLE).strip()
+
+
+def split(value: Any) -> Any:
+    """Read a list given as text: JSON or separated by commas."""
+    value = unquoted(value)
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("[", "{")):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("not valid JSON") from None
+    return [item for part in value.split(",") if (item := unquoted(part))]
+
+
+def pairs(value: Any) -> Any:
+    """Read a mapping given as text: JSON or `name=value` separated by commas."""
+    value = split(value)
+    if isinstance(value, list) and all(isinstance(item, str) and "=" in item for item in value):
+        return {name.strip(): text.strip() for name, _, text in (item.partition("=") for item in value)}
+    return value
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which must be a number
+    except ValueError:
+        raise ValueError("not a valid address") from None  # the original text repeats it
+    labels = (parts.hostname or "x").removesuffix(".").split(".")
+    if not all(0 < len(label) < 64 for label in labels):
+        raise ValueError("not a valid address: its host has an empty or too long part")
+    return parts
+
+
+def http_url(value: str) -> str:
+    parts = _parts(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give a full address that starts with https://")
+    if parts.username or parts.password:
+        raise ValueError("no user or password in the address; use user= and password=")
+    if parts.query or parts.fragment:
+        raise ValueError("no query or fragment in the address")
+    return value.rstrip("/")
+
+
+_PROXY_FORM = (
+    "give a proxy address such as http://user:password@proxy.example:3128 or socks5://proxy.example:1080, with / ? # "
+    "in the password written as %2F %3F %23"
+)
+
+
+def checked_proxy(value: str) -> str:
+    """Return the address of a proxy, with a scheme.
+
+    Raises:
+        ValueError: The address is invalid. The message does not repeat it.
+    """
+    if "://" not in value:
+        value = Secret(f"http://{value}")
+    try:
+        parts = _parts(value)
+    except ValueError:
+        raise ValueError(_PROXY_FORM) from None
+    if parts.scheme not in ("http", "https", "socks", "socks5", "socks5h") or not parts.hostname:
+        raise ValueError(_PROXY_FORM)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(_PROXY_FORM)  # a password with an unescaped slash: its beginning looks like the host
+    return value
+
+
+def path_text(value: Any) -> Any:
+    try:
+        return os.fspath(value)
+    except TypeError:
+        raise ValueError("give a path") from None
+
+
+def readable_file(value: str) -> str:
+    # os.path, because it answers where pathlib raises: names too long, with a NUL, of an unknown user.
+    path = os.path.expanduser(value)
+    if not path.isprintable() or "-----" in path:
+        raise ValueError("give the path of a file, not its content")
+    if not os.path.isfile(path):
+        raise ValueError(f"no such file: {path if len(path) < 256 else path[:255] + '…'}")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"the file cannot be read: {path}")
+    return path
+
+
+def readable_path(value: str) -> str:
+    path = os.path.expanduser(value)
+    return path if os.path.isdir(path) else readable_file(value)
+
+
+def checked_timeout(value: Any) -> Any:
+    """Check seconds, a `(connect, read)` pair, or an HTTP library's timeout object."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = split(value)
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise ValueError("give seconds, or a pair (connect, read) in seconds")
+        return tuple(_positive_seconds(item) for item in value)
+    if all(hasattr(value, phase) for phase in ("connect", "read", "write")):
+        return value
+    return _positive_seconds(value)
+
+
+def _positive_seconds(value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        raise ValueError("give a number of seconds") from None
+    if isinstance(value, bool) or not (seconds > 0 and math.isfinite(seconds)):
+        raise ValueError("must be a number of seconds above zero")
+    return seconds
+
+
+def timeouts_of(timeout: Timeout) -> tuple[float | None, float | None, float | None]:
+    """Return the seconds for connecting, waiting for data and sending that a timeout stands for.
+
+    Raises:
+        ValueError: It is not a timeout.
+    """
+    checked = checked_timeout(timeout)
+    if isinstance(checked, tuple):
+        return checked[0], checked[1], checked[1]
+    if isinstance(checked, float):
+        return checked, checked, checked
+    return checked.connect, checked.read, checked.write
+
+
+class TimeoutPhases(Protocol):
+    """Timeout object of an HTTP library, such as `httpx2.Timeout`: seconds for each phase, None without limit."""
+
+    connect: float | None
+    read: float | None
+    write: float | None
+
+
+Timeout: TypeAlias = float | tuple[float, float] | TimeoutPhases
+"""Seconds for each phase, a pair (connect, read), or an HTTP library's object."""
+
+Text = Annotated[str, BeforeValidator(unquoted)]
+Hidden = Annotated[str, AfterValidator(Secret)]  # also in a printed dump of the settings
+HiddenText = Annotated[Text, AfterValidator(Secret)]
+HttpUrl = Annotated[Text, AfterValidator(http_url)]
+File = Annotated[str, BeforeValidator(path_text), BeforeValidator(unquoted)]
+Status = Annotated[int, Field(ge=100, le=599)]
