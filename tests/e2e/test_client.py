@@ -480,6 +480,12 @@ def test_an_error_before_a_stream(server: GigaChatServer, caller: Caller) -> Non
         caller.read("x")
 
 
+def test_a_query_in_a_path_is_sent_with_the_parameters(server: GigaChatServer, colour: Colour) -> None:
+    with Caller(colour, options(server)) as caller:
+        caller.do("request", "GET", "/models?own=a b&word=слово", params={"more": "1"})
+    assert server.requests[-1].query == {"own": "a b", "word": "слово", "more": "1"}
+
+
 def test_a_finished_stream_leaves_its_connection_for_the_next_request(server: GigaChatServer, caller: Caller) -> None:
     caller.read("x")
     before = server.connections

@@ -16,7 +16,7 @@ import pytest
 from gigachat import APITimeoutError
 from gigachat._engine import limiter as limiter_module
 from gigachat._engine import signals
-from gigachat._engine.limiter import Limiter, Slot
+from gigachat._engine.limiter import Limiter, Slot, _Waiter
 from gigachat._engine.session import run
 from gigachat._engine.signals import Signal
 from gigachat._transport.transport import AsyncTransport, BlockingTransport
@@ -252,6 +252,18 @@ def test_an_exception_of_the_first_look_leaves_nobody_in_the_queue(monkeypatch: 
     assert kept.tb is not None
     assert not limiter._queue
     assert limiter.taken() == 0
+
+
+def test_who_has_a_slot_and_was_not_woken_is_woken_by_the_next_look() -> None:
+    """As after an exception of a signal handler between both."""
+    limiter = Limiter()
+    waiter = _Waiter(1, None)
+    waiter.slot = Slot(limiter, None)
+    limiter._slots.append(ref(waiter.slot))
+    limiter._queue[ref(waiter)] = None
+    limiter.look()
+    assert waiter.signal.is_set()
+    assert not limiter._queue
 
 
 def test_a_wait_that_takes_longer_than_asked_is_counted_as_long_as_it_took() -> None:

@@ -234,6 +234,26 @@ def test_a_stream_that_is_dropped_is_closed_in_its_event_loop(mode: Mode) -> Non
         mode.run(main)
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["", "own client"])
+def test_a_stream_that_another_closes_ends_for_its_reader(mode: Mode, own: bool) -> None:
+    async def main() -> None:
+        async with mode.giga(own=own, **server.reach) as giga:
+            stream = giga.stream()
+            assert await giga.next(stream) == "good"
+
+            async def close() -> None:
+                await mode.pause(0.05)  # the reader waits then
+                await giga.leave(stream)
+
+            read, _ = await mode.together(lambda: giga.read(stream), close)
+            assert read == ["more"]
+            assert await giga.chat() == "good"
+
+    with Server() as server:
+        server.script.append(says(streamed("good", "more")[:-5]))
+        mode.run(main)
+
+
 # Cancelling.
 
 MOST_STEPS = 100

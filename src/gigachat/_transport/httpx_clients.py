@@ -251,7 +251,7 @@ class _ClientResponse(BodyReader):
     def _shut_down(self) -> None:
         stream = self._response.extensions.get("network_stream")
         sock = stream.get_extra_info("socket") if stream is not None else None
-        if sock is not None and self._response.http_version.startswith("HTTP/1"):
+        if sock is not None and self._process == forks.process and self._response.http_version.startswith("HTTP/1"):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
@@ -274,8 +274,7 @@ class _BlockingResponse(_ClientResponse):
 
     async def interrupt(self) -> None:
         """Wake the reader; the socket stays open, or the next one opened might get its descriptor."""
-        if self._process == forks.process:
-            self._shut_down()
+        self._shut_down()
 
 
 class BlockingClientTransport(BlockingMode, _ClientTransport):
