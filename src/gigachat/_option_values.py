@@ -170,7 +170,7 @@ def _positive_seconds(value: Any) -> float:
 
 
 def timeouts_of(timeout: Timeout) -> tuple[float | None, float | None, float | None]:
-    """Return the seconds for connecting, waiting for data and sending that a timeout stands for.
+    """Return the seconds of a timeout for connecting, waiting for data and sending.
 
     Raises:
         ValueError: It is not a timeout.

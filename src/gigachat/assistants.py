@@ -1,4 +1,4 @@
-"""Names of 0.2 by their old address: assistants. What they are stands in `api.assistants`; nothing new belongs here."""
+"""Names of 0.2 at their old address: assistants. Their code is in `api.assistants`; nothing new belongs here."""
 
 from __future__ import annotations
 

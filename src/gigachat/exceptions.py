@@ -260,7 +260,7 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
 def error_for_status(
     url: str, status_code: int, content: bytes | None, headers: Mapping[str, str] | None
 ) -> ResponseError:
-    """Return the error of the class that stands for an HTTP status."""
+    """Return the error for an HTTP status."""
     kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else ResponseError)
     return kind(url, status_code, content, Headers(headers or {}))
 

@@ -92,7 +92,7 @@ def _inline(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
 
 
 def _both(target: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
-    """Add what stands beside a reference to what it points to; the nearer word wins where both cannot hold."""
+    """Merge the keywords beside a reference into its target; those beside it win where both cannot apply."""
     both = {**target, **beside}
     for key in (*_MAPS_OF_SCHEMAS, "required"):
         ours, theirs = beside.get(key), target.get(key)

@@ -207,7 +207,7 @@ class namespace(Generic[ResourceT, T]):
 if TYPE_CHECKING:
 
     def overloaded_endpoint(describe: Callable[..., Call[Any]]) -> Callable[..., Any]:
-        """Like `endpoint`, for a method whose types stand in overloads because they depend on an argument."""
+        """Like `endpoint`, for a method with overloads."""
         ...
 
 else:

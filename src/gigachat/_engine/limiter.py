@@ -153,7 +153,7 @@ class Limiter:
                 self._changing = False
 
     def _serve(self) -> None:
-        # An exception may end this after any step; the next caller goes on from there. A waiter with a slot is woken
+        # An exception may end this after any step; the next caller continues there. A waiter with a slot is woken
         # and then removed; one that no longer exists is removed.
         for known in tuple(self._queue):
             waiter = known()

@@ -1,6 +1,6 @@
 """Values that the clients of a process share: one per key, made on first use, never replaced while it is referenced.
 
-Of the values that nobody references, the latest used ones are kept, so that memory stays bounded.
+Of the values without other references, the latest used ones are kept. Memory is bounded.
 """
 
 from __future__ import annotations

@@ -259,7 +259,7 @@ def _interrupted(reason: GigaChatException | str) -> StreamInterruptedError | To
 
 
 def _error_of(content: bytes, url: str, headers: Mapping[str, str]) -> GigaChatException | None:
-    """Return the error that a JSON object stands for, if any."""
+    """Return the error that a JSON object describes, if any."""
     try:
         body = json_object(content)
     except APIResponseValidationError:

@@ -22,7 +22,7 @@ def decoder_for(encoding: str) -> Decoder | None:
     """Return a decoder for the `content-encoding` of a response; None if there is nothing to decode.
 
     Raises:
-        APIResponseValidationError: The encoding is none of those asked for.
+        APIResponseValidationError: The encoding was not requested.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):

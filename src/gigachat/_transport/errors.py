@@ -67,7 +67,7 @@ def failure(
         request: The request that failed.
         stage: How far it had come.
         proxy: The proxy on the way.
-        outer: The exception that the caller was handling meanwhile; it is no cause.
+        outer: The exception that the caller is handling; it is not a cause.
     """
     host = urlsplit(request.url).netloc
     failed = _failure(error, request, stage, host, proxy, outer)
@@ -151,7 +151,7 @@ def forget_variables(raised: BaseException, outer: BaseException | None) -> None
 
     Args:
         raised: The exception.
-        outer: The one that the caller was handling meanwhile; it is left alone.
+        outer: The exception that the caller is handling; it is not changed.
     """
     for error in _causes(raised, outer):
         traceback.clear_frames(error.__traceback__)

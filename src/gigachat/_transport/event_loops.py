@@ -138,7 +138,7 @@ _ends: dict[Loop, tuple[AsyncGenerator[None], weakref.WeakSet[Any]]] = {}
 
 
 def close_with_loop(resource: Any) -> None:
-    """Have the running loop await `resource.aclose()` when it shuts down, unless the resource is gone by then."""
+    """Have the running loop await `resource.aclose()` when it shuts down, unless the resource no longer exists."""
     loop = running_loop()
     known = _ends.get(loop)
     if known is None:

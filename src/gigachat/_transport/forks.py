@@ -29,7 +29,7 @@ _inherited: list[object] = []
 
 
 def watch(transport: _Transport) -> None:
-    """Have a transport told of forks."""
+    """Call a transport's `forked` in each child process."""
     _transports.add(transport)
 
 

@@ -162,7 +162,7 @@ def _built(client: Any, request: Request) -> httpx2.Request:
 
 
 def _translated(error: BaseException) -> BaseException:
-    """Return the error of httpcore2 that one of httpx2 stands for, with the same cause."""
+    """Return the error of httpcore2 for one of httpx2, with the same cause."""
     kind = getattr(httpcore2, type(error).__name__, None)
     if isinstance(error, httpx2.InvalidURL):
         kind = httpcore2.UnsupportedProtocol

@@ -164,7 +164,7 @@ def _identify(context: ssl.SSLContext, cert: str, key: str | None, password: str
         # Without a password OpenSSL would ask on the terminal.
         context.load_cert_chain(cert, key, password=password or "")
     except ssl.SSLError as error:
-        # OpenSSL says little: a wrong password and a file that is no key look the same to it.
+        # OpenSSL says little: a wrong password and a file that is not a key look the same to it.
         if "MISMATCH" in (error.reason or ""):
             problem = "the key does not belong to the certificate"
         elif b"ENCRYPTED" in Path(key or cert).read_bytes():

@@ -1,4 +1,4 @@
-"""Batches: many requests handed in at once and worked off in the background (reference, section 11)."""
+"""Batches: up to 500 requests in one file, processed in the background (reference, section 11)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _EMBEDDER = "Embeddings"
 
 
 class Batches(Resource[Mode]):
-    """Requests that are worked off in the background."""
+    """Requests that are processed in the background."""
 
     @endpoint
     def create_batch(self, file: BatchFile, method: BatchMethod = "chat_completions") -> Call[models.Batch]:
-        """Hand in requests to be worked off in the background; for accounts that pay as they go (section 11).
+        """Submit requests to be processed in the background; for pay-as-you-go accounts (section 11).
 
         Args:
             file: The requests as JSONL, up to 500 lines `{"id": …, "request": {…}}` with different ids: a path, bytes,
@@ -83,7 +83,7 @@ class Batches(Resource[Mode]):
         timeout: float | None = None,
         progress: Callable[[models.Batch], object] | None = None,
     ) -> models.Batch:
-        """Wait until a batch is worked off (reference, section 11).
+        """Wait until a batch is completed (reference, section 11).
 
         Args:
             batch: The batch, or its id.
@@ -95,7 +95,7 @@ class Batches(Resource[Mode]):
             The batch, its `status` most likely `completed`.
 
         Raises:
-            APITimeoutError: It is not done in time; it goes on and can be waited for again.
+            APITimeoutError: The batch is not done in time. It continues, and you can wait for it again.
             NotFoundError: There is no such batch.
             GigaChatException: The request failed.
         """
@@ -117,7 +117,7 @@ class Batches(Resource[Mode]):
                 counts = known.request_counts
                 raise APITimeoutError(
                     f"batch {batch_id} is not done within timeout={timeout:g} s: {known.status}, "
-                    f"{counts.completed + counts.failed} of {counts.total}. It goes on; wait for it again"
+                    f"{counts.completed + counts.failed} of {counts.total}. It continues; wait for it again"
                 )
             await transport.sleep(min(poll_interval, left))
 

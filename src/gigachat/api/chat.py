@@ -281,7 +281,7 @@ def _call(
 
 
 def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
-    """Return the chat that a payload stands for, with the client's defaults. The caller's objects are not changed."""
+    """Return the chat for a payload, with the client's defaults. The caller's objects are not changed."""
     data = payload_fields(payload, models.Chat)
     for name, value in fields.items():
         if value is not None:

@@ -149,7 +149,7 @@ def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _request(service: Service, payload: Any, fields: Mapping[str, Any], stream: bool) -> models.ChatCompletionRequest:
-    """Return the request that a payload stands for, with the client's defaults, and without changing the payload."""
+    """Return the request for a payload, with the client's defaults. The payload is not changed."""
     data = _merged(payload_fields(payload, models.ChatCompletionRequest), fields)
     for name, instead in (("functions", "tools=[...]"), ("function_call", "tool_config=")):
         if name in data:
@@ -289,7 +289,7 @@ def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.Chat
 
 
 _BESIDE_TEXT = {"files", "function_call", "function_result", "tool_execution"}
-"""Keys of parts that stand by themselves."""
+"""Keys of parts that are not text."""
 
 
 def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:

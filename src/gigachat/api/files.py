@@ -40,7 +40,7 @@ class Files(Resource[Mode]):
         Args:
             file: A path, bytes, a file object opened with `rb`, or a tuple `(name, content)`,
                 `(name, content, type)`, `(name, content, type, headers)` with any of these as content or, there
-                only, the text itself. Without a type it is told from the name, else from the first bytes.
+                only, the text itself. Without a type, the name decides, else the first bytes.
             purpose: What the file is for.
 
         Raises:

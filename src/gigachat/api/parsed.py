@@ -35,7 +35,7 @@ def refuse_class(response_format: Any, method: str) -> None:
 
 
 def instance_of(kind: Any, text: str, completion: Any) -> Any:
-    """Return the instance that a text, perhaps inside code fences, stands for.
+    """Parse a text, perhaps inside code fences, as an instance of a class.
 
     Raises:
         APIResponseValidationError: The text does not fit; the error holds the completion.

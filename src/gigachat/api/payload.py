@@ -18,14 +18,14 @@ __all__ = ["check_messages", "is_blank", "payload_fields", "problem", "validated
 
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
-    """Return the fields of the request that a payload stands for, in a mapping of its own.
+    """Return the fields of the request for a payload, in a new mapping.
 
     Args:
         payload: What was passed.
         kind: Class of the request.
 
     Raises:
-        TypeError, ValueError: It stands for none.
+        TypeError, ValueError: The payload is invalid.
     """
     if isinstance(payload, str):
         if not payload:

@@ -23,8 +23,8 @@ class AccessToken(Resource[Mode]):
 
         Returns:
             The token with `expires_at` in milliseconds of Unix time (0 for a ready token, which needs no request);
-            None where requests carry no token, as with a client certificate alone. Where `authorization_cvar` has
-            one, nobody signs in.
+            None where requests carry no token, as with a client certificate alone. If `authorization_cvar` has
+            a token, no sign-in takes place.
 
         Raises:
             GigaChatException: The sign-in failed.

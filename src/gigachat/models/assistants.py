@@ -57,7 +57,7 @@ class CreateAssistant(APIResponse):
 
 
 class AssistantDelete(APIResponse):
-    """An assistant that is no more."""
+    """Result of deleting an assistant."""
 
     assistant_id: str = Field(description="Id of the assistant.")
     deleted: bool = Field(description="Whether it is deleted.")

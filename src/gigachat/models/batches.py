@@ -1,4 +1,4 @@
-"""Batches: many requests worked off in the background (reference, section 11)."""
+"""Batches: requests processed in the background (reference, section 11)."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ class BatchResult(WireModel):
         default=None, union_mode="left_to_right", description="The answer; a mapping where it is of neither kind."
     )
     error: BatchError | str | None = Field(
-        default=None, union_mode="left_to_right", description="Why there is no answer."
+        default=None, union_mode="left_to_right", description="Error of the request."
     )
     line: str | None = Field(default=None, description="The whole line as text, where it could not be read.")

@@ -71,7 +71,7 @@ class FunctionCall(WireModel):
         @model_validator(mode="before")
         @classmethod
         def _parse_arguments(cls, values: Any) -> Any:
-            """Read arguments that come as text; text that is no object is kept as `arguments_text`."""
+            """Read arguments that come as text; text that is not an object is kept as `arguments_text`."""
             if not isinstance(values, dict):
                 return values
             if values.get("type") == "tool_call":  # of LangChain, whose id and type the service does not know
@@ -101,7 +101,7 @@ class Storage(WireModel):
     is_stateful: bool = Field(description="Whether the service keeps the history, so that only new messages are sent.")
     limit: int | None = Field(default=None, description="Most messages of the history given to the model.")
     assistant_id: str | None = Field(default=None, description="Assistant of a new thread; excludes `model`.")
-    thread_id: str | None = Field(default=None, description="Thread to go on with; absent in its first message.")
+    thread_id: str | None = Field(default=None, description="Thread to continue; absent in its first message.")
     metadata: dict[Any, Any] | None = Field(default=None, description="Data of your own.")
 
 
@@ -117,20 +117,20 @@ class Usage(WireModel):
 
 
 class _SchemaModel(WireModel):
-    """A JSON Schema as a model: what was not said is not sent, or it would change the meaning."""
+    """A JSON Schema as a model: fields that are not set are not sent, because they would change its meaning."""
 
     @model_serializer(mode="wrap")
-    def _only_what_was_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _only_set_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         schema: dict[str, Any] = handler(self)
         schema.update({name: value for name, value in (self.model_extra or {}).items() if value is None})
         if "description" not in self.model_fields_set:
             schema.pop("description", None)
-        if "type_" not in self.model_fields_set and not self._surely_an_object():
+        if "type_" not in self.model_fields_set and not self._is_object():
             schema.pop("type", None)
             schema.pop("type_", None)
         return schema
 
-    def _surely_an_object(self) -> bool:
+    def _is_object(self) -> bool:
         return "properties" in self.model_fields_set
 
 
@@ -164,7 +164,7 @@ class FunctionParameters(_SchemaModel):
     properties: dict[Any, FunctionParametersProperty] | None = Field(default=None, description="The parameters.")
     required: list[str] | None = Field(default=None, description="Names of those that must be given.")
 
-    def _surely_an_object(self) -> bool:
+    def _is_object(self) -> bool:
         return not {"anyOf", "oneOf", "allOf"} & self.model_fields_set
 
 

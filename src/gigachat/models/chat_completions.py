@@ -129,7 +129,7 @@ class ChatFunctionCall(_Model):
 
     name: str = Field(description="Name of the function.")
     arguments: Annotated[Any, AfterValidator(_as_object)] = Field(
-        default_factory=dict, description="Its arguments, an object; text that is no object is kept as it came."
+        default_factory=dict, description="Arguments, an object; text that is not an object is kept unchanged."
     )
 
 
@@ -141,7 +141,7 @@ class ChatFunctionResult(_Model):
 
 
 class ChatToolExecution(_Model):
-    """How a tool of the service gets on."""
+    """Progress of a tool of the service."""
 
     name: str | None = Field(default=None, description="Name of the tool; not always its key in `tools`.")
     status: str | None = Field(default=None, description="`success`, `fail` or newer.")
@@ -173,7 +173,7 @@ class ChatContentPart(_Model):
     )
     function_call: ChatFunctionCall | None = Field(default=None, description="Call the model asks for.")
     function_result: ChatFunctionResult | None = Field(default=None, description="What a function returned.")
-    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool gets on.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="Progress of a tool.")
     inline_data: ChatInlineData | None = Field(default=None, description="What belongs to the text.")
     logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
 
@@ -213,7 +213,7 @@ class _MessageFields(_Stated):
     content: _Parts = Field(default=None, description="Its parts; text alone is read as one.")
     inline_data: ChatInlineData | None = Field(default=None, description="What belongs to the text.")
     function_call: ChatFunctionCall | None = Field(default=None, description="Call the model asks for.")
-    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool gets on.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="Progress of a tool.")
     logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
     finish_reason: str | None = Field(default=None, description="Why the message ended.")
 
@@ -355,7 +355,7 @@ class ChatStorage(_Model):
     """Keeping of the history by the service."""
 
     limit: int | None = Field(default=None, description="Most messages of the history given to the model.")
-    thread_id: str | None = Field(default=None, description="Thread to go on with; absent in its first message.")
+    thread_id: str | None = Field(default=None, description="Thread to continue; absent in its first message.")
     metadata: dict[str, Any] | None = Field(default=None, description="Data of your own.")
 
 
@@ -462,7 +462,7 @@ class ChatTool(_Model):
 
 
 def _tool_fields(tool: Any) -> Any:
-    """Return what any form of a tool stands for: its options by its name."""
+    """Return the options of a tool, given in any form, by its name."""
     if isinstance(tool, str):
         return {tool: {}}
     if isinstance(tool, ChatTool):
@@ -510,7 +510,7 @@ def _gathered(tools: Any) -> Any:
 
 
 def _tool_config(word: str, tools: Any) -> dict[str, str]:
-    """Return what a word stands for: a mode, or the tool that must be used."""
+    """Return the configuration for a word: a mode, or the tool that must be used."""
     if word in ("auto", "none"):
         return {"mode": word}
     for tool in tools if isinstance(tools, list) else ():
@@ -633,7 +633,7 @@ class ChatCompletionResponse(_Stated, APIResponse):
     model: str | None = Field(default=None, description="Version of the model that answered.")
     created_at: int | None = Field(default=None, validation_alias=_CREATED_AT, description="Unix time in seconds.")
     messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
-        description="The model's message; its reasoning may stand before it."
+        description="The model's message; its reasoning may precede it."
     )
     message_id: str | None = Field(default=None, description="Message, with `storage`.")
     thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
@@ -686,7 +686,7 @@ class ChatCompletionChunk(_Stated, APIResponse):
     thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
     finish_reason: str | None = Field(default=None, description="Why the answer ended; in the last event only.")
     usage: ChatUsage | None = Field(default=None, description="Tokens used; in the last event, not always.")
-    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool gets on.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="Progress of a tool.")
     logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
     additional_data: Any = Field(default=None, description="Steps taken, by permission.")
 

@@ -31,7 +31,7 @@ class UploadedFiles(APIResponse):
 
 
 class DeletedFile(APIResponse):
-    """A file that is no more."""
+    """Result of deleting a file."""
 
     id_: str = Field(alias="id", description="Id of the file.")
     deleted: bool = Field(description="Whether it is deleted.")

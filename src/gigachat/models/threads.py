@@ -35,7 +35,7 @@ __all__ = [
 
 
 class ThreadStatus(OpenEnum):
-    """How a thread's run gets on. A status the SDK does not know reads as a member of its own."""
+    """Status of a thread's run. An unknown status is read as a new member."""
 
     IN_PROGRESS = "in_progress"
     READY = "ready"
@@ -52,7 +52,7 @@ class Thread(APIResponse):
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     updated_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     run_lock: Annotated[bool, NullAs(bool)] = Field(default=False, description="Whether a run is in progress.")
-    status: ThreadStatus | None = Field(default=None, description="How its run gets on.")
+    status: ThreadStatus | None = Field(default=None, description="Status of its run.")
 
 
 class Threads(APIResponse):
@@ -125,15 +125,15 @@ class ThreadRunOptions(WireModel):
 class ThreadRunResponse(APIResponse):
     """A run that has begun."""
 
-    status: ThreadStatus = Field(description="How it gets on.")
+    status: ThreadStatus = Field(description="Status of the run.")
     thread_id: str = Field(description="Id of the thread.")
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
 
 
 class ThreadRunResult(APIResponse):
-    """How a run gets on, and its messages."""
+    """Status of a run, and its messages."""
 
-    status: ThreadStatus = Field(description="How it gets on.")
+    status: ThreadStatus = Field(description="Status of the run.")
     thread_id: str = Field(description="Id of the thread.")
     updated_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     model: Annotated[str, NullAs(str)] = Field(default="", description="Name of the model.")

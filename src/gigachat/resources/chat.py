@@ -1,4 +1,4 @@
-"""Names of 0.2 by their old address: chats. What they are stands in `api.chat`; nothing new belongs here."""
+"""Names of 0.2 at their old address: chats. Their code is in `api.chat`; nothing new belongs here."""
 
 from __future__ import annotations
 

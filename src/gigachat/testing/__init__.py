@@ -122,7 +122,7 @@ def gigachat_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Return a running local server that knows nothing of other tests; `GIGACHAT_…` variables point at it.
 
     One server runs for the whole session, or one for each `gigachat_server_options`: its address and key stay the same,
-    so that a client your code keeps goes on working. Pauses before repetitions are switched off, unless
+    so that a client kept by your code continues to work. Pauses before retries are switched off, unless
     `GIGACHAT_RETRY_BACKOFF_FACTOR` is set.
     """
     if "gigachat_recorder" in request.fixturenames:

@@ -55,10 +55,10 @@ _NOT_RECORDED = 501
 """A status that no client repeats."""
 _UNREACHED = 502
 _PATIENCE = 5.0
-"""Seconds that answers may go on after the test."""
+"""Seconds that responses may take to end after the test."""
 _MOST_DIFFERENCES = 3
 _SECRET_VALUE = 8
-"""Shorter values of the user's own headers and parameters are words that may stand anywhere."""
+"""Shorter values of the user's own headers and parameters may be ordinary words."""
 
 
 class RecordingError(Exception):
@@ -203,7 +203,7 @@ class Recorder:
         shown = "; ".join(closest[:_MOST_DIFFERENCES])
         if len(closest) > _MOST_DIFFERENCES:
             shown += f"; and {len(closest) - _MOST_DIFFERENCES} more"
-        return f"{name} is not what was recorded in {file}: {shown}. To go on, {self._again}"
+        return f"{name} is not what was recorded in {file}: {shown}. To continue, {self._again}"
 
     # Recording
 
@@ -286,7 +286,7 @@ class _Service:
     """The real service, asked as the variables `GIGACHAT_…` say: address, TLS, proxy, authorization.
 
     Args:
-        scrubber: Is told the secrets.
+        scrubber: Learns the secrets.
     """
 
     def __init__(self, scrubber: Scrubber) -> None:
@@ -324,7 +324,7 @@ class _Service:
         except ResponseError as error:
             settings = self._service.settings
             if error.url in (settings.auth_url, f"{settings.base_url}/token"):
-                raise  # the sign-in failed, which is no response to the program
+                raise  # the sign-in failed; the program gets no response
             self._hide_token()
             yield _Answer(error.status_code, error.headers or {}, None, error.content or b"")
 
@@ -384,7 +384,7 @@ async def _read(request: Request) -> dict[str, Any]:
 
 
 def _path(request: Request) -> str:
-    """Return the path without what stands before the version (reference, section 1.1)."""
+    """Return the path from the version on (reference, section 1.1)."""
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     return raw.decode("latin-1").partition("?")[0].removeprefix("/api")
 

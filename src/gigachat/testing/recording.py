@@ -36,7 +36,7 @@ _EVENT = re.compile(r"(?:event: (?P<name>[^\r\n]*)\n)?data: (?P<data>[^\r\n]*)\n
 
 
 class Scrubber:
-    """Takes secrets out of what is kept: known ones wherever they stand, and what looks like one or is named so."""
+    """Removes secrets from recordings: known ones everywhere, and values that look like one or have such a name."""
 
     def __init__(self, secrets: Iterable[str | re.Pattern[str]] = ()) -> None:
         self._texts: set[str] = set()
@@ -136,7 +136,7 @@ def pieces(answer: Mapping[str, Any]) -> list[bytes]:
 
 
 def digest(content: bytes) -> dict[str, Any]:
-    """Return what stands for the content of a file."""
+    """Return what is recorded for the content of a file."""
     return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -164,7 +164,7 @@ def read_file(path: Path) -> list[dict[str, Any]]:
     """Return the exchanges of a file.
 
     Raises:
-        ValueError: It is none of ours; the text names it.
+        ValueError: The file is not a recording; the message names it.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -177,11 +177,11 @@ def read_file(path: Path) -> list[dict[str, Any]]:
 
 
 def write_file(path: Path, exchanges: Sequence[Mapping[str, Any]]) -> None:
-    """Write exchanges, in the place of what the file held."""
+    """Write exchanges, replacing the file."""
     text = _pretty({"format": _FORMAT, "exchanges": list(exchanges)}, 0) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.new")
-    # Half of a surrogate pair stands as its escape, as JSON writes it.
+    # Half of a surrogate pair is written as its escape, as in JSON.
     new.write_bytes(text.encode("utf-8", "backslashreplace"))
     new.replace(path)
 
