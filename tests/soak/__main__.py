@@ -336,7 +336,7 @@ def show(
     print(f"connections made: {book.report['accepted']}; longest call: {book.watch.longest:.1f} s")
     print(f"requests in work at once, of {LIMITS}: {book.report['peaks']}")
     print(f"warnings, exceptions never retrieved, errors logged: {noise.counts.total()}", end="")
-    print(f" (and {noise.not_ours} of anyio and of ssl, whoever calls them)" if noise.not_ours else "")
+    print(f" (and {noise.not_ours} of anyio and of ssl themselves)" if noise.not_ours else "")
     print(f"violations: {len(book.violations)}")
 
 

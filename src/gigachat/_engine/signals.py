@@ -1,7 +1,7 @@
 """A flag that threads and tasks of any event loop wait for together.
 
 It has no lock: a finalizer may set it at any moment, also while this thread is inside one of its methods. Operations on
-the list of callbacks are atomic, and whoever takes a callback off the list calls it.
+the list of callbacks are atomic, and the thread that removes a callback from the list calls it.
 """
 
 from __future__ import annotations

@@ -156,9 +156,9 @@ class Connections:
         waiting = self._idle.setdefault(connection.origin, deque())
         waiting.append(connection)
         if len(waiting) > _MAX_IDLE:
-            with suppress(IndexError):  # other threads took them meanwhile
+            with suppress(IndexError):  # other threads took them
                 waiting.popleft().close()
-        if self._ended:  # by another thread meanwhile
+        if self._ended:  # by another thread
             self.shrink(0)
         return True
 

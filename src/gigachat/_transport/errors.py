@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WIRE_ERRORS", "failure", "forget_variables"]
 
-# h11 itself raises for a body of another length than announced, such as a file that changed meanwhile, resolving a host
+# h11 itself raises for a body of another length than announced, such as a changed file, resolving a host
 # name raises UnicodeError, and a proxy that does not speak SOCKS causes SOCKSError.
 _NOT_SENDABLE = (httpcore2.UnsupportedProtocol, httpcore2.LocalProtocolError, h11.LocalProtocolError, UnicodeError)
 _NEVER_SENT = (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.ProxyError, SOCKSError)

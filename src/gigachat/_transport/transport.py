@@ -302,7 +302,7 @@ class BlockingTransport(BlockingMode, _Transport):
     def __init__(self, settings: Settings) -> None:
         self._threads = Connections()
         super().__init__(settings)  # which tells of forks
-        finalizer = weakref.finalize(self, self._threads.end)  # of a client that nobody closed
+        finalizer = weakref.finalize(self, self._threads.end)  # of a client that is not closed
         finalizer.atexit = False
 
     def _idle(self) -> Connections:
@@ -356,7 +356,7 @@ class AsyncTransport(AsyncMode, _Transport):
     def __init__(self, settings: Settings) -> None:
         self._loops: dict[Loop, Connections] = {}
         super().__init__(settings)  # which tells of forks
-        finalizer = weakref.finalize(self, _end_all, self._loops)  # of a client that nobody closed
+        finalizer = weakref.finalize(self, _end_all, self._loops)  # of a client that is not closed
         finalizer.atexit = False
 
     def _idle(self) -> Connections:
