@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from gigachat._engine.endpoint import Async, Resource, async_variant, namespace
+from gigachat.api.account import Account
 from gigachat.api.assistants import AssistantsNamespace
+from gigachat.api.authentication import Authentication
 from gigachat.api.batches import Batches
 from gigachat.api.chat import AsyncChatNamespace, Chat, ChatNamespace
-from gigachat.api.checks import Checks
 from gigachat.api.embeddings import Embeddings
 from gigachat.api.files import Files
 from gigachat.api.functions import Functions
 from gigachat.api.models import Models
-from gigachat.api.request import AnyRequest
+from gigachat.api.moderation import Moderation
+from gigachat.api.raw_requests import RawRequests
 from gigachat.api.threads import ThreadsNamespace
-from gigachat.api.token import AccessToken
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -77,7 +78,7 @@ class AsyncNames(Resource[Any]):
     atokens_count = async_variant(Embeddings.tokens_count)
     aget_models = async_variant(Models.get_models)
     aget_model = async_variant(Models.get_model)
-    aget_token = async_variant(AccessToken.get_token)
+    aget_token = async_variant(Authentication.get_token)
     aupload_file = async_variant(Files.upload_file)
     aget_files = async_variant(Files.get_files)
     aget_file = async_variant(Files.get_file)
@@ -91,7 +92,7 @@ class AsyncNames(Resource[Any]):
     abatch_results = async_variant(Batches.batch_results)
     aopenapi_function_convert = async_variant(Functions.openapi_function_convert)
     avalidate_function = async_variant(Functions.validate_function)
-    acheck_ai = async_variant(Checks.check_ai)
-    acheck_filter = async_variant(Checks.check_filter)
-    aget_balance = async_variant(Checks.get_balance)
-    arequest = async_variant(AnyRequest.request)
+    acheck_ai = async_variant(Moderation.check_ai)
+    acheck_filter = async_variant(Moderation.check_filter)
+    aget_balance = async_variant(Account.get_balance)
+    arequest = async_variant(RawRequests.request)

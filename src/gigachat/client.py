@@ -14,17 +14,18 @@ from gigachat._engine.transport import Timeouts
 from gigachat._headers import checked_headers
 from gigachat._secret import hidden
 from gigachat.api import (
+    account,
     assistants,
+    authentication,
     batches,
     chat,
-    checks,
     embeddings,
     files,
     functions,
     models,
-    request,
+    moderation,
+    raw_requests,
     threads,
-    token,
 )
 from gigachat.exceptions import ConfigurationError
 
@@ -52,11 +53,12 @@ class Client(
     files.Files[Mode],
     batches.Batches[Mode],
     functions.Functions[Mode],
-    checks.Checks[Mode],
+    moderation.Moderation[Mode],
+    account.Account[Mode],
     assistants.Assistants[Mode],
     threads.Threads[Mode],
-    request.AnyRequest[Mode],
-    token.AccessToken[Mode],
+    raw_requests.RawRequests[Mode],
+    authentication.Authentication[Mode],
 ):
     """Base of all clients: the options, and every endpoint.
 

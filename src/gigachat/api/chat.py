@@ -19,10 +19,10 @@ from gigachat._engine.endpoint import (
     stream_endpoint,
 )
 from gigachat._engine.parsing import read_chunk, read_model
-from gigachat.api.chat_completions import create_call, parse_call, stream_call
-from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, text
-from gigachat.api.parsed import check_class, instance_of, refuse_class
-from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
+from gigachat.api.arguments import check_messages, is_blank, payload_fields, validated
+from gigachat.api.chat_v2 import create_call, parse_call, stream_call
+from gigachat.api.streaming import ACCEPT, IN_PROGRESS, finished, text
+from gigachat.api.structured_output import check_class, instance_of, refuse_class
 from gigachat.context import chat_url_cvar
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -33,8 +33,8 @@ from gigachat.exceptions import (
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from gigachat.api.chat_completions import ChatCompletionFields
-    from gigachat.api.chat_completions import Payload as PayloadV2
+    from gigachat.api.chat_v2 import ChatCompletionFields
+    from gigachat.api.chat_v2 import Payload as PayloadV2
 
     Message: TypeAlias = models.Messages | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]

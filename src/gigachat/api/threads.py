@@ -9,9 +9,8 @@ from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
 from gigachat._engine.parsing import read_chunk, read_model
-from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of
-from gigachat.api.chunks import ACCEPT, IN_PROGRESS, finished, text
-from gigachat.api.payload import validated
+from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of, validated
+from gigachat.api.streaming import ACCEPT, IN_PROGRESS, finished, text
 from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
-"""Checks: who wrote a text, whether a topic is refused, what is left to spend (reference, sections 10.3 to 10.5)."""
+"""Checks of texts: whether a model wrote them, whether the service filters them (reference, sections 10.3, 10.4)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from gigachat import models
-from gigachat._engine.calls import Call, get, post
+from gigachat._engine.calls import Call, post
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat.api.arguments import checked_id, given, messages_of, models_of
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from gigachat.api.arguments import Message
 
-__all__ = ["Checks"]
+__all__ = ["Moderation"]
 
 
-class Checks(Resource[Mode]):
-    """Questions to the service about texts and about the account."""
+class Moderation(Resource[Mode]):
+    """Checks of texts."""
 
     @endpoint
     def check_ai(self, text: str, model: str) -> Call[models.AICheckResult]:
@@ -66,13 +66,3 @@ class Checks(Resource[Mode]):
             functions=None if functions is None else models_of(models.Function, functions, "functions"),
         )
         return post("/filter/check", body, models.FilterCheckResult, repeatable=True)
-
-    @endpoint
-    def get_balance(self) -> Call[models.Balance]:
-        """Return what is left of the account's packages of tokens (reference, section 10.5).
-
-        Raises:
-            ForbiddenError: The account pays as it goes and has no packages.
-            GigaChatException: The request failed.
-        """
-        return get("/balance", models.Balance)

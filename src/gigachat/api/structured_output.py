@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import Any
 
-from gigachat.api.payload import problem
+from gigachat.api.arguments import problem
 from gigachat.exceptions import APIResponseValidationError
 
 __all__ = ["check_class", "instance_of", "refuse_class"]

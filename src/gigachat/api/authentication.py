@@ -11,10 +11,10 @@ from gigachat.context import authorization_cvar
 if TYPE_CHECKING:
     from gigachat._engine.auth.tokens import Token
 
-__all__ = ["AccessToken"]
+__all__ = ["Authentication"]
 
 
-class AccessToken(Resource[Mode]):
+class Authentication(Resource[Mode]):
     """The client's access token."""
 
     @procedure

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-__all__ = ["AnyRequest"]
+__all__ = ["RawRequests"]
 
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
-class AnyRequest(Resource[Mode]):
+class RawRequests(Resource[Mode]):
     """Requests to endpoints that have no method."""
 
     @procedure

@@ -15,9 +15,9 @@ from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.parsing import parse, read_model
 from gigachat._service import is_vendor_host
-from gigachat.api.chunks import ACCEPT
-from gigachat.api.parsed import check_class, instance_of, refuse_class
-from gigachat.api.payload import check_messages, is_blank, payload_fields, validated
+from gigachat.api.arguments import check_messages, is_blank, payload_fields, validated
+from gigachat.api.streaming import ACCEPT
+from gigachat.api.structured_output import check_class, instance_of, refuse_class
 from gigachat.context import chat_completions_url_cvar
 from gigachat.exceptions import (
     APIResponseValidationError,
