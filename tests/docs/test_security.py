@@ -21,7 +21,6 @@ def test_the_tests_it_points_at_exist() -> None:
     files = re.findall(r"`(tests/[\w/.]+)`", TEXT)
     names = re.findall(r"`(test_\w+)`", TEXT)
     assert len(files) > 3
-    assert len(names) > 2
     assert all((ROOT / file).is_file() for file in files)
     assert [name for name in names if not any(f"def {name}(" in source for source in sources.values())] == []
 

@@ -35,7 +35,6 @@ def test_a_star_import_of_the_package_gives_its_public_names() -> None:
 def test_a_star_import_of_the_models_gives_the_names_of_their_modules() -> None:
     names = star_imported("gigachat.models")
     assert sorted(names) == dir(models)
-    assert len(names) > 90
     for name, kind in names.items():
         assert kind is getattr(models, name)
         if isinstance(kind, type):
