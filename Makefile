@@ -22,8 +22,19 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(READY) ## Show a chat, a stream, a function call, embeddings: real OAuth and TLS against the local server
-	@$(BIN)/python examples/demo.py
+# What the demo needs and no more; the developers' environment has it all, where that is there already.
+DEMO := $(if $(wildcard $(READY)),$(READY),.venv-demo/ready)
+
+.venv-demo/ready: pyproject.toml constraints.txt
+	$(need_python)
+	@echo "Making an environment in .venv-demo"
+	@$(PYTHON) -m venv --clear $(@D)
+	@echo "Installing gigachat[server] there, in about half a minute"
+	@$(@D)/bin/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[server]'
+	@touch $@
+
+demo: $(DEMO) ## Show a chat, a stream, a function call, embeddings: real OAuth and TLS against the local server
+	@$(dir $(DEMO))bin/python examples/demo.py
 
 check: $(READY) ## Check what changes most, in half a minute: style, types of src, a sample of tests/unit
 	@$(BIN)/ruff check
