@@ -29,7 +29,7 @@ def left_until(until: float | None) -> float | None:
         return None
     left = until - clock()
     if left <= 0:
-        raise TimeoutError("the other side sent too slowly")
+        raise TimeoutError("the timeout has elapsed")
     return left
 
 
