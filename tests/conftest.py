@@ -7,7 +7,7 @@ from zlib import crc32
 
 import pytest
 
-_MODES = ("colour", "mode", "world")  # names of parameters that are a mode
+_MODES = ("mode", "world")  # names of parameters that are a mode
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

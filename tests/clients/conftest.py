@@ -21,7 +21,7 @@ from gigachat.server import GigaChatServer
 
 REPOSITORY = Path(__file__).parents[2]
 
-Colour = Literal["blocking", "async"]
+Mode = Literal["blocking", "async"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -89,8 +89,8 @@ def served(monkeypatch: pytest.MonkeyPatch, _only_our_environment: None) -> Iter
 
 
 @pytest.fixture(params=["blocking", "async"])
-def colour(request: pytest.FixtureRequest) -> Colour:
-    chosen: Colour = request.param
+def mode(request: pytest.FixtureRequest) -> Mode:
+    chosen: Mode = request.param
     return chosen
 
 
@@ -105,11 +105,11 @@ def bounded(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 @pytest.fixture
-def call(colour: Colour) -> Callable[..., Any]:
+def call(mode: Mode) -> Callable[..., Any]:
     """Call a method of an object: as it is, or the one with an `a` in front in an event loop of its own."""
 
     def call(target: Any, method: str, *arguments: Any, **options: Any) -> Any:
-        if colour == "blocking":
+        if mode == "blocking":
             return getattr(target, method)(*arguments, **options)
 
         async def awaited() -> Any:
@@ -121,11 +121,11 @@ def call(colour: Colour) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def read(colour: Colour) -> Callable[..., list[Any]]:
+def read(mode: Mode) -> Callable[..., list[Any]]:
     """Read what a method of an object streams, in the same two ways."""
 
     def read(target: Any, method: str, *arguments: Any, **options: Any) -> list[Any]:
-        if colour == "blocking":
+        if mode == "blocking":
             return list(getattr(target, method)(*arguments, **options))
 
         async def awaited() -> list[Any]:

@@ -1,4 +1,4 @@
-"""Recordings of the real service, a server that plays them back, and the public client in its three colours.
+"""Recordings of the real service, a server that plays them back, and the public client in its three modes.
 
 The server answers requests in the order of a recording with the recorded bytes; it decides nothing and checks
 nothing. What it was asked is kept for the test to look at.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 FOLDERS = [Path(__file__).parent / name for name in ("recorded", "documented")]
-COLOURS = ("blocking", "async", "hybrid")
+MODES = ("blocking", "async", "hybrid")
 """`GigaChat`, `AsyncGigaChat`, and the `a...` names of `GigaChat`."""
 
 
@@ -186,14 +186,14 @@ def hybrid_name(method: str) -> str:
 
 
 def call(
-    colour: str,
+    mode: str,
     options: Mapping[str, Any],
     method: str,
     *arguments: Any,
     heard: list[httpx2.Response] | None = None,
     **fields: Any,
 ) -> Any:
-    """Call a method of a new client in a colour and return its result; of a stream, the list of its chunks.
+    """Call a method of a new client in a mode and return its result; of a stream, the list of its chunks.
 
     A method of a namespace is named with it: `threads.run`. With `heard`, the answers are put into it as they came.
     """
@@ -208,7 +208,7 @@ def call(
         assert heard is not None
         heard.append(response)
 
-    if colour == "blocking":
+    if mode == "blocking":
         with ExitStack() as stack:
             own: dict[str, Any] = {}
             if heard is not None:
@@ -223,7 +223,7 @@ def call(
             if heard is not None:
                 client = httpx2.AsyncClient(event_hooks={"response": [ahear]})
                 own["async_http_client"] = await stack.enter_async_context(client)
-            kind, name = (AsyncGigaChat, method) if colour == "async" else (GigaChat, hybrid_name(method))
+            kind, name = (AsyncGigaChat, method) if mode == "async" else (GigaChat, hybrid_name(method))
             giga: Any = await stack.enter_async_context(kind(**options, **own))
             result = attrgetter(name)(giga)(*arguments, **fields)
             return [chunk async for chunk in result] if method.endswith("stream") else await result

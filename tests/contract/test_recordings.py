@@ -1,4 +1,4 @@
-"""Every recorded and documented exchange, played back to the public client over a real socket in every colour.
+"""Every recorded and documented exchange, played back to the public client over a real socket in every mode.
 
 Those of chats v2, whose names begin with `primary_`, are in `test_recordings_v2`.
 """
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from tests.contract.replay import COLOURS, Exchange, Received, call, recording, recordings, replaying
+from tests.contract.replay import MODES, Exchange, Received, call, recording, recordings, replaying
 
 from gigachat import AsyncGigaChat, ForbiddenError, GigaChat, NotFoundError, ResponseError
 from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
@@ -244,9 +244,9 @@ def options(replay: Replay, case: Case) -> dict[str, Any]:
     return {"base_url": replay.base_url, "share_token": False, **signing_in, **case.options}
 
 
-def make(colour: str, replay: Replay, case: Case) -> Any:
+def make(mode: str, replay: Replay, case: Case) -> Any:
     """Make the recorded request."""
-    return call(colour, options(replay, case), case.method, *case.arguments, **case.fields)
+    return call(mode, options(replay, case), case.method, *case.arguments, **case.fields)
 
 
 def check_requests(replay: Replay) -> None:
@@ -335,26 +335,26 @@ def exchanges_of(name: str, *, unknown: bool) -> list[Exchange]:
 
 
 both = pytest.mark.parametrize("unknown", [False, True], ids=["as-recorded", "unknown-fields"])
-every_colour = pytest.mark.parametrize("colour", COLOURS)
+every_mode = pytest.mark.parametrize("mode", MODES)
 
 
-@every_colour
+@every_mode
 @both
 @pytest.mark.parametrize("name", ANSWERED | ANSWERED_BY_THE_REST)
-def test_answers(name: str, unknown: bool, colour: str) -> None:
+def test_answers(name: str, unknown: bool, mode: str) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
-        answer = make(colour, replay, CASES[name])
+        answer = make(mode, replay, CASES[name])
     check_requests(replay)
     check_answer(answer, replay.exchanges[-1], replay.exchanges[-1].json)
 
 
-@every_colour
+@every_mode
 @both
 @pytest.mark.parametrize("name", PARSED_ANSWERS)
-def test_parsed_answers(name: str, unknown: bool, colour: str) -> None:
+def test_parsed_answers(name: str, unknown: bool, mode: str) -> None:
     case = PARSED_ANSWERS[name]
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
-        completion, parsed = make(colour, replay, case)
+        completion, parsed = make(mode, replay, case)
     check_requests(replay)
     check_answer(completion, replay.exchanges[-1], replay.exchanges[-1].json)
     wanted = case.fields["response_format"]
@@ -362,12 +362,12 @@ def test_parsed_answers(name: str, unknown: bool, colour: str) -> None:
     assert parsed == wanted(answer="ok", n=3)
 
 
-@every_colour
+@every_mode
 @both
 @pytest.mark.parametrize("name", STREAMED | STREAMED_CALLS | STREAMED_BY_THE_REST)
-def test_streams(name: str, unknown: bool, colour: str) -> None:
+def test_streams(name: str, unknown: bool, mode: str) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
-        chunks = make(colour, replay, CASES[name])
+        chunks = make(mode, replay, CASES[name])
     check_requests(replay)
     exchange = replay.exchanges[-1]
     check_answer(chunks, exchange, [json.loads(data) for data in exchange.events])
@@ -378,24 +378,24 @@ def put_together(client_options: dict[str, Any]) -> tuple[str, str, ChatCompleti
         return "".join(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
 
 
-async def aput_together(client_options: dict[str, Any], colour: str) -> tuple[str, str, ChatCompletion]:
+async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str, str, ChatCompletion]:
     async with (
         AsyncGigaChat(**client_options) as plain,
         GigaChat(**client_options) as hybrid,
-        plain.stream(COUNT) if colour == "async" else hybrid.astream(COUNT) as stream,
+        plain.stream(COUNT) if mode == "async" else hybrid.astream(COUNT) as stream,
     ):
         parts = [part async for part in stream.text_stream]
         return "".join(parts), await stream.get_final_text(), await stream.get_final_completion()
 
 
-@every_colour
+@every_mode
 @both
 @pytest.mark.parametrize("name", STREAMED)
-def test_a_stream_put_together(name: str, unknown: bool, colour: str) -> None:
+def test_a_stream_put_together(name: str, unknown: bool, mode: str) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         client_options = options(replay, STREAMED[name])
         text, again, completion = (
-            put_together(client_options) if colour == "blocking" else asyncio.run(aput_together(client_options, colour))
+            put_together(client_options) if mode == "blocking" else asyncio.run(aput_together(client_options, mode))
         )
     assert again == text
     first, *_, last = sent = [json.loads(data) for data in replay.exchanges[-1].events]
@@ -416,12 +416,12 @@ def test_a_stream_put_together(name: str, unknown: bool, colour: str) -> None:
     assert completion.x_headers == replay.exchanges[-1].x_headers
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("name", REFUSED)
-def test_errors(name: str, colour: str) -> None:
+def test_errors(name: str, mode: str) -> None:
     case = REFUSED[name]
     with replaying(recording(name)) as replay, pytest.raises(NotFoundError) as caught:
-        make(colour, replay, case)
+        make(mode, replay, case)
     check_requests(replay)
     exchange = replay.exchanges[-1]
     error = caught.value
@@ -454,38 +454,38 @@ PAYLOADS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("form", PAYLOADS)
-def test_all_forms_of_a_payload_are_the_same_request(form: str, colour: str) -> None:
+def test_all_forms_of_a_payload_are_the_same_request(form: str, mode: str) -> None:
     payload, fields = PAYLOADS[form]
     with replaying(recording("chat_simple")) as replay:
-        answer = make(colour, replay, Case("chat", (payload,), fields))
+        answer = make(mode, replay, Case("chat", (payload,), fields))
     check_requests(replay)
     assert answer.choices[0].message.content == "Hello."
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize(
     "response_format",
     [SCHEMA, JsonSchemaResponseFormat.model_validate(SCHEMA)],
     ids=["mapping", "model"],
 )
-def test_both_forms_of_a_response_format_are_the_same_request(response_format: Any, colour: str) -> None:
+def test_both_forms_of_a_response_format_are_the_same_request(response_format: Any, mode: str) -> None:
     case = ANSWERED["chat_response_format_json_schema"]
     with replaying(recording("chat_response_format_json_schema")) as replay:
-        answer = make(colour, replay, replace(case, fields={"response_format": response_format}))
+        answer = make(mode, replay, replace(case, fields={"response_format": response_format}))
     check_requests(replay)
     assert isinstance(answer, ChatCompletion)
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("name", ["chat_simple", "chat_parse_json_schema"], ids=["oauth", "token"])
-def test_signing_in_alone(name: str, colour: str) -> None:
+def test_signing_in_alone(name: str, mode: str) -> None:
     with replaying(recording(name)[:1]) as replay:
         replay_options = options(replay, Case("get_token"))
         if replay.exchanges[0].endpoint == "token":
             replay_options["base_url"] = f"{replay.origin}/v1"
-        token = call(colour, replay_options, "get_token")
+        token = call(mode, replay_options, "get_token")
     check_requests(replay)
     sent = replay.exchanges[0].json
     assert token.access_token == "REDACTED" == sent.get("access_token", sent.get("tok"))
@@ -496,70 +496,70 @@ def test_signing_in_alone(name: str, colour: str) -> None:
 
 @pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
 def test_the_recorded_answers_say_which_headers_they_came_with(kind: type[GigaChat | AsyncGigaChat]) -> None:
-    colour = "blocking" if kind is GigaChat else "async"
+    mode = "blocking" if kind is GigaChat else "async"
     with replaying(recording("chat_simple")) as replay:
-        answer = make(colour, replay, CASES["chat_simple"])
+        answer = make(mode, replay, CASES["chat_simple"])
     assert set(answer.x_headers) == {"x-request-id", "x-session-id", "x-client-id"}
     assert re.fullmatch(r"[0-9a-f-]{36}", answer.x_headers["x-request-id"])
     assert answer.x_headers["x-client-id"] is None
 
 
-def make_rest(colour: str, name: str, *arguments: Any) -> tuple[Any, Exchange]:
+def make_rest(mode: str, name: str, *arguments: Any) -> tuple[Any, Exchange]:
     """Make the request of an exchange and return what is made of its answer, and the exchange."""
     with replaying(recording(name)) as replay:
         case = CASES[name]
-        result = make(colour, replay, replace(case, arguments=(*case.arguments, *arguments)))
+        result = make(mode, replay, replace(case, arguments=(*case.arguments, *arguments)))
     check_requests(replay)
     return result, replay.exchanges[-1]
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize(("name", "kind"), [("get_image", Image), ("get_file_content", File)])
-def test_contents_of_files(name: str, kind: type[File], colour: str) -> None:
-    answer, exchange = make_rest(colour, name)
+def test_contents_of_files(name: str, kind: type[File], mode: str) -> None:
+    answer, exchange = make_rest(mode, name)
     assert type(answer) is kind
     assert base64.b64decode(answer.content) == exchange.body
     assert answer.x_headers == exchange.x_headers
 
 
-@every_colour
-def test_a_file_on_disk(colour: str, tmp_path: Path) -> None:
-    path, exchange = make_rest(colour, "download_file", tmp_path / "заметка.txt")
+@every_mode
+def test_a_file_on_disk(mode: str, tmp_path: Path) -> None:
+    path, exchange = make_rest(mode, "download_file", tmp_path / "заметка.txt")
     assert path.read_bytes() == exchange.body
     assert list(tmp_path.iterdir()) == [path]
 
 
-@every_colour
-def test_waiting_for_a_batch(colour: str) -> None:
-    batch, exchange = make_rest(colour, "wait_batch")
+@every_mode
+def test_waiting_for_a_batch(mode: str) -> None:
+    batch, exchange = make_rest(mode, "wait_batch")
     assert fields_of(batch) == exchange.json["batches"][0]
 
 
-@every_colour
-def test_results_of_a_batch(colour: str) -> None:
-    results, exchange = make_rest(colour, "batch_results")
+@every_mode
+def test_results_of_a_batch(mode: str) -> None:
+    results, exchange = make_rest(mode, "batch_results")
     assert [fields_of(result) for result in results] == [json.loads(line) for line in exchange.body.splitlines()]
     good, bad = results
     assert isinstance(good.result, ChatCompletion)
     assert isinstance(bad.error, BatchError)
 
 
-@every_colour
-def test_a_new_thread(colour: str) -> None:
-    identifier, exchange = make_rest(colour, "threads_create_thread")
+@every_mode
+def test_a_new_thread(mode: str) -> None:
+    identifier, exchange = make_rest(mode, "threads_create_thread")
     assert identifier == exchange.json["id"] == THREAD
 
 
-@every_colour
-def test_deleting_a_thread(colour: str) -> None:
-    assert make_rest(colour, "threads_delete")[0] is True
+@every_mode
+def test_deleting_a_thread(mode: str) -> None:
+    assert make_rest(mode, "threads_delete")[0] is True
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("name", REFUSED_BY_THE_REST)
-def test_errors_of_the_rest(name: str, colour: str) -> None:
+def test_errors_of_the_rest(name: str, mode: str) -> None:
     with replaying(recording(name)) as replay, pytest.raises(ResponseError) as caught:
-        make(colour, replay, CASES[name])
+        make(mode, replay, CASES[name])
     check_requests(replay)
     assert type(caught.value) is REFUSED_BY_THE_REST[name][1]
     assert caught.value.message == replay.exchanges[-1].json["message"]

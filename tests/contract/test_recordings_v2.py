@@ -1,4 +1,4 @@
-"""Every recorded chat v2, played back to the public client over a real socket in every colour.
+"""Every recorded chat v2, played back to the public client over a real socket in every mode.
 
 The recording client signed in before each chat, so that each chat is played back by itself. Its answers name the state
 `tool_state_id`; the models have it under the name it is sent back with, `tools_state_id`.
@@ -22,7 +22,7 @@ from tests.contract.test_recordings import (
     both,
     check_answer,
     check_requests,
-    every_colour,
+    every_mode,
     fields_of,
     make,
     options,
@@ -134,33 +134,33 @@ def test_every_endpoint_has_an_exchange() -> None:
     assert {f"chat.{name}" for name in found - {"__call__"}} == {case.method for case in CASES.values()}
 
 
-@every_colour
+@every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), ANSWERED)
-def test_answers(name: str, number: int, unknown: bool, colour: str) -> None:
+def test_answers(name: str, number: int, unknown: bool, mode: str) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
-        answer = make(colour, replay, ANSWERED[name, number])
+        answer = make(mode, replay, ANSWERED[name, number])
     check_requests(replay)
     check_answer(answer, replay.exchanges[-1], as_read(replay.exchanges[-1].json))
 
 
-@every_colour
+@every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), PARSED_ANSWERS)
-def test_parsed_answers(name: str, number: int, unknown: bool, colour: str) -> None:
+def test_parsed_answers(name: str, number: int, unknown: bool, mode: str) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
-        completion, parsed = make(colour, replay, PARSED_ANSWERS[name, number])
+        completion, parsed = make(mode, replay, PARSED_ANSWERS[name, number])
     check_requests(replay)
     check_answer(completion, replay.exchanges[-1], as_read(replay.exchanges[-1].json))
     assert parsed == StructuredAnswer(answer="ok", n=3)
 
 
-@every_colour
+@every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), STREAMED)
-def test_streams(name: str, number: int, unknown: bool, colour: str) -> None:
+def test_streams(name: str, number: int, unknown: bool, mode: str) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
-        chunks = make(colour, replay, STREAMED[name, number])
+        chunks = make(mode, replay, STREAMED[name, number])
     check_requests(replay)
     exchange = replay.exchanges[-1]
     read = [{"event": event, **as_read(json.loads(data))} for event, data in exchange.named_events]
@@ -173,23 +173,23 @@ def put_together(client_options: dict[str, Any]) -> tuple[str, str, ChatCompleti
         return "".join(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
 
 
-async def aput_together(client_options: dict[str, Any], colour: str) -> tuple[str, str, ChatCompletionResponse]:
+async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str, str, ChatCompletionResponse]:
     async with (
         AsyncGigaChat(**client_options) as plain,
         GigaChat(**client_options) as hybrid,
-        plain.chat.stream(COUNT) if colour == "async" else hybrid.achat.stream(COUNT) as stream,
+        plain.chat.stream(COUNT) if mode == "async" else hybrid.achat.stream(COUNT) as stream,
     ):
         parts = [part async for part in stream.text_stream]
         return "".join(parts), await stream.get_final_text(), await stream.get_final_completion()
 
 
-@every_colour
+@every_mode
 @both
-def test_a_stream_put_together(unknown: bool, colour: str) -> None:
+def test_a_stream_put_together(unknown: bool, mode: str) -> None:
     with replaying(exchanges_of("primary_chat_stream_simple", 0, unknown=unknown)) as replay:
         client_options = options(replay, Case("chat.stream", options=ULTRA))
         text, again, completion = (
-            put_together(client_options) if colour == "blocking" else asyncio.run(aput_together(client_options, colour))
+            put_together(client_options) if mode == "blocking" else asyncio.run(aput_together(client_options, mode))
         )
     first, last = (json.loads(data) for _, data in replay.exchanges[-1].named_events)
     assert text == again == completion.text == "1, 2, 3"
@@ -208,11 +208,11 @@ PAYLOADS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("form", PAYLOADS)
-def test_all_forms_of_a_payload_are_the_recorded_request(form: str, colour: str) -> None:
+def test_all_forms_of_a_payload_are_the_recorded_request(form: str, mode: str) -> None:
     payload, fields = PAYLOADS[form]
     with replaying(exchanges_of("primary_chat_create_simple", 0)) as replay:
-        answer = make(colour, replay, Case("chat.create", (payload,), fields, ULTRA))
+        answer = make(mode, replay, Case("chat.create", (payload,), fields, ULTRA))
     check_requests(replay)
     assert answer.text == "Hello"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from tests.contract.replay import COLOURS, call, recording, recordings
+from tests.contract.replay import MODES, call, recording, recordings
 from tests.contract.test_recordings import (
     ANSWERED,
     PARSED_ANSWERS,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from tests.contract.replay import Exchange
 
-every_colour = pytest.mark.parametrize("colour", COLOURS)
+every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +68,11 @@ def oauth(server: GigaChatServer) -> dict[str, Any]:
     }
 
 
-def ask(server: GigaChatServer, colour: str, case: Case) -> tuple[Any, httpx2.Response]:
+def ask(server: GigaChatServer, mode: str, case: Case) -> tuple[Any, httpx2.Response]:
     """Make a recorded request to the local server; return the answer as read and as it came."""
     heard: list[httpx2.Response] = []
     options = {**oauth(server), **case.options}
-    answer = call(colour, options, case.method, *case.arguments, heard=heard, **case.fields)
+    answer = call(mode, options, case.method, *case.arguments, heard=heard, **case.fields)
     return answer, heard[-1]
 
 
@@ -107,11 +107,11 @@ def check_read(read: Any, sent: Any, answer: httpx2.Response) -> None:
     assert all(one.x_headers == x_headers(answer) for one in several)
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("name", [*ANSWERED, *PARSED_ANSWERS])
-def test_answers(server: GigaChatServer, name: str, colour: str) -> None:
+def test_answers(server: GigaChatServer, name: str, mode: str) -> None:
     case = (ANSWERED | PARSED_ANSWERS)[name]
-    read, answer = ask(server, colour, case)
+    read, answer = ask(server, mode, case)
     recorded = recording(name)[-1]
     sent = json.loads(answer.content)
     assert shape(sent) == shape(recorded.json)
@@ -124,10 +124,10 @@ def test_answers(server: GigaChatServer, name: str, colour: str) -> None:
     check_read(read, sent, answer)
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("name", STREAMED)
-def test_streams(server: GigaChatServer, name: str, colour: str) -> None:
-    chunks, answer = ask(server, colour, STREAMED[name])
+def test_streams(server: GigaChatServer, name: str, mode: str) -> None:
+    chunks, answer = ask(server, mode, STREAMED[name])
     recorded = recording(name)[-1]
     lines = answer.content.split(b"\n\n")
     assert lines[-2:] == [b"data: [DONE]", b""]
@@ -144,13 +144,13 @@ def test_streams(server: GigaChatServer, name: str, colour: str) -> None:
     check_read(chunks, sent, answer)
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("name", REFUSED)
-def test_recorded_errors(server: GigaChatServer, name: str, colour: str) -> None:
+def test_recorded_errors(server: GigaChatServer, name: str, mode: str) -> None:
     heard: list[httpx2.Response] = []
     case = REFUSED[name]
     with pytest.raises(NotFoundError) as caught:
-        call(colour, oauth(server), case.method, *case.arguments, heard=heard, **case.fields)
+        call(mode, oauth(server), case.method, *case.arguments, heard=heard, **case.fields)
     recorded = recording(name)[-1]
     assert heard[-1].content == recorded.body == caught.value.content
     check_headers(heard[-1], recorded.headers)
@@ -220,16 +220,16 @@ def test_v2_answers(server: GigaChatServer, name: str, number: int) -> None:
     check_headers(answer, exchange.headers)
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize("name", ["chat_simple", "chat_parse_json_schema"], ids=["oauth", "token"])
-def test_signing_in(server: GigaChatServer, name: str, colour: str) -> None:
+def test_signing_in(server: GigaChatServer, name: str, mode: str) -> None:
     recorded = recording(name)[0]
     heard: list[httpx2.Response] = []
     options = oauth(server)
     if recorded.endpoint == "token":
         del options["credentials"]
         options.update(user=server.user, password=server.password)
-    token = call(colour, options, "get_token", heard=heard)
+    token = call(mode, options, "get_token", heard=heard)
     sent = heard[-1].json()
     assert shape(sent) == shape(recorded.json)
     assert set(heard[-1].headers) - {"date"} == set(recorded.headers)
@@ -250,10 +250,10 @@ CALL_MESSAGE = [
 ]
 
 
-@every_colour
-def test_a_function_call_has_the_documented_shape(server: GigaChatServer, colour: str) -> None:
+@every_mode
+def test_a_function_call_has_the_documented_shape(server: GigaChatServer, mode: str) -> None:
     case = Case("chat", ("weather in Pskov",), {"functions": [FUNCTION], "function_call": "auto"})
-    read, answer = ask(server, colour, case)
+    read, answer = ask(server, mode, case)
     sent = json.loads(answer.content)
     assert shape(sent["choices"][0]) == [("message", CALL_MESSAGE), ("index", "int"), ("finish_reason", "str")]
     assert sent["choices"][0]["finish_reason"] == "function_call"
@@ -263,16 +263,16 @@ def test_a_function_call_has_the_documented_shape(server: GigaChatServer, colour
     told = {"role": "function", "name": "weather", "content": '{"t":-3}'}
     messages = [asked, read.choices[0].message, told]
     case = Case("chat", (messages,), {"functions": [FUNCTION], "function_call": "auto"})
-    read, answer = ask(server, colour, case)
+    read, answer = ask(server, mode, case)
     assert server.requests[-1].json["messages"] == [asked, sent["choices"][0]["message"], told]
     assert read.choices[0].finish_reason == "stop"
     assert '{"t":-3}' in read.choices[0].message.content
 
 
-@every_colour
-def test_a_streamed_function_call_comes_whole(server: GigaChatServer, colour: str) -> None:
+@every_mode
+def test_a_streamed_function_call_comes_whole(server: GigaChatServer, mode: str) -> None:
     case = Case("stream", ("weather in Pskov",), {"functions": [FUNCTION], "function_call": "auto"})
-    chunks, answer = ask(server, colour, case)
+    chunks, answer = ask(server, mode, case)
     sent = [json.loads(line[6:]) for line in answer.content.split(b"\n\n")[:-2]]
     check_read(chunks, sent, answer)
     assert shape(sent[-1]["choices"][0]) == [("delta", CALL_MESSAGE), ("index", "int"), ("finish_reason", "str")]
@@ -296,15 +296,15 @@ STATUSES: list[tuple[int, type[ResponseError], str]] = [
 ]
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize(("status", "kind", "message"), STATUSES, ids=[str(status) for status, _, _ in STATUSES])
 def test_every_error_of_the_server_has_its_class(
-    server: GigaChatServer, status: int, kind: type[ResponseError], message: str, colour: str
+    server: GigaChatServer, status: int, kind: type[ResponseError], message: str, mode: str
 ) -> None:
     # A 401 is answered with one renewal and one repetition.
     server.fail(status, path="/chat/completions", times=2 if status == 401 else 1)
     with pytest.raises(ResponseError) as caught:
-        call(colour, oauth(server), "chat", "hello")
+        call(mode, oauth(server), "chat", "hello")
     assert type(caught.value) is kind
     assert caught.value.status_code == status
     assert caught.value.message == message
@@ -313,7 +313,7 @@ def test_every_error_of_the_server_has_its_class(
     assert len(server.requests_to("/chat/completions")) == (2 if status == 401 else 1)
 
 
-@every_colour
+@every_mode
 @pytest.mark.parametrize(
     ("wrong", "status", "code"),
     [
@@ -324,10 +324,10 @@ def test_every_error_of_the_server_has_its_class(
     ids=["misspelt scope", "wrong key", "scope not granted"],
 )
 def test_refused_sign_ins_have_the_shape_of_the_gateway(
-    server: GigaChatServer, wrong: dict[str, str], status: int, code: int, colour: str
+    server: GigaChatServer, wrong: dict[str, str], status: int, code: int, mode: str
 ) -> None:
     with pytest.raises(ResponseError) as caught:
-        call(colour, {**oauth(server), **wrong}, "get_token")
+        call(mode, {**oauth(server), **wrong}, "get_token")
     assert (caught.value.status_code, caught.value.code) == (status, code)
     assert list(caught.value.body) == ["code", "message"]
     assert caught.value.request_id is None

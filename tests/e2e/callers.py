@@ -1,4 +1,4 @@
-"""A client driven in one colour over real sockets, and raw servers for what no sane server does."""
+"""A client driven in one mode over real sockets, and raw servers for what no sane server does."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any, Literal, Self
 from gigachat import GigaChat
 from gigachat.server import GigaChatServer
 
-Colour = Literal["blocking", "async"]
+Mode = Literal["blocking", "async"]
 
 
 class Caller:
     """A client, blocking, or async in an event loop of its own that lives as long as the caller."""
 
-    def __init__(self, colour: Colour, options: dict[str, Any]) -> None:
-        self.colour = colour
+    def __init__(self, mode: Mode, options: dict[str, Any]) -> None:
+        self.mode = mode
         self.giga = GigaChat(**options)
         self._runner = asyncio.Runner()
 
     def do(self, method: str, *arguments: Any, **options: Any) -> Any:
-        if self.colour == "blocking":
+        if self.mode == "blocking":
             return getattr(self.giga, method)(*arguments, **options)
 
         async def awaited() -> Any:
@@ -39,7 +39,7 @@ class Caller:
     def read(self, *arguments: Any, into: list[Any] | None = None, **options: Any) -> list[Any]:
         """Read a stream to its end; what came before an error is in `into`."""
         chunks: list[Any] = [] if into is None else into
-        if self.colour == "blocking":
+        if self.mode == "blocking":
             for chunk in self.giga.stream(*arguments, **options):
                 chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
             return chunks
@@ -53,7 +53,7 @@ class Caller:
 
     def together(self, count: int, *arguments: Any) -> list[Any]:
         """Chat so many times at once, in threads or tasks; errors are returned."""
-        if self.colour == "async":
+        if self.mode == "async":
 
             async def main() -> list[Any]:
                 calls = (self.giga.achat(*arguments) for _ in range(count))
@@ -83,8 +83,8 @@ class Caller:
 
     @property
     def transport(self) -> Any:
-        """The client's transport in this colour."""
-        return (self.giga._blocking if self.colour == "blocking" else self.giga._async).transport
+        """The client's transport in this mode."""
+        return (self.giga._blocking if self.mode == "blocking" else self.giga._async).transport
 
     def close(self) -> None:
         self.giga.close()

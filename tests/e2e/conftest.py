@@ -1,4 +1,4 @@
-"""The local server and a client in each colour."""
+"""The local server and a client in each mode."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, options
+from tests.e2e.callers import Caller, Mode, options
 
 
 @pytest.fixture(params=["blocking", "async"])
-def colour(request: pytest.FixtureRequest) -> Colour:
-    chosen: Colour = request.param
+def mode(request: pytest.FixtureRequest) -> Mode:
+    chosen: Mode = request.param
     return chosen
 
 
@@ -23,6 +23,6 @@ def server() -> Iterator[GigaChatServer]:
 
 
 @pytest.fixture
-def caller(colour: Colour, server: GigaChatServer) -> Iterator[Caller]:
-    with Caller(colour, options(server)) as calling:
+def caller(mode: Mode, server: GigaChatServer) -> Iterator[Caller]:
+    with Caller(mode, options(server)) as calling:
         yield calling

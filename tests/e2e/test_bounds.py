@@ -24,7 +24,7 @@ from gigachat import (
     TotalTimeoutError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, http, is_open, options, raw_server, until
+from tests.e2e.callers import Caller, Mode, http, is_open, options, raw_server, until
 from tests.e2e.test_hooks import hooks_of
 from tests.e2e.test_limits import Opened
 
@@ -38,18 +38,18 @@ def chunked(*pieces: bytes, head: bool = True) -> bytes:
     return (begin if head else b"") + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
 
 
-def calling(stack: ExitStack, way: str, colour: Colour, url: str, **more: Any) -> Caller:
+def calling(stack: ExitStack, way: str, mode: Mode, url: str, **more: Any) -> Caller:
     """A client whose requests go one of the ways."""
     reach: dict[str, Any] = {"base_url": url, "access_token": "t", "max_retries": 0, "timeout": 20, **more}
     if way == "own client":
-        if colour == "blocking":
+        if mode == "blocking":
             reach["http_client"] = stack.enter_context(httpx2.Client())
         else:
             reach["async_http_client"] = httpx2.AsyncClient()
-    caller = stack.enter_context(Caller(colour, reach))
+    caller = stack.enter_context(Caller(mode, reach))
     if way == "hooks":
         hooks_of(caller)
-    if way == "own client" and colour == "async":
+    if way == "own client" and mode == "async":
         stack.callback(lambda: asyncio.run(reach["async_http_client"].aclose()))
     return caller
 
@@ -91,10 +91,10 @@ class Slow:
         *((kind, way) for kind in ("silent", "body") for way in ("default", "hooks", "own client")),
     ],
 )
-def test_a_call_ends_with_its_total_timeout(kind: str, way: str, colour: Colour) -> None:
+def test_a_call_ends_with_its_total_timeout(kind: str, way: str, mode: Mode) -> None:
     slow = Slow()
     with raw_server(getattr(slow, kind)) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, colour, url, total_timeout=0.3)
+        caller = calling(stack, way, mode, url, total_timeout=0.3)
         begun = time.monotonic()
         with pytest.raises(TotalTimeoutError, match=r"longer than total_timeout=0\.3 s: .*127\.0\.0\.1"):
             caller.chat("x")
@@ -103,10 +103,10 @@ def test_a_call_ends_with_its_total_timeout(kind: str, way: str, colour: Colour)
 
 
 @ways
-def test_a_refusal_that_does_not_end_is_one_all_the_same(way: str, colour: Colour) -> None:
+def test_a_refusal_that_does_not_end_is_one_all_the_same(way: str, mode: Mode) -> None:
     slow = Slow()
     with raw_server(slow.refusal) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, colour, url, total_timeout=0.3)
+        caller = calling(stack, way, mode, url, total_timeout=0.3)
         begun = time.monotonic()
         with pytest.raises((ResponseError, TotalTimeoutError), match="400"):
             caller.chat("x")
@@ -115,7 +115,7 @@ def test_a_refusal_that_does_not_end_is_one_all_the_same(way: str, colour: Colou
 
 
 @ways
-def test_a_stream_ends_with_the_total_timeout_whatever_it_brings(way: str, colour: Colour) -> None:
+def test_a_stream_ends_with_the_total_timeout_whatever_it_brings(way: str, mode: Mode) -> None:
     stopped = threading.Event()
 
     def answer(connection: socket.socket, _: bytes) -> None:
@@ -124,7 +124,7 @@ def test_a_stream_ends_with_the_total_timeout_whatever_it_brings(way: str, colou
             connection.sendall(chunked(CHUNK, head=False))
 
     with raw_server(answer) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, colour, url, total_timeout=0.5)
+        caller = calling(stack, way, mode, url, total_timeout=0.5)
         came: list[Any] = []
         with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.5 s"):
             caller.read("x", into=came)
@@ -132,12 +132,12 @@ def test_a_stream_ends_with_the_total_timeout_whatever_it_brings(way: str, colou
         stopped.set()
 
 
-def test_retries_end_with_the_total_timeout(colour: Colour) -> None:
+def test_retries_end_with_the_total_timeout(mode: Mode) -> None:
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(http(b'{"message":"busy"}', status="503 Busy"))
 
     with raw_server(answer) as (url, received), ExitStack() as stack:
-        caller = calling(stack, "default", colour, url, total_timeout=0.5, max_retries=1000, retry_backoff_factor=0.02)
+        caller = calling(stack, "default", mode, url, total_timeout=0.5, max_retries=1000, retry_backoff_factor=0.02)
         begun = time.monotonic()
         with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.5 s: .*503.*busy"):
             caller.chat("x")
@@ -146,8 +146,8 @@ def test_retries_end_with_the_total_timeout(colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("limit", ["max_concurrency", "max_connections"])
-def test_waiting_for_others_counts(colour: Colour, limit: str, server: GigaChatServer) -> None:
-    with Caller(colour, {**options(server), limit: 1, "total_timeout": 1.0}) as caller:
+def test_waiting_for_others_counts(mode: Mode, limit: str, server: GigaChatServer) -> None:
+    with Caller(mode, {**options(server), limit: 1, "total_timeout": 1.0}) as caller:
         opened = Opened(caller)
         begun = time.monotonic()
         with pytest.raises(TotalTimeoutError, match=f"total_timeout=1 s: .*{limit}"):
@@ -157,11 +157,11 @@ def test_waiting_for_others_counts(colour: Colour, limit: str, server: GigaChatS
         assert caller.chat("x").choices
 
 
-def test_a_sign_in_counts(colour: Colour) -> None:
+def test_a_sign_in_counts(mode: Mode) -> None:
     slow = Slow()
     with raw_server(slow.silent) as (url, _), ExitStack() as stack:
         sign_in = {"access_token": None, "credentials": "YTpi", "auth_url": f"{url}/oauth"}
-        caller = calling(stack, "default", colour, url, total_timeout=0.3, **sign_in)
+        caller = calling(stack, "default", mode, url, total_timeout=0.3, **sign_in)
         with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.3 s"):
             caller.chat("x")
         # For those who wait for the sign-in of another as well.
@@ -172,7 +172,7 @@ def test_a_sign_in_counts(colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("rate", [100_000, 1_000_000], ids=["hardly", "steadily"])
-def test_a_body_that_is_taken_slowly_counts(colour: Colour, rate: int) -> None:
+def test_a_body_that_is_taken_slowly_counts(mode: Mode, rate: int) -> None:
     stopped = threading.Event()
 
     def take_slowly(listener: socket.socket) -> None:
@@ -190,7 +190,7 @@ def test_a_body_that_is_taken_slowly_counts(colour: Colour, rate: int) -> None:
         taking = threading.Thread(target=take_slowly, args=(listener,))
         taking.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        caller = calling(stack, "default", colour, url, total_timeout=0.7)
+        caller = calling(stack, "default", mode, url, total_timeout=0.7)
         begun = time.monotonic()
         with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.7 s"):
             caller.chat("x" * 50_000_000)
@@ -207,7 +207,7 @@ def test_a_body_that_is_taken_slowly_counts(colour: Colour, rate: int) -> None:
 
 @ways
 @pytest.mark.parametrize("form", ["length", "chunks", "gzip", "until the end"])
-def test_a_response_that_is_too_long_is_refused(form: str, way: str, colour: Colour) -> None:
+def test_a_response_that_is_too_long_is_refused(form: str, way: str, mode: Mode) -> None:
     body = b"[" + b" " * 10_000_000
     answers = {
         "length": http(body),
@@ -222,22 +222,22 @@ def test_a_response_that_is_too_long_is_refused(form: str, way: str, colour: Col
         connection.sendall(answers[form])
 
     with raw_server(answer) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, colour, url, max_response_bytes=1_000_000)
+        caller = calling(stack, way, mode, url, max_response_bytes=1_000_000)
         with pytest.raises(APIResponseValidationError, match="longer than max_response_bytes=1000000"):
             caller.chat("x")
-        if colour == "async":
+        if mode == "async":
             caller.run(asyncio.sleep(0.01))
         if form != "length" or way == "default":  # it is read no further
             until(lambda: not is_open(connections[0]))
 
 
 @ways
-def test_a_response_of_just_the_permitted_length(way: str, colour: Colour) -> None:
+def test_a_response_of_just_the_permitted_length(way: str, mode: Mode) -> None:
     for body in (http(COMPLETION), chunked(COMPLETION, b"").replace(b"text/event-stream", b"application/json")):
         with raw_server(lambda connection, _, body=body: connection.sendall(body)) as (url, _), ExitStack() as stack:  # type: ignore[misc]
-            caller = calling(stack, way, colour, url, max_response_bytes=len(COMPLETION))
+            caller = calling(stack, way, mode, url, max_response_bytes=len(COMPLETION))
             assert caller.chat("x").choices
-            caller = calling(stack, way, colour, url, max_response_bytes=len(COMPLETION) - 1)
+            caller = calling(stack, way, mode, url, max_response_bytes=len(COMPLETION) - 1)
             with pytest.raises(APIResponseValidationError):
                 caller.chat("x")
 
@@ -262,7 +262,7 @@ ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 @ways
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_an_encoded_response(encoding: str, way: str, colour: Colour) -> None:
+def test_an_encoded_response(encoding: str, way: str, mode: Mode) -> None:
     name, encode = ENCODINGS[encoding]
     header = f"\r\nContent-Encoding: {name}\r\n".encode()
     stream = encode(CHUNK * 3 + b"data: [DONE]\n\n")
@@ -277,7 +277,7 @@ def test_an_encoded_response(encoding: str, way: str, colour: Colour) -> None:
             connection.sendall(http(encode(COMPLETION)).replace(b"\r\n", header, 1))
 
     with raw_server(answer) as (url, received), ExitStack() as stack:
-        caller = calling(stack, way, colour, url)
+        caller = calling(stack, way, mode, url)
         for _ in range(2):
             assert caller.chat("x").choices[0].message.content == "да"
             assert len(caller.read("x")) == 3
@@ -287,25 +287,25 @@ def test_an_encoded_response(encoding: str, way: str, colour: Colour) -> None:
 
 
 @ways
-def test_an_encoding_that_nobody_asked_for(way: str, colour: Colour) -> None:
+def test_an_encoding_that_nobody_asked_for(way: str, mode: Mode) -> None:
     answer = http(COMPLETION).replace(b"\r\n", b"\r\nContent-Encoding: br\r\n", 1)
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, colour, url)
+        caller = calling(stack, way, mode, url)
         with pytest.raises(APIResponseValidationError, match="content-encoding 'br'; gzip, deflate can be decoded"):
             caller.chat("x")
 
 
 @ways
-def test_an_encoded_response_that_is_cut(way: str, colour: Colour) -> None:
+def test_an_encoded_response_that_is_cut(way: str, mode: Mode) -> None:
     packed = gzip.compress(COMPLETION)[:-3]
     answer = http(packed).replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, colour, url)
+        caller = calling(stack, way, mode, url)
         with pytest.raises(APIConnectionError, match="the compressed response ended prematurely"):
             caller.chat("x")
     answer = chunked(gzip.compress(CHUNK * 3)[:-3], b"").replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, colour, url)
+        caller = calling(stack, way, mode, url)
         came: list[Any] = []
         with pytest.raises(StreamInterruptedError, match="the compressed response ended prematurely"):
             caller.read("x", into=came)
@@ -316,21 +316,21 @@ def test_an_encoded_response_that_is_cut(way: str, colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("way", ["default", "hooks"])
-def test_cookies_are_not_kept(way: str, colour: Colour) -> None:
+def test_cookies_are_not_kept(way: str, mode: Mode) -> None:
     answer = http(COMPLETION).replace(b"\r\n", b"\r\nSet-Cookie: session=1; Path=/\r\n", 1)
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, received), ExitStack() as stack:
-        caller = calling(stack, way, colour, url)
+        caller = calling(stack, way, mode, url)
         for _ in range(3):
             caller.chat("x")
     assert not any(b"cookie" in request.lower() for request in received)
 
 
 @pytest.mark.parametrize("way", ["default", "hooks", "own client"])
-def test_a_file_goes_up_every_way(way: str, colour: Colour, tmp_path: Any) -> None:
+def test_a_file_goes_up_every_way(way: str, mode: Mode, tmp_path: Any) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"content\n" * 10_000)
     with GigaChatServer(tls=False) as server, ExitStack() as stack:
-        caller = calling(stack, way, colour, "", **{**options(server), "access_token": None})
+        caller = calling(stack, way, mode, "", **{**options(server), "access_token": None})
         with path.open("rb") as file:
             for content in (path, file, ("a.txt", path.read_bytes())):
                 assert caller.do("upload_file", content).bytes_ == 80_000

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from gigachat import BadRequestError, GigaChat, NotFoundError, StreamInterruptedError
 from gigachat.models import ChatMessage
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, http, options, raw_server
+from tests.e2e.callers import Caller, Mode, http, options, raw_server
 
 QUESTION = "Какая погода в городе Псков?"
 WEATHER = {
@@ -28,8 +28,8 @@ class Person(BaseModel):
 
 
 def create(caller: Caller, method: str, *arguments: Any, **fields: Any) -> Any:
-    """Call a method of the chat namespace in the caller's colour."""
-    if caller.colour == "blocking":
+    """Call a method of the chat namespace in the caller's mode."""
+    if caller.mode == "blocking":
         return getattr(caller.giga.chat, method)(*arguments, **fields)
 
     async def awaited() -> Any:
@@ -41,7 +41,7 @@ def create(caller: Caller, method: str, *arguments: Any, **fields: Any) -> Any:
 def read(caller: Caller, *arguments: Any, into: list[Any] | None = None, **fields: Any) -> list[Any]:
     """Read a stream to its end; what came before an error is in `into`."""
     chunks: list[Any] = [] if into is None else into
-    if caller.colour == "blocking":
+    if caller.mode == "blocking":
         for chunk in caller.giga.chat.stream(*arguments, **fields):
             chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
         return chunks
@@ -108,9 +108,9 @@ def test_tools_of_the_service(caller: Caller, tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [None, "function", "tool"])
 @pytest.mark.parametrize("wanted", [None, "function", "tool"])
 @pytest.mark.parametrize("written", ["function", "tool"])
-def test_the_round_trip_of_a_function(wanted: Any, written: str, option: str | None, colour: Colour) -> None:
+def test_the_round_trip_of_a_function(wanted: Any, written: str, option: str | None, mode: Mode) -> None:
     with GigaChatServer(result_role=wanted) as server:
-        with Caller(colour, {**options(server), "function_result_role": option}) as caller:
+        with Caller(mode, {**options(server), "function_result_role": option}) as caller:
             messages: list[Any] = [{"role": "user", "content": QUESTION}]
             first = create(caller, "create", messages, tools=[WEATHER])
             (call,) = first.function_calls
@@ -141,13 +141,13 @@ COMPLETION = json.dumps({"messages": [{"role": "assistant", "content": [{"text":
 
 
 @pytest.mark.parametrize("refusal", NOT_HERE)
-def test_the_other_address_is_tried_once_and_remembered(refusal: str, colour: Colour) -> None:
+def test_the_other_address_is_tried_once_and_remembered(refusal: str, mode: Mode) -> None:
     def answer(connection: Any, request: bytes) -> None:
         here = request.startswith(b"POST /v2/")
         connection.sendall(http(COMPLETION.encode()) if here else NOT_HERE[refusal])
 
     with raw_server(answer) as (url, received):
-        with Caller(colour, {"base_url": f"{url}/api/v1", "access_token": "t"}) as caller:
+        with Caller(mode, {"base_url": f"{url}/api/v1", "access_token": "t"}) as caller:
             for _ in range(2):
                 assert create(caller, "create", "x").text == "да"
     asked = [request.split()[1] for request in received]
@@ -160,8 +160,8 @@ def test_a_refusal_of_the_api_itself_is_not_tried_elsewhere(caller: Caller, serv
     assert paths(server) == ["/api/v2/chat/completions"]
 
 
-def test_the_address_may_be_set(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, {**options(server), "v2_base_url": f"{server.origin}/v2"}) as caller:
+def test_the_address_may_be_set(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, {**options(server), "v2_base_url": f"{server.origin}/v2"}) as caller:
         create(caller, "create", "x")
     assert paths(server) == ["/v2/chat/completions"]
 

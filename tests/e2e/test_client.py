@@ -1,4 +1,4 @@
-"""The client against the local server, over real TLS and OAuth, in both colours."""
+"""The client against the local server, over real TLS and OAuth, in both modes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, http, options, raw_server, until
+from tests.e2e.callers import Caller, Mode, http, options, raw_server, until
 
 WEATHER = {
     "name": "weather",
@@ -91,9 +91,9 @@ def test_every_form_of_payload_with_fields_merged_over_it(server: GigaChatServer
     assert repr(payload) == before
 
 
-def test_the_clients_defaults_fill_what_a_chat_leaves_open(server: GigaChatServer, colour: Colour) -> None:
+def test_the_clients_defaults_fill_what_a_chat_leaves_open(server: GigaChatServer, mode: Mode) -> None:
     settings = {"model": "GigaChat-2-Pro", "profanity_check": False, "flags": ["preprocess"]}
-    with Caller(colour, options(server) | settings) as caller:
+    with Caller(mode, options(server) | settings) as caller:
         caller.chat("x")
         sent = server.requests[-1].json
         assert {name: sent[name] for name in settings} == settings
@@ -253,9 +253,9 @@ def test_forty_callers_with_one_revoked_token_cause_one_renewal(server: GigaChat
     assert len(server.requests_to("oauth")) == 2
 
 
-def test_five_clients_in_a_row_sign_in_once(server: GigaChatServer, colour: Colour) -> None:
+def test_five_clients_in_a_row_sign_in_once(server: GigaChatServer, mode: Mode) -> None:
     for _ in range(5):
-        with Caller(colour, options(server)) as caller:
+        with Caller(mode, options(server)) as caller:
             caller.chat("x")
     assert len(server.requests_to("oauth")) == 1
 
@@ -272,9 +272,9 @@ def test_a_token_still_good_is_used_while_oauth_is_down(
     assert len(server.requests_to("oauth")) == 2
 
 
-def test_expiry_of_a_password_token_is_read_as_seconds(server: GigaChatServer, colour: Colour) -> None:
+def test_expiry_of_a_password_token_is_read_as_seconds(server: GigaChatServer, mode: Mode) -> None:
     login = {"credentials": None, "user": server.user, "password": server.password}
-    with Caller(colour, options(server) | login) as caller:
+    with Caller(mode, options(server) | login) as caller:
         for _ in range(3):
             caller.chat("x")
         token = caller.do("get_token")
@@ -282,27 +282,27 @@ def test_expiry_of_a_password_token_is_read_as_seconds(server: GigaChatServer, c
     assert token.expires_at > 10**12
 
 
-def test_a_pair_and_a_ready_token_are_ways_in(server: GigaChatServer, colour: Colour) -> None:
+def test_a_pair_and_a_ready_token_are_ways_in(server: GigaChatServer, mode: Mode) -> None:
     pair = {"credentials": None, "client_id": server.client_id, "client_secret": server.client_secret}
-    with Caller(colour, options(server) | pair) as caller:
+    with Caller(mode, options(server) | pair) as caller:
         token = caller.do("get_token").access_token
     server.clear()
-    with Caller(colour, options(server) | {"credentials": None, "access_token": token}) as caller:
+    with Caller(mode, options(server) | {"credentials": None, "access_token": token}) as caller:
         assert caller.chat("x").choices
     assert [request.path for request in server.requests] == ["/api/v1/chat/completions"]
 
 
-def test_a_wrong_key_and_a_wrong_scope_say_what_to_do(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, options(server) | {"credentials": "d3Jvbmc6a2V5"}) as caller:
+def test_a_wrong_key_and_a_wrong_scope_say_what_to_do(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, options(server) | {"credentials": "d3Jvbmc6a2V5"}) as caller:
         with pytest.raises(AuthenticationError, match="make a new one"):
             caller.chat("x")
-    with Caller(colour, options(server) | {"scope": "GIGACHAT_API_CORP"}) as caller:
+    with Caller(mode, options(server) | {"scope": "GIGACHAT_API_CORP"}) as caller:
         with pytest.raises(GigaChatException, match="set `scope`"):
             caller.chat("x")
 
 
-def test_a_token_the_server_no_longer_takes_is_renewed(colour: Colour) -> None:
-    with GigaChatServer(token_lifetime=0.0) as server, Caller(colour, options(server)) as caller:
+def test_a_token_the_server_no_longer_takes_is_renewed(mode: Mode) -> None:
+    with GigaChatServer(token_lifetime=0.0) as server, Caller(mode, options(server)) as caller:
         with pytest.raises(AuthenticationError, match="Token has expired"):
             caller.chat("x")
         assert len(server.requests_to("oauth")) == 2
@@ -313,18 +313,18 @@ def test_a_token_the_server_no_longer_takes_is_renewed(colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("form", ["pem", "der", "folder"])
-def test_an_authority_of_ones_own_is_trusted(server: GigaChatServer, colour: Colour, form: str, tmp_path: Path) -> None:
+def test_an_authority_of_ones_own_is_trusted(server: GigaChatServer, mode: Mode, form: str, tmp_path: Path) -> None:
     path = server.ca_bundle_der_file if form == "der" else server.ca_bundle_file
     if form == "folder":
         (tmp_path / "ours.crt").write_bytes(Path(path).read_bytes())
         (tmp_path / "README").write_text("not a certificate")
         path = str(tmp_path)
-    with Caller(colour, options(server) | {"ca_bundle_file": path}) as caller:
+    with Caller(mode, options(server) | {"ca_bundle_file": path}) as caller:
         assert caller.chat("x").choices
 
 
-def test_an_unknown_authority_is_named_with_advice(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, options(server) | {"ca_bundle_file": None, "retry_backoff_factor": 100}) as caller:
+def test_an_unknown_authority_is_named_with_advice(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, options(server) | {"ca_bundle_file": None, "retry_backoff_factor": 100}) as caller:
         with pytest.raises(CertificateError, match="ca_bundle_file=") as raised:
             caller.chat("x")
     assert isinstance(raised.value, ConnectionError)
@@ -332,7 +332,7 @@ def test_an_unknown_authority_is_named_with_advice(server: GigaChatServer, colou
 
 
 def test_verification_off_is_obeyed_and_said_once(
-    server: GigaChatServer, colour: Colour, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    server: GigaChatServer, mode: Mode, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     # A file of this test's own makes a TLS context of its own, and so a first time.
     bundle = tmp_path / "bundle.pem"
@@ -340,13 +340,13 @@ def test_verification_off_is_obeyed_and_said_once(
     unverified = options(server) | {"ca_bundle_file": str(bundle), "verify_ssl_certs": False}
     with caplog.at_level(logging.WARNING, "gigachat"):
         for _ in range(3):
-            with Caller(colour, unverified) as caller:
+            with Caller(mode, unverified) as caller:
                 assert caller.chat("x").choices
     assert len([record for record in caplog.records if "verify_ssl_certs" in record.message]) == 1
 
 
 @pytest.mark.parametrize("key", ["plain", "encrypted"])
-def test_a_client_certificate_alone_is_enough(colour: Colour, key: str) -> None:
+def test_a_client_certificate_alone_is_enough(mode: Mode, key: str) -> None:
     with GigaChatServer(mtls=True) as server:
         identity: dict[str, Any] = {"credentials": None, "cert_file": server.client_cert_file}
         if key == "plain":
@@ -356,15 +356,15 @@ def test_a_client_certificate_alone_is_enough(colour: Colour, key: str) -> None:
                 "key_file": server.client_encrypted_key_file,
                 "key_file_password": server.client_key_password,
             }
-        with Caller(colour, options(server) | identity) as caller:
+        with Caller(mode, options(server) | identity) as caller:
             assert caller.chat("x").choices
             assert caller.do("get_token") is None
         assert all("authorization" not in request.headers for request in server.requests)
-        with Caller(colour, options(server) | {"max_retries": 0}) as caller, pytest.raises(APIConnectionError):
+        with Caller(mode, options(server) | {"max_retries": 0}) as caller, pytest.raises(APIConnectionError):
             caller.chat("x")
 
 
-def test_a_missing_client_certificate_is_named_where_the_server_says_so(colour: Colour, tmp_path: Path) -> None:
+def test_a_missing_client_certificate_is_named_where_the_server_says_so(mode: Mode, tmp_path: Path) -> None:
     authority = trustme.CA()
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
@@ -388,7 +388,7 @@ def test_a_missing_client_certificate_is_named_where_the_server_says_so(colour: 
         thread = threading.Thread(target=refuse, args=(listener,))
         thread.start()
         reach = {"base_url": f"https://localhost:{listener.getsockname()[1]}", "access_token": "t"}
-        with Caller(colour, {**reach, "ca_bundle_file": bundle}) as caller:
+        with Caller(mode, {**reach, "ca_bundle_file": bundle}) as caller:
             with pytest.raises(CertificateError, match="cert_file="):
                 caller.chat("x")
         thread.join(5)
@@ -408,10 +408,10 @@ def test_a_key_that_cannot_be_decrypted_is_refused_without_asking(password: str 
         assert password is None or password not in str(raised.value)
 
 
-def test_a_context_of_ones_own_is_used_as_it_is(server: GigaChatServer, colour: Colour) -> None:
+def test_a_context_of_ones_own_is_used_as_it_is(server: GigaChatServer, mode: Mode) -> None:
     context = ssl.create_default_context(cafile=server.ca_bundle_file)
     own = {"ca_bundle_file": None, "ssl_context": context}
-    with Caller(colour, options(server) | own) as caller:
+    with Caller(mode, options(server) | own) as caller:
         assert caller.chat("x").choices
 
 
@@ -480,8 +480,8 @@ def test_an_error_before_a_stream(server: GigaChatServer, caller: Caller) -> Non
         caller.read("x")
 
 
-def test_a_query_in_a_path_is_sent_with_the_parameters(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, options(server)) as caller:
+def test_a_query_in_a_path_is_sent_with_the_parameters(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, options(server)) as caller:
         caller.do("request", "GET", "/models?own=a b&word=слово", params={"more": "1"})
     assert server.requests[-1].query == {"own": "a b", "word": "слово", "more": "1"}
 
@@ -495,9 +495,9 @@ def test_a_finished_stream_leaves_its_connection_for_the_next_request(server: Gi
     assert server.connections == before
 
 
-def test_a_stream_left_early_frees_its_connection(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, options(server) | {"max_connections": 1, "queue_timeout": 20}) as caller:
-        if colour == "blocking":
+def test_a_stream_left_early_frees_its_connection(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, options(server) | {"max_connections": 1, "queue_timeout": 20}) as caller:
+        if mode == "blocking":
             for _ in caller.giga.stream("Расскажи"):
                 break
             assert caller.giga.chat("x").choices
@@ -525,7 +525,7 @@ def test_a_blocking_stream_in_a_running_loop_outlives_it(server: GigaChatServer)
 # The network.
 
 
-def test_a_silent_server_is_a_timeout_that_names_its_setting(colour: Colour) -> None:
+def test_a_silent_server_is_a_timeout_that_names_its_setting(mode: Mode) -> None:
     silent = threading.Event()
 
     def say_nothing(_: socket.socket, __: bytes) -> None:
@@ -533,7 +533,7 @@ def test_a_silent_server_is_a_timeout_that_names_its_setting(colour: Colour) -> 
 
     with raw_server(say_nothing) as (origin, received):
         reach = {"base_url": f"{origin}/v1", "access_token": "t", "timeout": (5, 0.2)}
-        with Caller(colour, reach) as caller:
+        with Caller(mode, reach) as caller:
             with pytest.raises(APITimeoutError, match=r"timeout=0\.2 s") as raised:
                 caller.chat("x")
             until(lambda: bool(received))  # who loses patience may be faster
@@ -542,7 +542,7 @@ def test_a_silent_server_is_a_timeout_that_names_its_setting(colour: Colour) -> 
         assert len(received) == 1  # a generating call is not repeated
 
 
-def test_silence_inside_a_stream_is_an_interruption(colour: Colour) -> None:
+def test_silence_inside_a_stream_is_an_interruption(mode: Mode) -> None:
     done = threading.Event()
 
     def answer(connection: socket.socket, _: bytes) -> None:
@@ -554,7 +554,7 @@ def test_silence_inside_a_stream_is_an_interruption(colour: Colour) -> None:
     with raw_server(answer) as (origin, _):
         came: list[Any] = []
         for seconds in (0.2, 2.0, 10.0):
-            with Caller(colour, {"base_url": origin, "access_token": "t", "timeout": (60, seconds)}) as caller:
+            with Caller(mode, {"base_url": origin, "access_token": "t", "timeout": (60, seconds)}) as caller:
                 with pytest.raises(APIConnectionError, match=f"timeout={seconds:g} s") as raised:
                     caller.read("x", into=came)
             assert isinstance(raised.value, StreamInterruptedError if came else APITimeoutError)
@@ -572,20 +572,20 @@ def dead_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-def test_a_dead_address_is_a_connection_error(colour: Colour) -> None:
+def test_a_dead_address_is_a_connection_error(mode: Mode) -> None:
     with dead_port() as port:
         reach = {"base_url": f"http://127.0.0.1:{port}", "access_token": "t", "retry_backoff_factor": 0}
-        with Caller(colour, reach) as caller, pytest.raises(APIConnectionError, match=f":{port}"):
+        with Caller(mode, reach) as caller, pytest.raises(APIConnectionError, match=f":{port}"):
             caller.chat("x")
 
 
-def test_a_connection_dropped_without_an_answer(colour: Colour) -> None:
+def test_a_connection_dropped_without_an_answer(mode: Mode) -> None:
     def drop(connection: socket.socket, _: bytes) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
     with raw_server(drop) as (origin, received):
         reach = {"base_url": origin, "access_token": "t", "retry_backoff_factor": 0}
-        with Caller(colour, reach) as caller:
+        with Caller(mode, reach) as caller:
             with pytest.raises(APIConnectionError, match="before a response"):
                 caller.chat("x")
             assert len(received) == 1
@@ -594,21 +594,21 @@ def test_a_connection_dropped_without_an_answer(colour: Colour) -> None:
             assert len(received) == 4  # reading is repeated
 
 
-def test_html_instead_of_json(colour: Colour) -> None:
+def test_html_instead_of_json(mode: Mode) -> None:
     page = b"<html>\n<title>502 Bad Gateway</title></html>"
     with raw_server(lambda connection, _: connection.sendall(http(page, status="403 Forbidden"))) as (origin, _):
-        with Caller(colour, {"base_url": origin, "access_token": "t"}) as caller:
+        with Caller(mode, {"base_url": origin, "access_token": "t"}) as caller:
             with pytest.raises(GigaChatException, match="502 Bad Gateway") as raised:
                 caller.chat("x")
     assert "\n" not in str(raised.value)
 
 
-def test_a_proxy_gets_the_requests_and_its_password_stays_hidden(colour: Colour) -> None:
+def test_a_proxy_gets_the_requests_and_its_password_stays_hidden(mode: Mode) -> None:
     body = json.dumps({"choices": []}).encode()
     with raw_server(lambda connection, _: connection.sendall(http(body))) as (origin, received):
         proxy = origin.replace("http://", "http://me:hidden@")
         reach = {"base_url": "http://gigachat.example/v1", "access_token": "t", "proxy": proxy}
-        with Caller(colour, reach) as caller:
+        with Caller(mode, reach) as caller:
             assert caller.chat("x").choices == []
             assert "hidden" not in repr(caller.giga) + repr(caller.giga._settings)
     assert received[0].startswith(b"POST http://gigachat.example/v1/chat/completions HTTP/1.1")
@@ -677,14 +677,14 @@ def test_a_request_cancelled_in_the_handshake_frees_its_connection_at_once() -> 
 
 @pytest.mark.parametrize("name", ["proxy", "HTTPS_PROXY", "all_proxy"])
 def test_a_proxy_that_refuses_is_named_without_its_password(
-    colour: Colour, name: str, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with dead_port() as port:
         address = f"http://me:hidden@127.0.0.1:{port}"
         if name != "proxy":
             monkeypatch.setenv(name, address)
         reach = {"access_token": "t", "max_retries": 0, "proxy": address if name == "proxy" else None}
-        with Caller(colour, reach) as caller:
+        with Caller(mode, reach) as caller:
             with pytest.raises(APIConnectionError, match=f"through the proxy 127.0.0.1:{port}: ") as raised:
                 caller.chat("x")
     assert "hidden" not in str(raised.value)
@@ -694,17 +694,15 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
     ("address", "says"), [("socks5://127.0.0.1:1", "gigachat\\[socks\\]"), ("socks4://127.0.0.1:1", "socks5://")]
 )
 def test_a_proxy_of_another_kind_says_what_is_needed(
-    colour: Colour, address: str, says: str, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, address: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", address)
     monkeypatch.setitem(sys.modules, "socksio", None)  # as where the extra is not installed
-    with Caller(colour, {"access_token": "t"}) as caller, pytest.raises(ConfigurationError, match=says):
+    with Caller(mode, {"access_token": "t"}) as caller, pytest.raises(ConfigurationError, match=says):
         caller.chat("x")
 
 
-def test_a_vendor_host_that_cannot_be_reached_comes_with_advice(
-    colour: Colour, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_vendor_host_that_cannot_be_reached_comes_with_advice(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -713,6 +711,6 @@ def test_a_vendor_host_that_cannot_be_reached_comes_with_advice(
         ({"credentials": "aWQ6c2VjcmV0"}, r"ngw\.devices\.sberbank\.ru:9443: .*HTTPS_PROXY"),
         ({"access_token": "t"}, r"api\.giga\.chat/v1"),
     ):
-        with Caller(colour, {**settings, "max_retries": 0}) as caller:
+        with Caller(mode, {**settings, "max_retries": 0}) as caller:
             with pytest.raises(APIConnectionError, match=says):
                 caller.chat("x")

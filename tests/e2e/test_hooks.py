@@ -15,7 +15,7 @@ import pytest
 
 from gigachat import GigaChat, GigaChatException
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, http, options, raw_server
+from tests.e2e.callers import Caller, Mode, http, options, raw_server
 
 COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
 BODY = b'{"model":"other"}'
@@ -49,13 +49,13 @@ class ForeignAsyncBody:
 
 
 def hooks_of(caller: Caller) -> Any:
-    client = caller.giga._client if caller.colour == "blocking" else caller.giga._aclient
+    client = caller.giga._client if caller.mode == "blocking" else caller.giga._aclient
     return client.event_hooks
 
 
 def hook(caller: Caller, act: Callable[[Any], None], kind: str = "request") -> None:
-    """Install a hook of the caller's colour."""
-    if caller.colour == "blocking":
+    """Install a hook of the caller's mode."""
+    if caller.mode == "blocking":
         hooks_of(caller)[kind].append(act)
         return
 
@@ -70,9 +70,9 @@ def answer(connection: socket.socket, request: bytes) -> None:
     connection.sendall(http(COMPLETION))
 
 
-def sent_through(colour: Colour, act: Callable[[Any], None]) -> tuple[str, dict[str, str], bytes]:
+def sent_through(mode: Mode, act: Callable[[Any], None]) -> tuple[str, dict[str, str], bytes]:
     """Chat once with a hook and return the request line, headers and body that arrived."""
-    with raw_server(answer) as (url, received), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+    with raw_server(answer) as (url, received), Caller(mode, {"base_url": url, "access_token": "t"}) as caller:
         hook(caller, act)
         assert caller.chat("x").choices[0].message.content == "да"
     head, _, body = received[0].partition(b"\r\n\r\n")
@@ -80,42 +80,42 @@ def sent_through(colour: Colour, act: Callable[[Any], None]) -> tuple[str, dict[
     return line, {name.lower(): value for name, value in (header.split(": ", 1) for header in headers)}, body
 
 
-def test_a_hook_may_replace_the_address(colour: Colour) -> None:
+def test_a_hook_may_replace_the_address(mode: Mode) -> None:
     def act(request: Any) -> None:
         request.url = request.url.copy_with(query=b"tenant=7")
 
-    assert sent_through(colour, act)[0] == "POST /chat/completions?tenant=7 HTTP/1.1"
+    assert sent_through(mode, act)[0] == "POST /chat/completions?tenant=7 HTTP/1.1"
 
     def act_foreign(request: Any) -> None:
         request.url = URL(f"{request.url}?tenant=8")
 
-    assert sent_through(colour, act_foreign)[0] == "POST /chat/completions?tenant=8 HTTP/1.1"
+    assert sent_through(mode, act_foreign)[0] == "POST /chat/completions?tenant=8 HTTP/1.1"
 
 
-def test_a_hook_may_change_and_replace_the_headers(colour: Colour) -> None:
+def test_a_hook_may_change_and_replace_the_headers(mode: Mode) -> None:
     def change(request: Any) -> None:
         request.headers["X-Own"] = "1"
 
-    assert sent_through(colour, change)[1]["x-own"] == "1"
+    assert sent_through(mode, change)[1]["x-own"] == "1"
 
     def replace(request: Any) -> None:
         request.headers = {**request.headers, "x-own": "2"}
 
-    _, headers, body = sent_through(colour, replace)
+    _, headers, body = sent_through(mode, replace)
     assert (headers["x-own"], headers["authorization"]) == ("2", "Bearer t")
     assert json.loads(body)["messages"] == [{"role": "user", "content": "x"}]
 
 
-def test_a_hook_may_replace_the_content_alone(colour: Colour) -> None:
+def test_a_hook_may_replace_the_content_alone(mode: Mode) -> None:
     def act(request: Any) -> None:
         request._content = BODY
 
-    _, headers, body = sent_through(colour, act)
+    _, headers, body = sent_through(mode, act)
     assert (body, headers["content-length"]) == (BODY, str(len(BODY)))
 
 
 @pytest.mark.parametrize(
-    ("colour", "stream"),
+    ("mode", "stream"),
     [
         ("blocking", ForeignBody),
         ("blocking", lambda: httpx2.ByteStream(BODY)),
@@ -124,21 +124,21 @@ def test_a_hook_may_replace_the_content_alone(colour: Colour) -> None:
         ("async", lambda: httpx2.ByteStream(BODY)),
     ],
 )
-def test_a_hook_may_replace_the_stream(colour: Colour, stream: Callable[[], Any]) -> None:
+def test_a_hook_may_replace_the_stream(mode: Mode, stream: Callable[[], Any]) -> None:
     def act(request: Any) -> None:
         request.stream = stream()
         request.headers["Content-Length"] = str(len(BODY))
 
-    assert sent_through(colour, act)[2] == BODY
+    assert sent_through(mode, act)[2] == BODY
 
 
-def test_content_and_foreign_stream_together(colour: Colour) -> None:
+def test_content_and_foreign_stream_together(mode: Mode) -> None:
     def act(request: Any) -> None:
         request._content = BODY
         request.stream = ForeignBody()
         request.headers["content-length"] = str(len(BODY))
 
-    assert sent_through(colour, act)[2] == BODY
+    assert sent_through(mode, act)[2] == BODY
 
 
 def test_a_blocking_request_cannot_have_an_async_body() -> None:
@@ -151,11 +151,11 @@ def test_a_blocking_request_cannot_have_an_async_body() -> None:
             caller.chat("x")
 
 
-def test_a_body_of_another_length_than_announced_is_our_error(colour: Colour) -> None:
+def test_a_body_of_another_length_than_announced_is_our_error(mode: Mode) -> None:
     def act(request: Any) -> None:
         request.stream = ForeignBody()
 
-    with raw_server(answer) as (url, _), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+    with raw_server(answer) as (url, _), Caller(mode, {"base_url": url, "access_token": "t"}) as caller:
         hook(caller, act)
         with pytest.raises(GigaChatException, match="cannot be sent"):
             caller.chat("x")
@@ -193,7 +193,7 @@ def test_what_a_hook_raises_passes_through(caller: Caller, server: GigaChatServe
 def test_hooks_can_be_replaced_and_removed(caller: Caller) -> None:
     seen: list[Any] = []
     hook(caller, seen.append)
-    client = caller.giga._client if caller.colour == "blocking" else caller.giga._aclient
+    client = caller.giga._client if caller.mode == "blocking" else caller.giga._aclient
     hooks = client.event_hooks
     assert isinstance(hooks, dict)
     client.event_hooks = {"request": list(hooks["request"]) * 2}
@@ -242,9 +242,9 @@ def test_the_client_of_the_users_own_is_shown(server: GigaChatServer) -> None:
 
 
 def test_requests_of_ones_own_go_under_the_base_address_and_keep_to_the_timeout(
-    server: GigaChatServer, colour: Colour
+    server: GigaChatServer, mode: Mode
 ) -> None:
-    with Caller(colour, {**options(server), "timeout": (7, 8)}) as caller:
+    with Caller(mode, {**options(server), "timeout": (7, 8)}) as caller:
         token = caller.do("get_token").access_token
         headers = {"Authorization": f"Bearer {token}"}
 
@@ -252,7 +252,7 @@ def test_requests_of_ones_own_go_under_the_base_address_and_keep_to_the_timeout(
             client = caller.giga._aclient
             return client, await client.get("/models", headers=headers)
 
-        if colour == "blocking":
+        if mode == "blocking":
             client = caller.giga._client
             answer = client.get("/models", headers=headers)
         else:

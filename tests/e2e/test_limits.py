@@ -1,4 +1,4 @@
-"""Limits over real sockets: slots of a credential, connections of a client, and patience with 429; in both colours."""
+"""Limits over real sockets: slots of a credential, connections of a client, and patience with 429; in both modes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gigachat import APITimeoutError, GigaChat, RateLimitError, ServerError, Str
 from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, begun, http, options, raw_server, until
+from tests.e2e.callers import Caller, Mode, begun, http, options, raw_server, until
 
 COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
 
@@ -83,7 +83,7 @@ def waiting(giga: GigaChat) -> int:
 
 def elsewhere(caller: Caller, *arguments: Any) -> Any:
     """Chat in another thread, or in another task of the same loop; return the answer or the error."""
-    if caller.colour == "async":
+    if caller.mode == "async":
 
         async def main() -> Any:
             return (await asyncio.gather(caller.giga.achat(*arguments), return_exceptions=True))[0]
@@ -102,16 +102,16 @@ def elsewhere(caller: Caller, *arguments: Any) -> Any:
 
 
 class Opened:
-    """A stream with its first chunk taken, in the caller's colour."""
+    """A stream with its first chunk taken, in the caller's mode."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         giga = caller.giga
-        self.stream: Any = giga.stream(LONG) if caller.colour == "blocking" else giga.astream(LONG)
+        self.stream: Any = giga.stream(LONG) if caller.mode == "blocking" else giga.astream(LONG)
         self.step()
 
     def step(self) -> None:
-        if self._caller.colour == "blocking":
+        if self._caller.mode == "blocking":
             next(self.stream)
         else:
             self._caller.run(self._take())
@@ -120,7 +120,7 @@ class Opened:
         await anext(self.stream)
 
     def read_on(self) -> int:
-        if self._caller.colour == "blocking":
+        if self._caller.mode == "blocking":
             return len(list(self.stream))
 
         async def rest() -> int:
@@ -129,7 +129,7 @@ class Opened:
         return int(self._caller.run(rest()))
 
     def close(self) -> None:
-        if self._caller.colour == "blocking":
+        if self._caller.mode == "blocking":
             self.stream.close()
         else:
             self._caller.run(self.stream.close())
@@ -138,8 +138,8 @@ class Opened:
 # Slots: at most so many requests of a credential at once.
 
 
-def test_no_more_than_permitted_are_in_work_at_once(colour: Colour) -> None:
-    with gated(max_concurrency=3) as (reach, gate), Caller(colour, reach) as caller:
+def test_no_more_than_permitted_are_in_work_at_once(mode: Mode) -> None:
+    with gated(max_concurrency=3) as (reach, gate), Caller(mode, reach) as caller:
         answers: list[Any] = []
         done = begun(lambda: answers.extend(caller.together(12, "x")))
         for count in range(3, 13):
@@ -182,8 +182,8 @@ def test_the_order_of_arrival_holds_across_threads_tasks_loops_and_clients() -> 
             loop.close()
 
 
-def test_waiting_for_a_slot_has_a_timeout_of_its_own(colour: Colour) -> None:
-    with gated(max_concurrency=1, queue_timeout=0.05) as (reach, gate), Caller(colour, reach) as caller:
+def test_waiting_for_a_slot_has_a_timeout_of_its_own(mode: Mode) -> None:
+    with gated(max_concurrency=1, queue_timeout=0.05) as (reach, gate), Caller(mode, reach) as caller:
         first = begun(lambda: GigaChat(**reach).chat("first"))
         gate.wait_for(1)
         with pytest.raises(APITimeoutError, match=r"queue_timeout=0\.05 s: max_concurrency=1 .* other requests"):
@@ -195,9 +195,9 @@ def test_waiting_for_a_slot_has_a_timeout_of_its_own(colour: Colour) -> None:
         assert gate.arrived == ["first", "third"]
 
 
-def test_sign_in_takes_no_slot(server: GigaChatServer, colour: Colour) -> None:
+def test_sign_in_takes_no_slot(server: GigaChatServer, mode: Mode) -> None:
     one_slot = {**options(server), "max_concurrency": 1, "queue_timeout": 0.05, "share_token": False}
-    with Caller(colour, one_slot) as caller, Caller(colour, one_slot) as another:
+    with Caller(mode, one_slot) as caller, Caller(mode, one_slot) as another:
         opened = Opened(caller)
         assert another.do("get_token").access_token
         with pytest.raises(APITimeoutError):
@@ -207,8 +207,8 @@ def test_sign_in_takes_no_slot(server: GigaChatServer, colour: Colour) -> None:
     assert len(server.requests_to("oauth")) == 2
 
 
-def test_other_credentials_have_slots_of_their_own(colour: Colour) -> None:
-    with gated(max_concurrency=1, queue_timeout=0.05) as (reach, gate), Caller(colour, reach) as caller:
+def test_other_credentials_have_slots_of_their_own(mode: Mode) -> None:
+    with gated(max_concurrency=1, queue_timeout=0.05) as (reach, gate), Caller(mode, reach) as caller:
         first = begun(lambda: GigaChat(**{**reach, "access_token": "another"}).chat("first"))
         gate.wait_for(1)
         gate.open(2)
@@ -216,12 +216,12 @@ def test_other_credentials_have_slots_of_their_own(colour: Colour) -> None:
         first.join(10)
 
 
-def test_clients_of_different_limits_share_one_counter_and_nobody_overtakes(colour: Colour) -> None:
+def test_clients_of_different_limits_share_one_counter_and_nobody_overtakes(mode: Mode) -> None:
     """Each waits while the count is at its own limit, and behind those who came before."""
     with gated(queue_timeout=20) as (reach, gate):
         with (
-            Caller(colour, {**reach, "max_concurrency": 3}) as many,
-            Caller(colour, {**reach, "max_concurrency": 1}) as one,
+            Caller(mode, {**reach, "max_concurrency": 3}) as many,
+            Caller(mode, {**reach, "max_concurrency": 1}) as one,
         ):
             wide, narrow = many.giga, one.giga
             threads = [begun(lambda: wide.chat("a")), begun(lambda: wide.chat("b"))]
@@ -247,8 +247,8 @@ def test_clients_of_different_limits_share_one_counter_and_nobody_overtakes(colo
 
 
 @pytest.mark.parametrize("end", ["read", "closed", "collected"])
-def test_a_stream_keeps_its_slot_until_it_ends(server: GigaChatServer, colour: Colour, end: str) -> None:
-    with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:
+def test_a_stream_keeps_its_slot_until_it_ends(server: GigaChatServer, mode: Mode, end: str) -> None:
+    with Caller(mode, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:
         opened = Opened(caller)
         assert "other requests or open streams hold all of them" in str(elsewhere(caller, "x"))
         if end == "read":
@@ -263,8 +263,8 @@ def test_a_stream_keeps_its_slot_until_it_ends(server: GigaChatServer, colour: C
 
 
 @pytest.mark.parametrize("fault", ["cut", "error", "refused"])
-def test_a_stream_that_breaks_gives_its_slot_back(server: GigaChatServer, colour: Colour, fault: str) -> None:
-    with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 5, "max_retries": 0}) as caller:
+def test_a_stream_that_breaks_gives_its_slot_back(server: GigaChatServer, mode: Mode, fault: str) -> None:
+    with Caller(mode, {**options(server), "max_concurrency": 1, "queue_timeout": 5, "max_retries": 0}) as caller:
         if fault == "cut":
             server.cut(after_events=2)
         elif fault == "error":
@@ -276,10 +276,10 @@ def test_a_stream_that_breaks_gives_its_slot_back(server: GigaChatServer, colour
         assert caller.chat("x").choices
 
 
-def test_a_stream_held_by_the_one_who_asks_is_named(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:
+def test_a_stream_held_by_the_one_who_asks_is_named(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:
         named = "this thread or task holds an open stream itself"
-        if colour == "blocking":
+        if mode == "blocking":
             stream = caller.giga.stream("x")
             next(stream)
             with pytest.raises(APITimeoutError, match=named):
@@ -298,10 +298,10 @@ def test_a_stream_held_by_the_one_who_asks_is_named(server: GigaChatServer, colo
 
 
 def test_a_stream_of_a_thread_or_task_that_has_ended_is_not_held_by_the_next(
-    server: GigaChatServer, colour: Colour
+    server: GigaChatServer, mode: Mode
 ) -> None:
     """Numbers of threads and addresses of tasks are used again."""
-    with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 0.01}) as caller:
+    with Caller(mode, {**options(server), "max_concurrency": 1, "queue_timeout": 0.01}) as caller:
         streams: list[Any] = []
 
         async def in_task() -> None:
@@ -312,13 +312,13 @@ def test_a_stream_of_a_thread_or_task_that_has_ended_is_not_held_by_the_next(
             streams.append(caller.giga.stream("x"))
             next(streams[0])
 
-        if colour == "async":
+        if mode == "async":
             caller.run(in_task())
         else:
             begun(in_thread).join(20)
         for _ in range(5):
             assert "other requests or open streams" in str(elsewhere(caller, "x"))
-        if colour == "async":
+        if mode == "async":
             caller.run(streams[0].close())
         else:
             streams[0].close()
@@ -393,15 +393,13 @@ def test_a_counter_in_use_is_never_replaced(server: GigaChatServer, monkeypatch:
         giga.close()
 
 
-def test_a_token_in_use_is_never_forgotten(
-    server: GigaChatServer, colour: Colour, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_in_use_is_never_forgotten(server: GigaChatServer, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_REMEMBERED", 3)
-    with Caller(colour, options(server)) as caller:
+    with Caller(mode, options(server)) as caller:
         caller.chat("x")
         reach = options(server)
         others = [GigaChat(**{**reach, "scope": f"scope-{number}"}) for number in range(9)]
-        with Caller(colour, options(server)) as another:
+        with Caller(mode, options(server)) as another:
             another.chat("x")
             server.revoke_tokens()
             another.chat("x")
@@ -414,17 +412,17 @@ def test_a_token_in_use_is_never_forgotten(
 # Connections of a client.
 
 
-def test_one_long_stream_on_the_only_connection_makes_others_wait(server: GigaChatServer, colour: Colour) -> None:
+def test_one_long_stream_on_the_only_connection_makes_others_wait(server: GigaChatServer, mode: Mode) -> None:
     reach = {**options(server), "max_connections": 1, "max_retries": 0, "timeout": 20}
-    with Caller(colour, {**reach, "queue_timeout": 0.05}) as caller:
+    with Caller(mode, {**reach, "queue_timeout": 0.05}) as caller:
         opened = Opened(caller)
         with pytest.raises(APITimeoutError, match=r"queue_timeout=0\.05 s: all of max_connections .* streams"):
             caller.chat("x")
         assert opened.read_on() > 1
         assert caller.chat("x").choices
 
-    with Caller(colour, {**reach, "queue_timeout": 20}) as caller:
-        if colour == "blocking":
+    with Caller(mode, {**reach, "queue_timeout": 20}) as caller:
+        if mode == "blocking":
             stream = caller.giga.stream(LONG)
             next(stream)
             answers: list[Any] = []
@@ -447,8 +445,8 @@ def test_one_long_stream_on_the_only_connection_makes_others_wait(server: GigaCh
         caller.run(main())
 
 
-def test_sign_in_does_not_wait_for_the_only_connection(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, {**options(server), "max_connections": 1, "queue_timeout": 0.05}) as caller:
+def test_sign_in_does_not_wait_for_the_only_connection(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, {**options(server), "max_connections": 1, "queue_timeout": 0.05}) as caller:
         opened = Opened(caller)
         server.revoke_tokens()
         authorization = caller.giga._service.authorization
@@ -540,14 +538,14 @@ def test_429_that_is_not_to_be_retried_raises_at_once(
     assert len(server.requests_to("chat/completions")) == 1
 
 
-def test_a_slot_is_kept_while_429_is_waited_out(server: GigaChatServer, colour: Colour) -> None:
+def test_a_slot_is_kept_while_429_is_waited_out(server: GigaChatServer, mode: Mode) -> None:
     """One slot, one request: whoever waits for the service does not make room for others to be refused as well."""
-    with Caller(colour, {**options(server), "max_concurrency": 1, "queue_timeout": 0.01}) as caller:
+    with Caller(mode, {**options(server), "max_concurrency": 1, "queue_timeout": 0.01}) as caller:
         seen: list[Any] = []
 
         async def sleep(seconds: float) -> None:
             with pytest.raises(APITimeoutError, match="other requests"):
-                await asyncio.to_thread(lambda: GigaChat(**one).chat("y")) if colour == "async" else join()
+                await asyncio.to_thread(lambda: GigaChat(**one).chat("y")) if mode == "async" else join()
             seen.append(seconds)
 
         def join() -> None:

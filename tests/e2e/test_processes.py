@@ -37,7 +37,7 @@ from gigachat import (
     ResponseError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, begun, environment, http, is_open, options, raw_server, until
+from tests.e2e.callers import Caller, Mode, begun, environment, http, is_open, options, raw_server, until
 from tests.e2e.test_transport import Broken
 
 LONG = "Расскажи о себе"
@@ -85,7 +85,7 @@ def ended(child):
 
 @forks
 def test_parent_and_child_never_see_each_others_answers(server: GigaChatServer) -> None:
-    """With connections open and streams half read, in both colours; what is open goes on in the parent alone."""
+    """With connections open and streams half read, in both modes; what is open goes on in the parent alone."""
     program = f"""{ANSWERED}
 def refused(step):
     try:
@@ -143,8 +143,8 @@ runner.close()
 
 
 @forks
-@pytest.mark.parametrize("colour", ["blocking", "async"])
-def test_hooks_change_nothing_of_that(server: GigaChatServer, colour: str) -> None:
+@pytest.mark.parametrize("mode", ["blocking", "async"])
+def test_hooks_change_nothing_of_that(server: GigaChatServer, mode: str) -> None:
     """With a hook, requests go through a client of httpx2, whose connections the child must leave alone too."""
     program = f"""{ANSWERED}
 giga = GigaChat(max_retries=0, timeout=10)
@@ -159,12 +159,12 @@ async def ask_hooked(question):
     await ask(giga, question)
 
 def chat(question):
-    if {colour == "blocking"}:
+    if {mode == "blocking"}:
         answered(giga.chat(question), question)
     else:
         runner.run(ask_hooked(question))
 
-if {colour == "blocking"}:
+if {mode == "blocking"}:
     giga._client.event_hooks["request"].append(seen.append)
 else:
     giga._aclient.event_hooks["request"].append(ahook)
@@ -239,10 +239,10 @@ own_token.close()
 
 
 @forks
-@pytest.mark.parametrize("colour", ["blocking", "async"])
+@pytest.mark.parametrize("mode", ["blocking", "async"])
 @pytest.mark.parametrize("end", ["dropped", "closed", "read"])
 def test_a_child_leaves_alone_a_stream_of_the_parents_own_http_client(
-    server: GigaChatServer, end: str, colour: str
+    server: GigaChatServer, end: str, mode: str
 ) -> None:
     server.reply("word " * 30_000)  # more than the buffers of a socket hold
     program = f"""{ANSWERED}
@@ -251,7 +251,7 @@ import httpx2, ssl
 trust = ssl.create_default_context(cafile=os.environ["GIGACHAT_CA_BUNDLE_FILE"])
 giga = GigaChat(http_client=httpx2.Client(verify=trust), async_http_client=httpx2.AsyncClient(verify=trust))
 runner = asyncio.Runner()
-blocking = {colour == "blocking"}
+blocking = {mode == "blocking"}
 streams = [giga.stream("held") if blocking else giga.astream("held")]
 
 def following():
@@ -742,8 +742,8 @@ def test_a_client_changes_between_trio_and_asyncio(server: GigaChatServer) -> No
 # The end of a client.
 
 
-def test_after_its_end_every_call_says_so(server: GigaChatServer, colour: Colour, tmp_path: Path) -> None:
-    with Caller(colour, options(server)) as caller:
+def test_after_its_end_every_call_says_so(server: GigaChatServer, mode: Mode, tmp_path: Path) -> None:
+    with Caller(mode, options(server)) as caller:
         giga = caller.giga
         caller.chat("x")
         server.clear()
@@ -781,9 +781,9 @@ def test_after_its_end_every_call_says_so(server: GigaChatServer, colour: Colour
 
 
 def call_by_name(caller: Caller, giga: GigaChat, name: str, *arguments: Any) -> None:
-    """Call a method of the caller's colour, and read the stream it may return."""
+    """Call a method of the caller's mode, and read the stream it may return."""
     space, _, method = name.rpartition(".")
-    if caller.colour == "blocking":
+    if caller.mode == "blocking":
         target: Any = getattr(giga, space) if space else giga
         result = getattr(target, method)(*arguments)
         if hasattr(result, "__next__"):
@@ -821,12 +821,12 @@ def descriptors() -> int:
 
 
 @pytest.mark.parametrize("count", [1, 2], ids=["for the answer", "for the answer and for a connection"])
-def test_what_is_at_work_goes_on_when_the_client_is_closed(colour: Colour, count: int) -> None:
+def test_what_is_at_work_goes_on_when_the_client_is_closed(mode: Mode, count: int) -> None:
     """And frees its connection at its end, which closing could not."""
     gate = Gate()
     with raw_server(gate.answer) as (origin, received):
         reach = {"base_url": origin, "access_token": "t", "max_retries": 0, "max_connections": 1}
-        with Caller(colour, reach) as caller:
+        with Caller(mode, reach) as caller:
             answers: list[Any] = []
             working = begun(lambda: answers.extend(caller.together(count, "x")))
             assert gate.arrived.acquire(timeout=20)
@@ -844,11 +844,11 @@ def test_what_is_at_work_goes_on_when_the_client_is_closed(colour: Colour, count
                 caller.chat("x")
 
 
-def test_closing_frees_idle_connections(colour: Colour) -> None:
+def test_closing_frees_idle_connections(mode: Mode) -> None:
     gate = Gate()
     gate.opened.release(10)
     with raw_server(gate.answer) as (origin, _):
-        with Caller(colour, {"base_url": origin, "access_token": "t"}) as caller:
+        with Caller(mode, {"base_url": origin, "access_token": "t"}) as caller:
             for _ in range(2):
                 caller.chat("x")
             caller.together(2, "x")
@@ -857,7 +857,7 @@ def test_closing_frees_idle_connections(colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("end", ["read", "closed", "collected"])
-def test_a_stream_outlives_its_closed_client_and_frees_the_connection(colour: Colour, end: str) -> None:
+def test_a_stream_outlives_its_closed_client_and_frees_the_connection(mode: Mode, end: str) -> None:
     connections: list[socket.socket] = []
     go_on = threading.Event()
 
@@ -869,10 +869,10 @@ def test_a_stream_outlives_its_closed_client_and_frees_the_connection(colour: Co
         connection.sendall(chunked(piece, b"data: [DONE]\n\n", b"", head=False))
 
     with raw_server(answer) as (origin, _):
-        caller = Caller(colour, {"base_url": origin, "access_token": "t"})
+        caller = Caller(mode, {"base_url": origin, "access_token": "t"})
         giga = caller.giga
         stream: Any
-        if colour == "blocking":
+        if mode == "blocking":
             with giga:
                 stream = giga.stream(LONG)
                 next(stream)
@@ -912,8 +912,8 @@ def chunked(*pieces: bytes, head: bool = True) -> bytes:
     return (begin if head else b"") + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
 
 
-def test_a_client_closed_before_its_first_request_can_be_used(server: GigaChatServer, colour: Colour) -> None:
-    with Caller(colour, options(server)) as caller:
+def test_a_client_closed_before_its_first_request_can_be_used(server: GigaChatServer, mode: Mode) -> None:
+    with Caller(mode, options(server)) as caller:
         caller.giga.close()
         caller.run(caller.giga.aclose())
         assert caller.chat("x").choices
@@ -973,7 +973,7 @@ gc.collect()
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("what", ["answers", "streams", "errors"])
-def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(colour: Colour, what: str) -> None:
+def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(mode: Mode, what: str) -> None:
     with GigaChatServer(tls=False) as server:
         model = GigaChat(**options(server))
         model.chat("x")
@@ -1005,7 +1005,7 @@ def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(colour: Colo
                 await aleave(copy.deepcopy(model))
                 most = max(most, descriptors() - before)
 
-        if colour == "async":
+        if mode == "async":
             asyncio.run(main())
         else:
             for _ in range(count):
@@ -1188,7 +1188,7 @@ def _signals() -> Iterator[None]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="whether a thread sleeps is read in /proc")
 @pytest.mark.parametrize("where", ["waiting for an answer", "inside a stream", "waiting for a slot", "in a pause"])
 def test_ctrl_c_leaves_the_client_usable_and_the_slot_free(
-    colour: Colour, where: str, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     main_thread = threading.main_thread().ident
     assert main_thread is not None
@@ -1220,8 +1220,8 @@ def test_ctrl_c_leaves_the_client_usable_and_the_slot_free(
             done.wait(20)
 
     with raw_server(answer) as (origin, _):
-        reach = {"base_url": origin, "access_token": f"t-{colour}-{where.replace(' ', '-')}", "max_concurrency": 1}
-        with Caller(colour, {**reach, "queue_timeout": 20, "retry_backoff_factor": 50}) as caller:
+        reach = {"base_url": origin, "access_token": f"t-{mode}-{where.replace(' ', '-')}", "max_concurrency": 1}
+        with Caller(mode, {**reach, "queue_timeout": 20, "retry_backoff_factor": 50}) as caller:
             monkeypatch.setattr("random.uniform", lambda _, high: high)
             interrupter = begun(interrupt_later)
             if where == "in a pause":
@@ -1267,7 +1267,7 @@ def pause_with(caller: Caller, interrupt: threading.Event) -> None:
 
 
 def read_until_interrupted(caller: Caller, interrupt: threading.Event) -> None:
-    if caller.colour == "blocking":
+    if caller.mode == "blocking":
         for _ in caller.giga.stream("interrupted"):
             interrupt.set()
         return

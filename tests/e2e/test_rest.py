@@ -1,4 +1,4 @@
-"""Files, batches, assistants, threads and the rest, over real sockets against the local server, in both colours."""
+"""Files, batches, assistants, threads and the rest, over real sockets against the local server, in both modes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gigachat import (
     models,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, http, options, raw_server
+from tests.e2e.callers import Caller, Mode, http, options, raw_server
 from tests.pipe import Pipe
 
 NAME = "Отчёт «за май», 100%.txt"
@@ -137,11 +137,11 @@ MEMORY = """
 import asyncio, pathlib, sys, tracemalloc
 from gigachat import GigaChat
 
-colour, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+mode, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 
 def done(method, *arguments):
     giga = GigaChat(max_retries=0)
-    if colour == "blocking":
+    if mode == "blocking":
         with giga:
             return getattr(giga, method)(*arguments)
     async def awaited():
@@ -166,14 +166,14 @@ else:
 
 
 @pytest.mark.slow
-def test_large_files_are_never_in_memory_whole(server: GigaChatServer, colour: Colour, tmp_path: Path) -> None:
+def test_large_files_are_never_in_memory_whole(server: GigaChatServer, mode: Mode, tmp_path: Path) -> None:
     large = tmp_path / "large.pdf"
     with large.open("wb") as file:
         for _ in range(30):
             file.write(os.urandom(1_000_000))
 
     def run(what: str) -> None:
-        command = [sys.executable, "-W", "error", "-c", MEMORY, colour, str(tmp_path), what]
+        command = [sys.executable, "-W", "error", "-c", MEMORY, mode, str(tmp_path), what]
         environment = {**os.environ, **server.environment}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -186,7 +186,7 @@ def test_large_files_are_never_in_memory_whole(server: GigaChatServer, colour: C
     assert (tmp_path / "copy.pdf").read_bytes() == large.read_bytes()
 
 
-def test_a_download_cut_off_in_the_middle(colour: Colour, tmp_path: Path) -> None:
+def test_a_download_cut_off_in_the_middle(mode: Mode, tmp_path: Path) -> None:
     def answer(connection: socket.socket, request: bytes) -> None:
         connection.sendall(http(b"x" * 100_000)[:-1])
         connection.shutdown(socket.SHUT_RDWR)
@@ -194,7 +194,7 @@ def test_a_download_cut_off_in_the_middle(colour: Colour, tmp_path: Path) -> Non
     target = tmp_path / "a"
     target.write_text("older")
     with raw_server(answer) as (origin, _):
-        with Caller(colour, {"base_url": f"{origin}/v1", "access_token": "token"}) as caller:
+        with Caller(mode, {"base_url": f"{origin}/v1", "access_token": "token"}) as caller:
             with pytest.raises(APIConnectionError, match="broke during the response"):
                 caller.do("download_file", "id", target)
     assert target.read_text() == "older"

@@ -1,4 +1,4 @@
-"""No credential is shown: a full run in each colour, with distinct ones planted everywhere, and a scan of all it says.
+"""No credential is shown: a full run in each mode, with distinct ones planted everywhere, and a scan of all it says.
 
 What may show some is left out by name: the frames that hold the arguments of the constructor or of `request`, and a
 pickled client, which must sign in where it is unpickled.
@@ -31,7 +31,7 @@ from gigachat import AsyncGigaChat, GigaChat, GigaChatException
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Colour, options, raw_server
+from tests.e2e.callers import Caller, Mode, options, raw_server
 from tests.e2e.proxies import http_proxy, server_context, site, socks_proxy
 
 KEY = base64.b64encode(b"canary-id:canary-of-the-key").decode()
@@ -139,14 +139,14 @@ def listening(evidence: Evidence) -> Iterator[None]:
 
 
 def call(caller: Caller, name: str, *arguments: Any, giga: Any = None, **fields: Any) -> Any:
-    """Call a method by its blocking name in the caller's colour."""
+    """Call a method by its blocking name in the caller's mode."""
     found: Any = giga or caller.giga
     first, dot, rest = name.partition(".")
-    if caller.colour == "async":
+    if caller.mode == "async":
         name = f"a_{name}" if first in ("threads", "assistants") else f"a{first}{dot}{rest}"
     for part in name.split("."):
         found = getattr(found, part)
-    if caller.colour == "blocking":
+    if caller.mode == "blocking":
         return found(*arguments, **fields)
 
     async def awaited() -> Any:
@@ -274,7 +274,7 @@ def of(server: GigaChatServer, evidence: Evidence) -> None:
 
 @pytest.mark.parametrize("way", ["key", "pair", "password", "provider"])
 def test_a_full_run_shows_no_credential(
-    way: str, colour: Colour, server: GigaChatServer, evidence: Evidence, tmp_path: Path
+    way: str, mode: Mode, server: GigaChatServer, evidence: Evidence, tmp_path: Path
 ) -> None:
     ways: dict[str, dict[str, Any]] = {
         "key": {},
@@ -287,7 +287,7 @@ def test_a_full_run_shows_no_credential(
             granted = other.get_token()
         assert granted is not None
         more = {"access_token_provider": partial(getattr, granted, "access_token")}
-    with Caller(colour, with_canaries(server, **({"credentials": None} if more else {}), **more)) as caller:
+    with Caller(mode, with_canaries(server, **({"credentials": None} if more else {}), **more)) as caller:
         caller.giga = caller.giga.with_options(
             extra_headers={"X-Extra": PLANTED["extra"]}, extra_query={"extra": PLANTED["extra_query"]}
         )
@@ -304,8 +304,8 @@ def test_a_full_run_shows_no_credential(
     of(server, evidence)
 
 
-def test_what_is_said_is_not_logged(colour: Colour, server: GigaChatServer, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(1), Caller(colour, options(server)) as caller:
+def test_what_is_said_is_not_logged(mode: Mode, server: GigaChatServer, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(1), Caller(mode, options(server)) as caller:
         assert "canary of the talk" in repr(call(caller, "chat", "canary of the talk"))
         assert caller.read("canary of the talk")
         server.fail(500, times=2)
@@ -342,9 +342,9 @@ WRONG: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("way", WRONG)
 def test_a_refused_sign_in_shows_no_credential(
-    way: str, colour: Colour, server: GigaChatServer, evidence: Evidence
+    way: str, mode: Mode, server: GigaChatServer, evidence: Evidence
 ) -> None:
-    with Caller(colour, with_canaries(server, **{"credentials": None, **WRONG[way]})) as caller:
+    with Caller(mode, with_canaries(server, **{"credentials": None, **WRONG[way]})) as caller:
         for method in ("get_models", "get_token"):
             evidence.attempt(method, partial(call, caller, method))
         evidence.attempt("stream", lambda: caller.read("x"))
@@ -357,10 +357,8 @@ def test_a_refused_sign_in_shows_no_credential(
     of(server, evidence)
 
 
-def test_the_authorization_of_a_context_is_not_shown(
-    colour: Colour, server: GigaChatServer, evidence: Evidence
-) -> None:
-    with Caller(colour, with_canaries(server)) as caller:
+def test_the_authorization_of_a_context_is_not_shown(mode: Mode, server: GigaChatServer, evidence: Evidence) -> None:
+    with Caller(mode, with_canaries(server)) as caller:
         for value in (f"Bearer {PLANTED['context']}", f"Bearer {PLANTED['context']} é", PLANTED["context"]):
             before = authorization_cvar.set(value)
             evidence.attempt("context", lambda: call(caller, "chat", "x"))
@@ -440,7 +438,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Pat
 
 
 def test_errors_of_the_network_show_no_credential(
-    colour: Colour, evidence: Evidence, authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch
+    mode: Mode, evidence: Evidence, authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     issuer, bundle = authority
     login = f"me:{PLANTED['proxy']}"
@@ -456,7 +454,7 @@ def test_errors_of_the_network_show_no_credential(
     }
 
     def attempt(where: str, **more: Any) -> None:
-        with Caller(colour, {**reach, **more}) as caller:
+        with Caller(mode, {**reach, **more}) as caller:
             raised = evidence.attempt(where, lambda: call(caller, "chat", "x"))
             assert isinstance(raised, GigaChatException), raised
             evidence.attempt(f"{where}, stream", lambda: caller.read("x"))
@@ -505,14 +503,14 @@ def test_errors_of_the_network_show_no_credential(
             attempt("broken while sending", base_url=f"http://127.0.0.1:{plain.port}/v1")
 
 
-def test_the_variables_of_the_callers_own_errors_are_left_alone(colour: Colour) -> None:
+def test_the_variables_of_the_callers_own_errors_are_left_alone(mode: Mode) -> None:
     """What is cleared, so that no tool prints it, is ours."""
 
     def fail() -> None:
         own = "to be seen in a report"
         raise LookupError(own)
 
-    with Caller(colour, {"base_url": "http://127.0.0.1:1", "access_token": "t", "max_retries": 0}) as caller:
+    with Caller(mode, {"base_url": "http://127.0.0.1:1", "access_token": "t", "max_retries": 0}) as caller:
         try:
             fail()
         except LookupError as error:

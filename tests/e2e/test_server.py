@@ -619,7 +619,7 @@ def test_modes_of_function_call(api: Api) -> None:
 # Structured answers
 
 
-class Colour(Enum):
+class Mode(Enum):
     RED = "red"
     BLUE = "blue"
 
@@ -632,7 +632,7 @@ class Leaf(BaseModel):
 class Tree(BaseModel):
     id: UUID4
     born: date
-    colour: Colour
+    mode: Mode
     kind: Literal["tree"]
     height: float = Field(gt=0, lt=1)
     rings: int = Field(ge=10, le=20, multiple_of=7)

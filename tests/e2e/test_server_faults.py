@@ -143,7 +143,7 @@ YAML = """
     ("text", "problem"),
     [
         ("- status: 9000", "less than or equal to 599"),
-        ("- colour: red", "Extra inputs are not permitted; known are path"),
+        ("- mode: red", "Extra inputs are not permitted; known are path"),
         ("- [", "while parsing"),
         ("status: 500", "valid list"),
     ],

@@ -44,7 +44,7 @@ from gigachat import (
 )
 from gigachat._transport import tls
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Colour, http, raw_server
+from tests.e2e.callers import Caller, Mode, http, raw_server
 from tests.e2e.proxies import Proxy, Site, dripping, http_proxy, self_signed, server_context, site, socks_proxy
 
 KEY_PASSWORD = "password of the key"
@@ -105,10 +105,10 @@ def good(authority: Authority) -> Iterator[Site]:
         yield running
 
 
-def ask(colour: Colour, url: str, **options: Any) -> None:
+def ask(mode: Mode, url: str, **options: Any) -> None:
     """Make one request, which the caller expects to succeed or to fail."""
     reach = {"base_url": url, "access_token": "t", "max_retries": 0, "timeout": 20}
-    with Caller(colour, {**reach, **options}) as caller:
+    with Caller(mode, {**reach, **options}) as caller:
         assert caller.chat("x").choices == []
 
 
@@ -118,19 +118,19 @@ def ask(colour: Colour, url: str, **options: Any) -> None:
 @pytest.mark.parametrize(
     "form", ["ca.pem", "ca.der", "bundle.pem", "commented.pem", "cp1251.pem", "named", "der", "hashed"]
 )
-def test_an_authority_in_every_form(form: str, colour: Colour, authority: Authority, good: Site) -> None:
-    ask(colour, good.url, ca_bundle_file=authority.folder / form)
+def test_an_authority_in_every_form(form: str, mode: Mode, authority: Authority, good: Site) -> None:
+    ask(mode, good.url, ca_bundle_file=authority.folder / form)
 
 
 def test_an_authority_is_added_to_the_systems(
-    colour: Colour, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = made_authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))  # how OpenSSL is told where the system's are
     tls._context.cache_clear()
     with site(system.context()) as served:
-        ask(colour, served.url)
-        ask(colour, served.url, ca_bundle_file=authority.folder / "ca.pem")
+        ask(mode, served.url)
+        ask(mode, served.url, ca_bundle_file=authority.folder / "ca.pem")
     tls._context.cache_clear()
 
 
@@ -197,26 +197,26 @@ def test_a_folder_without_a_certificate_is_refused(tmp_path: Path) -> None:
 
 
 def test_where_the_systems_store_is_reached_otherwise(
-    colour: Colour, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As on Windows and macOS; what the package for that does here stands in for what it does there.
     monkeypatch.setattr(tls, "sys", SimpleNamespace(platform="win32"))
     tls._context.cache_clear()
-    ask(colour, good.url, ca_bundle_file=authority.folder / "ca.pem")
+    ask(mode, good.url, ca_bundle_file=authority.folder / "ca.pem")
     with pytest.raises(CertificateError, match="ca_bundle_file="):
-        ask(colour, good.url)
-    ask(colour, good.url, verify_ssl_certs=False)
+        ask(mode, good.url)
+    ask(mode, good.url, verify_ssl_certs=False)
     tls._context.cache_clear()
 
 
-def test_a_renewed_file_is_read_again_by_new_clients(colour: Colour, authority: Authority, tmp_path: Path) -> None:
+def test_a_renewed_file_is_read_again_by_new_clients(mode: Mode, authority: Authority, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     path.write_bytes(trustme.CA().cert_pem.bytes())
     with site(authority.context()) as served:
         with pytest.raises(CertificateError):
-            ask(colour, served.url, ca_bundle_file=path)
+            ask(mode, served.url, ca_bundle_file=path)
         path.write_bytes((authority.folder / "bundle.pem").read_bytes())
-        ask(colour, served.url, ca_bundle_file=path)
+        ask(mode, served.url, ca_bundle_file=path)
 
 
 # Client certificates.
@@ -234,7 +234,7 @@ def test_a_renewed_file_is_read_again_by_new_clients(colour: Colour, authority: 
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_client_certificate_is_shown(
-    version: ssl.TLSVersion, key: dict[str, str], password: str | None, colour: Colour, authority: Authority
+    version: ssl.TLSVersion, key: dict[str, str], password: str | None, mode: Mode, authority: Authority
 ) -> None:
     context = authority.context()
     context.minimum_version = context.maximum_version = version
@@ -243,7 +243,7 @@ def test_a_client_certificate_is_shown(
     files = {option: authority.folder / name for option, name in key.items()}
     with site(context) as demanding:
         ask(
-            colour,
+            mode,
             demanding.url,
             ca_bundle_file=authority.folder / "ca.pem",
             key_file_password=password,
@@ -266,7 +266,7 @@ def test_a_client_certificate_that_is_missing_or_not_wanted(
     version: ssl.TLSVersion,
     identity: str | None,
     says: str,
-    colour: Colour,
+    mode: Mode,
     authority: Authority,
     good: Site,
     tmp_path: Path,
@@ -279,7 +279,7 @@ def test_a_client_certificate_that_is_missing_or_not_wanted(
     # With 1.3 the refusal comes after the handshake: what the client sends meanwhile is read, or a reset overtakes it.
     with site(context, linger=True) as demanding:
         with pytest.raises(APIConnectionError, match=says) as raised:
-            ask(colour, demanding.url, ca_bundle_file=authority.folder / "ca.pem", **files)
+            ask(mode, demanding.url, ca_bundle_file=authority.folder / "ca.pem", **files)
     assert isinstance(raised.value, CertificateError) or "perhaps" in says
 
 
@@ -328,25 +328,25 @@ def test_a_key_of_another_certificate_is_said_to_be_one(authority: Authority, tm
 
 
 def test_an_argument_wins_over_the_environment_on_the_wire(
-    colour: Colour, authority: Authority, good: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, authority: Authority, good: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_authority(tmp_path)
     ours, theirs = authority.folder / "ca.pem", tmp_path / "ca.pem"
     monkeypatch.setenv("GIGACHAT_CA_BUNDLE_FILE", str(theirs))
     with pytest.raises(CertificateError):
-        ask(colour, good.url)
-    ask(colour, good.url, ca_bundle_file=ours)
+        ask(mode, good.url)
+    ask(mode, good.url, ca_bundle_file=ours)
     monkeypatch.setenv("GIGACHAT_VERIFY_SSL_CERTS", "false")
     with pytest.raises(CertificateError):
-        ask(colour, good.url, verify_ssl_certs=True)
+        ask(mode, good.url, verify_ssl_certs=True)
     monkeypatch.setenv("GIGACHAT_CA_BUNDLE_FILE", str(ours))
     with pytest.raises(CertificateError):
-        ask(colour, good.url, verify_ssl_certs=True, ca_bundle_file=theirs)
+        ask(mode, good.url, verify_ssl_certs=True, ca_bundle_file=theirs)
     context = ssl.create_default_context(cafile=str(theirs))
     with pytest.raises(CertificateError):
-        ask(colour, good.url, ssl_context=context)  # alone, whatever the environment says
+        ask(mode, good.url, ssl_context=context)  # alone, whatever the environment says
     with pytest.raises(CertificateError):
-        ask(colour, good.url, ssl_context=context, ca_bundle_file=ours, verify_ssl_certs=False)
+        ask(mode, good.url, ssl_context=context, ca_bundle_file=ours, verify_ssl_certs=False)
 
 
 # Certificates that are refused.
@@ -363,7 +363,7 @@ def test_an_argument_wins_over_the_environment_on_the_wire(
     ],
 )
 def test_a_certificate_is_refused_by_name(
-    problem: str, says: str, advice: str, colour: Colour, authority: Authority, tmp_path: Path
+    problem: str, says: str, advice: str, mode: Mode, authority: Authority, tmp_path: Path
 ) -> None:
     context = {
         "expired": lambda: authority.context(days=(-3, -1)),
@@ -375,19 +375,19 @@ def test_a_certificate_is_refused_by_name(
     with site(context) as served:
         for bundle in (authority.folder / "ca.pem", authority.folder / "ca.der"):
             with pytest.raises(CertificateError, match=f"the certificate of localhost:{served.port} {says}") as raised:
-                ask(colour, served.url, ca_bundle_file=bundle, max_retries=2, retry_backoff_factor=100)
+                ask(mode, served.url, ca_bundle_file=bundle, max_retries=2, retry_backoff_factor=100)
             assert advice in str(raised.value)
             assert "\n" not in str(raised.value)
         assert served.requests == []
         if problem == "self-signed":
-            ask(colour, served.url, ca_bundle_file=tmp_path / "self.pem")
+            ask(mode, served.url, ca_bundle_file=tmp_path / "self.pem")
 
 
 @pytest.mark.parametrize(
     ("number", "reason"), [(85, "Missing Authority Key Identifier"), (None, "certificate verify failed")]
 )
 def test_a_number_of_openssl_that_has_no_name_here(
-    number: int | None, reason: str, monkeypatch: pytest.MonkeyPatch, colour: Colour, good: Site
+    number: int | None, reason: str, monkeypatch: pytest.MonkeyPatch, mode: Mode, good: Site
 ) -> None:
     def refused(*_: object, **__: object) -> Any:
         error = ssl.SSLCertVerificationError(1, "certificate verify failed")
@@ -398,36 +398,36 @@ def test_a_number_of_openssl_that_has_no_name_here(
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", refused)
     monkeypatch.setattr(ssl.SSLContext, "wrap_bio", refused)
     with pytest.raises(CertificateError, match=f"cannot be verified .*{reason}"):
-        ask(colour, good.url)
+        ask(mode, good.url)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_server_of_one_version_only(version: ssl.TLSVersion, colour: Colour, authority: Authority) -> None:
+def test_a_server_of_one_version_only(version: ssl.TLSVersion, mode: Mode, authority: Authority) -> None:
     context = authority.context()
     context.minimum_version = context.maximum_version = version
     with site(context) as served:
-        ask(colour, served.url, ca_bundle_file=authority.folder / "ca.pem")
+        ask(mode, served.url, ca_bundle_file=authority.folder / "ca.pem")
 
 
-def test_a_server_without_tls_is_said_to_be_one(colour: Colour) -> None:
+def test_a_server_without_tls_is_said_to_be_one(mode: Mode) -> None:
     with raw_server(lambda connection, _: None) as (url, _), site(None, answers_anything=True) as plain:
         assert url
         with pytest.raises(APIConnectionError, match="no TLS is spoken there"):
-            ask(colour, plain.url)
+            ask(mode, plain.url)
 
 
-def test_verification_off_for_a_certificate_that_is_all_wrong(colour: Colour, tmp_path: Path) -> None:
+def test_verification_off_for_a_certificate_that_is_all_wrong(mode: Mode, tmp_path: Path) -> None:
     with site(self_signed("other.example", tmp_path)) as served:
-        ask(colour, served.url, verify_ssl_certs=False)
+        ask(mode, served.url, verify_ssl_certs=False)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(status: int, colour: Colour, authority: Authority, good: Site) -> None:
+def test_redirects_are_not_followed(status: int, mode: Mode, authority: Authority, good: Site) -> None:
     before = len(good.requests)
     answer = f"HTTP/1.1 {status} Moved\r\nLocation: {good.url}/chat/completions\r\nContent-Length: 0\r\n\r\n"
     with site(authority.context(), answer.encode()) as served:
         with pytest.raises(ResponseError, match="Redirects are not followed") as raised:
-            ask(colour, served.url, ca_bundle_file=authority.folder / "ca.pem")
+            ask(mode, served.url, ca_bundle_file=authority.folder / "ca.pem")
         assert raised.value.status_code == status
         assert len(served.requests) == 1
     assert len(good.requests) == before
@@ -439,7 +439,7 @@ def test_redirects_are_not_followed(status: int, colour: Colour, authority: Auth
 @pytest.mark.parametrize("way", ["direct", "through a proxy", "through a proxy that speaks TLS"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_body_without_a_length_is_whole_only_where_tls_ends_in_order(
-    version: ssl.TLSVersion, way: str, colour: Colour, authority: Authority
+    version: ssl.TLSVersion, way: str, mode: Mode, authority: Authority
 ) -> None:
     context = authority.context()
     context.minimum_version = context.maximum_version = version
@@ -448,12 +448,12 @@ def test_a_body_without_a_length_is_whole_only_where_tls_ends_in_order(
 
     def asked(served: Site) -> None:
         if way == "direct":
-            ask(colour, served.url, **trust)
+            ask(mode, served.url, **trust)
             return
         speaks_tls = way != "through a proxy"
         with http_proxy(served.port, context=authority.context() if speaks_tls else None) as proxy:
             address = f"http{'s' if speaks_tls else ''}://localhost:{proxy.port}"
-            ask(colour, served.url, proxy=address, **trust)
+            ask(mode, served.url, proxy=address, **trust)
 
     with site(context, answer, ends="in order") as served:
         asked(served)
@@ -463,41 +463,41 @@ def test_a_body_without_a_length_is_whole_only_where_tls_ends_in_order(
 
 
 @pytest.mark.skipif(not hasattr(ssl, "OP_IGNORE_UNEXPECTED_EOF"), reason="this OpenSSL has no such option")
-def test_an_own_context_cannot_hide_that_a_connection_was_cut(colour: Colour, authority: Authority) -> None:
+def test_an_own_context_cannot_hide_that_a_connection_was_cut(mode: Mode, authority: Authority) -> None:
     # CPython up to 3.11.2 sets this option on every context.
     answer = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"choices":[]}'
     context = ssl.create_default_context(cafile=str(authority.folder / "ca.pem"))
     context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     with site(authority.context(), answer, ends="in order") as served:
-        ask(colour, served.url, ssl_context=context)
+        ask(mode, served.url, ssl_context=context)
     with site(authority.context(), answer, ends="cut off") as served:
         with pytest.raises(APIConnectionError, match="broke during the response"):
-            ask(colour, served.url, ssl_context=context)
+            ask(mode, served.url, ssl_context=context)
 
 
 # Time.
 
 
 def test_a_handshake_that_comes_byte_by_byte_ends_with_its_timeout(
-    colour: Colour, authority: Authority, good: Site
+    mode: Mode, authority: Authority, good: Site
 ) -> None:
     with dripping(good.port) as port:
         reach = {"ca_bundle_file": authority.folder / "ca.pem", "timeout": (0.5, 20)}
         begun = time.monotonic()
         with pytest.raises(APITimeoutError, match=r"no connection to localhost:\d+ within 0\.5 s"):
-            ask(colour, f"https://localhost:{port}/v1", **reach)
+            ask(mode, f"https://localhost:{port}/v1", **reach)
         assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("after", [0, 4000], ids=["in the handshake", "in the response"])
-def test_what_comes_byte_by_byte_ends_with_the_total_timeout(after: int, colour: Colour, authority: Authority) -> None:
+def test_what_comes_byte_by_byte_ends_with_the_total_timeout(after: int, mode: Mode, authority: Authority) -> None:
     # A record of TLS is of no use before its last byte.
     with site(authority.context(), http(b'{"choices":[]' + b" " * 12_000 + b"}")) as served:
         with dripping(served.port, after=after) as port:
             reach = {"ca_bundle_file": authority.folder / "ca.pem", "total_timeout": 0.5}
             begun = time.monotonic()
             with pytest.raises(TotalTimeoutError):
-                ask(colour, f"https://localhost:{port}/v1", **reach)
+                ask(mode, f"https://localhost:{port}/v1", **reach)
             assert time.monotonic() - begun < 5
 
 
@@ -557,37 +557,37 @@ def impostor(authority: Authority) -> Iterator[Proxy]:
 
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("host", [*VENDORS, *OTHERS])
-def test_the_root_is_trusted_for_the_vendors_hosts_only(host: str, colour: Colour, impostor: Proxy) -> None:
+def test_the_root_is_trusted_for_the_vendors_hosts_only(host: str, mode: Mode, impostor: Proxy) -> None:
     through = {"proxy": f"http://127.0.0.1:{impostor.port}"}
     url = f"https://{host}/api/v1"
     if host in OTHERS:
         with pytest.raises(CertificateError, match="does not know"):
-            ask(colour, url, **through)
+            ask(mode, url, **through)
     else:
-        ask(colour, url, **through)
+        ask(mode, url, **through)
     if host == VENDORS[0]:
         for off in ({"trust_russian_ca": False}, {"ssl_context": ssl.create_default_context()}):
             with pytest.raises(CertificateError, match="does not know"):
-                ask(colour, url, **off, **through)
+                ask(mode, url, **off, **through)
     assert impostor.asked[-1] == f"{host.lower()}:443"
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_each_address_of_a_client_is_trusted_for_itself(colour: Colour, impostor: Proxy) -> None:
+def test_each_address_of_a_client_is_trusted_for_itself(mode: Mode, impostor: Proxy) -> None:
     vendors, other = "https://api.giga.chat/v1", "https://devices.sberbank.ru.evil.example/v2"
     reach: dict[str, Any] = {"access_token": "t", "max_retries": 0, "proxy": f"http://127.0.0.1:{impostor.port}"}
-    with Caller(colour, {**reach, "base_url": vendors, "v2_base_url": other}) as caller:
+    with Caller(mode, {**reach, "base_url": vendors, "v2_base_url": other}) as caller:
         assert caller.do("request", "GET", "/models").status_code == 200
         with pytest.raises(CertificateError, match=r"evil\.example .*does not know"):
             caller.do("request", "GET", f"{other}/models")
-    with Caller(colour, {**reach, "base_url": other, "v2_base_url": vendors}) as caller:
+    with Caller(mode, {**reach, "base_url": other, "v2_base_url": vendors}) as caller:
         with pytest.raises(CertificateError, match=r"evil\.example .*does not know"):
             caller.do("request", "GET", "/models")
         assert caller.do("request", "GET", f"{vendors}/models").status_code == 200
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_a_request_that_a_hook_moves_takes_its_trust_along(colour: Colour, impostor: Proxy) -> None:
+def test_a_request_that_a_hook_moves_takes_its_trust_along(mode: Mode, impostor: Proxy) -> None:
     def move(request: Any) -> None:
         request.url = request.url.copy_with(host="sberbank.ru")
 
@@ -595,9 +595,9 @@ def test_a_request_that_a_hook_moves_takes_its_trust_along(colour: Colour, impos
         move(request)
 
     reach = {"access_token": "t", "proxy": f"http://127.0.0.1:{impostor.port}", "base_url": "https://giga.chat/v1"}
-    with Caller(colour, reach) as caller:
+    with Caller(mode, reach) as caller:
         caller.transport.client(reach["base_url"]).event_hooks["request"].append(
-            move if colour == "blocking" else move_async
+            move if mode == "blocking" else move_async
         )
         assert caller.do("request", "GET", "/models").status_code == 200
     assert impostor.asked[-1] == "sberbank.ru:443"
@@ -605,7 +605,7 @@ def test_a_request_that_a_hook_moves_takes_its_trust_along(colour: Colour, impos
 
 @pytest.mark.usefixtures("stand_in")
 def test_the_root_is_not_trusted_for_a_proxys_own_tls(
-    colour: Colour, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
+    mode: Mode, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve = socket.getaddrinfo
 
@@ -622,11 +622,11 @@ def test_the_root_is_not_trusted_for_a_proxys_own_tls(
             if not options:
                 monkeypatch.setenv("HTTPS_PROXY", address)
             with pytest.raises(CertificateError, match=r"or of the proxy proxy\.giga\.chat:\d+\) is signed by"):
-                ask(colour, "https://api.giga.chat/v1", **options)
+                ask(mode, "https://api.giga.chat/v1", **options)
         assert proxy.asked == []
         # Whoever knows its authority says so. A certificate of ours is for the service.
         trust = {"ca_bundle_file": authority.folder / "ca.pem", "cert_file": authority.folder / "both.pem"}
-        ask(colour, good.url, proxy=address, **trust)
+        ask(mode, good.url, proxy=address, **trust)
         assert proxy.certificates[-1] in (None, {})
         assert proxy.asked == [f"localhost:{good.port}"]
 
@@ -636,7 +636,7 @@ def test_the_root_is_not_trusted_for_a_proxys_own_tls(
     [("altered", "is not the certificate it should be"), ("missing", "lacks its file certs/")],
 )
 def test_an_altered_or_missing_root_is_refused(
-    root: str, says: str, colour: Colour, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: str, says: str, mode: Mode, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "certs").mkdir()
     if root == "altered":
@@ -646,9 +646,9 @@ def test_an_altered_or_missing_root_is_refused(
     tls._context.cache_clear()
     try:
         with pytest.raises(ConfigurationError, match=says):
-            ask(colour, "https://api.giga.chat/v1", proxy="http://127.0.0.1:1")
+            ask(mode, "https://api.giga.chat/v1", proxy="http://127.0.0.1:1")
         with pytest.raises(APIConnectionError, match=r"127\.0\.0\.1:1"):
-            ask(colour, "https://api.giga.chat/v1", proxy="http://127.0.0.1:1", trust_russian_ca=False)
+            ask(mode, "https://api.giga.chat/v1", proxy="http://127.0.0.1:1", trust_russian_ca=False)
     finally:
         tls._russian_root.cache_clear()
         tls._context.cache_clear()
@@ -675,7 +675,7 @@ def test_a_proxy_is_used_wherever_it_comes_from(
     way: str,
     scheme: str,
     opened: Opener,
-    colour: Colour,
+    mode: Mode,
     authority: Authority,
     good: Site,
     monkeypatch: pytest.MonkeyPatch,
@@ -683,10 +683,10 @@ def test_a_proxy_is_used_wherever_it_comes_from(
     trust = {"ca_bundle_file": authority.folder / "ca.pem"}
     with opened(good.port) as proxy:
         options = given(way, f"{scheme}://127.0.0.1:{proxy.port}", monkeypatch)
-        ask(colour, good.url, **trust, **options)
+        ask(mode, good.url, **trust, **options)
         assert proxy.asked == [f"localhost:{good.port}"]
     with opened(good.port, login="me:hid@den") as proxy:
-        ask(colour, good.url, **trust, **given(way, f"{scheme}://{LOGIN}@127.0.0.1:{proxy.port}", monkeypatch))
+        ask(mode, good.url, **trust, **given(way, f"{scheme}://{LOGIN}@127.0.0.1:{proxy.port}", monkeypatch))
         assert proxy.asked == [f"localhost:{good.port}"]
 
 
@@ -694,12 +694,12 @@ def test_a_proxy_is_used_wherever_it_comes_from(
 @kinds
 @pytest.mark.parametrize("login", ["", "me:wr0ng@"])
 def test_a_proxy_that_wants_another_login_is_asked_once_and_named(
-    login: str, way: str, scheme: str, opened: Opener, colour: Colour, good: Site, monkeypatch: pytest.MonkeyPatch
+    login: str, way: str, scheme: str, opened: Opener, mode: Mode, good: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(good.port, login="me:hid@den") as proxy:
         options = given(way, f"{scheme}://{login}127.0.0.1:{proxy.port}", monkeypatch)
         with pytest.raises(APIConnectionError) as raised:
-            ask(colour, good.url, max_retries=2, retry_backoff_factor=0, **options)
+            ask(mode, good.url, max_retries=2, retry_backoff_factor=0, **options)
         assert (proxy.refused, proxy.asked) == (1, [])
     text = str(raised.value)
     assert f"through the proxy 127.0.0.1:{proxy.port}: " in text
@@ -717,7 +717,7 @@ def test_hosts_that_no_proxy_names_are_reached_directly(
     name: str,
     exempt: str,
     goes_direct: bool,
-    colour: Colour,
+    mode: Mode,
     authority: Authority,
     good: Site,
     monkeypatch: pytest.MonkeyPatch,
@@ -725,39 +725,39 @@ def test_hosts_that_no_proxy_names_are_reached_directly(
     with http_proxy(good.port) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv(name, exempt)
-        ask(colour, good.url, ca_bundle_file=authority.folder / "ca.pem")
+        ask(mode, good.url, ca_bundle_file=authority.folder / "ca.pem")
         assert bool(proxy.asked) is not goes_direct
 
 
 @pytest.mark.parametrize(("name", "is_used"), [("HTTPS_PROXY", True), ("all_proxy", True), ("HTTP_PROXY", False)])
 def test_the_variable_for_the_kind_of_address_holds(
-    name: str, is_used: bool, colour: Colour, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
+    name: str, is_used: bool, mode: Mode, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://me:1hid/den@host:1")  # and no other is looked at
     with http_proxy(good.port) as proxy:
         if is_used:
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        ask(colour, good.url, ca_bundle_file=authority.folder / "ca.pem")
+        ask(mode, good.url, ca_bundle_file=authority.folder / "ca.pem")
         assert bool(proxy.asked) is is_used
         with pytest.raises(ConfigurationError, match="HTTP_PROXY") as raised:
-            ask(colour, "http://api.example/v1")
+            ask(mode, "http://api.example/v1")
         assert "1hid" not in str(raised.value)
 
 
 @pytest.mark.parametrize("scheme", ["socks", "socks5", "socks5h"])
-def test_socks_by_every_name(scheme: str, colour: Colour, authority: Authority, good: Site) -> None:
+def test_socks_by_every_name(scheme: str, mode: Mode, authority: Authority, good: Site) -> None:
     with socks_proxy(good.port) as proxy:
         trust = {"ca_bundle_file": authority.folder / "ca.pem"}
-        ask(colour, good.url, proxy=f"{scheme}://127.0.0.1:{proxy.port}", **trust)
+        ask(mode, good.url, proxy=f"{scheme}://127.0.0.1:{proxy.port}", **trust)
         assert proxy.asked == [f"localhost:{good.port}"]
 
 
-def test_sign_in_goes_through_the_proxy_too(colour: Colour, authority: Authority) -> None:
+def test_sign_in_goes_through_the_proxy_too(mode: Mode, authority: Authority) -> None:
     grant = b'{"access_token":"granted","expires_at":0,"choices":[]}'
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(grant), grant)
     with site(authority.context("oauth.example", "api.example"), answer) as served, http_proxy(served.port) as proxy:
         ask(
-            colour,
+            mode,
             "https://api.example/v1",
             access_token=None,
             credentials="YTpi",
@@ -770,24 +770,24 @@ def test_sign_in_goes_through_the_proxy_too(colour: Colour, authority: Authority
 
 @pytest.mark.parametrize("says", [b"junk\n\n", b"\x05", b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-def test_a_proxy_that_is_none_is_a_connection_error(scheme: str, says: bytes, colour: Colour) -> None:
+def test_a_proxy_that_is_none_is_a_connection_error(scheme: str, says: bytes, mode: Mode) -> None:
     with site(None, says, answers_anything=True) as nonsense:
         with pytest.raises(APIConnectionError):
-            ask(colour, "https://api.example/v1", proxy=f"{scheme}://127.0.0.1:{nonsense.port}")
+            ask(mode, "https://api.example/v1", proxy=f"{scheme}://127.0.0.1:{nonsense.port}")
 
 
 @pytest.mark.parametrize("address", ["http://me:hid@a..b:1", "http://me:1hid/den@host:1", "http://me:1hid#den@host:1"])
 @pytest.mark.parametrize("way", ["proxy", "GIGACHAT_PROXY", "HTTPS_PROXY"])
 def test_an_address_that_is_none_is_refused_without_its_password(
-    way: str, address: str, colour: Colour, monkeypatch: pytest.MonkeyPatch
+    way: str, address: str, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises((ConfigurationError, APIConnectionError)) as raised:
-        ask(colour, "https://api.example/v1", **given(way, address, monkeypatch))
+        ask(mode, "https://api.example/v1", **given(way, address, monkeypatch))
     assert isinstance(raised.value, ConfigurationError) or way == "HTTPS_PROXY"
     assert "hid" not in str(raised.value)
     assert "me:1" not in str(raised.value)
 
 
-def test_a_host_that_is_none_is_refused(colour: Colour) -> None:
+def test_a_host_that_is_none_is_refused(mode: Mode) -> None:
     with pytest.raises(ConfigurationError, match="base_url"):
-        ask(colour, "https://a..b/v1")
+        ask(mode, "https://a..b/v1")

@@ -26,7 +26,7 @@ from gigachat._transport import httpx_clients
 from gigachat._transport.tls import _context, context_for
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Colour, begun, environment, http, options, raw_server, until
+from tests.e2e.callers import Caller, Mode, begun, environment, http, options, raw_server, until
 from tests.e2e.test_hooks import hook, hooks_of
 
 COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}
@@ -68,21 +68,21 @@ def test_a_file_that_can_only_be_read_is_uploaded(server: GigaChatServer, caller
     assert uploaded.bytes_ == 800
 
 
-def test_a_file_that_fails_while_it_is_sent_is_named(colour: Colour) -> None:
+def test_a_file_that_fails_while_it_is_sent_is_named(mode: Mode) -> None:
     def answer(connection: socket.socket, request: bytes) -> None:
         raise AssertionError("the request came whole")
 
-    with raw_server(answer) as (url, _), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+    with raw_server(answer) as (url, _), Caller(mode, {"base_url": url, "access_token": "t"}) as caller:
         with pytest.raises(GigaChatException, match=r"a\.txt cannot be read: .*Input/output error") as raised:
             caller.do("upload_file", ("a.txt", Broken(b"x" * 1_000_000)))
         assert type(raised.value) is GigaChatException  # no error of the network
 
 
-def test_an_upload_that_nobody_takes_ends_with_its_own_timeout(colour: Colour) -> None:
+def test_an_upload_that_nobody_takes_ends_with_its_own_timeout(mode: Mode) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts, and reads nothing
         reach = {"base_url": f"http://127.0.0.1:{listener.getsockname()[1]}", "access_token": "t"}
         timeout = httpx2.Timeout(60, write=0.1)
-        with Caller(colour, {**reach, "timeout": timeout, "max_retries": 0}) as caller:
+        with Caller(mode, {**reach, "timeout": timeout, "max_retries": 0}) as caller:
             with pytest.raises(APITimeoutError, match=r"did not take the request within 0\.1 s"):
                 caller.do("upload_file", ("a.txt", b"x" * 20_000_000))
 
@@ -100,7 +100,7 @@ def event(data: str) -> bytes:
 
 
 @pytest.mark.parametrize("more", [0, 5, 100])
-def test_no_more_than_a_little_is_read_behind_the_end_mark(colour: Colour, more: int) -> None:
+def test_no_more_than_a_little_is_read_behind_the_end_mark(mode: Mode, more: int) -> None:
     """Little is read, so that the connection can be kept; from much of it the reader walks away."""
     streamed = chunked(event(json.dumps(CHUNK)), event("[DONE]"), *[b": more\n\n"] * more)
     connections: list[socket.socket] = []
@@ -110,7 +110,7 @@ def test_no_more_than_a_little_is_read_behind_the_end_mark(colour: Colour, more:
             connections.append(connection)
         connection.sendall(streamed)
 
-    with raw_server(answer) as (url, _), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+    with raw_server(answer) as (url, _), Caller(mode, {"base_url": url, "access_token": "t"}) as caller:
         for _ in range(2):
             assert [chunk.choices[0].delta.content for chunk in caller.read("x")] == ["да"]
     assert len(connections) == (1 if more < 16 else 2)
@@ -174,23 +174,23 @@ giga.close()
 # What callers bring.
 
 
-def transport_of(colour: Colour, answer: Callable[[httpx2.Request], httpx2.Response]) -> dict[str, Any]:
+def transport_of(mode: Mode, answer: Callable[[httpx2.Request], httpx2.Response]) -> dict[str, Any]:
     transport = httpx2.MockTransport(answer)
-    if colour == "blocking":
+    if mode == "blocking":
         return {"http_client": httpx2.Client(transport=transport)}
     return {"async_http_client": httpx2.AsyncClient(transport=transport)}
 
 
-def test_a_client_of_the_users_own_need_have_no_network(colour: Colour) -> None:
+def test_a_client_of_the_users_own_need_have_no_network(mode: Mode) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         body = event(json.dumps(CHUNK)) + event("[DONE]")
         return httpx2.Response(200, content=body, headers={"content-type": "text/event-stream"})
 
-    with Caller(colour, {"access_token": "t", **transport_of(colour, answer)}) as caller:
+    with Caller(mode, {"access_token": "t", **transport_of(mode, answer)}) as caller:
         assert [chunk.choices[0].delta.content for chunk in caller.read("x")] == ["да"]
 
 
-def test_an_error_of_the_users_own_stream_is_theirs(colour: Colour) -> None:
+def test_an_error_of_the_users_own_stream_is_theirs(mode: Mode) -> None:
     class Broken(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
             raise ArithmeticError("of the user")
@@ -202,7 +202,7 @@ def test_an_error_of_the_users_own_stream_is_theirs(colour: Colour) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, stream=Broken())
 
-    with Caller(colour, {"access_token": "t", **transport_of(colour, answer)}) as caller:
+    with Caller(mode, {"access_token": "t", **transport_of(mode, answer)}) as caller:
         with pytest.raises(ArithmeticError, match="of the user"):
             caller.chat("x")
 
@@ -242,7 +242,7 @@ def test_a_stream_without_a_network_ends_for_its_reader_when_another_thread_clos
     ],
 )
 def test_the_query_of_an_address_is_sent_with_what_is_added(
-    asked: dict[str, Any], default_query: dict[str, str] | None, sent: str, colour: Colour
+    asked: dict[str, Any], default_query: dict[str, str] | None, sent: str, mode: Mode
 ) -> None:
     queries: list[str] = []
 
@@ -251,7 +251,7 @@ def test_the_query_of_an_address_is_sent_with_what_is_added(
         return httpx2.Response(200, json={})
 
     given = {"access_token": "t", "default_query": default_query}
-    with Caller(colour, {**given, **transport_of(colour, answer)}) as caller:
+    with Caller(mode, {**given, **transport_of(mode, answer)}) as caller:
         caller.do("request", "GET", "/new?flag&a=1", **asked)
     assert queries == [sent]
 
@@ -269,14 +269,12 @@ def test_the_query_of_an_address_is_sent_with_that_of_the_users_own_client() -> 
 
 
 @pytest.mark.parametrize("kind", [httpx2.ConnectTimeout, httpx2.WriteTimeout, httpx2.ReadTimeout])
-def test_the_systems_own_patience_may_end_where_ours_does_not(
-    kind: type[httpx2.TimeoutException], colour: Colour
-) -> None:
+def test_the_systems_own_patience_may_end_where_ours_does_not(kind: type[httpx2.TimeoutException], mode: Mode) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise kind("Connection timed out")
 
     forever = {"access_token": "t", "timeout": httpx2.Timeout(None), "max_retries": 0}
-    with Caller(colour, {**forever, **transport_of(colour, answer)}) as caller:
+    with Caller(mode, {**forever, **transport_of(mode, answer)}) as caller:
         with pytest.raises(APITimeoutError, match="devices") as raised:
             caller.chat("x")
     assert "within" not in str(raised.value)
@@ -284,7 +282,7 @@ def test_the_systems_own_patience_may_end_where_ours_does_not(
 
 def test_a_closed_client_has_no_http_client(server: GigaChatServer, caller: Caller) -> None:
     caller.chat("x")
-    if caller.colour == "blocking":
+    if caller.mode == "blocking":
         caller.giga.close()
     else:
         caller.run(caller.giga.aclose())
@@ -301,7 +299,7 @@ def test_a_hook_sees_an_upload_before_it_is_read(server: GigaChatServer, caller:
     assert [kind.partition(";")[0] for kind in seen] == ["multipart/form-data"]
 
 
-def test_a_hook_may_bring_a_body_that_is_a_list(colour: Colour) -> None:
+def test_a_hook_may_bring_a_body_that_is_a_list(mode: Mode) -> None:
     def replace(request: Any) -> None:
         request.headers["content-length"] = "7"
         request.stream = [b'{"a"', b":1}"]
@@ -309,7 +307,7 @@ def test_a_hook_may_bring_a_body_that_is_a_list(colour: Colour) -> None:
     def answer(connection: socket.socket, request: bytes) -> None:
         connection.sendall(http(json.dumps(COMPLETION).encode()))
 
-    with raw_server(answer) as (url, received), Caller(colour, {"base_url": url, "access_token": "t"}) as caller:
+    with raw_server(answer) as (url, received), Caller(mode, {"base_url": url, "access_token": "t"}) as caller:
         hook(caller, replace)
         caller.chat("x")
     assert received[0].endswith(b'\r\n\r\n{"a":1}')
@@ -386,7 +384,7 @@ else:
 
 @pytest.mark.parametrize("system", ["win32", "darwin"])
 def test_where_the_systems_store_is_reachable_by_its_own_verification_only_that_is_used(
-    server: GigaChatServer, colour: Colour, monkeypatch: pytest.MonkeyPatch, system: str
+    server: GigaChatServer, mode: Mode, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
     used: list[str] = []
 
@@ -404,7 +402,7 @@ def test_where_the_systems_store_is_reachable_by_its_own_verification_only_that_
         with monkeypatch.context() as patched:
             patched.setattr("gigachat._transport.tls.sys", type("System", (), {"platform": system}))
             patched.setattr(truststore, "SSLContext", Context)
-            with Caller(colour, options(server)) as caller:
+            with Caller(mode, options(server)) as caller:
                 assert "x" in caller.chat("x").choices[0].message.content
         assert used
         assert set(used) == {"localhost"}

@@ -21,32 +21,32 @@ from gigachat.models import Batch
 from tests.faults.wire import Received, chunked, http
 from tests.pipe import Pipe
 
-__all__ = ["COLOURS", "OPERATIONS", "Caller", "Colour", "Dialect", "Operation", "named"]
+__all__ = ["MODES", "OPERATIONS", "Caller", "Dialect", "Mode", "Operation", "named"]
 
-Colour = Literal["blocking", "async", "hybrid"]
-COLOURS: tuple[Colour, ...] = ("blocking", "async", "hybrid")
+Mode = Literal["blocking", "async", "hybrid"]
+MODES: tuple[Mode, ...] = ("blocking", "async", "hybrid")
 
 
 class Caller:
-    """A client in one colour: blocking, async under the plain names, or async under the names with an `a`."""
+    """A client in one mode: blocking, async under the plain names, or async under the names with an `a`."""
 
-    def __init__(self, colour: Colour, **options: Any) -> None:
-        self.colour = colour
-        self.giga: Any = AsyncGigaChat(**options) if colour == "async" else GigaChat(**options)
+    def __init__(self, mode: Mode, **options: Any) -> None:
+        self.mode = mode
+        self.giga: Any = AsyncGigaChat(**options) if mode == "async" else GigaChat(**options)
         self.noise: list[dict[str, Any]] = []  # what the event loop complained of
         self._runner: asyncio.Runner | None = None
-        if colour != "blocking":
+        if mode != "blocking":
             self._runner = asyncio.Runner()
             self._runner.get_loop().set_exception_handler(lambda _, context: self.noise.append(context))
 
     @property
     def transport(self) -> Any:
-        """The client's transport in this colour."""
+        """The client's transport in this mode."""
         return (self.giga._blocking if self._runner is None else self.giga._async).transport
 
     def method(self, name: str, giga: Any = None) -> Any:
-        """The method of a blocking name in this colour."""
-        if self.colour == "hybrid":
+        """The method of a blocking name in this mode."""
+        if self.mode == "hybrid":
             first, dot, rest = name.partition(".")
             name = f"a_{first}.{rest}" if first in ("assistants", "threads") else f"a{first}{dot}{rest}"
         found = giga or self.giga

@@ -15,7 +15,7 @@ import pytest
 
 from gigachat import GigaChatException, ResponseError
 from tests.faults.faults import FAULTS, Ends, Fault
-from tests.faults.operations import COLOURS, OPERATIONS, Caller, Colour, Operation, named
+from tests.faults.operations import MODES, OPERATIONS, Caller, Mode, Operation, named
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
 from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
@@ -36,7 +36,7 @@ TIMES = {1: "once", None: "always"}
 
 
 def combinations() -> Iterator[Any]:
-    """Every fault with every operation of the core and some of the others, in turn in every colour."""
+    """Every fault with every operation of the core and some of the others, in turn in every mode."""
     for number, fault in enumerate(FAULTS):
         for place, operation in enumerate(OPERATIONS):
             if operation not in CORE and (number + place) % 5:
@@ -47,35 +47,35 @@ def combinations() -> Iterator[Any]:
                     continue  # the same as once
                 if times is not None and fault.silent and repeated:
                     continue  # the good answer after it would have to be as fast as the silence is short
-                colour = COLOURS[(number + place + (times is None)) % len(COLOURS)]
-                yield pytest.param(fault, operation, times, colour, id=f"{fault}-{often}-{operation}-{colour}")
+                mode = MODES[(number + place + (times is None)) % len(MODES)]
+                yield pytest.param(fault, operation, times, mode, id=f"{fault}-{often}-{operation}-{mode}")
 
 
-@pytest.mark.parametrize(("fault", "operation", "times", "colour"), list(combinations()))
+@pytest.mark.parametrize(("fault", "operation", "times", "mode"), list(combinations()))
 def test_a_fault(
     fault: Fault,
     operation: Operation,
     times: int | None,
-    colour: Colour,
+    mode: Mode,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     if fault.silent:
-        in_silence(lambda seconds: _meet(fault, operation, times, colour, tmp_path, seconds))
+        in_silence(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
     else:
-        _meet(fault, operation, times, colour, tmp_path, None)
+        _meet(fault, operation, times, mode, tmp_path, None)
 
 
 def _meet(
-    fault: Fault, operation: Operation, times: int | None, colour: Colour, folder: Path, timeout: float | None
+    fault: Fault, operation: Operation, times: int | None, mode: Mode, folder: Path, timeout: float | None
 ) -> None:
     rule = expected(operation, fault, times)
     (folder / "file.bin").unlink(missing_ok=True)  # of a round whose silence was too short
     with Server(operation.good_answer, listening=fault.ends is not Ends.REFUSED) as server:
         signed = fault.ends is not Ends.REFUSED and fault.greeting is None
         way_in = {} if signed else {"credentials": None, "access_token": "token-1"}
-        with Caller(colour, **(server.options | PATIENT | way_in)) as caller:
+        with Caller(mode, **(server.options | PATIENT | way_in)) as caller:
             skipped = SkippedTime(caller.transport)
             _prepare(server, fault, operation, times, skipped)
             view = caller.giga.with_options(timeout=None if timeout is None else (10, timeout))

@@ -13,7 +13,7 @@ import pytest
 
 from gigachat import APIConnectionError, APITimeoutError, GigaChatException, RateLimitError, ResponseError, ServerError
 from tests.faults.faults import status_answer
-from tests.faults.operations import COLOURS, OPERATIONS, Caller, Colour, Operation, named
+from tests.faults.operations import MODES, OPERATIONS, Caller, Mode, Operation, named
 from tests.faults.rules import status_error
 from tests.faults.skipped import SkippedTime
 from tests.faults.wire import Act, Peer, Received, Server, http
@@ -32,8 +32,8 @@ def _longest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def calling(server: Server, colour: Colour, **options: Any) -> Iterator[tuple[Caller, SkippedTime]]:
-    with Caller(colour, **(server.options | {"share_token": False} | options)) as caller:
+def calling(server: Server, mode: Mode, **options: Any) -> Iterator[tuple[Caller, SkippedTime]]:
+    with Caller(mode, **(server.options | {"share_token": False} | options)) as caller:
         yield caller, SkippedTime(caller.transport)
 
 
@@ -43,9 +43,9 @@ def calling(server: Server, colour: Colour, **options: Any) -> Iterator[tuple[Ca
 def test_exactly_the_listed_statuses_are_sent_again(
     operation: Operation, listed: tuple[int, ...], status: int, tmp_path: Path
 ) -> None:
-    colour = COLOURS[(status + len(listed)) % 3]
+    mode = MODES[(status + len(listed)) % 3]
     with Server(operation.good_answer) as server:
-        with calling(server, colour, retry_on_status_codes=listed, retry_backoff_factor=0) as (caller, _):
+        with calling(server, mode, retry_on_status_codes=listed, retry_backoff_factor=0) as (caller, _):
             server.script.append(refusing(status))
             if status in listed and not operation.once:
                 assert operation.good(operation.perform(caller, tmp_path), tmp_path)
@@ -56,24 +56,22 @@ def test_exactly_the_listed_statuses_are_sent_again(
                 assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("operation", [CHAT, STREAM, MODELS], ids=str)
-def test_without_retries_nothing_is_sent_again(
-    operation: Operation, status: int, colour: Colour, tmp_path: Path
-) -> None:
-    with Server(operation.good_answer) as server, calling(server, colour) as (caller, skipped):
+def test_without_retries_nothing_is_sent_again(operation: Operation, status: int, mode: Mode, tmp_path: Path) -> None:
+    with Server(operation.good_answer) as server, calling(server, mode) as (caller, skipped):
         server.for_ever = refusing(status)
         with pytest.raises(ResponseError):
             operation.perform(caller, tmp_path, giga=caller.giga.with_options(max_retries=0))
         assert (len(server.requests), skipped.pauses) == (1, [])
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_pauses_double_up_to_the_retry_timeout(colour: Colour, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_pauses_double_up_to_the_retry_timeout(mode: Mode, tmp_path: Path) -> None:
     with Server() as server:
         options = {"max_retries": 50, "retry_backoff_factor": 8, "retry_timeout": 100}
-        with calling(server, colour, **options) as (caller, skipped):
+        with calling(server, mode, **options) as (caller, skipped):
             server.for_ever = refusing(503)
             with pytest.raises(ServerError):
                 CHAT.perform(caller, tmp_path)
@@ -83,10 +81,10 @@ def test_pauses_double_up_to_the_retry_timeout(colour: Colour, tmp_path: Path) -
             assert sum(skipped.pauses) <= 100
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_429_and_failures_have_accounts_of_their_own(colour: Colour, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_429_and_failures_have_accounts_of_their_own(mode: Mode, tmp_path: Path) -> None:
     with Server(CHAT.good_answer) as server:
-        with calling(server, colour, max_retries=1, retry_backoff_factor=0) as (caller, skipped):
+        with calling(server, mode, max_retries=1, retry_backoff_factor=0) as (caller, skipped):
             story = [429, 429, 503, 429]
             server.script.extend(map(refusing, story))
             assert CHAT.good(CHAT.perform(caller, tmp_path), tmp_path)
@@ -97,9 +95,9 @@ def test_429_and_failures_have_accounts_of_their_own(colour: Colour, tmp_path: P
             assert len(server.requests) == 8
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_wait_that_is_longer_than_what_is_left_is_not_begun(colour: Colour, tmp_path: Path) -> None:
-    with Server() as server, calling(server, colour, rate_limit_timeout=30) as (caller, skipped):
+@pytest.mark.parametrize("mode", MODES)
+def test_a_wait_that_is_longer_than_what_is_left_is_not_begun(mode: Mode, tmp_path: Path) -> None:
+    with Server() as server, calling(server, mode, rate_limit_timeout=30) as (caller, skipped):
         server.for_ever = refusing(429, ("Retry-After", 20))
         with pytest.raises(RateLimitError) as raised:
             CHAT.perform(caller, tmp_path)
@@ -108,28 +106,28 @@ def test_a_wait_that_is_longer_than_what_is_left_is_not_begun(colour: Colour, tm
         assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("operation", [one for one in OPERATIONS if one.kind != "reads"], ids=str)
-def test_a_server_that_closes_while_nothing_is_asked(operation: Operation, colour: Colour, tmp_path: Path) -> None:
+def test_a_server_that_closes_while_nothing_is_asked(operation: Operation, mode: Mode, tmp_path: Path) -> None:
     """Connections that died in the pool are noticed: not even what may not be sent twice fails."""
-    with Server(operation.good_answer) as server, calling(server, colour, max_retries=0) as (caller, _):
+    with Server(operation.good_answer) as server, calling(server, mode, max_retries=0) as (caller, _):
         for _ in range(3):
             assert operation.good(operation.perform(caller, tmp_path), tmp_path)
             server.close_idle()
         assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("good", [1, 3])
 @pytest.mark.parametrize("operation", [CHAT, STREAM, MODELS, ONCE, DOWNLOAD], ids=str)
 def test_a_connection_that_breaks_after_good_answers(
-    operation: Operation, good: int, colour: Colour, tmp_path: Path
+    operation: Operation, good: int, mode: Mode, tmp_path: Path
 ) -> None:
     def keep(peer: Peer, _: Received) -> None:
         peer.send(operation.good_answer)
 
     with Server(operation.good_answer) as server:
-        with calling(server, colour, max_connections=1, retry_backoff_factor=0) as (caller, _):
+        with calling(server, mode, max_connections=1, retry_backoff_factor=0) as (caller, _):
             server.script.extend([keep] * good)
             server.script.append(lambda peer, _: peer.cut())
             for _ in range(good):
@@ -145,9 +143,9 @@ def test_a_connection_that_breaks_after_good_answers(
             assert operation.good(operation.perform(caller, tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("operation", [CHAT, MODELS, ONCE], ids=str)
-def test_a_host_that_does_not_answer_calls(operation: Operation, colour: Colour, tmp_path: Path) -> None:
+def test_a_host_that_does_not_answer_calls(operation: Operation, mode: Mode, tmp_path: Path) -> None:
     """Its queue of connections is full; nothing was sent, so that everything may be tried again."""
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
@@ -157,23 +155,23 @@ def test_a_host_that_does_not_answer_calls(operation: Operation, colour: Colour,
             waiting.connect_ex(listener.getsockname())
         reach = {"base_url": f"http://127.0.0.1:{listener.getsockname()[1]}", "access_token": "t"}
         options = {"timeout": (0.05, 10), "retry_backoff_factor": 0, "max_retries": 1}
-        with Caller(colour, **reach, **options) as caller:
+        with Caller(mode, **reach, **options) as caller:
             skipped = SkippedTime(caller.transport)
             with pytest.raises(APITimeoutError, match=r"no connection to .* within 0\.05 s"):
                 operation.perform(caller, tmp_path)
             assert skipped.pauses == [0]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("path", ["/api/v1", "/v1"])
-def test_a_refusal_of_v2_is_tried_elsewhere_once(colour: Colour, path: str, tmp_path: Path) -> None:
+def test_a_refusal_of_v2_is_tried_elsewhere_once(mode: Mode, path: str, tmp_path: Path) -> None:
     """Where sources disagree on the address of API v2, a page instead of an answer leads to the other one."""
     (create,) = named("v2-create")
     page = http(b"<html>not here</html>", status=404, content_type="text/html")
     with Server() as server:
         server.for_ever = lambda peer, _: peer.send(page)
         reach = {"base_url": server.origin + path, "auth_url": server.auth_url}
-        with calling(server, colour, **reach) as (caller, _):
+        with calling(server, mode, **reach) as (caller, _):
             with pytest.raises(GigaChatException, match="v2_base_url="):
                 create.perform(caller, tmp_path)
             tried = [request.path for request in server.requests]
@@ -182,13 +180,13 @@ def test_a_refusal_of_v2_is_tried_elsewhere_once(colour: Colour, path: str, tmp_
             assert len(server.sign_ins) == 1
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_an_upload_begun_anew_is_whole_and_one_that_cannot_be_is_refused(colour: Colour, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_an_upload_begun_anew_is_whole_and_one_that_cannot_be_is_refused(mode: Mode, tmp_path: Path) -> None:
     path = tmp_path / "large.txt"
     path.write_bytes(b"line\n" * 100_000)
     (upload,) = named("upload-path")
     with Server(upload.good_answer) as server:
-        with calling(server, colour, retry_backoff_factor=0) as (caller, _), path.open("rb") as file:
+        with calling(server, mode, retry_backoff_factor=0) as (caller, _), path.open("rb") as file:
             file.seek(1000)
             for form in (path, file, path.read_bytes()):
                 server.requests.clear()

@@ -28,7 +28,7 @@ from gigachat import (
 )
 from gigachat.context import authorization_cvar, custom_headers_cvar, session_id_cvar
 from tests.faults.faults import FAULTS, Ends, Fault, status_answer
-from tests.faults.operations import COLOURS, Caller, Colour, Operation, named
+from tests.faults.operations import MODES, Caller, Mode, Operation, named
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
 from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
@@ -57,7 +57,7 @@ WAYS = (SIGN_IN, *named("chat", "stream", "v2-create", "get_models", "upload-onc
 
 
 def combinations() -> Iterator[Any]:
-    """Every fault on the way to a token, in what needs the token, in turn in every colour."""
+    """Every fault on the way to a token, in what needs the token, in turn in every mode."""
     for number, fault in enumerate(FAULTS):
         for place, operation in enumerate(WAYS):
             if operation is not SIGN_IN and (number + place) % 4:
@@ -66,34 +66,34 @@ def combinations() -> Iterator[Any]:
                 repeated = expected(SIGN_IN, fault, None, renews=False).attempts > 1
                 if (times is None and not repeated) or (times is not None and fault.silent and repeated):
                     continue
-                colour = COLOURS[(number + place + (times is None)) % len(COLOURS)]
+                mode = MODES[(number + place + (times is None)) % len(MODES)]
                 often = "always" if times is None else "once"
-                yield pytest.param(fault, operation, times, colour, id=f"{fault}-{often}-{operation}-{colour}")
+                yield pytest.param(fault, operation, times, mode, id=f"{fault}-{often}-{operation}-{mode}")
 
 
-@pytest.mark.parametrize(("fault", "operation", "times", "colour"), list(combinations()))
+@pytest.mark.parametrize(("fault", "operation", "times", "mode"), list(combinations()))
 def test_a_fault_on_the_way_to_a_token(
     fault: Fault,
     operation: Operation,
     times: int | None,
-    colour: Colour,
+    mode: Mode,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     if fault.silent:
-        in_silence(lambda seconds: _meet(fault, operation, times, colour, tmp_path, seconds))
+        in_silence(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
     else:
-        _meet(fault, operation, times, colour, tmp_path, None)
+        _meet(fault, operation, times, mode, tmp_path, None)
 
 
 def _meet(
-    fault: Fault, operation: Operation, times: int | None, colour: Colour, folder: Path, timeout: float | None
+    fault: Fault, operation: Operation, times: int | None, mode: Mode, folder: Path, timeout: float | None
 ) -> None:
     rule = expected(SIGN_IN, fault, times, renews=False)
     patience = PATIENT | ({} if timeout is None else {"timeout": (10, timeout)})
     with Server(operation.good_answer, listening=fault.ends is not Ends.REFUSED) as server:
-        with Caller(colour, **(server.options | patience)) as caller:
+        with Caller(mode, **(server.options | patience)) as caller:
             skipped = SkippedTime(caller.transport)
             if fault.ends is Ends.REFUSED:
                 skipped.before = server.listen if times is not None else None
@@ -146,12 +146,12 @@ def _check_error(error: Exception | None, rule: Expected) -> None:
 # Clocks.
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
 @pytest.mark.parametrize("clock", [-3600.0, 0.0, 3600.0])
-def test_a_clock_that_is_wrong_by_an_hour(colour: Colour, unit: int, clock: float, tmp_path: Path) -> None:
+def test_a_clock_that_is_wrong_by_an_hour(mode: Mode, unit: int, clock: float, tmp_path: Path) -> None:
     (operation,) = named("chat")
-    with Server(operation.good_answer) as server, Caller(colour, **server.options, share_token=False) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, **server.options, share_token=False) as caller:
         numbers = itertools.count(1)
 
         def sign_in(peer: Peer, _: Received) -> None:
@@ -168,11 +168,11 @@ def test_a_clock_that_is_wrong_by_an_hour(colour: Colour, unit: int, clock: floa
         assert clock + 1700 < expires < clock + 1900  # as the server says it, in milliseconds
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("expires_at", [0, 1, 1_000_000_000, None, "soon", -5, 1e400, 10**40])
-def test_an_expiry_that_is_absurd(colour: Colour, expires_at: Any, tmp_path: Path) -> None:
+def test_an_expiry_that_is_absurd(mode: Mode, expires_at: Any, tmp_path: Path) -> None:
     (operation,) = named("chat")
-    with Server(operation.good_answer) as server, Caller(colour, **server.options, share_token=False) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, **server.options, share_token=False) as caller:
         numbers = itertools.count(1)
 
         def sign_in(peer: Peer, _: Received) -> None:
@@ -188,14 +188,14 @@ def test_an_expiry_that_is_absurd(colour: Colour, expires_at: Any, tmp_path: Pat
         assert tokens == ["Bearer token-1"] * 3 + ["Bearer token-2"]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_token_still_good_is_used_while_a_renewal_hangs(colour: Colour, tmp_path: Path) -> None:
-    in_silence(lambda seconds: _renewal_hangs(colour, tmp_path, seconds))
+@pytest.mark.parametrize("mode", MODES)
+def test_a_token_still_good_is_used_while_a_renewal_hangs(mode: Mode, tmp_path: Path) -> None:
+    in_silence(lambda seconds: _renewal_hangs(mode, tmp_path, seconds))
 
 
-def _renewal_hangs(colour: Colour, folder: Path, timeout: float) -> None:
+def _renewal_hangs(mode: Mode, folder: Path, timeout: float) -> None:
     options = {"share_token": False, "timeout": (10, timeout), "max_retries": 5, "retry_backoff_factor": 0}
-    with Server(CHAT.good_answer) as server, Caller(colour, **(server.options | options)) as caller:
+    with Server(CHAT.good_answer) as server, Caller(mode, **(server.options | options)) as caller:
         caller.giga = caller.giga.with_options(timeout=10)  # the sign-in's is short
         caller.do("get_token")
         skipped = SkippedTime(caller.transport)
@@ -208,11 +208,11 @@ def _renewal_hangs(colour: Colour, folder: Path, timeout: float) -> None:
         assert {request.headers["authorization"] for request in server.requests} == {"Bearer token-1"}
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_server_that_refuses_every_token_is_not_hammered(colour: Colour) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_server_that_refuses_every_token_is_not_hammered(mode: Mode) -> None:
     with Server() as server, ExitStack() as stack:
         server.for_ever = lambda peer, _: peer.send(status_answer(401))
-        callers = [stack.enter_context(Caller(colour, **server.options)) for _ in range(4)]
+        callers = [stack.enter_context(Caller(mode, **server.options)) for _ in range(4)]
         for caller in callers * 3:
             with pytest.raises(AuthenticationError):
                 caller.do("chat", "x")
@@ -220,14 +220,14 @@ def test_a_server_that_refuses_every_token_is_not_hammered(colour: Colour) -> No
         assert len(server.requests) == 13  # one repetition in all
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("another", [True, False], ids=["another token each time", "the same token"])
-def test_a_source_of_tokens_is_asked_once_more_after_a_401(colour: Colour, another: bool) -> None:
+def test_a_source_of_tokens_is_asked_once_more_after_a_401(mode: Mode, another: bool) -> None:
     numbers = itertools.count(1)
     with Server() as server:
         server.for_ever = lambda peer, _: peer.send(status_answer(401))
         options = {"credentials": None, "access_token_provider": lambda: f"token-{next(numbers) if another else 1}"}
-        with Caller(colour, **(server.options | options)) as caller:
+        with Caller(mode, **(server.options | options)) as caller:
             with pytest.raises(AuthenticationError):
                 caller.do("chat", "x")
         tokens = [request.headers["authorization"] for request in server.requests]
@@ -427,9 +427,9 @@ def test_a_crowd_meets_an_oauth_that_is_down_and_comes_back() -> None:
 # Other people's headers.
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("source", ["authorization", "custom", "extra", "request"])
-def test_a_tenants_bad_token_touches_nobody_elses(colour: Colour, source: str) -> None:
+def test_a_tenants_bad_token_touches_nobody_elses(mode: Mode, source: str) -> None:
     def tenants(caller: Caller, view: Any) -> None:
         if source == "request":
             caller.do("request", "POST", "/chat/completions", json={}, headers=theirs)
@@ -437,7 +437,7 @@ def test_a_tenants_bad_token_touches_nobody_elses(colour: Colour, source: str) -
             caller.do("chat", "x", giga=view)
 
     theirs = {"Authorization": "Bearer theirs"}
-    with Server(CHAT.good_answer) as server, Caller(colour, **server.options) as caller:
+    with Server(CHAT.good_answer) as server, Caller(mode, **server.options) as caller:
         server.for_ever = _only("token-1")
         caller.do("chat", "x")
         for _ in range(3):
@@ -483,9 +483,9 @@ def test_tenants_side_by_side_each_keep_their_own() -> None:
         assert not any(name.startswith("x-") for name in sign_in.headers)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("error", [APIConnectionError, APITimeoutError, ResponseError])
-def test_an_error_of_the_sign_in_says_where_it_happened(colour: Colour, error: type[Exception]) -> None:
+def test_an_error_of_the_sign_in_says_where_it_happened(mode: Mode, error: type[Exception]) -> None:
     acts: dict[Any, Act] = {
         APIConnectionError: lambda peer, _: peer.cut(),
         APITimeoutError: lambda peer, _: peer.stay_silent(),
@@ -495,6 +495,6 @@ def test_an_error_of_the_sign_in_says_where_it_happened(colour: Colour, error: t
         server.sign_in_for_ever = acts[error]
         patience = 0.05 if error is APITimeoutError else 10  # what is answered may take its time on a busy machine
         options = {"max_retries": 0, "timeout": (10, patience), "share_token": False}
-        with Caller(colour, **(server.options | options)) as caller:
+        with Caller(mode, **(server.options | options)) as caller:
             with pytest.raises(error, match=server.origin.removeprefix("http://")):
                 caller.do("chat", "x")

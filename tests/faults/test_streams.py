@@ -27,7 +27,7 @@ from gigachat import (
     StreamInterruptedError,
 )
 from tests.e2e.callers import begun, until
-from tests.faults.operations import COLOURS, Caller, Colour, Dialect, Operation, named
+from tests.faults.operations import MODES, Caller, Dialect, Mode, Operation, named
 from tests.faults.silence import in_silence
 from tests.faults.wire import PATIENCE, Act, Peer, Received, Server, chunked, head, http
 
@@ -179,26 +179,26 @@ ODD = tuple(_odd_streams())
 
 
 @pytest.mark.parametrize(
-    ("odd", "operation", "colour"),
+    ("odd", "operation", "mode"),
     [
-        pytest.param(odd, operation, colour, id=f"{odd.name}-{operation}-{colour}")
+        pytest.param(odd, operation, mode, id=f"{odd.name}-{operation}-{mode}")
         for number, odd in enumerate(ODD)
         for place, operation in enumerate(STREAMS)
-        for turn, colour in enumerate(COLOURS)
+        for turn, mode in enumerate(MODES)
         if turn != (number + place) % 3
     ],
 )
-def test_an_odd_stream(odd: Odd, operation: Operation, colour: Colour, tmp_path: Path) -> None:
+def test_an_odd_stream(odd: Odd, operation: Operation, mode: Mode, tmp_path: Path) -> None:
     if odd.silent:
-        in_silence(lambda seconds: _meet(odd, operation, colour, tmp_path, seconds))
+        in_silence(lambda seconds: _meet(odd, operation, mode, tmp_path, seconds))
     else:
-        _meet(odd, operation, colour, tmp_path, None)
+        _meet(odd, operation, mode, tmp_path, None)
 
 
-def _meet(odd: Odd, operation: Operation, colour: Colour, folder: Path, timeout: float | None) -> None:
+def _meet(odd: Odd, operation: Operation, mode: Mode, folder: Path, timeout: float | None) -> None:
     dialect = operation.dialect
     assert dialect is not None
-    with Server(operation.good_answer) as server, Caller(colour, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
         server.script.append(odd.act(dialect))
         view = caller.giga.with_options(timeout=None if timeout is None else (10, timeout))
         chunks: list[Any] = []
@@ -225,45 +225,45 @@ def _meet(odd: Odd, operation: Operation, colour: Colour, folder: Path, timeout:
         assert caller.noise == []
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_the_end_mark_of_v1_ends_v2_as_well(colour: Colour, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_the_end_mark_of_v1_ends_v2_as_well(mode: Mode, tmp_path: Path) -> None:
     (operation,) = named("v2-stream")
     dialect = operation.dialect
     assert dialect is not None
-    with Server() as server, Caller(colour, **(server.options | ONE_CONNECTION)) as caller:
+    with Server() as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
         server.for_ever = _hangs(lambda _: chunked([dialect.events[0], b"data: [DONE]\n"], whole=False))(dialect)
         assert len(operation.perform(caller, tmp_path)) == 1
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fields", [b'{"created_at":1,"model":"m"}', b"{}", b'{"usage":null,"messages":null}'])
-def test_the_last_event_of_v2_may_be_without_usage(colour: Colour, fields: bytes, tmp_path: Path) -> None:
+def test_the_last_event_of_v2_may_be_without_usage(mode: Mode, fields: bytes, tmp_path: Path) -> None:
     (operation,) = named("v2-stream")
     dialect = operation.dialect
     assert dialect is not None
     done = b"event: response.message.done\ndata: " + fields + b"\n\n"
-    with Server(chunked([*dialect.events, done])) as server, Caller(colour, **server.options) as caller:
+    with Server(chunked([*dialect.events, done])) as server, Caller(mode, **server.options) as caller:
         chunks = operation.perform(caller, tmp_path)
         assert operation.good(chunks, tmp_path)
         assert (chunks[-1].event, chunks[-1].usage) == ("response.message.done", None)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("operation", STREAMS, ids=str)
-def test_an_event_of_ten_megabytes(operation: Operation, colour: Colour, tmp_path: Path) -> None:
+def test_an_event_of_ten_megabytes(operation: Operation, mode: Mode, tmp_path: Path) -> None:
     dialect = operation.dialect
     assert dialect is not None
     first, *others = dialect.all
     long = first.replace("При".encode(), b"x" * 10_000_000)
-    with Server(chunked([long, *others])) as server, Caller(colour, **server.options) as caller:
+    with Server(chunked([long, *others])) as server, Caller(mode, **server.options) as caller:
         chunks = operation.perform(caller, tmp_path)
         assert len(chunks) == dialect.chunks
         assert chunks[0].model_dump_json().count("x" * 10_000_000) == 1
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("operation", [*named("get_models"), *STREAMS], ids=str)
-def test_an_answer_cut_at_every_byte(operation: Operation, colour: Colour, tmp_path: Path) -> None:
+def test_an_answer_cut_at_every_byte(operation: Operation, mode: Mode, tmp_path: Path) -> None:
     dialect = operation.dialect
     body = operation.answer
     begun = head(200, ("Content-Type", operation.content_type), ("Content-Length", len(body) + 1))
@@ -271,7 +271,7 @@ def test_an_answer_cut_at_every_byte(operation: Operation, colour: Colour, tmp_p
     # Long streams are cut at every byte between their first event and the next, and at every seventh elsewhere.
     near = range(len(begun) + len(dialect.events[0] if dialect else b""), len(answer))
     cuts = [cut for cut in range(len(answer)) if cut % 7 == 0 or cut in near[:40] or cut in near[-40:]]
-    with Server() as server, Caller(colour, **(server.options | ONE_CONNECTION), max_retries=0) as caller:
+    with Server() as server, Caller(mode, **(server.options | ONE_CONNECTION), max_retries=0) as caller:
         caller.do("get_token")
         for cut in cuts:
             server.for_ever = partial(_send_and_cut, answer[:cut])
@@ -298,9 +298,9 @@ def test_an_answer_cut_at_every_byte(operation: Operation, colour: Colour, tmp_p
         assert caller.noise == []
 
 
-@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("operation", STREAMS, ids=str)
-def test_a_stream_that_is_reset(operation: Operation, colour: Colour) -> None:
+def test_a_stream_that_is_reset(operation: Operation, mode: Mode) -> None:
     dialect = operation.dialect
     assert dialect is not None
     read = threading.Event()
@@ -310,7 +310,7 @@ def test_a_stream_that_is_reset(operation: Operation, colour: Colour) -> None:
         assert read.wait(PATIENCE)  # a reset may overtake what was sent before
         peer.reset()
 
-    with Server() as server, Caller(colour, **(server.options | ONE_CONNECTION)) as caller:
+    with Server() as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
         server.script.append(act)
         arguments, options = operation.arguments(Path())
         came = 0
@@ -328,21 +328,21 @@ def test_a_stream_that_is_reset(operation: Operation, colour: Colour) -> None:
                 read.set()
 
         with pytest.raises(StreamInterruptedError, match="broke during the response"):
-            blocking() if colour == "blocking" else caller.run(awaited())
+            blocking() if mode == "blocking" else caller.run(awaited())
         assert came == 1
         assert server.wait_for_connections(1)  # that of the sign-in
         assert caller.noise == []
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_only_the_pause_between_bytes_counts(colour: Colour, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_only_the_pause_between_bytes_counts(mode: Mode, tmp_path: Path) -> None:
     try:
-        _read_slowly(colour, tmp_path, 0.08, 1.0)
+        _read_slowly(mode, tmp_path, 0.08, 1.0)
     except GigaChatException:  # a machine that stood still for a second
-        _read_slowly(colour, tmp_path, 0.6, 8.0)
+        _read_slowly(mode, tmp_path, 0.6, 8.0)
 
 
-def _read_slowly(colour: Colour, folder: Path, pace: float, timeout: float) -> None:
+def _read_slowly(mode: Mode, folder: Path, pace: float, timeout: float) -> None:
     """Read a stream that takes longer than the timeout, and no piece of it does; all in seconds."""
     (operation,) = named("stream")
     answer = operation.good_answer
@@ -355,7 +355,7 @@ def _read_slowly(colour: Colour, folder: Path, pace: float, timeout: float) -> N
             peer.send(piece)
 
     assert len(pieces) * pace > timeout
-    with Server() as server, Caller(colour, **server.options) as caller:
+    with Server() as server, Caller(mode, **server.options) as caller:
         caller.do("get_token")
         server.for_ever = slowly
         view = caller.giga.with_options(timeout=(10, timeout))
@@ -601,13 +601,13 @@ ASYNC_WAYS = (
 )
 
 
-@pytest.mark.parametrize("colour", ["async", "hybrid"])
+@pytest.mark.parametrize("mode", ["async", "hybrid"])
 @pytest.mark.parametrize("way", ASYNC_WAYS)
 @pytest.mark.parametrize("operation", named("stream", "v2-stream"), ids=str)
 def test_who_leaves_an_async_stream_frees_its_connection(
-    operation: Operation, way: Callable[[Any], Any], colour: Colour, tmp_path: Path
+    operation: Operation, way: Callable[[Any], Any], mode: Mode, tmp_path: Path
 ) -> None:
-    with Server(operation.good_answer) as server, Caller(colour, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
         server.script.append(_never_ending(operation))
         arguments, options = operation.arguments(tmp_path)
 
@@ -624,13 +624,13 @@ def test_who_leaves_an_async_stream_frees_its_connection(
         assert caller.noise == []
 
 
-@pytest.mark.parametrize("colour", ["async", "hybrid"])
+@pytest.mark.parametrize("mode", ["async", "hybrid"])
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-"], ids=["nothing", "half a head"])
 @pytest.mark.parametrize(
     "operation", [*STREAMS, *named("chat", "get_models", "upload-bytes", "download_file")], ids=str
 )
 def test_who_is_cancelled_while_waiting_frees_the_connection(
-    operation: Operation, answer: bytes, colour: Colour, tmp_path: Path
+    operation: Operation, answer: bytes, mode: Mode, tmp_path: Path
 ) -> None:
     arrived = threading.Event()
 
@@ -639,7 +639,7 @@ def test_who_is_cancelled_while_waiting_frees_the_connection(
         arrived.set()
         peer.stay_silent()
 
-    with Server(operation.good_answer) as server, Caller(colour, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
         server.script.append(hang)
         arguments, options = operation.arguments(tmp_path)
 
@@ -664,7 +664,7 @@ def test_who_is_cancelled_while_waiting_frees_the_connection(
 
 def _reading(caller: Caller, stream: Any) -> Any:
     """Begin to read a stream in a thread or task of its own, and return a function that returns what it read."""
-    if caller.colour == "blocking":
+    if caller.mode == "blocking":
         came: list[Any] = []
         reader = begun(lambda: came.extend(stream))
         until(lambda: stream._source._reading is not None)
@@ -693,12 +693,12 @@ def _next(caller: Caller, stream: Any) -> Any:
     async def awaited() -> Any:
         return await anext(stream)
 
-    return next(stream) if caller.colour == "blocking" else caller.run(awaited())
+    return next(stream) if caller.mode == "blocking" else caller.run(awaited())
 
 
 @pytest.mark.parametrize("first", ["to send", "to read"])
-@pytest.mark.parametrize("colour", COLOURS)
-def test_one_at_a_time_reads_a_stream(colour: Colour, first: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_one_at_a_time_reads_a_stream(mode: Mode, first: str) -> None:
     (operation,) = named("stream")
     dialect = operation.dialect
     assert dialect is not None
@@ -709,7 +709,7 @@ def test_one_at_a_time_reads_a_stream(colour: Colour, first: str) -> None:
         assert go_on.wait(PATIENCE)
         peer.send(chunked(dialect.all[1:]).partition(b"\r\n\r\n")[2])
 
-    with Server() as server, Caller(colour, **server.options) as caller:
+    with Server() as server, Caller(mode, **server.options) as caller:
         server.script.append(act)
         stream = caller.method("stream")("x")
         before = [_next(caller, stream)] if first == "to read" else []
@@ -721,8 +721,8 @@ def test_one_at_a_time_reads_a_stream(colour: Colour, first: str) -> None:
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_stream_closed_before_its_answer_comes_gives_nothing(colour: Colour) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_stream_closed_before_its_answer_comes_gives_nothing(mode: Mode) -> None:
     (operation,) = named("stream")
     arrived, go_on = threading.Event(), threading.Event()
 
@@ -732,11 +732,11 @@ def test_a_stream_closed_before_its_answer_comes_gives_nothing(colour: Colour) -
         peer.send(operation.good_answer)
         peer.stay_silent()
 
-    with Server(operation.good_answer) as server, Caller(colour, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
         server.script.append(act)
         stream = caller.method("stream")("x")
         result = _reading(caller, stream)
-        if colour == "blocking":
+        if mode == "blocking":
             assert arrived.wait(PATIENCE)
             stream.close()
         else:
@@ -808,8 +808,8 @@ def test_a_blocking_stream_goes_from_loop_to_loop_and_outlives_them() -> None:
         assert texts == ["При", "вет", ""]
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_many_streams_read_in_turn_do_not_mix(colour: Colour) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_many_streams_read_in_turn_do_not_mix(mode: Mode) -> None:
     (operation,) = named("stream")
     dialect = operation.dialect
     assert dialect is not None
@@ -818,7 +818,7 @@ def test_many_streams_read_in_turn_do_not_mix(colour: Colour) -> None:
         said = request.json["messages"][0]["content"].encode()
         peer.send(chunked([event.replace("При".encode(), said) for event in dialect.all]))
 
-    with Server() as server, Caller(colour, **server.options) as caller:
+    with Server() as server, Caller(mode, **server.options) as caller:
         server.for_ever = echo
         names = [f"stream-{number}" for number in range(12)]
 
@@ -835,4 +835,4 @@ def test_many_streams_read_in_turn_do_not_mix(colour: Colour) -> None:
                 assert len([chunk async for chunk in stream]) == 2
             return [first.choices[0].delta.content for first in firsts]
 
-        assert (blocking() if colour == "blocking" else caller.run(awaited())) == names
+        assert (blocking() if mode == "blocking" else caller.run(awaited())) == names

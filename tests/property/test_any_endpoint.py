@@ -46,8 +46,8 @@ from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.chat import ChatNamespace
 from gigachat.api.threads import ThreadsNamespace
 
-Colour = Literal["blocking", "async"]
-colours = st.sampled_from(["blocking", "async"])
+Mode = Literal["blocking", "async"]
+modes = st.sampled_from(["blocking", "async"])
 TOKEN = {"access_token": "token"}
 
 
@@ -172,7 +172,7 @@ class Service:
 
 
 class World:
-    """Clients of both colours over a service."""
+    """Clients of both modes over a service."""
 
     def __init__(self, folder: Path) -> None:
         self.service = Service()
@@ -190,18 +190,18 @@ class World:
             self._made[key] = GigaChat(max_retries=0, **http, **options)
         return self._made[key]
 
-    def call(self, colour: Colour, method: str, call: Played) -> Any:
+    def call(self, mode: Mode, method: str, call: Played) -> Any:
         """Return what a method returns."""
-        target = attrgetter(method if colour == "blocking" else hybrid_name(method))(self.giga(call.options))
+        target = attrgetter(method if mode == "blocking" else hybrid_name(method))(self.giga(call.options))
         arguments = [self.folder if argument == Path() else argument for argument in call.arguments]
         result = target(*arguments, **call.fields)
-        return self._runner.run(result) if colour == "async" else result
+        return self._runner.run(result) if mode == "async" else result
 
-    def stream(self, colour: Colour, method: str, call: Played, into: list[Any]) -> tuple[str, Any]:
+    def stream(self, mode: Mode, method: str, call: Played, into: list[Any]) -> tuple[str, Any]:
         """Read a stream to its end; return its text and its whole, or the error of putting it together."""
-        target = attrgetter(method if colour == "blocking" else hybrid_name(method))(self.giga(call.options))
+        target = attrgetter(method if mode == "blocking" else hybrid_name(method))(self.giga(call.options))
         stream = target(*call.arguments, **call.fields)
-        if colour == "blocking":
+        if mode == "blocking":
             for chunk in stream:
                 into.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
             try:
@@ -314,12 +314,12 @@ def test_any_answer_is_read_or_our_error(method: str, tmp_path: Path) -> None:
     """Whatever the bytes and headers, a method returns what it promises or raises a GigaChatException."""
 
     @fewer()
-    @given(colours, any_answers(played()[method]), odd_headers)
-    def check_example(colour: Colour, answers: tuple[Played, list[bytes]], headers: list[tuple[bytes, bytes]]) -> None:
+    @given(modes, any_answers(played()[method]), odd_headers)
+    def check_example(mode: Mode, answers: tuple[Played, list[bytes]], headers: list[tuple[bytes, bytes]]) -> None:
         call, bodies = answers
         world.service.answers, world.service.headers = [[body] for body in bodies], headers
         try:
-            result = world.call(colour, method, call)
+            result = world.call(mode, method, call)
         except GigaChatException as error:
             check_error(error)
             return
@@ -418,15 +418,15 @@ def said(error: BaseException) -> tuple[type[BaseException], str]:
 @pytest.mark.parametrize("method", STREAMS)
 def test_any_stream_is_chunks_or_our_error_in_any_split(method: str, tmp_path: Path) -> None:
     """Whatever the bytes, a stream gives chunks and then its whole or a GigaChatException, and where the bytes are cut
-    and which colour reads them changes nothing of it.
+    and which mode reads them changes nothing of it.
     """
     calls = played()[method]
 
-    def read(colour: Colour, call: Played, pieces: Sequence[bytes]) -> tuple[list[Any], Any]:
+    def read(mode: Mode, call: Played, pieces: Sequence[bytes]) -> tuple[list[Any], Any]:
         chunks: list[Any] = []
         world.service.answers = [pieces]
         try:
-            text, whole = world.stream(colour, method, call, chunks)
+            text, whole = world.stream(mode, method, call, chunks)
         except GigaChatException as error:
             check_error(error)
             return chunks, said(error)
@@ -505,18 +505,18 @@ def test_bytes_that_cannot_be_decompressed_are_our_error(method: str, tmp_path: 
     In any other encoding, or in two, it is an error of ours.
     """
 
-    def outcome(colour: Colour) -> str:
+    def outcome(mode: Mode) -> str:
         call = played()[method][0]
         if method in STREAMS:
             chunks: list[Any] = []
-            world.stream(colour, method, call, chunks)
+            world.stream(mode, method, call, chunks)
             return repr(chunks)
-        result = world.call(colour, method, call)
+        result = world.call(mode, method, call)
         return repr(result.read_bytes() if isinstance(result, Path) else result)
 
     @fewer()
-    @given(colours, st.sampled_from(sorted(ENCODINGS)), st.integers(0, 2000), st.binary(max_size=3), st.booleans())
-    def check_example(colour: Colour, encoding: bytes, where: int, other: bytes, damage: bool) -> None:
+    @given(modes, st.sampled_from(sorted(ENCODINGS)), st.integers(0, 2000), st.binary(max_size=3), st.booleans())
+    def check_example(mode: Mode, encoding: bytes, where: int, other: bytes, damage: bool) -> None:
         bodies = played()[method][0].bodies
         service = world.service
         kind = b"text/event-stream" if method in STREAMS else b"application/json"
@@ -530,7 +530,7 @@ def test_bytes_that_cannot_be_decompressed_are_our_error(method: str, tmp_path: 
         service.headers = [(b"content-type", kind), (b"content-encoding", encoding)]
         service.answers = [[one] for one in (*before, packed)]
         try:
-            result = outcome(colour)
+            result = outcome(mode)
         except APIResponseValidationError as error:
             check_error(error)
             assert damage or encoding in REFUSED

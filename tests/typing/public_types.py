@@ -1,4 +1,4 @@
-"""The type of everything public in every colour, said by `assert_type` and checked by mypy and pyright.
+"""The type of everything public in every mode, said by `assert_type` and checked by mypy and pyright.
 
 Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that no method is forgotten.
 """
@@ -564,7 +564,7 @@ def from_settings(settings: Settings) -> None:
     assert_type(settings.timeouts, tuple[float | None, float | None, float | None])
 
 
-def a_chat_in_either_colour(giga: GigaChat, agiga: AsyncGigaChat) -> None:
+def a_chat_in_either_mode(giga: GigaChat, agiga: AsyncGigaChat) -> None:
     class Mine(GigaChat):
         pass
 

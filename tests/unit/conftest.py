@@ -1,4 +1,4 @@
-"""The scripted world, once in each colour."""
+"""The scripted world, once in each mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of what stands in a namespace of the client, in the colour of the test."""
+"""Calls of what stands in a namespace of the client, in the mode of the test."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.unit.world import World
 
 
 def ask(world: World, path: str, /, *arguments: Any, **options: Any) -> Any:
-    """Call `namespace.method` on a client, awaited by `a_namespace.method` in the async colour.
+    """Call `namespace.method` on a client, awaited by `a_namespace.method` in the async mode.
 
     A stream is read to its end: a list of its chunks is returned.
     """
     namespace, _, method = path.partition(".")
     giga = world.client()
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         result = getattr(getattr(giga, namespace), method)(*arguments, **options)
         return list(result) if method.endswith("_stream") else result
 

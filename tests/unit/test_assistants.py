@@ -1,4 +1,4 @@
-"""Assistants: each call in both colours, by the names and places of the arguments of 0.2."""
+"""Assistants: each call in both modes, by the names and places of the arguments of 0.2."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_the_async_client() -> None:
 def test_the_classes_of_0_2(world: World) -> None:
     giga = world.client()
     world.answers.append(Answer({"data": [ASSISTANT]}))
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         assert AssistantsSyncClient(giga).get().data[0].assistant_id == "a1"
         return
     assert inspect.iscoroutinefunction(AssistantsAsyncClient.get)
@@ -189,6 +189,6 @@ def test_options_of_a_view_hold_for_its_namespaces(world: World) -> None:
     view = giga.with_options(extra_headers={"X-Session-ID": "s"})
     assert view.assistants is not giga.assistants
     world.answers.append(Answer({"data": []}))
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         view.assistants.get()
         assert world.api_requests[0].headers["X-Session-ID"] == "s"

@@ -260,7 +260,7 @@ def test_a_sign_in_without_a_token_is_our_error(world: World, body: bytes) -> No
 
 
 def test_clients_of_one_key_share_its_token_and_others_do_not(world: World) -> None:
-    key = base64.b64encode(f"shared in {world.colour}:key".encode()).decode()
+    key = base64.b64encode(f"shared in {world.mode}:key".encode()).decode()
     shared: dict[str, Any] = {"share_token": True, "credentials": key}
     for _ in range(5):
         world.chat(world.client(**shared), "x")
@@ -313,7 +313,7 @@ def test_no_secret_is_shown_and_no_token_pickled(world: World) -> None:
     assert "c2VjcmV0OmtleQ==" not in repr(giga) + repr(giga._settings) + repr(giga._service.authorization.__dict__)
 
 
-# Several callers at once: the async colour here; threads over real sockets.
+# Several callers at once: the async mode here; threads over real sockets.
 
 
 @pytest.fixture
@@ -491,7 +491,7 @@ def test_an_async_provider_serves_async_calls_only(world: World) -> None:
         return "awaited"
 
     giga = world.client(access_token_provider=provide)
-    if world.colour == "async":
+    if world.mode == "async":
         world.chat(giga, "x")
         assert used(world) == ["awaited"]
     else:
@@ -510,7 +510,7 @@ class Promise:
 
 def test_a_provider_may_give_anything_that_can_be_awaited(world: World) -> None:
     giga = world.client(access_token_provider=Promise)
-    if world.colour == "async":
+    if world.mode == "async":
         world.chat(giga, "x")
         assert used(world) == ["promised"]
     else:

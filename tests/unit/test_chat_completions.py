@@ -84,8 +84,8 @@ SYNTAX = "Your request contains invalid JSON syntax."
 
 
 def call(world: World, giga: GigaChat, method: str, *arguments: Any, **fields: Any) -> Any:
-    """Call a method of the chats v2 in the colour of the test."""
-    if world.colour == "blocking":
+    """Call a method of the chats v2 in the mode of the test."""
+    if world.mode == "blocking":
         return getattr(giga.chat, method)(*arguments, **fields)
 
     async def awaited() -> Any:
@@ -1046,9 +1046,7 @@ FIRST, SECOND = delta({"text": "При"}), delta({"text": "вет"})
 
 def opened(world: World, giga: GigaChat, *arguments: Any, **fields: Any) -> Any:
     return (
-        giga.chat.stream(*arguments, **fields)
-        if world.colour == "blocking"
-        else giga.achat.stream(*arguments, **fields)
+        giga.chat.stream(*arguments, **fields) if world.mode == "blocking" else giga.achat.stream(*arguments, **fields)
     )
 
 
@@ -1057,7 +1055,7 @@ def chunks_of(world: World, pieces: list[Any], into: list[Any] | None = None) ->
     chunks: list[Any] = [] if into is None else into
     world.answers = [Answer(pieces=pieces)]
     stream = opened(world, world.client(), "Hi")
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         for chunk in stream:
             chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
         return chunks
@@ -1074,7 +1072,7 @@ def whole(world: World, pieces: list[Any]) -> tuple[list[str], str, ChatCompleti
     """Return the texts of a stream, its final text and its final completion."""
     world.answers = [Answer(pieces=pieces)]
     stream = opened(world, world.client(), "Hi")
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         with stream:
             return list(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
 
@@ -1090,7 +1088,7 @@ def test_a_stream_ends_with_the_event_that_says_so(world: World) -> None:
     answer = Answer(pieces=[FIRST + SECOND, DONE + FIRST, FIRST])
     world.answers = [answer]
     stream = opened(world, world.client(), "Hi", temperature=0.2)
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         chunks = list(stream)
     else:
 
@@ -1257,7 +1255,7 @@ def test_a_stream_finds_the_address_too(world: World) -> None:
     world.answers = [page(404), Answer(pieces=[FIRST, DONE]), Answer(pieces=[DONE])]
     for messages in ([result("tool")], [result("function")]):
         stream = opened(world, giga, messages)
-        if world.colour == "blocking":
+        if world.mode == "blocking":
             list(stream)
         else:
 
@@ -1415,5 +1413,5 @@ def test_plain_names_are_awaited_on_the_async_client(world: World) -> None:
         assert (await giga.chat.parse("Hi", response_format=Out))[1].n == 3
         assert [chunk.text async for chunk in giga.chat.stream("Hi")] == ["При", ""]
 
-    if world.colour == "async":
+    if world.mode == "async":
         asyncio.run(main())

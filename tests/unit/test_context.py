@@ -218,7 +218,7 @@ def test_defaults() -> None:
 
 
 def read_all(world: World, stream: Any) -> None:
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         list(stream)
         return
 
@@ -233,7 +233,7 @@ def test_a_stream_has_the_context_it_was_asked_for_in(world: World) -> None:
     giga = world.client()
     world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
     with having(session_id_cvar, "asked"), having(custom_headers_cvar, {"X-Team": "red"}):
-        stream = giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+        stream = giga.stream("x") if world.mode == "blocking" else giga.astream("x")
     with having(session_id_cvar, "read"), having(client_id_cvar, "later"):
         read_all(world, stream)
     headers = sent(world)
@@ -293,9 +293,9 @@ def test_a_mistake_is_raised_where_the_call_is_made(
             with pytest.raises(kind, match=f"context variables: .*{text}"):
                 world.do(giga, method, *arguments)
         with pytest.raises(kind, match=text):  # although nothing of it is read yet
-            giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+            giga.stream("x") if world.mode == "blocking" else giga.astream("x")
         with pytest.raises(kind, match=text):
-            giga.chat.stream("x") if world.colour == "blocking" else giga.achat.stream("x")
+            giga.chat.stream("x") if world.mode == "blocking" else giga.achat.stream("x")
     assert world.requests == []
 
 

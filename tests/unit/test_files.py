@@ -499,9 +499,9 @@ def test_a_download_to_nowhere(world: World, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("colour", ["blocking", "async"])
+@pytest.mark.parametrize("mode", ["blocking", "async"])
 @pytest.mark.parametrize("open_file", [lambda: "text", lambda: b"text", lambda: io.BytesIO(b"text")])
-def test_an_upload_over_an_http_client_of_ones_own(colour: str, open_file: Callable[[], Any]) -> None:
+def test_an_upload_over_an_http_client_of_ones_own(mode: str, open_file: Callable[[], Any]) -> None:
     file = "a.txt", open_file()
     bodies: list[bytes] = []
 
@@ -521,7 +521,7 @@ def test_an_upload_over_an_http_client_of_ones_own(colour: str, open_file: Calla
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(awaited_answer)) as own:
             return await AsyncGigaChat(access_token="t", async_http_client=own).upload_file(file)
 
-    if colour == "async":
+    if mode == "async":
         uploaded = asyncio.run(main())
     else:
         with httpx2.Client(transport=httpx2.MockTransport(blocking_answer)) as own:

@@ -64,9 +64,9 @@ def test_a_stream_keeps_its_slot_and_the_error_names_it(world: World) -> None:
     giga._start(giga._service, world, world)
     world.answers = [Answer(pieces=[FIRST, SECOND, LAST])]
     transport = BlockingTransport(Settings())
-    waiting = {"blocking": transport.wait, "async": AsyncTransport(Settings()).wait}[world.colour]
+    waiting = {"blocking": transport.wait, "async": AsyncTransport(Settings()).wait}[world.mode]
     world.wait, world.now = waiting, transport.now  # type: ignore[method-assign]
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         stream = giga.stream("x")
         next(stream)
         with pytest.raises(APITimeoutError, match="this thread or task holds an open stream itself"):

@@ -15,7 +15,7 @@ from gigachat.schema import inline_references, parameters_schema
 from tests.unit.world import World
 
 
-class Colour(enum.Enum):
+class Mode(enum.Enum):
     RED = "red"
     BLUE = "blue"
 
@@ -33,7 +33,7 @@ class Place(BaseModel):
 
 
 class Order(BaseModel):
-    colour: Colour
+    mode: Mode
     size: Size = Size.SMALL
     count: int = Field(ge=1, le=10, description="How many")
     place: Place
@@ -60,7 +60,7 @@ ORDER: dict[str, Any] = {
     "type": "object",
     "title": "Order",
     "properties": {
-        "colour": {"title": "Colour", "type": "string", "enum": ["red", "blue"]},
+        "mode": {"title": "Mode", "type": "string", "enum": ["red", "blue"]},
         "size": {"title": "Size", "type": "integer", "enum": [1, 10], "default": 1},
         "count": {"title": "Count", "type": "integer", "minimum": 1, "maximum": 10, "description": "How many"},
         "place": PLACE,
@@ -78,7 +78,7 @@ ORDER: dict[str, Any] = {
         "either_or_none": {"title": "Either Or None", "anyOf": [{"type": "integer"}, {"type": "string"}]},
         "anything": {"title": "Anything"},
     },
-    "required": ["colour", "count", "place", "places", "either", "anything"],
+    "required": ["mode", "count", "place", "places", "either", "anything"],
 }
 
 

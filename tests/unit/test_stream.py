@@ -59,9 +59,9 @@ def test_chunks_come_once_each_and_the_end_mark_ends(world: World) -> None:
 def test_the_request_goes_out_with_the_first_chunk_asked_for(world: World) -> None:
     giga = world.client()
     world.answers = [Answer(pieces=[FIRST, DONE])]
-    stream: Any = giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+    stream: Any = giga.stream("x") if world.mode == "blocking" else giga.astream("x")
     assert world.requests == []
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         next(stream)
     else:
         asyncio.run(anext(stream))
@@ -72,7 +72,7 @@ def test_entering_sends_the_request_and_leaving_frees_the_connection(world: Worl
     giga = world.client()
     answer = Answer(pieces=[FIRST, SECOND])
     world.answers = [answer]
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         with giga.stream("x") as stream:
             assert len(world.api_requests) == 1
             next(stream)
@@ -102,7 +102,7 @@ def test_entering_a_stream_that_is_refused_frees_its_slot(world: World) -> None:
             raise AssertionError("it was entered")
 
     with pytest.raises(RateLimitError):
-        enter() if world.colour == "blocking" else asyncio.run(aenter())
+        enter() if world.mode == "blocking" else asyncio.run(aenter())
     assert world.chat(giga, "x").choices[0].message.content == "Hello."
 
 
@@ -240,7 +240,7 @@ def test_the_whole_is_put_together(world: World) -> None:
         return await getattr(stream, method)()
 
     def final(method: str) -> Any:
-        if world.colour == "blocking":
+        if world.mode == "blocking":
             return getattr(giga.stream("x"), method)()
         return asyncio.run(awaited(giga.astream("x"), method))
 
@@ -260,7 +260,7 @@ def test_the_whole_is_put_together(world: World) -> None:
 def test_text_alone(world: World) -> None:
     giga = world.client()
     world.answers = [Answer(pieces=[FIRST + SECOND + LAST + DONE])]
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         assert list(giga.stream("x").text_stream) == ["При", "вет"]
     else:
 
@@ -274,7 +274,7 @@ def test_a_forgotten_stream_frees_its_connection(world: World) -> None:
     giga = world.client(max_concurrency=1)
     answer = Answer(pieces=[FIRST, SECOND])
     world.answers = [answer]
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         for _ in giga.stream("x"):
             break
     else:
@@ -327,11 +327,11 @@ def test_a_blocking_stream_works_inside_a_running_loop() -> None:
 
 def opened(world: World, **options: Any) -> Any:
     giga = world.client(**options)
-    return giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+    return giga.stream("x") if world.mode == "blocking" else giga.astream("x")
 
 
 def read_on(world: World, stream: Any) -> list[Any]:
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         return list(stream)
 
     async def main() -> list[Any]:
@@ -364,7 +364,7 @@ def test_a_stream_that_is_over_sends_no_second_request(world: World, pieces: lis
 
 def final(world: World, stream: Any, what: str = "text") -> Any:
     whole = getattr(stream, f"get_final_{what}")()
-    return whole if world.colour == "blocking" else asyncio.run(whole)
+    return whole if world.mode == "blocking" else asyncio.run(whole)
 
 
 @pytest.mark.parametrize("what", ["text", "completion"])
@@ -380,14 +380,14 @@ def test_a_stream_that_failed_is_never_whole(world: World, pieces: list[Any], wh
 
 def close(world: World, stream: Any) -> None:
     closing = stream.close()
-    if world.colour == "async":
+    if world.mode == "async":
         asyncio.run(closing)
 
 
 def test_a_stream_closed_before_its_end_is_not_whole(world: World) -> None:
     world.answers = [Answer(pieces=[FIRST, LAST, DONE])]
     stream = opened(world)
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         next(stream)
     else:
         asyncio.run(anext(stream))
@@ -399,7 +399,7 @@ def test_a_stream_closed_before_its_end_is_not_whole(world: World) -> None:
 def test_a_stream_closed_behind_its_end_is_whole(world: World) -> None:
     world.answers = [Answer(pieces=[FIRST + SECOND + LAST + DONE])]
     stream = opened(world)
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         next(stream)
     else:
         asyncio.run(anext(stream))

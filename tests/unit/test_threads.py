@@ -1,4 +1,4 @@
-"""Threads: each call in both colours, by the names and places of the arguments of 0.2; streams and their whole."""
+"""Threads: each call in both modes, by the names and places of the arguments of 0.2; streams and their whole."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def test_streams(world: World, method: str, arguments: tuple[Any, ...], where: s
 def whole(world: World, *chunks: Any, end: bytes = b"data: [DONE]\n\n") -> tuple[Any, str]:
     world.answers.append(streamed(*chunks, end=end))
     giga = world.client()
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         stream = giga.threads.run_stream("t1")
         assert isinstance(stream, Stream)
         with stream:
@@ -392,7 +392,7 @@ def test_the_async_client() -> None:
 def test_the_classes_of_0_2(world: World) -> None:
     giga = world.client()
     world.answers.append(Answer(THREAD))
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         assert ThreadsSyncClient(giga).create_thread() == "t1"
         return
     assert inspect.iscoroutinefunction(ThreadsAsyncClient.get_threads)

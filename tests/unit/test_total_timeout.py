@@ -84,7 +84,7 @@ def test_a_view_with_another_timeout_keeps_it(world: World) -> None:
 def test_the_other_address_of_a_chat_v2_is_sought_within_it(world: World) -> None:
     giga = world.client(total_timeout=30)
     world.answers = [taking(world, 5, Answer(b"<html>", 404)), Answer({"messages": []})]
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         giga.chat.create("x")
     else:
 
@@ -259,7 +259,7 @@ def test_the_wait_for_a_slot_is_a_part_of_the_call(world: World, monkeypatch: py
 
 
 def read_all(world: World, stream: Any, into: list[Any]) -> None:
-    if world.colour == "blocking":
+    if world.mode == "blocking":
         into.extend(stream)
         return
 
@@ -273,7 +273,7 @@ def read_all(world: World, stream: Any, into: list[Any]) -> None:
 def test_a_stream_begins_when_it_is_read(world: World) -> None:
     giga = world.client(total_timeout=5)
     world.answers = [Answer(pieces=[FIRST, DONE])]
-    stream: Any = giga.stream("x") if world.colour == "blocking" else giga.astream("x")
+    stream: Any = giga.stream("x") if world.mode == "blocking" else giga.astream("x")
     world.time += 100
     came: list[Any] = []
     read_all(world, stream, came)

@@ -1,6 +1,6 @@
 """A scripted transport: answers from a list, time that passes only when slept, no sockets.
 
-Each test runs in both colours. In the async one every await of the transport really suspends.
+Each test runs in both modes. In the async one every await of the transport really suspends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gigachat._engine.transport import Failure, Request, Stage
 from gigachat._headers import Headers
 from gigachat.exceptions import APIConnectionError, APIResponseValidationError
 
-Colour = Literal["blocking", "async"]
+Mode = Literal["blocking", "async"]
 
 KEY = "dGVzdDp0ZXN0"
 COMPLETION = {
@@ -91,8 +91,8 @@ class _Response:
 class World:
     """The port of one test, and the clients over it."""
 
-    def __init__(self, colour: Colour) -> None:
-        self.colour = colour
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
         self.time = _STARTED
         self.started_at = 1_790_000_000.0  # Unix time of the service when the test begins
         self.requests: list[Request] = []
@@ -106,13 +106,13 @@ class World:
 
     @property
     def blocking(self) -> bool:
-        return self.colour == "blocking"
+        return self.mode == "blocking"
 
     def now(self) -> float:
         return self.time
 
     async def pass_over(self) -> None:
-        if self.colour == "async":
+        if self.mode == "async":
             await asyncio.sleep(0)
 
     async def send(self, request: Request) -> _Response:
@@ -137,7 +137,7 @@ class World:
         await self.pass_over()
 
     async def wait(self, signal: Signal, timeout: float | None) -> bool:
-        assert self.colour == "async", "a blocking caller waits, and nobody else is there"
+        assert self.mode == "async", "a blocking caller waits, and nobody else is there"
         for _ in range(1000):
             if signal.is_set():
                 return True
@@ -172,13 +172,13 @@ class World:
             options.setdefault("credentials", KEY)
         giga = GigaChat(**{"share_token": False, **options})
         idle = _Idle(self)
-        transports: Any = (self, idle) if self.colour == "blocking" else (idle, self)
+        transports: Any = (self, idle) if self.mode == "blocking" else (idle, self)
         giga._start(giga._service, *transports)
         return giga
 
     def do(self, giga: GigaChat, method: str, /, *arguments: Any, **options: Any) -> Any:
-        """Call a method in the colour of the test."""
-        if self.colour == "blocking":
+        """Call a method in the mode of the test."""
+        if self.mode == "blocking":
             return getattr(giga, method)(*arguments, **options)
 
         async def awaited() -> Any:
@@ -190,9 +190,9 @@ class World:
         return self.do(giga, "chat", *arguments, **options)
 
     def read(self, giga: GigaChat, *arguments: Any, into: list[Any] | None = None, **options: Any) -> list[Any]:
-        """Read a stream to its end in the colour of the test; what came before an error is in `into`."""
+        """Read a stream to its end in the mode of the test; what came before an error is in `into`."""
         chunks: list[Any] = [] if into is None else into
-        if self.colour == "blocking":
+        if self.mode == "blocking":
             for chunk in giga.stream(*arguments, **options):
                 chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
             return chunks
@@ -214,7 +214,7 @@ class World:
 
 
 class _Idle:
-    """The port of the other colour, which knows the time and nothing else."""
+    """The port of the other mode, which knows the time and nothing else."""
 
     def __init__(self, world: World) -> None:
         self.now = world.now

@@ -147,9 +147,9 @@ def test_a_chat_read_as_a_stream(call: Callable[..., Any], server: GigaChatServe
     assert sent(server)[0]["stream"] is True
 
 
-def test_a_stream_left_early_leaves_the_model_usable(colour: str, server: GigaChatServer) -> None:
+def test_a_stream_left_early_leaves_the_model_usable(mode: str, server: GigaChatServer) -> None:
     model = GigaChat(streaming=True)
-    if colour == "blocking":
+    if mode == "blocking":
         for _ in model.stream(QUESTION):
             break
         assert model.invoke(QUESTION).content

@@ -87,9 +87,9 @@ def test_a_stream_of_a_chat(read: Callable[..., list[Any]], server: GigaChatServ
     assert QUESTION in request["messages"][0]["content"]
 
 
-def test_a_stream_left_early(colour: str, server: GigaChatServer) -> None:
+def test_a_stream_left_early(mode: str, server: GigaChatServer) -> None:
     model = GigaChatLLM()
-    if colour == "blocking":
+    if mode == "blocking":
         stream = model.stream_complete(QUESTION)
         next(stream)
         stream.close()
@@ -116,12 +116,12 @@ def test_a_client_per_call_signs_in_once(
     assert not [record for record in caplog.records if record.name.startswith("gigachat")]
 
 
-def test_a_structured_program(colour: str, server: GigaChatServer) -> None:
+def test_a_structured_program(mode: str, server: GigaChatServer) -> None:
     server.reply('```json\n{"number": 4, "words": "четыре"}\n```')
     program = LLMTextCompletionProgram.from_defaults(
         output_cls=Answer, prompt_template_str="Ответь на вопрос: {question}", llm=GigaChatLLM()
     )
-    made = program(question=QUESTION) if colour == "blocking" else bounded(program.acall(question=QUESTION))
+    made = program(question=QUESTION) if mode == "blocking" else bounded(program.acall(question=QUESTION))
     assert made == Answer(number=4, words="четыре")
     assert QUESTION in sent(server)[0]["messages"][0]["content"]
 
