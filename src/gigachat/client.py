@@ -172,7 +172,7 @@ class Client(
             settings = load_settings(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
         except ConfigurationError as error:
-            # The frames below hold the arguments as well, and tools print the variables of frames.
+            # The frames hold credentials as variables, which error trackers print.
             raise error.with_traceback(None) from None
 
     def _connect(
@@ -183,7 +183,7 @@ class Client(
         from gigachat._transport.tls import context_for
 
         if settings.cert_file or settings.ca_bundle_file:
-            context_for(settings, host="")  # files that cannot be used are named here, not at the first request
+            context_for(settings, host="")  # so that invalid files are named here and not by the first request
         self._settings = settings
         self._own_clients = http_client, async_http_client
         service = Service(settings, self._access_token_provider, private=any(self._own_clients))
@@ -203,16 +203,16 @@ class Client(
         timeout: Timeout | None = None,
         max_retries: int | None = None,
     ) -> Self:
-        """Return a view of this client whose requests differ; it shares everything else and costs nothing.
+        """Return a view of this client whose requests differ. It shares everything else with this client.
 
-        Options of the client it is made of hold on, where they are not given again.
+        Options of this client apply where they are not given again.
 
         Args:
             extra_headers: Headers added to each request; `Authorization` among them replaces the client's token.
             extra_query: Query parameters added.
             extra_body: Fields merged over each JSON body.
             timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
-            max_retries: Most repetitions after failures.
+            max_retries: Most retries after failures.
         """
         extra_headers, extra_query = hidden(extra_headers), hidden(extra_query)
         if max_retries is not None and (max_retries < 0 or max_retries % 1):
@@ -240,7 +240,7 @@ class Client(
         return view
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # Another client of the same settings; it shares a TLS context, HTTP client or function of the user's own.
+        # A new client with the same settings, TLS context, HTTP clients and function for tokens.
         other = self.__copy__()
         memo[id(self)] = other
         memo[id(self._access_token_provider)] = self._access_token_provider
@@ -249,7 +249,7 @@ class Client(
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        # Credentials go along; tokens, sockets and locks do not.
+        # With credentials, without tokens, sockets and locks.
         if any(self._own_clients) or self._settings.ssl_context is not None:
             raise TypeError(
                 "this client cannot be pickled: its http_client or ssl_context belongs to this process; make the "
@@ -266,7 +266,7 @@ class Client(
         return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
 
     def __repr__(self) -> str:
-        settings: Settings | None = self.__dict__.get("_settings")  # none where an option was refused
+        settings: Settings | None = self.__dict__.get("_settings")  # None if an option was refused
         options = f"base_url={settings.base_url!r}, model={settings.model!r}" if settings else ""
         return f"{type(self).__name__}({options})"
 
@@ -284,7 +284,7 @@ class GigaChat(Client[Blocking], AsyncNames):
     _mode = Blocking
 
     def close(self) -> None:
-        """Close the connections of blocking calls; later calls are refused, unless there was none before.
+        """Close the connections of blocking calls; later calls are refused, unless this client was never used.
 
         Requests in progress finish; the last one closes the connections.
         """
@@ -322,7 +322,7 @@ class AsyncGigaChat(Client[Async]):
     _mode = Async
 
     async def close(self) -> None:
-        """Close the connections; later calls are refused, unless there was none before.
+        """Close the connections; later calls are refused, unless this client was never used.
 
         Requests in progress finish; the last one closes the connections.
         """
