@@ -8,12 +8,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.ru.md")
+COMPATIBILITY = ("docs/compatibility.md", "docs/compatibility.ru.md")
+ERRORS = ("docs/errors.md", "docs/errors.ru.md")
+SETTINGS = ("docs/settings.md", "docs/settings.ru.md")
 TWINS = (
     READMES,
     ("docs/api.md", "docs/api.ru.md"),
-    ("docs/compatibility.md", "docs/compatibility.ru.md"),
+    COMPATIBILITY,
+    ERRORS,
     ("docs/local-server.md", "docs/local-server.ru.md"),
     ("docs/reliability.md", "docs/reliability.ru.md"),
+    SETTINGS,
     ("docs/testing.md", "docs/testing.ru.md"),
 )
 """Pages in English and the same in Russian."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import inspect
 import io
@@ -17,11 +18,10 @@ from gigachat import GigaChat, GigaChatException, exceptions
 from gigachat._engine.service import MODEL
 from gigachat.server import strict
 from gigachat.settings import Settings
-from tests.docs.pages import PAGES, READMES, ROOT, TWINS, python_blocks, read
+from tests.docs.pages import COMPATIBILITY, ERRORS, PAGES, READMES, ROOT, SETTINGS, TWINS, python_blocks, read
 
 ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client")
 NOT_GIVEN = "–"
-COMPATIBILITY = TWINS[2]
 
 
 def _code(text: str) -> list[tuple[int, str]]:
@@ -108,37 +108,41 @@ def _default(name: str) -> str:
             return f"`{value}`"
 
 
-def _rows(page: str) -> list[tuple[list[str], str]]:
-    (table,) = (table for table in read(page).tables if "`base_url`" in {row[0] for row in table})
-    return [(re.findall(r"`(\w+)`", row[0]), row[1]) for row in table[1:]]
+def _rows(page: str) -> list[tuple[list[str], str, str]]:
+    """Return the rows of a page's tables of settings: names, default and meaning."""
+    tables = [table for table in read(page).tables if table[0][0] in ("Argument", "Аргумент")]
+    return [(re.findall(r"`(\w+)`", row[0]), row[1], row[2]) for table in tables for row in table[1:]]
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_the_settings_table_has_every_setting_once(page: str) -> None:
-    named = [name for names, _ in _rows(page) for name in names]
+@pytest.mark.parametrize("page", SETTINGS)
+def test_the_settings_tables_have_every_setting_once(page: str) -> None:
+    named = [name for names, _, _ in _rows(page) for name in names]
     assert sorted(named) == sorted([*Settings.model_fields, *ARGUMENTS_ONLY])
     accepted = set(inspect.signature(GigaChat.__init__).parameters) - {"self", "unknown"}
     assert set(named) == accepted
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_the_settings_table_has_the_true_defaults(page: str) -> None:
-    for names, default in _rows(page):
+@pytest.mark.parametrize("page", [*READMES, *SETTINGS])
+def test_the_settings_tables_have_the_true_defaults(page: str) -> None:
+    assert _rows(page)
+    for names, default, _ in _rows(page):
         for name in names:
             assert default == _default(name), f"{page}: {name}"
 
 
-def test_both_settings_tables_have_the_same_order() -> None:
-    english, russian = map(_rows, READMES)
+@pytest.mark.parametrize("twins", [READMES, SETTINGS], ids=lambda twins: twins[0])
+def test_both_languages_have_the_same_settings_in_the_same_order(twins: tuple[str, str]) -> None:
+    english, russian = ([(names, default) for names, default, _ in _rows(page)] for page in twins)
     assert english == russian
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_addresses_in_the_settings_table_are_accepted(page: str) -> None:
-    (table,) = (table for table in read(page).tables if "`base_url`" in {row[0] for row in table})
-    meanings = {row[0].strip("`"): row[2] for row in table}
+@pytest.mark.parametrize("page", [*READMES, *SETTINGS])
+def test_addresses_in_the_settings_tables_are_accepted(page: str) -> None:
+    meanings = {name: meaning for names, _, meaning in _rows(page) for name in names}
     for name in ("base_url", "proxy"):
-        for address in re.findall(r"`(https?://[^`]+)`", meanings[name]):
+        addresses = re.findall(r"`(https?://[^`]+)`", meanings[name])
+        assert addresses
+        for address in addresses:
             assert getattr(Settings(**{name: address}), name) == address
 
 
@@ -146,7 +150,7 @@ def test_addresses_in_the_settings_table_are_accepted(page: str) -> None:
 def test_the_variables_of_the_key_are_read(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(alias, "a2V5")
     assert Settings().credentials == "a2V5"
-    assert all(alias in (ROOT / page).read_text("utf-8") for page in READMES)
+    assert alias == "GIGACHAT_CREDENTIALS" or all(alias in read(page).prose for page in SETTINGS)
 
 
 def _changed_defaults(page: str) -> list[tuple[str, str, str]]:
@@ -208,7 +212,7 @@ def test_calls_that_stand_for_those_of_0_1_are_calls(page: str) -> None:
 # Errors
 
 
-@pytest.mark.parametrize("page", READMES)
+@pytest.mark.parametrize("page", ERRORS)
 def test_the_tree_of_errors_is_the_one_of_the_code(page: str) -> None:
     (tree,) = (block.text for block in read(page).blocks if block.language == "text")
     named = set()
@@ -231,8 +235,8 @@ def test_the_tree_of_errors_is_the_one_of_the_code(page: str) -> None:
     assert named == set(exceptions.__all__)
 
 
-@pytest.mark.parametrize("page", READMES)
-def test_names_of_the_api_in_the_errors_section_exist(page: str) -> None:
+@pytest.mark.parametrize("page", ERRORS)
+def test_names_of_the_api_in_the_tree_of_errors_exist(page: str) -> None:
     (tree,) = (block.text for block in read(page).blocks if block.language == "text")
     attributes = re.search(r"ResponseError .*: (\w+(?:, \w+)+)$", tree, re.MULTILINE)
     assert attributes is not None
@@ -241,6 +245,39 @@ def test_names_of_the_api_in_the_errors_section_exist(page: str) -> None:
     for name in ("get_models", "chat_parse"):
         assert name in tree
         assert hasattr(GigaChat, name)
+
+
+@pytest.mark.parametrize("page", ERRORS)
+def test_errors_have_the_attributes_of_the_table(page: str) -> None:
+    (table,) = read(page).tables
+    errors = {
+        "ResponseError": exceptions.error_for_status("https://localhost", 404, b"{}", {}),
+        "APIConnectionError": exceptions.APIConnectionError("text"),
+        "APIResponseValidationError": exceptions.APIResponseValidationError("text"),
+        "LengthFinishReasonError": exceptions.LengthFinishReasonError(None),
+        "ContentFilterFinishReasonError": exceptions.ContentFilterFinishReasonError(None),
+    }
+    named = {name: row[1] for row in table[1:] for name in re.findall(r"`(\w+)`", row[0])}
+    assert set(named) == set(errors)
+    for name, attributes in named.items():
+        names = re.findall(r"`(?!chat_parse)(\w+)`", attributes)
+        assert names
+        assert all(hasattr(errors[name], attribute) for attribute in names), name
+
+
+@pytest.mark.parametrize("page", ERRORS)
+def test_standard_errors_that_the_page_names_are_bases(page: str) -> None:
+    for line in (block.text for block in read(page).blocks if block.language == "text"):
+        for name, base in re.findall(r"(\w+Error) +.*[; ](ValueError|RuntimeError)$", line, re.MULTILINE):
+            assert issubclass(getattr(gigachat, name), getattr(builtins, base))
+    for name, base in (
+        ("APIConnectionError", ConnectionError),
+        ("APITimeoutError", TimeoutError),
+        ("APIResponseValidationError", ValueError),
+        ("ContentFilterFinishReasonError", ValueError),
+    ):
+        assert issubclass(getattr(gigachat, name), base)
+        assert re.search(rf"`{name}`[^.]*`{base.__name__}`", read(page).prose)
 
 
 def test_every_public_error_is_a_gigachat_exception() -> None:
