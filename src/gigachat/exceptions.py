@@ -51,7 +51,7 @@ class GigaChatException(Exception):
 
 
 class ConfigurationError(GigaChatException, ValueError):
-    """A setting, a credential or a file that cannot work; raised before any request to the API."""
+    """A setting, a credential or a file is invalid. Raised before any request to the API."""
 
 
 class ModelNotSpecifiedError(GigaChatException):
@@ -83,7 +83,7 @@ class ResponseError(GigaChatException):
 
     @property
     def body(self) -> Any:
-        """The body parsed as JSON; None where it is something else."""
+        """The body parsed as JSON; None if it is not JSON."""
         try:
             return json.loads(self.content or b"")
         except (ValueError, RecursionError):
@@ -241,7 +241,9 @@ class ContentFilterFinishReasonError(_FinishReasonError, ValueError):
     """The service restricted the topic and answered with a stock phrase. Attribute: `completion`."""
 
     def __str__(self) -> str:
-        reason = getattr(self.completion, "finish_reason", None) or "blacklist"  # v1 has it elsewhere, and one only
+        reason = (
+            getattr(self.completion, "finish_reason", None) or "blacklist"
+        )  # chats v1 have one such reason, in their choices
         return f"the service restricted this topic (finish_reason {reason!r}) and answered with a stock phrase"
 
 

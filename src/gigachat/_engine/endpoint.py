@@ -219,7 +219,7 @@ class _AsyncVariant(Generic[P, T]):
         self._method = method
 
     def __get__(self, resource: Any, owner: Any = None) -> Callable[P, T]:
-        """Return the method, bound where there is something to bind it to."""
+        """Return the method, bound to its resource if there is one."""
         return self._method if resource is None else MethodType(self._method, resource)
 
 

@@ -129,7 +129,7 @@ def _refused_certificate(
         if isinstance(error, ssl.SSLCertVerificationError):
             problem, advice = certificate_advice(getattr(error, "verify_code", 0))
             message = getattr(error, "verify_message", error)
-            # Which of the two it was, the library does not tell.
+            # The library does not say which of the two it was.
             whose = f"{host} (or of the proxy {proxy.host_and_port})" if proxy and proxy.speaks_tls else host
             return CertificateError(f"the certificate of {whose} {problem} ({message}): {advice}")
         alert = (getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""

@@ -17,7 +17,7 @@ __all__ = ["Embeddings"]
 
 
 class Embeddings(Resource[Mode]):
-    """Numbers about texts."""
+    """Embeddings and token counts."""
 
     @endpoint
     def embeddings(self, texts: str | Sequence[str], model: str = "Embeddings") -> Call[models.Embeddings]:

@@ -47,7 +47,7 @@ class Moderation(Resource[Mode]):
         settings: Mapping[str, bool] | None = None,
         functions: Sequence[models.Function | Mapping[str, Any]] | None = None,
     ) -> Call[models.FilterCheckResult]:
-        """Return whether the service would refuse to talk about something (reference, section 10.4).
+        """Check whether the service filters a conversation (reference, section 10.4).
 
         Args:
             messages: A text, or messages of a chat.

@@ -35,7 +35,7 @@ class XHeadersMixin(WireModel):
 
 
 class APIResponse(XHeadersMixin):
-    """Base of the answers of the API."""
+    """Base of the responses of the API."""
 
 
 @dataclass(frozen=True, slots=True)

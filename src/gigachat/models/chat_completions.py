@@ -91,7 +91,7 @@ class ChatSource(_Model):
 
 
 class ChatInlineData(_Model):
-    """What belongs to a text: marks such as `[sources=[2]]` in it point here."""
+    """Data of a text. Marks in it such as `[sources=[2]]` refer to it."""
 
     images: list[Any] | None = Field(default=None, description="Images.")
     sources: dict[str, ChatSource] | None = Field(default=None, description="Sources by the number in the mark.")
@@ -331,7 +331,7 @@ class ChatModelOptions(_Model):
 
 
 class ChatFilterContentConfig(_Model):
-    """Filters of what is asked."""
+    """Filters of the request."""
 
     neuro: bool | None = Field(default=None, description="The filtering model.")
     blacklist: bool | None = Field(default=None, description="Forbidden words.")
@@ -486,7 +486,7 @@ def _tool_fields(tool: Any) -> Any:
 
 
 def _gathered(tools: Any) -> Any:
-    """Return tools one a piece and own functions together, whatever forms they are given in."""
+    """Return one entry for each tool, and one for all functions, whatever form they are given in."""
     if isinstance(tools, str | Mapping) or not isinstance(tools, Iterable):
         return tools
     gathered: list[Any] = []
@@ -598,7 +598,7 @@ class ChatCompletionRequest(_Stated):
             return values
 
     def model_post_init(self, context: Any, /) -> None:
-        """Say `profanity_check` in the service's words."""
+        """Translate `profanity_check` into `disable_filter`."""
         super().model_post_init(context)
         if self.disable_filter is None and self.profanity_check is not None:
             self.disable_filter = not self.profanity_check
@@ -628,7 +628,7 @@ _CREATED_AT = AliasChoices("created_at", "created")
 
 
 class ChatCompletionResponse(_Stated, APIResponse):
-    """Answer of a chat (reference, section 5.6)."""
+    """Response of a chat (reference, section 5.6)."""
 
     model: str | None = Field(default=None, description="Version of the model that answered.")
     created_at: int | None = Field(default=None, validation_alias=_CREATED_AT, description="Unix time in seconds.")

@@ -1,4 +1,4 @@
-"""Answers of the services around functions and text (reference, sections 8.2 and 10)."""
+"""Responses of the services around functions and text (reference, sections 8.2 and 10)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FunctionIssue(WireModel):
 
 
 class FunctionValidationResult(APIResponse):
-    """What the service thinks of the description of a function."""
+    """Result of checking a function's description."""
 
     status: Annotated[int, NullAs()] = Field(default=200, description="200, also where there are errors.")
     message: Annotated[str, NullAs(str)] = Field(default="", description="The verdict.")
@@ -59,7 +59,7 @@ class FunctionValidationResult(APIResponse):
 
 
 class AICheckResult(APIResponse):
-    """Who wrote a text."""
+    """Author of a text: a person or a model."""
 
     category: str = Field(description="`ai`, `human`, `mixed` or newer.")
     characters: Annotated[int, NullAs(int)] = Field(default=0, description="Characters of the text.")

@@ -1,4 +1,4 @@
-"""Which authorization a client has: chosen from its settings, once."""
+"""Chooses the authorization of a client from its settings."""
 
 from __future__ import annotations
 

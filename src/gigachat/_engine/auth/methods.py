@@ -40,7 +40,7 @@ class Grant:
 
 
 class SignInMethod(Protocol):
-    """A way of signing in."""
+    """A method of signing in."""
 
     @property
     def identity(self) -> Hashable:
