@@ -243,7 +243,7 @@ class ContentFilterFinishReasonError(_FinishReasonError, ValueError):
     def __str__(self) -> str:
         reason = (
             getattr(self.completion, "finish_reason", None) or "blacklist"
-        )  # chats v1 have one such reason, in their choices
+        )  # chats v1 have one such reason only
         return f"the service restricted this topic (finish_reason {reason!r}) and answered with a stock phrase"
 
 
