@@ -15,7 +15,7 @@ import pytest
 import gigachat
 from gigachat import GigaChat, GigaChatException, exceptions
 from gigachat._engine.service import MODEL
-from gigachat.server import strict
+from gigachat.server.wire import strict
 from gigachat.settings import Settings
 from tests.docs.pages import PAGES, READMES, ROOT, TWINS, python_blocks, read
 

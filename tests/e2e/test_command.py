@@ -20,7 +20,7 @@ import pytest
 
 from gigachat import GigaChat, RateLimitError, ServerError
 from gigachat.__main__ import main
-from gigachat.server import command
+from gigachat.server import cli
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="the printed lines are for another shell there")
 
@@ -214,7 +214,7 @@ def test_ctrl_c_is_heard_where_a_wait_cannot_be_interrupted(monkeypatch: pytest.
             waits.append(timeout)
             return len(waits) > 1
 
-    monkeypatch.setattr(command, "threading", SimpleNamespace(Event=Waiting))
+    monkeypatch.setattr(cli, "threading", SimpleNamespace(Event=Waiting))
     assert main(["serve", "--port", "0", "--no-tls"]) == 0
     assert waits == [1.0, 1.0]
 

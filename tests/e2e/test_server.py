@@ -29,10 +29,10 @@ import pytest
 from pydantic import UUID4, BaseModel, Field
 
 from gigachat.server import ChatRequest, Embedding, FunctionCall, GigaChatServer, Piece, create_app
-from gigachat.server.counting import count_tokens, phrases
-from gigachat.server.echo import Echo
-from gigachat.server.instances import Filler
-from gigachat.server.patterns import matching_text
+from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.patterns import matching_text
+from gigachat.server.engines.sample_json import Filler
+from gigachat.server.tokens import count_tokens, phrases
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence

@@ -13,7 +13,7 @@ from tests.e2e.test_server import BODY, SYNTAX, WEATHER, Api, sign_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gigachat.server.state import AccountKind
+    from gigachat.server.state.state import AccountKind
 
 DETECTION = "GigaCheckDetection"
 CLASSIFICATION = "GigaCheckClassification"

@@ -20,7 +20,7 @@ import pytest
 
 from gigachat import GigaChat, __version__
 from gigachat.server import GigaChatServer, State, WithEmbedder, create_app
-from gigachat.server.echo import Echo
+from gigachat.server.engines.echo import Echo
 from tests.e2e.callers import options
 
 SECRET = "sk-Совершенно-секретно".encode()

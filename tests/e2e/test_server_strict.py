@@ -13,7 +13,7 @@ import pytest
 from starlette.routing import Route
 
 from gigachat.server import GigaChatServer, create_app
-from gigachat.server.strict import ACCEPTED
+from gigachat.server.wire.strict import ACCEPTED
 from tests.e2e.test_server import WEATHER, Api, sign_in
 from tests.e2e.test_server_v2 import FUNCTIONS, call_of, result_of, said
 

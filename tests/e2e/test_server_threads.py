@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer
-from gigachat.server.echo import Echo
+from gigachat.server.engines.echo import Echo
 from tests.e2e.test_server import SYNTAX, UNANSWERED, WEATHER, Api, events
 
 if TYPE_CHECKING:

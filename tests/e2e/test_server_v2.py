@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer, MadeFile, Message, Source, State, ToolUse, create_app
-from gigachat.server.echo import Echo
+from gigachat.server.engines.echo import Echo
 from tests.e2e.test_server import NAMES_TEXT, SYNTAX, UNANSWERED, UNASKED, WEATHER, Api
 
 if TYPE_CHECKING:

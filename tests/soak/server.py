@@ -25,7 +25,7 @@ from typing import Any
 import uvicorn
 
 from gigachat.server import GigaChatServer
-from gigachat.server.certificates import Certificates
+from gigachat.server.access.certificates import Certificates
 from tests.soak.faults import HEADER, Fault, decoded
 
 Message = dict[str, Any]

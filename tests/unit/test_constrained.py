@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gigachat.server.catalogue import find_model
-from gigachat.server.constrained import JsonString, generated_schema, instruction, reader
-from gigachat.server.engines import ChatRequest, FunctionCall, Message, Piece
-from gigachat.server.errors import Refusal
+from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece
+from gigachat.server.engines.constrained_output import JsonString, generated_schema, instruction, reader
+from gigachat.server.wire.errors import Refusal
 
 WEATHER = {
     "name": "weather",

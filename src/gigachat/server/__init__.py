@@ -1,6 +1,6 @@
 """A local GigaChat server: develop, demonstrate and test without an account.
 
-`python -m gigachat.server` runs it; `GigaChatServer` is the same as a context manager for tests. It speaks
+`gigachat serve` runs it; `GigaChatServer` is the same as a context manager for tests. It speaks
 the wire format of the service, with real OAuth and TLS, and answers with an echo instead of a model. It must not
 import the client: the two meet on the wire only.
 """
@@ -18,7 +18,7 @@ except ImportError as error:
     ) from error
 
 from gigachat.server.app import create_app
-from gigachat.server.engines import (
+from gigachat.server.engine import (
     ChatRequest,
     Embedder,
     Embedding,
@@ -34,11 +34,11 @@ from gigachat.server.engines import (
     ToolUse,
     WithEmbedder,
 )
-from gigachat.server.journal import Received
-from gigachat.server.received import ReceivedChat
-from gigachat.server.script import Script
+from gigachat.server.orders.matching import ReceivedChat
+from gigachat.server.orders.queue import Script
 from gigachat.server.server import GigaChatServer
-from gigachat.server.state import Account, State
+from gigachat.server.state.requests import Received
+from gigachat.server.state.state import Account, State
 
 __all__ = [
     "Account",

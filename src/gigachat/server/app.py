@@ -19,33 +19,32 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gigachat._service import OAUTH_PATH
-from gigachat.server import (
+from gigachat.server.access.authorization import check_access, sign_in, sign_in_by_password
+from gigachat.server.access.rate_limits import Limits
+from gigachat.server.catalogue import MODELS, find_model
+from gigachat.server.chat import v1, v2
+from gigachat.server.endpoints import (
+    account,
     assistants,
-    balance,
     batches,
-    chat,
-    chat_v2,
     embeddings,
-    faults,
     files,
     functions,
     moderation,
     runs,
     threads,
 )
-from gigachat.server.answers import JSON_TYPE, answer, api_headers, gone, refusal
-from gigachat.server.authorization import check_access, sign_in, sign_in_by_password
-from gigachat.server.catalogue import MODELS, find_model
-from gigachat.server.echo import Echo
-from gigachat.server.errors import Refusal
-from gigachat.server.faults import Fault, Spoiling
-from gigachat.server.journal import Received
-from gigachat.server.limits import Limits
-from gigachat.server.page import Page, followed
-from gigachat.server.script import Script
+from gigachat.server.engines.echo import Echo
+from gigachat.server.orders import faults
+from gigachat.server.orders.faults import Fault, Spoiling
+from gigachat.server.orders.queue import Script
+from gigachat.server.page.page import Page, followed
 from gigachat.server.service import Service
-from gigachat.server.state import State
-from gigachat.server.strict import check_fields
+from gigachat.server.state.requests import Received
+from gigachat.server.state.state import State
+from gigachat.server.wire.errors import Refusal
+from gigachat.server.wire.responses import JSON_TYPE, answer, api_headers, gone, refusal
+from gigachat.server.wire.strict import check_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gigachat.server.engines import Engine
+    from gigachat.server.engine import Engine
     from gigachat.server.service import Endpoint
 
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -146,18 +145,18 @@ _OPEN = (_oauth, _token)
 _TABLES = {
     "/v1": (
         ENDPOINTS,
-        chat.ENDPOINTS,
+        v1.ENDPOINTS,
         embeddings.ENDPOINTS,
         files.ENDPOINTS,
         batches.ENDPOINTS,
         functions.ENDPOINTS,
         moderation.ENDPOINTS,
-        balance.ENDPOINTS,
+        account.ENDPOINTS,
         assistants.ENDPOINTS,
         threads.ENDPOINTS,
         runs.ENDPOINTS,
     ),
-    "/v2": (chat_v2.ENDPOINTS,),
+    "/v2": (v2.ENDPOINTS,),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gigachat.server.errors import NO_SUCH_MODEL, Refusal
+from gigachat.server.wire.errors import NO_SUCH_MODEL, Refusal
 
 SECOND_GENERATION = "2.0.28.2"
 THIRD_GENERATION = "32.3.7.3"

@@ -17,15 +17,15 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gigachat._service import API_PATH, OAUTH_PATH
+from gigachat.server.access.certificates import Certificates
 from gigachat.server.app import create_app
-from gigachat.server.certificates import Certificates
-from gigachat.server.checks_v2 import TOOLS
-from gigachat.server.faults import Fault
-from gigachat.server.messages import RESULT_ROLES
-from gigachat.server.received import ReceivedChat, describe, fits, read_chats, wanted
-from gigachat.server.script import Events, Reply, Script
-from gigachat.server.state import KIND_SCOPES, Account, State
-from gigachat.server.store import Store
+from gigachat.server.chat.validation_v2 import TOOLS
+from gigachat.server.orders.faults import Fault
+from gigachat.server.orders.matching import ReceivedChat, describe, fits, read_chats, wanted
+from gigachat.server.orders.queue import Events, Reply, Script
+from gigachat.server.state.state import KIND_SCOPES, Account, State
+from gigachat.server.state.store import Store
+from gigachat.server.wire.messages import RESULT_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from gigachat.server.engines import Engine
-    from gigachat.server.journal import Received
-    from gigachat.server.orders import Payload
-    from gigachat.server.received import When
-    from gigachat.server.state import AccountKind
+    from gigachat.server.engine import Engine
+    from gigachat.server.orders.matching import When
+    from gigachat.server.orders.replies import Payload
+    from gigachat.server.state.requests import Received
+    from gigachat.server.state.state import AccountKind
 
 _START_TIMEOUT = 10.0
 _STOP_TIMEOUT = 10.0

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.engines import Engine
-    from gigachat.server.script import Script
-    from gigachat.server.state import State
+    from gigachat.server.engine import Engine
+    from gigachat.server.orders.queue import Script
+    from gigachat.server.state.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,243 @@
+"""Function calls and structured answers by constrained generation, for models whose own way of calling is unreliable.
+
+The model may only write JSON of one schema, a union of an answer and a call of each function; what it writes is read
+while it comes, so that the text of an answer is streamed. It must not know how the text is generated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigachat.schema import parameters_schema
+from gigachat.server.engine import ChatRequest, FunctionCall, Piece
+from gigachat.server.wire.errors import Refusal, invalid_params
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SHOWN = ("name", "description", "parameters", "few_shot_examples")
+_ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
+_ESCAPE = re.compile(r'\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|u[0-9a-fA-F]{4}|["\\/bfnrt])')
+_HIGH_SURROGATE = re.compile(r"\\u[dD][89abAB]")
+_LONGEST_ESCAPE = 12
+_LONGEST_TEXT = 500
+
+
+def generated_schema(request: ChatRequest) -> Mapping[str, Any] | None:
+    """Return the JSON Schema of what is to be generated; None for free text.
+
+    Raises:
+        Refusal: 422 for parameters of a function that can't be expressed.
+    """
+    if request.forced is not None:
+        return _call_schema(_named(request, request.forced), request.preset)
+    if request.functions:
+        answer = dict(request.schema) if request.schema is not None else {"type": "string"}
+        return {"anyOf": [_object({"answer": answer}), *(_call_schema(one, {}) for one in request.functions)]}
+    if request.schema is not None:
+        return request.schema
+    if request.pattern is not None:
+        return {"type": "string", "pattern": f"^{request.pattern.removeprefix('^').removesuffix('$')}$"}
+    return None
+
+
+def instruction(request: ChatRequest) -> str | None:
+    """Return what the model is told about the form of its answer; None for free text."""
+    if request.forced is not None:
+        described = _shown(_named(request, request.forced))
+        given = f"\nThese arguments are given: {_json(request.preset)}" if request.preset else ""
+        return f'Call this function: {described}\nReply with {{"function": its name, "arguments": {{…}}}}.{given}'
+    if request.functions:
+        described = "\n".join(map(_shown, request.functions))
+        return (
+            f"You can call these functions:\n{described}\n"
+            'To call one, reply with {"function": its name, "arguments": {…}}. '
+            'To answer the user, reply with {"answer": your text}.'
+        )
+    if request.schema is not None:
+        return f"Reply with JSON of this JSON Schema: {_json(request.schema)}"
+    if request.pattern is not None:
+        return f"Reply with a JSON string whose text matches this regular expression: {request.pattern}"
+    return None
+
+
+class Reader(Protocol):
+    """Turns what is generated into pieces of an answer."""
+
+    def feed(self, text: str) -> list[Piece]:
+        """Return what can be told after a further text."""
+        ...
+
+    def end(self, *, whole: bool) -> list[Piece]:
+        """Return what can be told at the end; nothing of a call that was cut off.
+
+        Args:
+            whole: Whether all was generated that was to be.
+
+        Raises:
+            Refusal: 500 for a whole text that is not of the schema.
+        """
+        ...
+
+
+def reader(request: ChatRequest) -> Reader:
+    """Return the reader of what `generated_schema` makes a model write."""
+    if request.forced is not None or request.functions:
+        return _ChoiceReader(request)
+    if request.schema is None and request.pattern is not None:
+        return _StringReader()
+    return Verbatim()
+
+
+class Verbatim:
+    """What is generated is the answer."""
+
+    def feed(self, text: str) -> list[Piece]:
+        """Return the text as it is."""
+        return [text] if text else []
+
+    def end(self, *, whole: bool) -> list[Piece]:
+        """Return nothing: all has been told."""
+        return []
+
+
+class _StringReader:
+    """What is generated is a JSON string; its text is the answer."""
+
+    def __init__(self) -> None:
+        self._before = ""
+        self._string: JsonString | None = None
+
+    def feed(self, text: str) -> list[Piece]:
+        if self._string is None:
+            self._before += text
+            _, quote, text = self._before.partition('"')
+            if not quote:
+                return []
+            self._string = JsonString()
+        decoded = self._string.feed(text)
+        return [decoded] if decoded else []
+
+    def end(self, *, whole: bool) -> list[Piece]:
+        if whole and self._string is None and self._before.strip():
+            raise _disobeyed(self._before)
+        return []
+
+
+class _ChoiceReader:
+    """What is generated is an answer or a call."""
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._preset = request.preset
+        self._streams = request.schema is None and request.forced is None
+        self._text = ""
+        self._answer: JsonString | None = None
+
+    def feed(self, text: str) -> list[Piece]:
+        if self._answer is None:
+            self._text += text
+            begun = _ANSWER.match(self._text) if self._streams else None
+            if begun is None:
+                return []
+            self._answer = JsonString()
+            text = self._text[begun.end() :]
+        decoded = self._answer.feed(text)
+        return [decoded] if decoded else []
+
+    def end(self, *, whole: bool) -> list[Piece]:
+        if self._answer is not None or not self._text.strip():
+            return []
+        try:
+            made = json.loads(self._text)
+        except (ValueError, RecursionError):
+            made = None
+        match made:
+            case {"function": str(name), "arguments": dict(arguments)}:
+                return [FunctionCall(name, {**arguments, **self._preset})]
+            case {"answer": str(answer)}:
+                return [answer]
+            case {"answer": answer}:
+                return [_json(answer)]
+        if whole:
+            raise _disobeyed(self._text)
+        return []
+
+
+class JsonString:
+    """Decodes a JSON string that comes in pieces, from behind its opening quote to its closing one."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._closed = False
+
+    def feed(self, text: str) -> str:
+        """Return what a further piece decodes to; an escape that is not yet whole is held back."""
+        if self._closed:
+            return ""
+        self._rest += text
+        decoded: list[str] = []
+        while self._rest:
+            plain = re.match(r'[^"\\]+', self._rest)
+            if plain is not None:
+                decoded.append(plain.group())
+                self._rest = self._rest[plain.end() :]
+                continue
+            if self._rest[0] == '"':
+                self._closed = True
+                break
+            escape = _ESCAPE.match(self._rest)
+            half = escape is None or (len(escape.group()) < _LONGEST_ESCAPE and _HIGH_SURROGATE.match(self._rest))
+            if half and len(self._rest) < _LONGEST_ESCAPE and _may_go_on(self._rest):
+                break
+            whole = escape.group() if escape is not None else self._rest[:2]
+            decoded.append(_unescaped(whole))
+            self._rest = self._rest[len(whole) :]
+        return "".join(decoded)
+
+
+def _may_go_on(rest: str) -> bool:
+    """Tell whether what begins with a backslash may become an escape, or half a pair of them a whole one."""
+    return re.fullmatch(r"\\(?:u[0-9a-fA-F]{0,4}(?:\\(?:u[0-9a-fA-F]{0,4})?)?)?", rest) is not None
+
+
+def _unescaped(escape: str) -> str:
+    try:
+        text = str(json.loads(f'"{escape}"'))
+    except ValueError:
+        return escape
+    # Half of a pair can be written in JSON but is no text.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _named(request: ChatRequest, name: str) -> Mapping[str, Any]:
+    return next(one for one in request.functions if one["name"] == name)
+
+
+def _call_schema(function: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        schema = parameters_schema(function.get("parameters") or {})
+    except ValueError as error:
+        raise invalid_params(f"parameters of function {function['name']}: {error}") from None
+    properties = {name: one for name, one in schema.get("properties", {}).items() if name not in preset}
+    arguments = {**schema, "type": "object", "properties": properties}
+    if "required" in schema:
+        arguments["required"] = [name for name in schema["required"] if name not in preset]
+    return _object({"function": {"const": function["name"]}, "arguments": arguments})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _disobeyed(text: str) -> Refusal:
+    return Refusal(500, f"The model server did not keep to the schema of the answer: {text[:_LONGEST_TEXT]}")
+
+
+def _shown(function: Mapping[str, Any]) -> str:
+    return _json({name: function[name] for name in _SHOWN if name in function})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
