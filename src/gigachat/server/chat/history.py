@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat.server.engine import Message
 from gigachat.server.wire.errors import invalid_params
-from gigachat.server.wire.messages import check_order, kept_messages
+from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
 from gigachat.server.wire.requests import typed
 
 if TYPE_CHECKING:
@@ -150,3 +150,14 @@ def _history(storage: Mapping[str, Any], assistant_id: str | None, name: str, st
         assistant_id = thread.assistant_id
     assistant = state.assistants.get(assistant_id) if assistant_id is not None else None
     return History(thread=thread, assistant=assistant, limit=limit, metadata=metadata)
+
+
+def kept_messages(thread: Thread) -> list[Message]:
+    """Return the messages of a thread, whichever contract brought them."""
+    messages: list[Message] = []
+    for one in thread.messages:
+        if isinstance(one.message.get("content"), list):
+            messages += v2_messages(one.message)
+        else:
+            messages.append(v1_message(one.message))
+    return name_results(messages)

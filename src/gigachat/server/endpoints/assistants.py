@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from gigachat.server.catalogue import find_model
+from gigachat.server.catalogue import find_model, read_model
 from gigachat.server.chat.validation_v1 import check_functions
 from gigachat.server.engine import Message
 from gigachat.server.state.records import Assistant
 from gigachat.server.wire.errors import Refusal, invalid_params
-from gigachat.server.wire.requests import list_of, needed, read_model, read_object, typed
+from gigachat.server.wire.requests import list_of, needed, read_object, typed
 from gigachat.server.wire.responses import answer
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gigachat.server.catalogue import read_model
 from gigachat.server.engines.embedders import check_lengths
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
-from gigachat.server.wire.requests import read_model, read_object, typed
+from gigachat.server.wire.requests import read_object, typed
 from gigachat.server.wire.responses import answer, unless_gone
 
 if TYPE_CHECKING:

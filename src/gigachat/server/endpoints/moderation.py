@@ -11,9 +11,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from gigachat.server.catalogue import read_model
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.messages import v1_message
-from gigachat.server.wire.requests import list_of, read_model, read_object, typed
+from gigachat.server.wire.requests import list_of, read_object, typed
 from gigachat.server.wire.responses import answer
 
 if TYPE_CHECKING:

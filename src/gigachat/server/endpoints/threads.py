@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from gigachat.server.catalogue import read_model
 from gigachat.server.chat.validation_v1 import check_files
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.messages import v1_message
-from gigachat.server.wire.requests import list_of, needed, read_model, read_object, typed
+from gigachat.server.wire.requests import list_of, needed, read_object, typed
 from gigachat.server.wire.responses import answer, api_headers
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from gigachat.server.wire.requests import list_of, needed, typed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gigachat.server.state.records import Thread
     from gigachat.server.state.state import Calls
 
 _ROLES = frozenset({"system", "user", "assistant", "function", "search_result", "function_in_progress"})
@@ -105,17 +104,6 @@ def state_of(raw: Mapping[str, Any]) -> str | None:
     return ids[0] if ids else None
 
 
-def kept_messages(thread: Thread) -> list[Message]:
-    """Return the messages of a thread, whichever contract brought them."""
-    messages: list[Message] = []
-    for one in thread.messages:
-        if isinstance(one.message.get("content"), list):
-            messages += v2_messages(one.message)
-        else:
-            messages.append(v1_message(one.message))
-    return _named(messages)
-
-
 def check_order(messages: Sequence[Message], calls: Calls) -> list[Message]:
     """Check who may follow whom, and return the messages with every result named after its call.
 
@@ -153,7 +141,7 @@ def check_order(messages: Sequence[Message], calls: Calls) -> list[Message]:
             allowed = math.inf if owed or not message.content else 0
     if owed > 0:
         raise _unanswered()
-    return _named(messages)
+    return name_results(messages)
 
 
 def check_result(name: str, text: str, status: int) -> None:
@@ -190,9 +178,9 @@ def _v2_result(raw: Mapping[str, Any], state_id: str | None) -> Message:
     return Message("function", json.dumps(result, ensure_ascii=False), name, state_id=state_id)
 
 
-def _named(messages: Sequence[Message]) -> list[Message]:
+def name_results(messages: Sequence[Message]) -> list[Message]:
     """Give results without a name that of the call they answer, in the order of the calls."""
-    named: list[Message] = []
+    found: list[Message] = []
     waiting: list[str] = []
     for message in messages:
         if message.role != "function":
@@ -201,10 +189,10 @@ def _named(messages: Sequence[Message]) -> list[Message]:
             if message.name in waiting:
                 waiting.remove(message.name)
         elif waiting:
-            named.append(replace(message, name=waiting.pop(0)))
+            found.append(replace(message, name=waiting.pop(0)))
             continue
-        named.append(message)
-    return named
+        found.append(message)
+    return found
 
 
 def _unanswered() -> Refusal:

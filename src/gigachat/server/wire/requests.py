@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gigachat.server.catalogue import Model, find_model
 from gigachat.server.wire.errors import invalid_shape
 
 if TYPE_CHECKING:
@@ -40,11 +39,6 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise invalid_shape()
     return read
-
-
-def read_model(body: Mapping[str, Any], kind: str | None) -> Model:
-    """Return the model a body asks for; see `find_model`."""
-    return find_model(typed(body, "model", str) or "", kind)
 
 
 def typed(body: Mapping[str, Any], name: str, kind: Any) -> Any:
