@@ -13,7 +13,7 @@ from gigachat import GigaChat
 from gigachat.server import GigaChatServer, WithEmbedder
 from gigachat.server.catalogue import find_model
 from gigachat.server.engines.echo import Echo
-from gigachat.server.engines.sentences import Sentences
+from gigachat.server.engines.embedders import Sentences
 from gigachat.server.wire.errors import Refusal
 from tests.llm.conftest import client
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from gigachat.server import GigaChatServer
 from tests.soak.faults import HEADER, Fault, decoded
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]

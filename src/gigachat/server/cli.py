@@ -134,7 +134,7 @@ def _engine(options: argparse.Namespace, opened: ExitStack) -> Engine:
         url = _needed(options.upstream, "--upstream URL")
         engine = Upstream(url, model=options.upstream_model, api_key=os.environ.get(_UPSTREAM_KEY), seed=options.seed)
     if options.embeddings == "sentences":
-        from gigachat.server.engines.sentences import Sentences
+        from gigachat.server.engines.embedders import Sentences
 
         engine = WithEmbedder(engine, Sentences())
     return engine

