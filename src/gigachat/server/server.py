@@ -135,8 +135,7 @@ class GigaChatServer(Controls):
             self._port = listener.getsockname()[1]
             if self._store is not None:
                 self._store.open()
-            folder = self._store.folder / "certificates" if self._store else None
-            self._certificates = Certificates(self._host, self._names, folder)
+            self._certificates = Certificates(self._host, self._names, self._store)
             self._app = self._application()
             tls = self._certificates.server_context(client_certificate=self._mtls) if self._tls else None
             self._thread = UvicornThread(self._answer, listener, tls)

@@ -1,12 +1,11 @@
-"""A certificate authority of the server's own, and the files a client needs to trust it and to be trusted.
+"""The server's own certificate authority, and the files a client needs to trust it and to be trusted.
 
-The files live in a folder that only this user can read: a temporary one that `close` removes, or one that outlives the
-server, so that who trusts it today trusts it tomorrow. It must not touch the system's stores.
+The files are in a folder that only the user can read: a temporary one, or that of the state, which also keeps the
+authority, so that clients trust the server again after a restart.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import ssl
 import tempfile
@@ -21,30 +20,38 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from gigachat.server.state.store import write_private
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gigachat.server.state.store import Store
+
+_AUTHORITY = "authority"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 class Certificates:
-    """Makes everything at once.
-
-    Raises:
-        OSError: A file cannot be written.
-        ValueError: The authority's own files are damaged, or a name is none of a host.
+    """The authority, the server's certificate and a client's; made and written at once.
 
     Args:
         host: Address the server listens on; it is named in the certificate beside the local names.
         names: Further names under which the server is found.
-        folder: Where the files and the authority's own key are kept; a temporary folder when None.
+        store: Keeps the authority and the files; a temporary folder when None.
+
+    Raises:
+        OSError: A file cannot be written.
+        ValueError: The authority cannot be read, or a name is not a host name.
     """
 
-    def __init__(self, host: str, names: Sequence[str] = (), folder: Path | None = None) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="gigachat-server-") if folder is None else None
-        self._folder = Path(self._temporary.name) if self._temporary is not None else Path(folder or "")
-        self._authority = _new_authority() if folder is None else self._kept_authority()
+    def __init__(self, host: str, names: Sequence[str] = (), store: Store | None = None) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if store is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="gigachat-server-")
+            self._folder, self._authority = Path(self._temporary.name), _new_authority()
+        else:
+            self._folder, self._authority = store.certificates, _kept_authority(store)
         known: dict[str, None] = dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])])
         try:
             self._server = self._authority.issue_cert(*known)
@@ -78,26 +85,13 @@ class Certificates:
         return context
 
     def close(self) -> None:
-        """Remove the files, unless they were to be kept."""
+        """Remove the temporary files."""
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def _kept_authority(self) -> trustme.CA:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        certificate, key = self._folder / "ca.pem", self._folder / "ca.key"
-        if certificate.exists() and key.exists():
-            try:
-                return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
-            except ValueError as error:
-                raise ValueError(f"{certificate} or {key} cannot be read: {error}") from None
-        authority = _new_authority()
-        self._write(key.name, authority.private_key_pem.bytes())
-        return authority
-
     def _write(self, name: str, content: bytes) -> str:
         path = self._folder / name
-        with open(path, "wb", opener=_private) as file:
-            file.write(content)
+        write_private(path, content)
         return str(path)
 
 
@@ -105,5 +99,11 @@ def _new_authority() -> trustme.CA:
     return trustme.CA(organization_name="Local GigaChat server")
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _kept_authority(store: Store) -> trustme.CA:
+    known = store.read(_AUTHORITY, lambda cert, key: trustme.CA.from_pem(cert.encode(), key.encode()))
+    if known:
+        return known[0]
+    authority = _new_authority()
+    pems = {"cert": authority.cert_pem.bytes().decode(), "key": authority.private_key_pem.bytes().decode()}
+    store.save(_AUTHORITY, _AUTHORITY, pems)
+    return authority

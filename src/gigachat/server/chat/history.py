@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.server.catalogue import Model
-    from gigachat.server.state.records import Assistant, Thread
+    from gigachat.server.state.records import Assistant, Thread, Threads
     from gigachat.server.state.state import State
 
 
@@ -34,6 +34,7 @@ class History:
         limit: How many messages the model gets to see, the system message apart; None for all.
         metadata: What the caller notes on the thread; None leaves it as it is.
         message_id: Id of the answer.
+        threads: Where the thread is kept, once the request is being answered.
     """
 
     kept: bool = False
@@ -42,6 +43,7 @@ class History:
     limit: int | None = None
     metadata: Mapping[str, Any] | None = None
     message_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    threads: Threads | None = None
 
     @property
     def model(self) -> str | None:
@@ -73,6 +75,7 @@ class History:
         """Make the thread if there is none yet; called when the request is sure to be answered."""
         if not self.kept:
             return
+        self.threads = state.threads
         if self.thread is None:
             assistant_id = self.assistant.id if self.assistant is not None else None
             self.thread = state.threads.create(model.id, assistant_id, self.metadata)
@@ -91,6 +94,8 @@ class History:
         if self.kept and self.thread is not None:
             self.thread.append(new)
             self.thread.append([answer], finish_reason=reason, message_id=self.message_id)
+            if self.threads is not None and self.threads.known(self.thread.id):  # not deleted meanwhile
+                self.threads.put(self.thread)
 
 
 def latest(messages: Sequence[Message], limit: int) -> list[Message]:

@@ -1,12 +1,11 @@
-"""What callers leave with the server: files, batches, assistants, threads.
+"""The records that clients create: files, batches, assistants, threads.
 
-Each kind lies on a shelf of its own, for as long as the server runs or in a store that outlives it. It must not know
-HTTP answers beyond the cards the service shows, nor how anything comes about.
+Each kind has a collection, in memory or also in a `Store`.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import threading
 import time
 import uuid
@@ -33,42 +32,42 @@ class Identified(Protocol):
         ...
 
 
+_log = logging.getLogger("gigachat.server")
 _Thing = TypeVar("_Thing", bound=Identified)
 
 
 class Shelf(Generic[_Thing]):
-    """Things by their id, in the order they came. Safe to look at from any thread.
+    """Records of one kind by id, oldest first. Safe to use from any thread.
 
     Args:
-        store: Where they are kept beyond the server's life, and what is there already; memory alone when None.
+        store: Where they are kept beyond the server's life; its records are loaded. Memory alone when None.
     """
 
     unknown: str
-    """What a caller is told who asks for an id that is not here."""
+    """The message of the 404 for an unknown id."""
     made: Callable[..., _Thing]
-    """Makes a thing of its fields."""
+    """Makes a record of its fields."""
     passing: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are not part of the record."""
+    """Fields that are not written to the store."""
 
     def __init__(self, store: Store | None = None) -> None:
         self._lock = threading.Lock()
         self._store = store
         self._kind = type(self).__name__.lower()
-        things = (self._read(json.loads(record)) for record in store.all(self._kind)) if store is not None else ()
-        self._things: dict[str, _Thing] = {thing.id: thing for thing in things}
+        loaded = store.read(self._kind, self._read) if store is not None else ()
+        self._things: dict[str, _Thing] = {thing.id: thing for thing in loaded if thing is not None}
 
-    def _read(self, fields: dict[str, Any]) -> _Thing:
-        """Return a thing of a record."""
+    def _read(self, **fields: Any) -> _Thing | None:
+        """Return a record of its stored fields; None to leave it out."""
         return type(self).made(**fields)
 
     def put(self, thing: _Thing) -> _Thing:
-        """Keep a thing, or what has become of it, and return it."""
+        """Add or update a record and return it."""
         with self._lock:
             self._things[thing.id] = thing
         if self._store is not None:
             fields = {name: value for name, value in asdict(thing).items() if name not in self.passing}
-            # As ASCII: half of a surrogate pair can be asked for but not written in UTF-8.
-            self._store.save(self._kind, thing.id, json.dumps(fields).encode())
+            self._store.save(self._kind, thing.id, fields)
         return thing
 
     def known(self, thing_id: str) -> bool:
@@ -144,9 +143,13 @@ class Files(Shelf[StoredFile]):
     made = StoredFile
     passing = frozenset({"content"})
 
-    def _read(self, fields: dict[str, Any]) -> StoredFile:
+    def _read(self, **fields: Any) -> StoredFile | None:
         assert self._store is not None
-        return StoredFile(**fields, content=self._store.content(fields["id"]))
+        content = self._store.content(fields["id"])
+        if content is None:
+            _log.warning("file %s is left out: its content is missing from %s", fields["id"], self._store.folder)
+            return None
+        return StoredFile(**fields, content=content)
 
     def put(self, thing: StoredFile) -> StoredFile:
         """Keep a file and return it."""
@@ -238,7 +241,7 @@ class Batches(Shelf[Batch]):
         self.unfinished: list[Batch] = []  # those an earlier server was at
         super().__init__(store)
 
-    def _read(self, fields: dict[str, Any]) -> Batch:
+    def _read(self, **fields: Any) -> Batch:
         batch = Batch(**fields)
         if batch.requests:
             self.unfinished.append(batch)
@@ -345,11 +348,11 @@ class Threads(Shelf[Thread]):
     unknown = "No such thread"
     made = Thread
 
-    def _read(self, fields: dict[str, Any]) -> Thread:
-        messages = [ThreadMessage(**message) for message in fields["messages"]]
-        # Whoever was answering has gone with the server.
-        status = "failed" if fields["status"] == "in_progress" else fields["status"]
-        return Thread(**{**fields, "messages": messages, "status": status})
+    def _read(self, **fields: Any) -> Thread:
+        fields["messages"] = [ThreadMessage(**message) for message in fields["messages"]]
+        if fields["status"] == "in_progress":  # interrupted by the end of the server
+            fields["status"] = "failed"
+        return Thread(**fields)
 
     def create(
         self,

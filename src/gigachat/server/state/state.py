@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import secrets
 import threading
 import time
@@ -207,8 +206,8 @@ class State:
             kind: Of the account.
             **told: The other fields.
         """
-        known = [json.loads(record) for record in store.all(_ACCOUNT)]
-        account = Account(**{**known[0], "kind": kind}) if known else Account(kind=kind)
+        [account] = store.read(_ACCOUNT, Account) or [Account()]
+        account = replace(account, kind=kind)
         state = cls(
             account=account,
             store=store,
@@ -245,7 +244,7 @@ class State:
                 self._keep_account(self.store)
 
     def _keep_account(self, store: Store) -> None:
-        store.save(_ACCOUNT, _ACCOUNT, json.dumps(asdict(self.account)).encode())
+        store.save(_ACCOUNT, _ACCOUNT, asdict(self.account))
 
     def fresh(self) -> State:
         """Return the state of the same server with the same account and tokens, of which nothing else is known.
