@@ -11,7 +11,6 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
@@ -35,22 +34,19 @@ from gigachat.server.endpoints import (
     threads,
 )
 from gigachat.server.engines.echo import Echo
-from gigachat.server.orders import faults
-from gigachat.server.orders.faults import Fault, Spoiling
+from gigachat.server.middleware import FrontDesk
 from gigachat.server.orders.queue import Script
-from gigachat.server.page.page import Page, followed
+from gigachat.server.page.page import Page
 from gigachat.server.service import Service
-from gigachat.server.state.requests import Received
 from gigachat.server.state.state import State
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import JSON_TYPE, answer, api_headers, gone, refusal
+from gigachat.server.wire.responses import answer, refusal
 from gigachat.server.wire.strict import check_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gigachat.server.engine import Engine
     from gigachat.server.service import Endpoint
@@ -88,7 +84,7 @@ def create_app(
         routes=routes,
         middleware=[
             Middleware(Page, service=service),
-            Middleware(_FrontDesk, state=service.state, script=service.script),
+            Middleware(FrontDesk, state=service.state, script=service.script),
             Middleware(Limits, state=service.state),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _crashed},
@@ -172,73 +168,3 @@ async def _not_routed(request: Request, error: Exception) -> Response:
 
 async def _crashed(request: Request, error: Exception) -> Response:
     return refusal(request.headers, Refusal(500))
-
-
-class _FrontDesk:
-    """Notes every request as it came, then obeys what tests ordered for it, then passes it on."""
-
-    def __init__(self, app: ASGIApp, state: State, script: Script) -> None:
-        self._app = app
-        self._state = state
-        self._script = script
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > _LARGEST_BODY:
-                await refusal(Headers(scope=scope), Refusal(413))(scope, receive, send)
-                return
-        received = Received(scope["method"], scope["path"], scope["headers"], scope["query_string"], bytes(body))
-        self._state.journal.add(received)
-        with followed(self._state.live, received, send) as sending:
-            await self._obey(received, scope, receive, sending)
-
-    async def _obey(self, received: Received, scope: Scope, receive: Receive, send: Send) -> None:
-        """Do what was ordered for a request, and pass it on if it is still to be answered."""
-        try:
-            fault = self._fault(received)
-        except ValueError as error:
-            await refusal(Headers(scope=scope), Refusal(400, str(error)))(scope, receive, send)
-            return
-        if fault is not None:
-            if await gone(receive, fault.delay):
-                return
-            send = Spoiling(fault, send, scope.get("state", {}).get("transport"))
-            if fault.status is not None:
-                await _fault_answer(Headers(scope=scope), fault, fault.status)(scope, receive, send)
-                return
-
-        unread = True
-
-        async def replay() -> Message:
-            nonlocal unread
-            if unread:
-                unread = False
-                return {"type": "http.request", "body": received.body, "more_body": False}
-            return await receive()
-
-        await self._app(scope, replay, send)
-
-    def _fault(self, received: Received) -> Fault | None:
-        asked = received.headers.get(faults.HEADER)
-        return self._script.fault(received) if asked is None else faults.fault_from_header(asked)
-
-
-def _fault_answer(request_headers: Headers, fault: Fault, status: int) -> Response:
-    """Return an ordered error; one with a body of its own is sent as the page of a gateway would be."""
-    if fault.body is None:
-        response = refusal(request_headers, Refusal(status, fault.message, code=fault.code))
-    else:
-        kind = JSON_TYPE if fault.body[:1] in (b"{", b"[") else "text/html"
-        headers = {"content-type": kind, **api_headers(request_headers)}
-        response = Response(fault.body, status, headers)
-    return response

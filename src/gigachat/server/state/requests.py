@@ -51,6 +51,12 @@ class Received:
     """When it had arrived whole, on the monotonic clock."""
 
     @property
+    def size(self) -> int:
+        """Bytes of the request: path, query, headers and body."""
+        headers = sum(len(name) + len(value) for name, value in self.raw_headers)
+        return len(self.path) + len(self.query_string) + headers + len(self.body)
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """Headers by name, whatever the case."""
         return CaseInsensitive(self.raw_headers)
@@ -78,12 +84,12 @@ class Journal:
         self._size = 0
 
     def add(self, request: Received) -> None:
-        """Note a request; the oldest are forgotten beyond 10 000 or 64 MiB of bodies."""
+        """Record a request; the oldest are dropped beyond 10 000 or 64 MiB of headers and bodies."""
         with self._lock:
             self._requests.append(request)
-            self._size += len(request.body)
+            self._size += request.size
             while len(self._requests) > self._LIMIT or (self._size > self._BYTES and len(self._requests) > 1):
-                self._size -= len(self._requests.popleft().body)
+                self._size -= self._requests.popleft().size
 
     def all(self) -> list[Received]:
         """Return the requests noted so far."""
