@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gigachat.server.engine import WithEmbedder
 from gigachat.server.engines.echo import Echo
-from gigachat.server.engines.rules import Scripted, rules_from_file
+from gigachat.server.engines.script import Scripted
 from gigachat.server.orders.faults import faults_from_file
+from gigachat.server.orders.rules import rules_from_file
 from gigachat.server.server import GigaChatServer
 
 if TYPE_CHECKING:

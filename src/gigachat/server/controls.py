@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat.server.orders.faults import Fault
 from gigachat.server.orders.matching import ReceivedChat, describe, fits, read_chats, wanted
-from gigachat.server.orders.queue import Events, Reply, Script
+from gigachat.server.orders.queue import Events, Script
+from gigachat.server.orders.rules import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,10 +62,10 @@ class Controls:
             always: Give the last of the answers again and again.
             after: Seconds to wait before answering.
         """
-        *once, last = (answer, *more)
-        for one in once:
-            self._script.add(Reply(one, after, when, model, function))
-        self._script.add(Reply(last, after, when, model, function, always))
+        answers = (answer, *more)
+        for number, one in enumerate(answers, 1):
+            times = None if always and number == len(answers) else 1
+            self._script.add(Rule(one, after, when, model=model, function=function, times=times))
 
     def reply_call(
         self,

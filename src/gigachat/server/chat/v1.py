@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.orders.queue import Reply
     from gigachat.server.orders.replies import Ordered
+    from gigachat.server.orders.rules import Rule
     from gigachat.server.service import Endpoint, Service
     from gigachat.server.state.state import State
 
@@ -91,7 +91,7 @@ async def streamed(
     """
     usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
 
-    def events(reply: Reply | None) -> AsyncGenerator[bytes, None]:
+    def events(reply: Rule | None) -> AsyncGenerator[bytes, None]:
         envelope, pieces = _begun(asked, usage, reply, service, request.headers.get("x-client-id"))
         return write(envelope, _chunks(pieces, envelope, service, chunk_size(asked, service.pace)))
 
@@ -102,7 +102,7 @@ async def event_stream(
     request: Request,
     asked: CheckedRequest,
     service: Service,
-    events: Callable[[Reply | None], AsyncGenerator[bytes, None]],
+    events: Callable[[Rule | None], AsyncGenerator[bytes, None]],
     error: Callable[[dict[str, Any]], bytes],
 ) -> Response:
     """Answer a chat request of either version with a stream, one that was ordered literally before any other.
@@ -145,7 +145,7 @@ async def _until_refused(
 
 
 def _begun(
-    asked: CheckedRequest, usage: PromptUsage, reply: Reply | None, service: Service, client_id: str | None
+    asked: CheckedRequest, usage: PromptUsage, reply: Rule | None, service: Service, client_id: str | None
 ) -> tuple[Envelope, AsyncGenerator[_Plain, None]]:
     """Open the history and return what surrounds the answer and its pieces, ordered or from the engine."""
     asked.history.open(asked.chat.model, service.state)

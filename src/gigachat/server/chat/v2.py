@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gigachat.server.chat.validation_v1 import CheckedRequest
-    from gigachat.server.orders.queue import Reply
     from gigachat.server.orders.replies import Ordered
+    from gigachat.server.orders.rules import Rule
     from gigachat.server.service import Endpoint, Service
     from gigachat.server.state.state import State
 
@@ -44,7 +44,7 @@ async def _complete(request: Request, service: Service) -> Response:
     usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
     envelope = _Envelope(asked, usage, request.headers.get("x-client-id"))
 
-    def events(reply: Reply | None) -> AsyncGenerator[bytes, None]:
+    def events(reply: Rule | None) -> AsyncGenerator[bytes, None]:
         return _events(_begun(envelope, reply, service), envelope, chunk_size(asked, service.pace))
 
     if asked.stream:
@@ -53,13 +53,13 @@ async def _complete(request: Request, service: Service) -> Response:
     return answer(request, await unless_gone(request.receive, _answered(envelope, reply, service)))
 
 
-async def _answered(envelope: _Envelope, reply: Reply | None, service: Service) -> dict[str, Any]:
+async def _answered(envelope: _Envelope, reply: Rule | None, service: Service) -> dict[str, Any]:
     if reply is not None:
         await asyncio.sleep(reply.after)
     return await _completion(_begun(envelope, reply, service), envelope)
 
 
-def _begun(envelope: _Envelope, reply: Reply | None, service: Service) -> AsyncGenerator[Part, None]:
+def _begun(envelope: _Envelope, reply: Rule | None, service: Service) -> AsyncGenerator[Part, None]:
     """Open the history and return the pieces of the answer, ordered or from the engine."""
     asked = envelope.asked
     asked.history.open(asked.chat.model, service.state)

@@ -1,4 +1,4 @@
-"""Lists that a user writes in a YAML or JSON file: rules of a script, faults. It must not know what they mean."""
+"""Lists in YAML or JSON files: the rules of a script, faults."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ def read_list(path: Path, kind: type[ModelT]) -> list[ModelT]:
     """Return the objects of a file.
 
     Raises:
-        ValueError: It cannot be read; the text names the file and the place.
+        ValueError: It cannot be read; the message is one line that names the file and the place.
     """
     try:
         return TypeAdapter(list[kind]).validate_python(yaml.safe_load(path.read_text("utf-8")) or [])  # type: ignore[valid-type]
     except ValidationError as error:
-        raise ValueError(f"{path}: {reason(error, kind)}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}") from None
+        problem = reason(error, kind)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        problem = place + ", ".join(filter(None, [error.context, error.problem]))
+    except RecursionError:
+        problem = "nested too deeply"
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        problem = str(error)
+    raise ValueError(f"{path}: {' '.join(problem.split())}")
 
 
 def reason(error: ValidationError, kind: type[BaseModel]) -> str:

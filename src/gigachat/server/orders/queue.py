@@ -6,7 +6,6 @@ the app asks and obeys.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 from collections import deque
@@ -14,29 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.orders.faults import Fault
-from gigachat.server.orders.matching import asks_for_stream, fits, read_chat
+from gigachat.server.orders.matching import asks_for_stream, read_chat
+from gigachat.server.orders.rules import Rule, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gigachat.server.orders.matching import When
     from gigachat.server.orders.replies import Payload
     from gigachat.server.state.requests import Received
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reply:
-    """A chat answer: a text, or a dictionary (see `GigaChatServer.reply`), given `after` seconds.
-
-    It is for the next chat that fits `when`, `model` and `function`; with `always` for each of them.
-    """
-
-    answer: str | Mapping[str, Any]
-    after: float = 0.0
-    when: When | None = None
-    model: str | None = None
-    function: str | None = None
-    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +41,24 @@ class Script:
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
         self._chance = random.Random(seed)  # noqa: S311 - of faults, not of secrets
-        self._replies: deque[Reply] = deque()
+        self._once = Rules()
+        self._always = Rules()
         self._faults: list[Fault] = []
         self._streams: deque[Events] = deque()
 
-    def add(self, order: Reply | Fault | Events) -> None:
-        """Take an order."""
+    def add(self, order: Rule | Fault | Events) -> None:
+        """Add an order."""
+        if isinstance(order, Rule):
+            if order.times is None:
+                self._always.add(order, first=True)
+            else:
+                self._once.add(order)
+            return
         with self._lock:
-            match order:
-                case Reply():
-                    self._replies.append(order)
-                case Fault():
-                    self._faults.append(order)
-                case Events():
-                    self._streams.append(order)
+            if isinstance(order, Fault):
+                self._faults.append(order)
+            else:
+                self._streams.append(order)
 
     def fault(self, received: Received) -> Fault | None:
         """Return what was ordered to go wrong with this request, if anything was."""
@@ -87,22 +75,12 @@ class Script:
                 return fault
         return None
 
-    def reply(self, body: Mapping[str, Any]) -> Reply | None:
-        """Return the answer ordered for this chat, if there is one: the oldest, then the newest given always."""
-        with self._lock:
-            replies = sorted(self._replies, key=lambda one: one.always)
-        if not replies:
+    def reply(self, body: Mapping[str, Any]) -> Rule | None:
+        """Return the answer ordered for this chat, if any: the oldest order, then the newest given `always`."""
+        if not self._once and not self._always:
             return None
-        once = [one for one in replies if not one.always]
         chat = read_chat(body)
-        for reply in (*once, *reversed(replies[len(once) :])):
-            # Not under the lock: a function of the test's own may give orders itself.
-            if fits(chat, reply.when, reply.model, reply.function):
-                if not reply.always:
-                    with self._lock, contextlib.suppress(ValueError):  # cleared meanwhile
-                        self._replies.remove(reply)
-                return reply
-        return None
+        return self._once.take(chat) or self._always.take(chat)
 
     def stream(self) -> Events | None:
         """Return the next hand-made stream, if one was ordered."""
@@ -111,9 +89,11 @@ class Script:
 
     def clear(self) -> None:
         """Forget all orders."""
+        self._once.clear()
+        self._always.clear()
         with self._lock:
-            for orders in (self._replies, self._faults, self._streams):
-                orders.clear()
+            self._faults.clear()
+            self._streams.clear()
 
 
 def _is_meant(received: Received, fault: Fault) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gigachat.server.engine import FunctionCall, Piece, Reasoning, Stop
 from gigachat.server.tokens import phrases
+from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.messages import STATE_NAMES
 from gigachat.server.wire.responses import event, named_event
 
@@ -46,8 +47,14 @@ class Ordered:
     state_id: str | None = None
 
 
-def read_order(answer: str | Mapping[str, Any]) -> Ordered:
-    """Return an order read; see `GigaChatServer.reply` for what it may be."""
+def read_order(answer: str | Mapping[str, Any] | Refusal) -> Ordered:
+    """Return an order read; see `GigaChatServer.reply` for what it may be.
+
+    Raises:
+        Refusal: The order is a refusal.
+    """
+    if isinstance(answer, Refusal):
+        raise answer
     if isinstance(answer, str):
         return Ordered(list(phrases(answer)))
     if "messages" in answer:
