@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_IMAGES = 10
 _MOST_MEDIA = 80 * 1024 * 1024
+_LONGEST_REGEX = 10_000
 _BUILT_IN = frozenset({"text2image", "text2model3d", "get_file_content"})
 FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 EFFORTS = ("low", "medium", "high")
@@ -211,6 +212,8 @@ def check_format(options: Mapping[str, Any], *, regex: bool = False) -> tuple[Ma
         pattern = typed(wanted, "regex", str)
         if not pattern:
             raise Refusal(400, "Empty regex with regex format type is not supported")
+        if len(pattern) > _LONGEST_REGEX:
+            raise invalid_params(f"response_format.regex must have at most {_LONGEST_REGEX} characters")
         try:
             re.compile(pattern)
         except (re.error, OverflowError, RecursionError):

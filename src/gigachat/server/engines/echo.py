@@ -24,9 +24,8 @@ from gigachat.server.engine import (
     ToolUse,
 )
 from gigachat.server.engines.embedders import hashed_embeddings
-from gigachat.server.engines.patterns import matching_text
 from gigachat.server.engines.pictures import jpeg_of
-from gigachat.server.engines.sample_json import Filler
+from gigachat.server.engines.sample_json import Unfilled, sample
 from gigachat.server.tokens import count_tokens, phrases, within
 from gigachat.server.wire.errors import invalid_params
 
@@ -137,8 +136,8 @@ def _arguments(function: Mapping[str, Any], question: str, preset: Mapping[str, 
 
 def _instance(schema: Mapping[str, Any], question: str) -> Any:
     try:
-        return Filler(schema, question).instance()
-    except ValueError as error:
+        return sample(schema, question)
+    except Unfilled as error:
         raise invalid_params(str(error)) from None
 
 
@@ -160,7 +159,7 @@ def _text(request: ChatRequest, tool: str | None) -> str:
             return json.dumps(built, ensure_ascii=False, indent=request.model.indent)
         return json.dumps(built, ensure_ascii=False, separators=(",", ":"))
     if request.pattern is not None:
-        return _matching(request.pattern)
+        raise invalid_params("the local server makes no text for a regex; order the answer with reply()")
     last = request.messages[-1]
     said = last.content if last.role == "function" else question
     if len(said) > _QUOTED_LENGTH:
@@ -186,10 +185,3 @@ def _text(request: ChatRequest, tool: str | None) -> str:
         f"This is the echo of the local GigaChat server: no model is behind it. You wrote: “{said}”. "
         f"Messages in the request: {count}. For a real answer, point the client at the GigaChat service."
     )
-
-
-def _matching(pattern: str) -> str:
-    text = matching_text(pattern)
-    if re.fullmatch(pattern, text) is None:
-        raise invalid_params("the local server can't build a text for this regex")
-    return text

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from gigachat.server.orders.files import read_list
 from gigachat.server.orders.matching import fits
+from gigachat.server.patterns import Pattern
 from gigachat.server.wire.errors import Refusal
 
 if TYPE_CHECKING:
@@ -84,21 +84,13 @@ class Rules:
 # Files
 
 
-def _compiled(pattern: str) -> SchemaValidator:
-    """Return a regular expression compiled by pydantic, whose engine takes linear time, unlike `re`."""
-    try:
-        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
-    except SchemaError as error:
-        raise ValueError(f"not a regular expression: {str(error).rpartition('error: ')[2]}") from None
-
-
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
 class _When(_Strict):
     message: str | None = Field(default=None, description="Is contained in the last message, whatever the case.")
-    pattern: Annotated[str, AfterValidator(_compiled)] | None = Field(
+    pattern: Annotated[str, AfterValidator(Pattern)] | None = Field(
         default=None, description="Is found in the last message."
     )
     role: str | None = Field(default=None, description="Of the last message: `user`, `function`.")
@@ -107,15 +99,10 @@ class _When(_Strict):
 
     def condition(self, chat: ReceivedChat) -> bool:
         content = chat.last_message.content
-        return (self.message is None or self.message.casefold() in content.casefold()) and self._matches(content)
-
-    def _matches(self, content: str) -> bool:
-        pattern: Any = self.pattern
-        try:
-            # A lone surrogate can't be searched.
-            return pattern is None or pattern.validate_python(content.encode("utf-8", "replace").decode()) is not None
-        except ValidationError:
-            return False
+        pattern: Any = self.pattern  # compiled by its validator
+        return (self.message is None or self.message.casefold() in content.casefold()) and (
+            pattern is None or pattern.found_in(content)
+        )
 
 
 class _Call(_Strict):
