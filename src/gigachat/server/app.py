@@ -41,7 +41,6 @@ from gigachat.server.service import Service
 from gigachat.server.state.state import State
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import answer, refusal
-from gigachat.server.wire.strict import check_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,6 +99,8 @@ def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Servi
         if endpoint not in _OPEN:
             check_access(request, service.state)
         if service.state.strict:
+            from gigachat.server.wire.strict import check_fields  # which imports the models
+
             await check_fields(request, f"{method} {name}")
         try:
             return await endpoint(request, service)
