@@ -362,9 +362,9 @@ NOT_OPENAPI = "Invalid params: the text is not an OpenAPI 3 document"
         ("a: b: c", NOT_OPENAPI),
         ("swagger: '2.0'\npaths: {}", NOT_OPENAPI),
         ("openapi: 2.0.0\npaths: {}", NOT_OPENAPI),
-        ("openapi: 3.0.0\npaths: []", NOT_OPENAPI),
+        ("openapi: 3.0.0\npaths: [1]", NOT_OPENAPI),
         ("openapi: 3.0.0\npaths: {/a: 1}", NOT_OPENAPI),
-        ("openapi: 3.0.0\npaths: {/a: {get: {parameters: {}}}}", NOT_OPENAPI),
+        ("openapi: 3.0.0\npaths: {/a: {get: {parameters: {a: 1}}}}", NOT_OPENAPI),
         ("openapi: 3.0.0\npaths: {/a: {get: {parameters: [{in: query}]}}}", NOT_OPENAPI),
         ("openapi: 3.0.0\nx: !!binary aGVsbG8=", NOT_OPENAPI),
         ("openapi: 3.0.0\nx: !!python/object:os.system {}", NOT_OPENAPI),
@@ -380,11 +380,11 @@ NOT_OPENAPI = "Invalid params: the text is not an OpenAPI 3 document"
         ),
         (
             document({"requestBody": {"$ref": "#/components/a"}}, a={"$ref": "#/components/a"}),
-            "Invalid params: the document refers to '#/components/a', which it does not define",
+            "Invalid params: the schema refers to itself at '#/components/a': describe the depth you need without $ref",
         ),
         (
             document({"requestBody": body_of({"$ref": "#/components/schemas/A"})}),
-            "Invalid params: the schema refers to '#/components/schemas/A', which it does not define",
+            "Invalid params: the document refers to '#/components/schemas/A', which it does not define",
         ),
         (
             document(
@@ -400,6 +400,21 @@ NOT_OPENAPI = "Invalid params: the text is not an OpenAPI 3 document"
 def test_other_texts_are_refused(api: Api, text: str, message: str) -> None:
     answer = api.http.post("/functions/convert", content=text.encode())
     assert (answer.status_code, answer.json()) == (422, {"status": 422, "message": message})
+
+
+def test_a_document_cannot_grow_without_bound(api: Api) -> None:
+    schemas: dict[str, Any] = {"A0": {"type": "string"}}
+    for number in range(1, 40):
+        one = {"$ref": f"#/components/schemas/A{number - 1}"}
+        schemas[f"A{number}"] = {"type": "object", "properties": {"a": one, "b": one}}
+    text = document({"requestBody": body_of({"$ref": "#/components/schemas/A39"})}, schemas=schemas)
+    answer = api.http.post("/functions/convert", content=text.encode())
+    assert answer.json()["message"] == "Invalid params: the functions of the document have more than 100000 values"
+    bomb = "openapi: 3.0.0\nx0: &x0 [a]\n" + "".join(
+        f"x{number}: &x{number} [{', '.join([f'*x{number - 1}'] * 10)}]\n" for number in range(1, 12)
+    )
+    assert api.http.post("/functions/convert", content=bomb.encode()).json()["message"] == NOT_OPENAPI
+    assert api.http.post("/functions/convert", content=b"x" * 2_000_000).status_code == 413
 
 
 def test_a_schema_that_repeats_itself_unused_does_no_harm(api: Api) -> None:

@@ -1,8 +1,4 @@
-"""Descriptions of functions: is one well formed, and which ones does an OpenAPI document describe.
-
-Reference, sections 10.1 and 10.2. It must not be used to check functions of a chat: those are refused with the
-chat's own words.
-"""
+"""Descriptions of functions: validation, and conversion of OpenAPI documents (reference, sections 10.1 and 10.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from gigachat.schema import parameters_schema
 from gigachat.server.chat.validation_v1 import FUNCTION_NAME
-from gigachat.server.wire.errors import invalid_params, invalid_shape
+from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.responses import answer
 
@@ -28,146 +24,111 @@ if TYPE_CHECKING:
 
     from gigachat.server.service import Endpoint, Service
 
-_RULES = "1.0.5"
+# Validation. Two findings are documented, `name is required` and `few_shot_examples are missing`. They read like those
+# of a JSON Schema validator of Go, whose wording the others follow.
+
 _ROOT = "(root)"
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
-
-
-# Validation
+_NAMES = {type(None): "null", bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}
 
 
 async def _validate(request: Request, service: Service) -> Response:
-    """Answer `POST /functions/validate` (reference, section 10.2): status 200 whatever is found."""
+    """Answer `POST /functions/validate`: status 200 whatever is found."""
     function = read_object(await request.body())
     errors = list(_errors(function))
     verdict: dict[str, Any] = {
         "status": 200,
         "message": "Incorrect function syntax" if errors else "Function is valid",
-        "json_ai_rules_version": _RULES,
+        "json_ai_rules_version": "1.0.5",
     }
+    warnings = [
+        {"description": f"{name} {verb} missing", "schema_location": _ROOT}
+        for name, verb in (("description", "is"), ("few_shot_examples", "are"), ("return_parameters", "are"))
+        if not function.get(name)
+    ]
     if errors:
-        verdict["errors"] = errors
-    else:
-        warnings = list(_warnings(function))
-        if warnings:
-            verdict["warnings"] = warnings
+        verdict["errors"] = [{"description": text, "schema_location": place} for place, text in errors]
+    elif warnings:
+        verdict["warnings"] = warnings
     return answer(request, verdict)
 
 
-# Two findings are documented, `name is required` and `few_shot_examples are missing`. They read like those of a
-# well-known JSON Schema validator of Go, whose wording the others follow; whether the service's do is not known.
-
-
-def _finding(description: str, location: str = _ROOT) -> dict[str, str]:
-    return {"description": description, "schema_location": location}
-
-
-def _wrong_type(expected: str, given: Any, location: str) -> dict[str, str]:
-    return _finding(f"Invalid type. Expected: {expected}, given: {_type_name(given)}", location)
-
-
-def _type_name(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case list():
-            return "array"
-        case _:
-            return "object"
-
-
-def _errors(function: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    for name in ("name", "parameters"):
-        if function.get(name) is None:
-            yield _finding(f"{name} is required")
+def _errors(function: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the place and the text of each error."""
+    yield from _required(function, ("name", "parameters"), _ROOT)
+    for name, kind in (("name", str), ("description", str), ("few_shot_examples", list)):
+        yield from _wrong_type(function, name, kind, _ROOT)
     called = function.get("name")
-    if called is not None:
-        if not isinstance(called, str):
-            yield _wrong_type("string", called, f"{_ROOT}.name")
-        elif not FUNCTION_NAME.fullmatch(called):
-            yield _finding(f"Does not match pattern '^{FUNCTION_NAME.pattern}$'", f"{_ROOT}.name")
-    description = function.get("description")
-    if description is not None and not isinstance(description, str):
-        yield _wrong_type("string", description, f"{_ROOT}.description")
+    if isinstance(called, str) and not FUNCTION_NAME.fullmatch(called):
+        yield f"{_ROOT}.name", f"Does not match pattern '^{FUNCTION_NAME.pattern}$'"
     for name in ("parameters", "return_parameters"):
         if function.get(name) is not None:
-            yield from _schema_errors(function[name], f"{_ROOT}.{name}", must_be_object=name == "parameters")
-    yield from _example_errors(function.get("few_shot_examples"))
+            yield from _schema_errors(function[name], f"{_ROOT}.{name}", is_object=name == "parameters")
+    examples = function.get("few_shot_examples")
+    for number, example in enumerate(examples if isinstance(examples, list) else ()):
+        place = f"{_ROOT}.few_shot_examples.{number}"
+        if not isinstance(example, dict):
+            yield place, _expected("object", example)
+            continue
+        yield from _wrong_type(example, "request", str, place)
+        yield from _wrong_type(example, "params", dict, place)
+        yield from _required(example, ("request", "params"), place)
 
 
-def _schema_errors(schema: Any, location: str, *, must_be_object: bool = False) -> Iterator[dict[str, str]]:
+def _schema_errors(schema: Any, place: str, *, is_object: bool = False) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with a schema of parameters, down to its innermost property."""
-    if not isinstance(schema, Mapping):
-        yield _wrong_type("object", schema, location)
+    if not isinstance(schema, dict):
+        yield place, _expected("object", schema)
         return
     kind = schema.get("type")
-    if must_be_object and kind is None:
-        yield _finding("type is required", location)
-    elif must_be_object and kind != "object":
-        yield _finding('type must be one of the following: "object"', f"{location}.type")
-    elif kind is not None and not all(one in _TYPES for one in (kind if isinstance(kind, list) else [kind])):
-        allowed = ", ".join(f'"{one}"' for one in _TYPES)
-        yield _finding(f"type must be one of the following: {allowed}", f"{location}.type")
+    allowed = ("object",) if is_object else _TYPES
+    if is_object:
+        yield from _required(schema, ("type", "properties"), place)
+    kinds = kind if isinstance(kind, list) and not is_object else [kind]
+    if kind is not None and not all(one in allowed for one in kinds):
+        names = ", ".join(f'"{one}"' for one in allowed)
+        yield f"{place}.type", f"type must be one of the following: {names}"
+    for name, expected in (("properties", dict), ("required", list)):
+        yield from _wrong_type(schema, name, expected, place)
     properties = schema.get("properties")
-    if must_be_object and properties is None:
-        yield _finding("properties is required", location)
-    elif properties is not None and not isinstance(properties, Mapping):
-        yield _wrong_type("object", properties, f"{location}.properties")
-    else:
-        for name, one in (properties or {}).items():
-            yield from _schema_errors(one, f"{location}.properties.{name}")
-    required = schema.get("required")
-    if required is not None and not isinstance(required, list):
-        yield _wrong_type("array", required, f"{location}.required")
-    items = schema.get("items")
-    if items is not None:
-        yield from _schema_errors(items, f"{location}.items")
+    for name, one in (properties if isinstance(properties, dict) else {}).items():
+        yield from _schema_errors(one, f"{place}.properties.{name}")
+    if schema.get("items") is not None:
+        yield from _schema_errors(schema["items"], f"{place}.items")
 
 
-def _example_errors(examples: Any) -> Iterator[dict[str, str]]:
-    location = f"{_ROOT}.few_shot_examples"
-    if examples is None:
-        return
-    if not isinstance(examples, list):
-        yield _wrong_type("array", examples, location)
-        return
-    for number, example in enumerate(examples):
-        if not isinstance(example, Mapping):
-            yield _wrong_type("object", example, f"{location}.{number}")
-            continue
-        for name, kind, type_name in (("request", str, "string"), ("params", Mapping, "object")):
-            given = example.get(name)
-            if given is None:
-                yield _finding(f"{name} is required", f"{location}.{number}")
-            elif not isinstance(given, kind):
-                yield _wrong_type(type_name, given, f"{location}.{number}.{name}")
+def _required(value: Mapping[str, Any], names: Sequence[str], place: str) -> Iterator[tuple[str, str]]:
+    for name in names:
+        if value.get(name) is None:
+            yield place, f"{name} is required"
 
 
-def _warnings(function: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    for name, verb in (("description", "is"), ("few_shot_examples", "are"), ("return_parameters", "are")):
-        if not function.get(name):
-            yield _finding(f"{name} {verb} missing")
+def _wrong_type(value: Mapping[str, Any], name: str, kind: type, place: str) -> Iterator[tuple[str, str]]:
+    given = value.get(name)
+    if given is not None and not isinstance(given, kind):
+        yield f"{place}.{name}", _expected(_NAMES.get(kind, "object"), given)
 
 
-# Conversion
+def _expected(kind: str, given: Any) -> str:
+    return f"Invalid type. Expected: {kind}, given: {_NAMES.get(type(given), 'object')}"
+
+
+# Conversion. Its refusals are not documented.
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_DEFINED = "#/$defs/document/"
+_LARGEST_TEXT = 1024 * 1024
+_LARGEST = 100_000
+"""Values in all functions together: references can make a small document large."""
 _NOT_OPENAPI = "the text is not an OpenAPI 3 document"
 
 
 async def _convert(request: Request, service: Service) -> Response:
-    """Answer `POST /functions/convert` (reference, section 10.1); its refusals are not documented."""
+    """Answer `POST /functions/convert`."""
+    body = await request.body()
+    if len(body) > _LARGEST_TEXT:
+        raise Refusal(413)
     try:
-        text = (await request.body()).decode("utf-8-sig")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise invalid_shape() from None
     # Reading a large YAML document takes seconds.
@@ -175,39 +136,45 @@ async def _convert(request: Request, service: Service) -> Response:
 
 
 def converted(text: str) -> list[dict[str, Any]]:
-    """Return the functions an OpenAPI 3 document describes: one for each operation.
+    """Return the functions an OpenAPI 3 document describes, one for each operation.
 
     Args:
         text: The document, YAML or JSON.
 
     Raises:
-        Refusal: 422 when the text is no such document, or a schema in it can't be written without `$ref`.
+        Refusal: 422 when the text is no such document, or its references cannot be replaced.
     """
     try:
         return list(_Document(_read(text)).functions())
-    except ValueError as error:
-        raise invalid_params(str(error)) from None
+    except (ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
+        raise invalid_params(str(error) if isinstance(error, _Unconverted) else _NOT_OPENAPI) from None
     except RecursionError:
         raise invalid_params("the document is nested too deeply") from None
 
 
-def _read(text: str) -> dict[str, Any]:
+class _Unconverted(ValueError):
+    """The message says why the document is refused."""
+
+
+def _read(text: str) -> Any:
     try:
-        try:
-            document = json.loads(text)
-        except ValueError:
-            document = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-        # Through JSON, so that keys are texts and nothing is left that an answer could not carry.
-        document = json.loads(json.dumps(document, allow_nan=False))
-    except (yaml.YAMLError, ValueError, TypeError):
-        raise ValueError(_NOT_OPENAPI) from None
-    if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3"):
+        document = json.loads(text)
+    except ValueError:
+        document = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    # Through JSON, so that keys are texts and every value can be sent.
+    document = json.loads(json.dumps(document, allow_nan=False))
+    if not document["openapi"].startswith("3"):
         raise ValueError(_NOT_OPENAPI)
     return document
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML read as JSON would be: no dates, and only `true` and `false` are booleans."""
+    """YAML read as JSON would be: no dates, no aliases, and only `true` and `false` are booleans."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read: nested ones take unbounded memory")
+        return super().compose_node(parent, index)
 
 
 _UNWANTED = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
@@ -219,144 +186,89 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|fal
 
 
 class _Document:
-    """An OpenAPI 3 document."""
+    """An OpenAPI 3 document. What is not of the expected shape is an AttributeError, TypeError or KeyError."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
-        # References start at the document, while a schema is converted alone: it takes the document along as
-        # definitions, which are left out again.
-        self._definitions = {"document": _redirected(document)}
+        self._left = _LARGEST
 
     def functions(self) -> Iterator[dict[str, Any]]:
         """Yield the functions in the order of the document."""
-        for path, raw in _mapping(self._document, "paths").items():
-            item = self._followed(raw)
+        for path, item in (self._document.get("paths") or {}).items():
+            item = self._whole(item)
             for method in _METHODS:
-                operation = item.get(method)
-                if isinstance(operation, Mapping):
-                    yield self._function(path, method, operation, _listed(item, "parameters"))
+                if item.get(method) is not None:
+                    yield self._function(path, method, item[method], item.get("parameters") or [])
 
-    def _function(self, path: str, method: str, operation: Mapping[str, Any], shared: Sequence[Any]) -> dict[str, Any]:
-        name = _valid(str(operation.get("operationId") or f"{method}_{path.strip('/{}')}"))
-        function: dict[str, Any] = {"name": name}
+    def _function(self, path: str, method: str, operation: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
+        name = re.sub(r"[^A-Za-z0-9_.\-]+", "_", str(operation.get("operationId") or f"{method}_{path.strip('/{}')}"))
+        function: dict[str, Any] = {"name": f"_{name}" if name[:1].isdigit() else name}
         description = operation.get("description") or operation.get("summary")
         if description:
             function["description"] = str(description)
-        function["parameters"] = self._parameters(operation, shared)
-        returned = self._returned(operation)
+        function["parameters"] = self._parameters(operation, [*shared, *(operation.get("parameters") or [])])
+        returned = _schema((operation.get("responses") or {}).get("200") or {})
         if returned is not None:
-            function["return_parameters"] = returned
+            function["return_parameters"] = parameters_schema(returned)
         return function
 
-    def _parameters(self, operation: Mapping[str, Any], shared: Sequence[Any]) -> dict[str, Any]:
-        """Return one schema for what goes into path, query and body."""
+    def _parameters(self, operation: dict[str, Any], described: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return one schema for what is in path, query and body."""
         properties: dict[str, Any] = {}
         required: list[str] = []
-        parameters: dict[tuple[str, str], Mapping[str, Any]] = {}
-        for raw in (*shared, *_listed(operation, "parameters")):
-            parameter = self._followed(raw)
-            if not isinstance(parameter.get("name"), str):
-                raise ValueError(_NOT_OPENAPI)
-            parameters[parameter["name"], str(parameter.get("in"))] = parameter
-        for (name, place), parameter in parameters.items():
-            # Headers and cookies are no business of the model.
-            if place not in ("path", "query"):
+        parameters = {(one["name"], one.get("in")): one for one in described}
+        for (name, place), one in parameters.items():
+            if place not in ("path", "query"):  # headers and cookies are not for the model
                 continue
-            schema = parameter.get("schema") or self._content_schema(parameter)
-            schema = schema if isinstance(schema, Mapping) else {}
-            described = {"description": parameter["description"]} if parameter.get("description") else {}
-            properties[name] = self._plain({**schema, **described})
-            if parameter.get("required") is True or place == "path":
+            schema = one.get("schema") or _schema(one)
+            about = {"description": one["description"]} if one.get("description") else {}
+            properties[name] = parameters_schema({**(schema if isinstance(schema, Mapping) else {}), **about})
+            if one.get("required") is True or place == "path":
                 required.append(name)
-        body = self._followed(operation.get("requestBody") or {})
-        schema = self._content_schema(body)
+        body = operation.get("requestBody") or {}
+        schema = _schema(body)
         if schema is not None:
-            plain = self._plain(schema)
+            plain = parameters_schema(schema)
             members = plain.get("properties")
             if not isinstance(members, dict) or properties.keys() & members.keys():
-                # What is no object, or would hide a parameter, stays whole.
+                # A body that is no object, or would hide a parameter, stays whole.
                 members, plain = {"body": plain}, {"required": ["body"] if body.get("required") is True else []}
             properties |= members
-            required += _listed(plain, "required")
-        made: dict[str, Any] = {"type": "object", "properties": properties}
-        if required:
-            made["required"] = required
-        return made
+            required += plain.get("required") or []
+        return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
-    def _returned(self, operation: Mapping[str, Any]) -> dict[str, Any] | None:
-        schema = self._content_schema(self._followed(_mapping(operation, "responses").get("200") or {}))
-        return None if schema is None else self._plain(schema)
-
-    def _content_schema(self, holder: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the schema of a body: of its JSON form, else of the first."""
-        content = _mapping(holder, "content")
-        for kind in sorted(content, key=lambda kind: "json" not in kind):
-            schema = _mapping(content, kind).get("schema")
-            return schema if isinstance(schema, Mapping) else None
-        return None
-
-    def _plain(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return parameters_schema({**_redirected(schema), "$defs": self._definitions})
-        except ValueError as error:
-            raise ValueError(str(error).replace(_DEFINED, "#/")) from None
-
-    def _followed(self, node: Any) -> Mapping[str, Any]:
-        """Return what a reference outside schemas points to; anything else as it is."""
-        seen: list[str] = []
-        while isinstance(node, Mapping) and isinstance(node.get("$ref"), str):
-            reference: str = node["$ref"]
-            if not reference.startswith("#/") or reference in seen:
-                raise ValueError(f"the document refers to {reference!r}, which it does not define")
-            seen.append(reference)
-            node = self._document
-            for part in reference.removeprefix("#/").split("/"):
-                node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
-            if node is None:
-                raise ValueError(f"the document refers to {reference!r}, which it does not define")
-        if not isinstance(node, Mapping):
-            raise ValueError(_NOT_OPENAPI)
-        return node
+    def _whole(self, node: Any, inside: tuple[str, ...] = ()) -> Any:
+        """Return the same with each reference replaced by what it points to."""
+        self._left -= 1
+        if self._left < 0:
+            raise _Unconverted(f"the functions of the document have more than {_LARGEST} values")
+        if isinstance(node, list):
+            return [self._whole(one, inside) for one in node]
+        if not isinstance(node, dict):
+            return node
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            return {name: self._whole(one, inside) for name, one in node.items()}
+        if reference in inside:
+            raise _Unconverted(
+                f"the schema refers to itself at {reference!r}: describe the depth you need without $ref"
+            )
+        target: Any = self._document if reference.startswith("#/") else None
+        for part in reference.split("/")[1:]:
+            target = target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+        if not isinstance(target, dict):
+            raise _Unconverted(f"the document refers to {reference!r}, which it does not define")
+        beside = {name: one for name, one in node.items() if name != "$ref"}
+        return {**self._whole(target, (*inside, reference)), **self._whole(beside, inside)}
 
 
-def _valid(name: str) -> str:
-    """Return the nearest name a function may have."""
-    cleaned = re.sub(r"[^A-Za-z0-9_.\-]+", "_", name)
-    return f"_{cleaned}" if cleaned[:1].isdigit() else cleaned
-
-
-def _redirected(node: Any) -> Any:
-    """Return the same with references into the document pointing at the definitions instead."""
-    if isinstance(node, list):
-        return [_redirected(item) for item in node]
-    if not isinstance(node, Mapping):
-        return node
-    return {
-        key: _DEFINED + value[2:]
-        if key == "$ref" and isinstance(value, str) and value.startswith("#/")
-        else _redirected(value)
-        for key, value in node.items()
-    }
-
-
-def _mapping(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a member that must be an object; absent and null are an empty one."""
-    value = holder.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ValueError(_NOT_OPENAPI)
-    return value
-
-
-def _listed(holder: Mapping[str, Any], name: str) -> Sequence[Any]:
-    """Return a member that must be a list; absent and null are an empty one."""
-    value = holder.get(name)
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise ValueError(_NOT_OPENAPI)
-    return value
+def _schema(holder: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Return the schema of a body: of its JSON form, else of the first."""
+    content = holder.get("content") or {}
+    for kind in sorted(content, key=lambda kind: "json" not in kind):
+        schema = content[kind].get("schema")
+        return schema if isinstance(schema, Mapping) else None
+    return None
 
 
 ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
