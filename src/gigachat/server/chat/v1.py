@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.chat.usage import PromptUsage, answer_tokens, prompt_usage
-from gigachat.server.chat.validation_v1 import CheckedRequest, check_chat
+from gigachat.server.chat.validation_v1 import check_chat
 from gigachat.server.engine import FunctionCall, Piece, Reasoning, Spent, Stop, ToolUse
 from gigachat.server.orders.replies import Part, literal_events, one_by_one, read_order
 from gigachat.server.state.state import new_state_id
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from gigachat.server.chat.validation import CheckedRequest
     from gigachat.server.orders.replies import Ordered
     from gigachat.server.orders.rules import Rule
     from gigachat.server.service import Endpoint, Service

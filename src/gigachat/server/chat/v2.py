@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.chat.validation_v1 import CheckedRequest
+    from gigachat.server.chat.validation import CheckedRequest
     from gigachat.server.orders.replies import Ordered
     from gigachat.server.orders.rules import Rule
     from gigachat.server.service import Endpoint, Service

@@ -1,8 +1,4 @@
-"""What the service accepts as a v2 chat request, and with which words it refuses the rest.
-
-Reference, sections 5 and 13. Wrong shapes are 400, unknown models and tools 404, wrong values and orders 422. Unknown
-fields are ignored (see `strict`). It must not answer anything itself: it returns the checked request or raises.
-"""
+"""Validation of v2 chat requests (reference, sections 5 and 13). Unknown fields are ignored."""
 
 from __future__ import annotations
 
@@ -10,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.chat.history import v2_history
-from gigachat.server.chat.validation_v1 import (
+from gigachat.server.chat.validation import (
     EFFORTS,
+    SAMPLING,
     CheckedRequest,
     check_files,
     check_format,
     check_functions,
-    check_numbers,
-    check_ranker,
+    check_values,
     raw_messages,
     requested_model,
 )
@@ -29,6 +25,7 @@ from gigachat.server.wire.requests import list_of, needed, typed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gigachat.server.chat.validation import Table
     from gigachat.server.state.state import State
 
 TOOLS = frozenset(
@@ -43,7 +40,32 @@ TOOLS = frozenset(
     }
 )
 """The built-in tools."""
-_SEARCHES = ("web_search", "actual_info_web_search", "safe_search")
+_FIELDS: Table = {
+    "stream": bool,
+    "model_options": dict,
+    "disable_filter": bool,
+    "ranker_options": {"enabled": bool, "embeddings_model": str, "top_n": (int, "(0, +inf)")},
+    "user_info": {"timezone": str},
+    "filter_config": {
+        "request_content": {"neuro": bool, "blacklist": bool, "whitelist": bool},
+        "response_content": {"blacklist": bool},
+    },
+    "flags": [str],
+    "memory_id": str,
+}
+_MODEL_OPTIONS: Table = {
+    **SAMPLING,
+    "reasoning": {"effort": (str, (*EFFORTS, "off"))},
+    "unnormalized_history": bool,
+    "preset": str,
+    "top_logprobs": (int, "[1, 5]"),
+}
+_FUNCTION: Table = {"description": str, "return_parameters": dict}
+_SEARCH: Table = {
+    "type": (str, ("web_search", "actual_info_web_search", "safe_search")),
+    "indexes": [str],
+    "flags": [str],
+}
 _MODES = ("auto", "none", "forced")
 _FORCED_IN_OTHER_WORDS = ("function", "tool")
 """Modes that gpt2giga 0.3.0 sends for `forced`."""
@@ -60,21 +82,23 @@ def check_chat_v2(options: Mapping[str, Any], state: State) -> CheckedRequest:
     Raises:
         Refusal: As the service would refuse it.
     """
-    stream = bool(typed(options, "stream", bool))
     # Wrong shapes first: they are refused before anything is looked up.
     new = [message for raw in raw_messages(options) for message in v2_messages(raw, state.result_role)]
     history = v2_history(options, state)
     model = requested_model(options, history)
+    check_values(options, _FIELDS)
+    state_of(options)
     check_files(new, state)
     messages = history.conversation(new, state)
-    settings: Mapping[str, Any] = typed(options, "model_options", dict) or {}
-    max_tokens, interval = check_numbers(settings)
+    settings: Mapping[str, Any] = options.get("model_options") or {}
+    check_values(settings, _MODEL_OPTIONS)
     schema, pattern = check_format(settings, regex=True)
     specified, tools = _tools(options, state)
     described = check_functions(specified or history.functions, model, messages[-1])
     mode, function, tool = _tool_config(options, [str(one["name"]) for one in described], tools)
-    if not typed(settings, "unnormalized_history", bool):
+    if not settings.get("unnormalized_history"):
         messages = _normalized(messages)
+    effort = (settings.get("reasoning") or {}).get("effort")
     chat = ChatRequest(
         model=model,
         messages=messages,
@@ -85,12 +109,11 @@ def check_chat_v2(options: Mapping[str, Any], state: State) -> CheckedRequest:
         forced_tool=tool,
         schema=schema,
         pattern=pattern,
-        max_tokens=max_tokens,
-        effort=_effort(settings),
+        max_tokens=settings.get("max_tokens"),
+        effort=None if effort == "off" else effort,
         options=options,
     )
-    _check_the_rest(options, settings)
-    return CheckedRequest(chat, stream, interval, history)
+    return CheckedRequest(chat, bool(options.get("stream")), float(settings.get("update_interval") or 0), history)
 
 
 def _tools(options: Mapping[str, Any], state: State) -> tuple[list[Mapping[str, Any]], list[str]]:
@@ -106,34 +129,19 @@ def _tools(options: Mapping[str, Any], state: State) -> tuple[list[Mapping[str, 
             for one in described:
                 needed(one, "name", str)
                 needed(one, "parameters", dict)
-                _check_examples(one)
+                check_values(one, _FUNCTION)
+                for example in list_of(one, "few_shot_examples", dict):
+                    needed(example, "request", str)
+                    needed(example, "params", dict)
             functions += described
             continue
         if name not in TOOLS:
             raise Refusal(404, f"Unknown tool {name}")
         if name in state.closed_tools:
             raise Refusal(422, f"Tool {name} is unavailable")
-        settings = needed(tool, name, dict)
-        if name == "web_search":
-            _check_search(settings)
+        check_values(needed(tool, name, dict), _SEARCH if name == "web_search" else {}, f"{name}.")
         names.append(name)
     return functions, names
-
-
-def _check_examples(function: Mapping[str, Any]) -> None:
-    typed(function, "description", str)
-    typed(function, "return_parameters", dict)
-    for example in list_of(function, "few_shot_examples", dict):
-        needed(example, "request", str)
-        needed(example, "params", dict)
-
-
-def _check_search(settings: Mapping[str, Any]) -> None:
-    kind = typed(settings, "type", str)
-    if kind is not None and kind not in _SEARCHES:
-        raise invalid_params(f"web_search.type must be one of {', '.join(_SEARCHES)}")
-    list_of(settings, "indexes", str)
-    list_of(settings, "flags", str)
 
 
 def _tool_config(
@@ -165,16 +173,6 @@ def _tool_config(
     return mode, None, tool
 
 
-def _effort(settings: Mapping[str, Any]) -> str | None:
-    reasoning = typed(settings, "reasoning", dict)
-    effort: str | None = typed(reasoning, "effort", str) if reasoning is not None else None
-    if effort in (None, "off"):
-        return None
-    if effort not in EFFORTS:
-        raise invalid_params(f"reasoning.effort must be one of {', '.join(EFFORTS)}, off")
-    return effort
-
-
 def _normalized(messages: Sequence[Message]) -> list[Message]:
     """Turn a lone system message into a user's, and join neighbouring texts of one speaker (reference, section 5.3)."""
     if len(messages) == 1 and messages[0].role == "system":
@@ -188,24 +186,3 @@ def _normalized(messages: Sequence[Message]) -> list[Message]:
         else:
             joined.append(message)
     return joined
-
-
-def _check_the_rest(options: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Check the fields that change nothing here."""
-    typed(settings, "preset", str)
-    top_logprobs = typed(settings, "top_logprobs", int)
-    if top_logprobs is not None and not 1 <= top_logprobs <= 5:
-        raise invalid_params("top_logprobs must be in range [1, 5]")
-    typed(options, "disable_filter", bool)
-    check_ranker(options, "ranker_options")
-    user = typed(options, "user_info", dict)
-    if user is not None:
-        typed(user, "timezone", str)
-    filters = typed(options, "filter_config", dict) or {}
-    for side, names in (("request_content", ("neuro", "blacklist", "whitelist")), ("response_content", ("blacklist",))):
-        switches = typed(filters, side, dict) or {}
-        for name in names:
-            typed(switches, name, bool)
-    list_of(options, "flags", str)
-    typed(options, "memory_id", str)
-    state_of(options)

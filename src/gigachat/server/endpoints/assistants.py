@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import find_model, read_model
-from gigachat.server.chat.validation_v1 import check_functions
+from gigachat.server.chat.validation import check_functions
 from gigachat.server.engine import Message
 from gigachat.server.state.records import Assistant
 from gigachat.server.wire.errors import Refusal, invalid_params

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml  # type: ignore[import-untyped]
 
 from gigachat.schema import parameters_schema
-from gigachat.server.chat.validation_v1 import FUNCTION_NAME
+from gigachat.server.chat.validation import FUNCTION_NAME
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.responses import answer

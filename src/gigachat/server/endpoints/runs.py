@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gigachat.server.chat.v1 import Envelope
-    from gigachat.server.chat.validation_v1 import CheckedRequest
+    from gigachat.server.chat.validation import CheckedRequest
     from gigachat.server.engine import Message
     from gigachat.server.service import Endpoint, Service
     from gigachat.server.state.records import Thread, ThreadMessage

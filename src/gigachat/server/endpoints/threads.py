@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from gigachat.server.catalogue import read_model
-from gigachat.server.chat.validation_v1 import check_files
+from gigachat.server.chat.validation import check_files
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.messages import v1_message
