@@ -1,24 +1,21 @@
 """The v2 chat: `POST /v2/chat/completions`, plain and streamed (reference, section 5).
 
-It turns the pieces of an engine, or of a test's order, into the recorded shapes, key for key: messages of content
-parts, named events and no end mark. It must not check requests (see `validation_v2`) nor make up text (see the
-engines).
+It turns the pieces of an answer into the recorded shapes, key for key: messages of content parts, named events and no
+end mark.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gigachat.server.chat.usage import PromptUsage, answer_tokens, prompt_usage
-from gigachat.server.chat.v1 import chunk_size, event_stream
+from gigachat.server.chat.answer import Answer, event_stream
 from gigachat.server.chat.validation_v2 import check_chat_v2
 from gigachat.server.engine import FunctionCall, Piece, Reasoning, Source, Spent, Stop, ToolUse
-from gigachat.server.orders.replies import Part, one_by_one, read_order
+from gigachat.server.orders.replies import Part
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.responses import answer, named_event, unless_gone
@@ -29,11 +26,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.chat.validation import CheckedRequest
     from gigachat.server.orders.replies import Ordered
     from gigachat.server.orders.rules import Rule
     from gigachat.server.service import Endpoint, Service
-    from gigachat.server.state.state import State
 
 # Nothing of a prompt that was never seen (all recordings of v2).
 _ALWAYS_CACHED = 0
@@ -41,59 +36,42 @@ _ALWAYS_CACHED = 0
 
 async def _complete(request: Request, service: Service) -> Response:
     asked = check_chat_v2(read_object(await request.body()), service.state)
-    usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=_ALWAYS_CACHED)
-    envelope = _Envelope(asked, usage, request.headers.get("x-client-id"))
+    made = await _AnswerV2.begin(asked, service, request.headers.get("x-client-id"), _ALWAYS_CACHED)
 
-    def events(reply: Rule | None) -> AsyncGenerator[bytes, None]:
-        return _events(_begun(envelope, reply, service), envelope, chunk_size(asked, service.pace))
+    def parts(rule: Rule | None) -> AsyncGenerator[Part, None]:
+        # After the result of a function the engine's answer has a state too (recorded).
+        if rule is None and asked.chat.messages[-1].role == "function":
+            made.state_id = new_state_id()
+        return _parts(made.pieces(rule), made)
 
     if asked.stream:
-        return await event_stream(request, asked, service, events, partial(named_event, "response.error"))
-    reply = service.script.reply(asked.chat.options)
-    return answer(request, await unless_gone(request.receive, _answered(envelope, reply, service)))
+        error = partial(named_event, "response.error")
+        return await event_stream(request, asked, service, lambda rule: _events(parts(rule), made), error)
 
+    async def answered(rule: Rule | None) -> dict[str, Any]:
+        if rule is not None:
+            await asyncio.sleep(rule.after)
+        said = [piece async for piece in parts(rule)]
+        messages = list(made.messages) if made.messages is not None else _joined(said, made)
+        made.keep_last(messages)
+        return {**made.head(), "messages": messages, **made.tail()}
 
-async def _answered(envelope: _Envelope, reply: Rule | None, service: Service) -> dict[str, Any]:
-    if reply is not None:
-        await asyncio.sleep(reply.after)
-    return await _completion(_begun(envelope, reply, service), envelope)
-
-
-def _begun(envelope: _Envelope, reply: Rule | None, service: Service) -> AsyncGenerator[Part, None]:
-    """Open the history and return the pieces of the answer, ordered or from the engine."""
-    asked = envelope.asked
-    asked.history.open(asked.chat.model, service.state)
-    if reply is not None:
-        order = read_order(reply.answer)
-        envelope.obey(order)
-        return _parts(one_by_one(order), envelope, service)
-    # After the result of a function the answer has a state too (recorded).
-    if asked.chat.messages[-1].role == "function":
-        envelope.state_id = new_state_id()
-    return _parts(service.engine.complete(asked.chat), envelope, service)
+    work = answered(service.script.reply(asked.chat.options))
+    return answer(request, await unless_gone(request.receive, work))
 
 
 @dataclass(slots=True)
-class _Envelope:
-    """What surrounds the messages of one answer."""
+class _AnswerV2(Answer):
+    """An answer in the shapes of v2."""
 
-    asked: CheckedRequest
-    prompt: PromptUsage
-    client_id: str | None
-    """Who alone may read the files made for this answer."""
-    created: int = field(default_factory=lambda: int(time.time()))
     order: Mapping[str, Any] = field(default_factory=dict)
     """What an order says of the answer; it goes before all else."""
     messages: Sequence[Mapping[str, Any]] | None = None
     """The messages of an order."""
-    state_id: str | None = None
-    reason: str = "stop"
-    spent: int = 0
 
     def obey(self, order: Ordered) -> None:
-        """Take over what an order says of the answer."""
-        self.state_id = order.state_id
-        if order.messages is not None:  # what a v1 order says of itself has other names and shapes
+        """Take over the made of a v2 order; that of v1 has other names and shapes."""
+        if order.messages is not None:
             self.order = order.envelope
             self.messages = order.messages
 
@@ -113,8 +91,8 @@ class _Envelope:
         usage = {
             "input_tokens": self.prompt.charged,
             "input_tokens_details": {"prompt_tokens": self.prompt.charged, "cached_tokens": self.prompt.cached},
-            "output_tokens": self.spent,
-            "total_tokens": self.prompt.charged + self.spent,
+            "output_tokens": self.completion,
+            "total_tokens": self.prompt.charged + self.completion,
         }
         rest = {name: value for name, value in self.order.items() if name not in ("model", "created_at")}
         return {"finish_reason": self.reason, "usage": usage} | rest
@@ -129,27 +107,19 @@ class _Envelope:
                 message["tool_state_id"] = self.state_id
         return {**message, "content": list(parts)}
 
-    def keep(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Add what was said to the thread; thoughts are not kept."""
+    def keep_last(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Add the last message that is no reasoning to the history."""
         said = next((one for one in reversed(messages) if one.get("role") == "assistant"), None)
         if said is not None:
-            self.asked.history.keep(self.asked.new_messages, said, self.reason)
+            self.keep(said)
 
 
-async def _completion(pieces: AsyncGenerator[Part, None], envelope: _Envelope) -> dict[str, Any]:
-    parts = [piece async for piece in pieces]
-    messages = list(envelope.messages) if envelope.messages is not None else _joined(parts, envelope)
-    envelope.keep(messages)
-    return {**envelope.head(), "messages": messages, **envelope.tail()}
-
-
-async def _events(
-    pieces: AsyncGenerator[Part, None], envelope: _Envelope, size: int | None
-) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a stream; `size` pieces of text go into one event, all of them when None.
+async def _events(pieces: AsyncGenerator[Part, None], made: _AnswerV2) -> AsyncGenerator[bytes, None]:
+    """Yield the events of a stream.
 
     Function calls come whole, in the event that ends the stream (reference, section 5.7).
     """
+    size = made.chunk_size()
     said: list[Part] = []
     calls: list[Part] = []
     waiting: list[Part] = []
@@ -159,9 +129,9 @@ async def _events(
     def delta(parts: Sequence[Part]) -> bytes:
         nonlocal named
         [role] = {part.role for part in parts}
-        message = envelope.message(role, _merged(parts), state=not named)
+        message = made.message(role, _merged(parts), state=not named)
         named = named or role == "assistant"
-        return named_event("response.message.delta", {**envelope.head(), "messages": [message]})
+        return named_event("response.message.delta", {**made.head(), "messages": [message]})
 
     async with aclosing(pieces):
         async for piece in pieces:
@@ -178,19 +148,16 @@ async def _events(
                 waiting.clear()
     if waiting:
         yield delta(waiting)
-    done = envelope.head()
+    done = made.head()
     if calls:
-        done["messages"] = [envelope.message("assistant", [part.fields for part in calls])]
-    # Kept before it is said to be done: the next request may come at once. Who has gone before that heard no answer.
-    envelope.keep(_joined(said, envelope))
-    yield named_event("response.message.done", {**done, **envelope.tail()})
+        done["messages"] = [made.message("assistant", [part.fields for part in calls])]
+    # Kept before the end is sent: the next request may come at once.
+    made.keep_last(_joined(said, made))
+    yield named_event("response.message.done", {**done, **made.tail()})
 
 
-async def _parts(
-    pieces: AsyncGenerator[Piece | Part, None], envelope: _Envelope, service: Service
-) -> AsyncGenerator[Part, None]:
-    """Yield the pieces as content parts, and put into the envelope what they cost and how the answer ended."""
-    state = service.state
+async def _parts(pieces: AsyncGenerator[Piece | Part, None], made: _AnswerV2) -> AsyncGenerator[Part, None]:
+    """Yield the pieces as content parts, and note what they cost and how the answer ended."""
     said: list[str] = []
     calls: list[FunctionCall] = []
     spent: Spent | None = None
@@ -213,38 +180,26 @@ async def _parts(
                     yield Part("reasoning", {"text": piece.text})
                 case FunctionCall():
                     calls.append(piece)
-                    _owe(envelope, state)
+                    made.owe()
                     yield Part("assistant", {"function_call": {"name": piece.name, "arguments": piece.arguments}})
                 case ToolUse():
-                    envelope.state_id = envelope.state_id or new_state_id()
+                    made.state_id = made.state_id or new_state_id()
                     sources = [*sources, *piece.sources]
                     for file in piece.files:
-                        kept = state.files.add(file.name, file.content, file.mime, client_id=envelope.client_id)
-                        shown = {"id": kept["id"], "mime": file.mime, "target": file.target}
+                        shown = {"id": made.keep_file(file), "mime": file.mime, "target": file.target}
                         yield Part("assistant", {"files": [shown]})
                 case Stop():
-                    envelope.reason = piece.reason
+                    made.reason = piece.reason
                 case Spent():
                     spent = piece
                 case Part():
                     said.append(piece.fields.get("text") or "")
                     if "function_call" in piece.fields:
-                        _owe(envelope, state)
+                        made.owe()
                     yield piece
-    if spent is None:
-        envelope.spent = await answer_tokens("".join(said), calls, service.engine)
-    else:
-        envelope.prompt, envelope.spent = PromptUsage.of(spent), spent.completion
-    state.pay(envelope.asked.chat.model, envelope.prompt.charged + envelope.spent)
+    await made.pay("".join(said), calls, spent)
     if sources:
         yield Part("assistant", {"text": held or "", "inline_data": _inline_data(sources)})
-
-
-def _owe(envelope: _Envelope, state: State) -> None:
-    """Note that the answer holds a call: its result is owed under the state id."""
-    envelope.reason = "function_call"
-    envelope.state_id = envelope.state_id or new_state_id()
-    state.calls.add(envelope.state_id)
 
 
 def _inline_data(sources: Sequence[Source]) -> dict[str, Any]:
@@ -252,17 +207,17 @@ def _inline_data(sources: Sequence[Source]) -> dict[str, Any]:
     return {"images": [], "sources": numbered}
 
 
-def _joined(parts: Sequence[Part], envelope: _Envelope) -> list[dict[str, Any]]:
+def _joined(parts: Sequence[Part], made: _AnswerV2) -> list[dict[str, Any]]:
     """Return the messages the parts make up: neighbours of one role are one message."""
     messages: list[dict[str, Any]] = []
     speaking: list[Part] = []
     for part in parts:
         if speaking and part.role != speaking[0].role:
-            messages.append(envelope.message(speaking[0].role, _merged(speaking)))
+            messages.append(made.message(speaking[0].role, _merged(speaking)))
             speaking = []
         speaking.append(part)
     role = speaking[0].role if speaking else "assistant"
-    messages.append(envelope.message(role, _merged(speaking) or [{"text": ""}]))
+    messages.append(made.message(role, _merged(speaking) or [{"text": ""}]))
     return messages
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.chat.v1 import Envelope
+    from gigachat.server.chat.v1 import AnswerV1
     from gigachat.server.chat.validation import CheckedRequest
     from gigachat.server.engine import Message
     from gigachat.server.service import Endpoint, Service
@@ -175,7 +175,7 @@ class _Run:
         return completion
 
     async def _events(
-        self, envelope: Envelope, chunks: AsyncGenerator[dict[str, Any], None]
+        self, made: AnswerV1, chunks: AsyncGenerator[dict[str, Any], None]
     ) -> AsyncGenerator[bytes, None]:
         """Yield the events of a run: each chunk pays for itself, the first for the prompt too.
 
@@ -183,7 +183,7 @@ class _Run:
         """
         self.streaming = True
         engine = self.service.engine
-        prompt, cached = envelope.prompt.charged, envelope.prompt.cached
+        prompt, cached = made.prompt.charged, made.prompt.cached
         message: dict[str, Any] = {"content": "", "role": "assistant"}
         reason = "stop"
         waiting: dict[str, Any] | None = None
