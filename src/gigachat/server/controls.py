@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gigachat.server.orders.faults import Fault
 from gigachat.server.orders.matching import ReceivedChat, describe, fits, read_chats, wanted
-from gigachat.server.orders.queue import Events, Script
+from gigachat.server.orders.queue import Events, Script, Verdict
 from gigachat.server.orders.rules import Rule
 
 if TYPE_CHECKING:
@@ -91,6 +91,31 @@ class Controls:
         """
         call = {"function_call": {"name": name, "arguments": dict(arguments or {})}}
         self.reply(call, when=when, model=model, function=function, always=always, after=after)
+
+    def verdict(
+        self,
+        *,
+        is_profane: bool | None = None,
+        category: Literal["ai", "human", "mixed"] | None = None,
+        ai_intervals: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Order the verdict of the next `/filter/check` or `/ai/check`; without one a text is clean and of a person.
+
+        Args:
+            is_profane: Verdict of the filter.
+            category: Verdict of the check for machine-made texts.
+            ai_intervals: Where the text is machine-made: first and last character, from 1.
+
+        Raises:
+            ValueError: Neither or both of `is_profane` and `category` are given.
+        """
+        if (is_profane is None) == (category is None):
+            raise ValueError("a verdict has is_profane or category")
+        if is_profane is not None:
+            self._script.add(Verdict("filter", {"is_profane": is_profane}))
+        else:
+            fields = {"category": category, "ai_intervals": [list(one) for one in ai_intervals]}
+            self._script.add(Verdict("ai", fields))
 
     def fail(
         self,

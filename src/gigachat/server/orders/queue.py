@@ -1,7 +1,6 @@
-"""What a test orders in advance: next answers, next faults, hand-made streams.
+"""The orders of tests: replies, faults, literal streams, verdicts.
 
-Orders are taken in the order they were given, each at most as often as it says. It must not send anything:
-the app asks and obeys.
+They are taken in the order they were given, each at most as often as it says.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import random
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gigachat.server.orders.faults import Fault
 from gigachat.server.orders.matching import asks_for_stream, read_chat
@@ -31,6 +30,14 @@ class Events:
     keep_open: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The fields of the next answer of `/ai/check` or `/filter/check` that differ from the usual one."""
+
+    kind: Literal["ai", "filter"]
+    fields: Mapping[str, Any]
+
+
 class Script:
     """The orders not yet obeyed. Safe to give from any thread.
 
@@ -45,8 +52,9 @@ class Script:
         self._always = Rules()
         self._faults: list[Fault] = []
         self._streams: deque[Events] = deque()
+        self._verdicts: list[Verdict] = []
 
-    def add(self, order: Rule | Fault | Events) -> None:
+    def add(self, order: Rule | Fault | Events | Verdict) -> None:
         """Add an order."""
         if isinstance(order, Rule):
             if order.times is None:
@@ -55,10 +63,13 @@ class Script:
                 self._once.add(order)
             return
         with self._lock:
-            if isinstance(order, Fault):
-                self._faults.append(order)
-            else:
-                self._streams.append(order)
+            match order:
+                case Fault():
+                    self._faults.append(order)
+                case Events():
+                    self._streams.append(order)
+                case Verdict():
+                    self._verdicts.append(order)
 
     def fault(self, received: Received) -> Fault | None:
         """Return what was ordered to go wrong with this request, if anything was."""
@@ -87,6 +98,15 @@ class Script:
         with self._lock:
             return self._streams.popleft() if self._streams else None
 
+    def verdict(self, kind: Literal["ai", "filter"]) -> dict[str, Any]:
+        """Return the fields of the next verdict of a kind; none if none was ordered."""
+        with self._lock:
+            for number, verdict in enumerate(self._verdicts):
+                if verdict.kind == kind:
+                    del self._verdicts[number]
+                    return dict(verdict.fields)
+        return {}
+
     def clear(self) -> None:
         """Forget all orders."""
         self._once.clear()
@@ -94,6 +114,7 @@ class Script:
         with self._lock:
             self._faults.clear()
             self._streams.clear()
+            self._verdicts.clear()
 
 
 def _is_meant(received: Received, fault: Fault) -> bool:
