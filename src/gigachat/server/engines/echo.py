@@ -1,12 +1,13 @@
 """The engine that stands in when there is no model: deterministic, instant, and honest about what it is.
 
 It quotes the question, calls the functions the message names, fills arguments and structured answers from
-the schema, and uses built-in tools only in form: its search finds one page that says so, its picture is a mosaic. It
+the schema, and uses built-in tools only in form: its search finds one page that says so, its picture is grey. It
 must never pretend to have understood anything.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -24,7 +25,6 @@ from gigachat.server.engine import (
     ToolUse,
 )
 from gigachat.server.engines.embedders import hashed_embeddings
-from gigachat.server.engines.pictures import jpeg_of
 from gigachat.server.engines.sample_json import Unfilled, sample
 from gigachat.server.tokens import count_tokens, phrases, within
 from gigachat.server.wire.errors import invalid_params
@@ -38,6 +38,12 @@ _PICTURES = frozenset({"image_generate", "text2image"})
 # Built-in functions of v1 are offered with every "auto", so words have to ask for them.
 _ASKED = {"text2image": re.compile(r"нарису|рисун|изобраз|картин|draw|paint|picture|image", re.IGNORECASE)}
 _SOURCE = Source("https://example.com/", "Локальный сервер ничего не искал / The local server has not searched")
+_PICTURE = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ"
+    "EBAQEBAQEBAQEBAQEBD/wAALCAAIAAgBAREA/8QAHwAAAAAMAAAAAAAAAAAAAAAAAAECAwQFBgcICQoL/8QAFBABAAAAAAAAAAAA"
+    "AAAAAAAAAP/aAAgBAQAAPwAH/9k="
+)
+"""A JPEG of 8 x 8 grey pixels."""
 
 
 class Echo:
@@ -124,7 +130,7 @@ def _due_tool(request: ChatRequest) -> str | None:
 
 def _used(tool: str, request: ChatRequest) -> ToolUse:
     if tool in _PICTURES:
-        return ToolUse(tool, files=[MadeFile(jpeg_of(_question(request)), "image.jpg")])
+        return ToolUse(tool, files=[MadeFile(_PICTURE, "image.jpg")])
     return ToolUse(tool, sources=[_SOURCE] if tool == "web_search" else [])
 
 
