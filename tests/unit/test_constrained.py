@@ -124,6 +124,13 @@ def test_a_pattern_is_a_string() -> None:
     assert read(request, ' "abc"', [1, 2, 4]) == ["ab", "c"]
 
 
+def test_parameters_that_references_make_endless_are_refused() -> None:
+    schemas = {f"A{number}": {"items": [{"$ref": f"#/$defs/A{number + 1}"}] * 2} for number in range(50)}
+    function = {"name": "f", "parameters": {"$ref": "#/$defs/A0", "$defs": {**schemas, "A50": {}}}}
+    with pytest.raises(Refusal, match="parameters of function f have more than 100000 values"):
+        generated_schema(asked(functions=[function]))
+
+
 def test_what_can_not_be_expressed_is_refused() -> None:
     circle = {
         "name": "f",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -178,11 +179,11 @@ def _normalized(messages: Sequence[Message]) -> list[Message]:
     if len(messages) == 1 and messages[0].role == "system":
         return [replace(messages[0], role="user")]
     joined: list[Message] = []
-    for message in messages:
-        before = joined[-1] if joined else None
-        if before is not None and before.role == message.role and message.role in _JOINED:
-            content = f"{before.content}\n{message.content}"
-            joined[-1] = replace(message, content=content, files=(*before.files, *message.files))
+    for role, group in itertools.groupby(messages, lambda message: message.role):
+        same = list(group)
+        if role in _JOINED and len(same) > 1:
+            content = "\n".join(message.content for message in same)
+            joined.append(replace(same[-1], content=content, files=[file for one in same for file in one.files]))
         else:
-            joined.append(message)
+            joined += same
     return joined

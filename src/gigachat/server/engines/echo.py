@@ -26,7 +26,7 @@ from gigachat.server.engine import (
 )
 from gigachat.server.engines.embedders import hashed_embeddings
 from gigachat.server.engines.sample_json import Unfilled, sample
-from gigachat.server.tokens import count_tokens, phrases, within
+from gigachat.server.tokens import count_all, phrases, within
 from gigachat.server.wire.errors import invalid_params
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Echo:
 
     async def count(self, texts: Sequence[str]) -> Sequence[int]:
         """Return the numbers of tokens by rule of thumb."""
-        return list(map(count_tokens, texts))
+        return await count_all(texts)
 
 
 def _question(request: ChatRequest) -> str:

@@ -15,7 +15,7 @@ from gigachat.server.engine import ChatRequest, Embedding, FunctionCall, Message
 from gigachat.server.engines.constrained_output import Verbatim, generated_schema, instruction, reader
 from gigachat.server.engines.embedders import as_recorded, hashed_embeddings
 from gigachat.server.engines.openai_client import Wire
-from gigachat.server.tokens import count_tokens
+from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Upstream:
 
     async def count(self, texts: Sequence[str]) -> Sequence[int]:
         """Return the numbers of tokens by rule of thumb: the contract has no way to ask."""
-        return list(map(count_tokens, texts))
+        return await count_all(texts)
 
     def break_off(self) -> None:
         """End all generations at work; callable from any thread."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -181,16 +182,19 @@ def _v2_result(raw: Mapping[str, Any], state_id: str | None) -> Message:
 def name_results(messages: Sequence[Message]) -> list[Message]:
     """Give results without a name that of the call they answer, in the order of the calls."""
     found: list[Message] = []
-    waiting: list[str] = []
+    calls: deque[str] = deque()
+    answered: Counter[str] = Counter()  # named results, whose calls are still in the queue
     for message in messages:
         if message.role != "function":
-            waiting = [call.name for call in message.calls]
+            calls, answered = deque(call.name for call in message.calls), Counter()
         elif message.name:
-            if message.name in waiting:
-                waiting.remove(message.name)
-        elif waiting:
-            found.append(replace(message, name=waiting.pop(0)))
-            continue
+            answered[message.name] += 1
+        else:
+            while calls and answered[calls[0]] > 0:
+                answered[calls.popleft()] -= 1
+            if calls:
+                found.append(replace(message, name=calls.popleft()))
+                continue
         found.append(message)
     return found
 
