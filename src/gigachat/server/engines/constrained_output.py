@@ -7,8 +7,9 @@ while it comes, so that the text of an answer is streamed. It must not know how 
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic_core import from_json
 
 from gigachat.schema import parameters_schema
 from gigachat.server.engine import ChatRequest, FunctionCall, Piece
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SHOWN = ("name", "description", "parameters", "few_shot_examples")
-_ANSWER = re.compile(r'\s*\{\s*"answer"\s*:\s*"')
-_ESCAPE = re.compile(r'\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|u[0-9a-fA-F]{4}|["\\/bfnrt])')
-_HIGH_SURROGATE = re.compile(r"\\u[dD][89abAB]")
-_LONGEST_ESCAPE = 12
 _LONGEST_TEXT = 500
 _LARGEST_SCHEMA = 100_000
 _DEFINITIONS = ("$defs", "definitions")
@@ -86,10 +83,8 @@ class Reader(Protocol):
 
 def reader(request: ChatRequest) -> Reader:
     """Return the reader of what `generated_schema` makes a model write."""
-    if request.forced is not None or request.functions:
-        return _ChoiceReader(request)
-    if request.schema is None and request.pattern is not None:
-        return _StringReader()
+    if request.forced is not None or request.functions or (request.schema is None and request.pattern is not None):
+        return _JsonReader(request)
     return Verbatim()
 
 
@@ -105,52 +100,36 @@ class Verbatim:
         return []
 
 
-class _StringReader:
-    """What is generated is a JSON string; its text is the answer."""
-
-    def __init__(self) -> None:
-        self._before = ""
-        self._string: JsonString | None = None
-
-    def feed(self, text: str) -> list[Piece]:
-        if self._string is None:
-            self._before += text
-            _, quote, text = self._before.partition('"')
-            if not quote:
-                return []
-            self._string = JsonString()
-        decoded = self._string.feed(text)
-        return [decoded] if decoded else []
-
-    def end(self, *, whole: bool) -> list[Piece]:
-        if whole and self._string is None and self._before.strip():
-            raise _disobeyed(self._before)
-        return []
-
-
-class _ChoiceReader:
-    """What is generated is an answer or a call."""
+class _JsonReader:
+    """What is generated is JSON: a string, an answer or a call. The text of a string or an answer is streamed."""
 
     def __init__(self, request: ChatRequest) -> None:
         self._preset = request.preset
+        self._is_string = not request.functions
         self._streams = request.schema is None and request.forced is None
         self._text = ""
-        self._answer: JsonString | None = None
+        self._sent = 0
 
     def feed(self, text: str) -> list[Piece]:
-        if self._answer is None:
-            self._text += text
-            begun = _ANSWER.match(self._text) if self._streams else None
-            if begun is None:
-                return []
-            self._answer = JsonString()
-            text = self._text[begun.end() :]
-        decoded = self._answer.feed(text)
-        return [decoded] if decoded else []
+        self._text += text
+        if not self._streams:
+            return []
+        try:
+            return self._more(from_json(self._text, allow_partial="trailing-strings"))
+        except ValueError:  # nothing yet, or not JSON
+            return []
+
+    def _more(self, value: Any) -> list[Piece]:
+        """Return the text that has come since the last time."""
+        answer = value if self._is_string else value.get("answer") if isinstance(value, dict) else None
+        if not isinstance(answer, str):
+            return []
+        # A lone surrogate can be written in JSON but is no text.
+        new = answer[self._sent :].encode("utf-8", "replace").decode()
+        self._sent = len(answer)
+        return [new] if new else []
 
     def end(self, *, whole: bool) -> list[Piece]:
-        if self._answer is not None or not self._text.strip():
-            return []
         try:
             made = json.loads(self._text)
         except (ValueError, RecursionError):
@@ -158,59 +137,15 @@ class _ChoiceReader:
         match made:
             case {"function": str(name), "arguments": dict(arguments)}:
                 return [FunctionCall(name, {**arguments, **self._preset})]
-            case {"answer": str(answer)}:
-                return [answer]
+            case str() if self._is_string:
+                return self._more(made)
+            case {"answer": str()}:
+                return self._more(made)
             case {"answer": answer}:
                 return [_json(answer)]
-        if whole:
+        if whole and self._text.strip() and not self._sent:
             raise _disobeyed(self._text)
         return []
-
-
-class JsonString:
-    """Decodes a JSON string that comes in pieces, from behind its opening quote to its closing one."""
-
-    def __init__(self) -> None:
-        self._rest = ""
-        self._closed = False
-
-    def feed(self, text: str) -> str:
-        """Return what a further piece decodes to; an escape that is not yet whole is held back."""
-        if self._closed:
-            return ""
-        self._rest += text
-        decoded: list[str] = []
-        while self._rest:
-            plain = re.match(r'[^"\\]+', self._rest)
-            if plain is not None:
-                decoded.append(plain.group())
-                self._rest = self._rest[plain.end() :]
-                continue
-            if self._rest[0] == '"':
-                self._closed = True
-                break
-            escape = _ESCAPE.match(self._rest)
-            half = escape is None or (len(escape.group()) < _LONGEST_ESCAPE and _HIGH_SURROGATE.match(self._rest))
-            if half and len(self._rest) < _LONGEST_ESCAPE and _may_go_on(self._rest):
-                break
-            whole = escape.group() if escape is not None else self._rest[:2]
-            decoded.append(_unescaped(whole))
-            self._rest = self._rest[len(whole) :]
-        return "".join(decoded)
-
-
-def _may_go_on(rest: str) -> bool:
-    """Tell whether what begins with a backslash may become an escape, or half a pair of them a whole one."""
-    return re.fullmatch(r"\\(?:u[0-9a-fA-F]{0,4}(?:\\(?:u[0-9a-fA-F]{0,4})?)?)?", rest) is not None
-
-
-def _unescaped(escape: str) -> str:
-    try:
-        text = str(json.loads(f'"{escape}"'))
-    except ValueError:
-        return escape
-    # Half of a pair can be written in JSON but is no text.
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _named(request: ChatRequest, name: str) -> Mapping[str, Any]:
