@@ -194,7 +194,7 @@ class Controls:
 
     def revoke_tokens(self) -> None:
         """Refuse every token given out so far: 401 `Unauthorized`."""
-        self._state.tokens.revoke()
+        self._state.tokens.clear()
 
     # What came
 

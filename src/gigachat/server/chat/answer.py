@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gigachat.server.chat.usage import PromptUsage, answer_tokens, prompt_usage
 from gigachat.server.orders.replies import Ordered, Part, literal_events, one_by_one, read_order
+from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import EventStream, api_headers, started, unless_gone
@@ -88,8 +89,8 @@ class Answer:
 
     def keep_file(self, file: MadeFile) -> str:
         """Keep a file that a built-in tool made and return its id."""
-        kept = self.service.state.files.add(file.name, file.content, file.mime, client_id=self.client_id)
-        return str(kept["id"])
+        kept = StoredFile(file.name, file.content, file.mime, client_id=self.client_id)
+        return self.service.state.files.put(kept).id
 
     async def pay(self, text: str, calls: Sequence[FunctionCall], spent: Spent | None) -> None:
         """Note what prompt and answer cost, by the engine or by its count, and take it off the balance."""

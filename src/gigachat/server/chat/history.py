@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.engine import Message
+from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
 from gigachat.server.wire.requests import typed
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.server.catalogue import Model
-    from gigachat.server.state.records import Assistant, Thread, Threads
+    from gigachat.server.state.records import Assistant, Threads
     from gigachat.server.state.state import State
 
 
@@ -78,7 +79,7 @@ class History:
         self.threads = state.threads
         if self.thread is None:
             assistant_id = self.assistant.id if self.assistant is not None else None
-            self.thread = state.threads.create(model.id, assistant_id, self.metadata)
+            self.thread = state.threads.put(Thread(model.id, assistant_id, self.metadata))
         elif self.metadata is not None:
             self.thread.metadata = self.metadata
         self.thread.model = model.id

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gigachat.server.state.state import cached_prefix
 from gigachat.server.wire.errors import Refusal
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ async def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, alway
         sizes.append(total)
     if total > _CONTEXT_WINDOW:
         raise Refusal(413)
-    known = state.prompts.hit(keys)
+    known = cached_prefix(state.prompts, keys)
     cached = min(sizes[known - 1] if known else always_cached, total - 1)
     return PromptUsage(total - cached, cached)
 

@@ -6,7 +6,6 @@ the business of `runs`.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import find_model, read_model
@@ -52,7 +51,7 @@ async def _modify(request: Request, service: Service) -> Response:
     body = read_object(await request.body())
     assistant = service.state.assistants.get(needed(body, "assistant_id", str))
     _change(assistant, body, service.state)
-    assistant.updated_at = int(time.time())
+    assistant.touch()
     service.state.assistants.put(assistant)
     return answer(request, _card(assistant, service.state))
 
@@ -72,7 +71,7 @@ async def _delete_file(request: Request, service: Service) -> Response:
     if file_id not in assistant.file_ids:
         raise Refusal(404, service.state.files.unknown)
     assistant.file_ids.remove(file_id)
-    assistant.updated_at = int(time.time())
+    assistant.touch()
     service.state.assistants.put(assistant)
     return answer(request, {"file_id": file_id, "deleted": True})
 

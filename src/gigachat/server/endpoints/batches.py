@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
 from gigachat.server.chat.v1 import answered
 from gigachat.server.chat.validation_v1 import check_chat
 from gigachat.server.endpoints.embeddings import embedded
-from gigachat.server.state.records import Batch
+from gigachat.server.state.records import Batch, StoredFile
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.responses import answer, compact
@@ -111,10 +110,10 @@ async def _work(batch: Batch, service: Service) -> None:
             _log.exception("a request of a batch failed")
             output.append(compact({"id": line_id, "error": Refusal(500).body()}))
             batch.failed += 1
-        batch.updated_at = int(time.time())
+        batch.touch()
     content = b"\n".join([*output, b""])
-    kept = service.state.files.add(f"{batch.id}.jsonl", content, "application/octet-stream")
-    batch.output_file_id = kept["id"]
+    file = StoredFile(f"{batch.id}.jsonl", content, "application/octet-stream")
+    batch.output_file_id = service.state.files.put(file).id
     batch.status = "completed"
     batch.requests = ()
     service.state.batches.put(batch)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gigachat._service import FILE_KINDS
+from gigachat.server.state.records import StoredFile
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.responses import answer, api_headers
 
@@ -48,7 +49,8 @@ async def _upload(request: Request, service: Service) -> Response:
         content = await uploaded.read()
     finally:
         await form.close()
-    return answer(request, service.state.files.add(uploaded.filename, content, mime, str(purpose)))
+    kept = service.state.files.put(StoredFile(uploaded.filename, content, mime, str(purpose)))
+    return answer(request, kept.card())
 
 
 async def _list(request: Request, service: Service) -> Response:

@@ -45,7 +45,7 @@ async def _list(request: Request, service: Service) -> Response:
 async def _create(request: Request, service: Service) -> Response:
     """Answer `POST /threads`: an empty thread."""
     read_object(await request.body())
-    return answer(request, _card(service.state.threads.create()))
+    return answer(request, _card(service.state.threads.put(Thread())))
 
 
 async def _retrieve(request: Request, service: Service) -> Response:

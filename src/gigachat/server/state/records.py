@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from gigachat._service import FILE_KINDS
 from gigachat.server.wire.errors import Refusal
@@ -20,105 +20,37 @@ if TYPE_CHECKING:
 
     from gigachat.server.state.store import Store
 
-
-class Identified(Protocol):
-    """Any dataclass with an id."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def id(self) -> str:
-        """What it is asked for by."""
-        ...
-
-
 _log = logging.getLogger("gigachat.server")
-_Thing = TypeVar("_Thing", bound=Identified)
 
 
-class Shelf(Generic[_Thing]):
-    """Records of one kind by id, oldest first. Safe to use from any thread.
+@dataclass(kw_only=True)
+class Record:
+    """What all records have. Times are Unix times in seconds."""
 
-    Args:
-        store: Where they are kept beyond the server's life; its records are loaded. Memory alone when None.
-    """
-
-    unknown: str
-    """The message of the 404 for an unknown id."""
-    made: Callable[..., _Thing]
-    """Makes a record of its fields."""
-    passing: ClassVar[frozenset[str]] = frozenset()
-    """Fields that are not written to the store."""
-
-    def __init__(self, store: Store | None = None) -> None:
-        self._lock = threading.Lock()
-        self._store = store
-        self._kind = type(self).__name__.lower()
-        loaded = store.read(self._kind, self._read) if store is not None else ()
-        self._things: dict[str, _Thing] = {thing.id: thing for thing in loaded if thing is not None}
-
-    def _read(self, **fields: Any) -> _Thing | None:
-        """Return a record of its stored fields; None to leave it out."""
-        return type(self).made(**fields)
-
-    def put(self, thing: _Thing) -> _Thing:
-        """Add or update a record and return it."""
-        with self._lock:
-            self._things[thing.id] = thing
-        if self._store is not None:
-            fields = {name: value for name, value in asdict(thing).items() if name not in self.passing}
-            self._store.save(self._kind, thing.id, fields)
-        return thing
-
-    def known(self, thing_id: str) -> bool:
-        """Tell whether there is a thing with this id."""
-        with self._lock:
-            return thing_id in self._things
-
-    def get(self, thing_id: str) -> _Thing:
-        """Return the thing with this id.
-
-        Raises:
-            Refusal: 404 when there is none.
-        """
-        with self._lock:
-            found = self._things.get(thing_id)
-        if found is None:
-            raise Refusal(404, self.unknown)
-        return found
-
-    def all(self) -> list[_Thing]:
-        """Return everything, newest first."""
-        with self._lock:
-            return list(reversed(self._things.values()))
-
-    def delete(self, thing_id: str) -> None:
-        """Forget the thing with this id.
-
-        Raises:
-            Refusal: 404 when there is none.
-        """
-        with self._lock:
-            if self._things.pop(thing_id, None) is None:
-                raise Refusal(404, self.unknown)
-        if self._store is not None:
-            self._store.delete(self._kind, thing_id)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: int = field(default_factory=lambda: int(time.time()))
 
 
-# Files
+@dataclass(kw_only=True)
+class Changing(Record):
+    """A record that changes after it was made."""
+
+    updated_at: int = field(default_factory=lambda: int(time.time()))
+
+    def touch(self) -> None:
+        """Note that the record has changed now."""
+        self.updated_at = int(time.time())
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file. `client_id` is the end user a generated image was made for: only he may read it."""
+@dataclass
+class StoredFile(Record):
+    """A file. Only the user `client_id` may read it, if set: a generated image was made for him."""
 
     filename: str
     content: bytes = field(repr=False)
     mime: str
     purpose: str = "general"
     client_id: str | None = None
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    created_at: int = field(default_factory=lambda: int(time.time()))
 
     def card(self) -> dict[str, Any]:
         """Return the file as the service shows it (reference, section 9.1)."""
@@ -136,14 +68,167 @@ class StoredFile:
         }
 
 
-class Files(Shelf[StoredFile]):
-    """The files kept."""
+@dataclass
+class Batch(Changing):
+    """A batch: its requests until all are answered, the counts, and then the file of the answers."""
+
+    method: str
+    total: int
+    requests: Sequence[tuple[str, dict[str, Any]]] = ()
+    completed: int = 0
+    failed: int = 0
+    status: Literal["created", "in_progress", "completed"] = "created"
+    output_file_id: str | None = None
+
+    def card(self) -> dict[str, Any]:
+        """Return the batch as the service shows it: counts once it has begun, the file once it is complete."""
+        counts = {"total": self.total}
+        if self.status != "created":
+            counts |= {"completed": self.completed, "failed": self.failed}
+        shown: dict[str, Any] = {"id": self.id, "method": self.method, "request_counts": counts, "status": self.status}
+        if self.output_file_id is not None:
+            shown["output_file_id"] = self.output_file_id
+        return shown | {"created_at": self.created_at, "updated_at": self.updated_at}
+
+
+@dataclass
+class Assistant(Changing):
+    """An assistant. `instructions` are its system message, `functions` those it may call."""
+
+    model: str
+    name: str | None = None
+    description: str | None = None
+    instructions: str | None = None
+    file_ids: list[str] = field(default_factory=list)
+    metadata: Mapping[str, Any] | None = None
+    functions: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass
+class ThreadMessage(Record):
+    """A message of a thread: as it came, with the model and why an answer ended."""
+
+    message: Mapping[str, Any]
+    model: str
+    finish_reason: str | None = None
+
+    @property
+    def role(self) -> str:
+        """Its author."""
+        return str(self.message.get("role", ""))
+
+
+@dataclass
+class Thread(Changing):
+    """A conversation. It is locked while a run is in progress."""
+
+    # The sample threads all name a model, also those made by an empty request; which one that is, is not known.
+    model: str = "GigaChat"
+    assistant_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    status: Literal["in_progress", "ready", "failed", "deleted"] = "ready"
+    messages: list[ThreadMessage] = field(default_factory=list)
+
+    @property
+    def run_lock(self) -> bool:
+        """Whether a run is in progress."""
+        return self.status == "in_progress"
+
+    def append(
+        self, messages: Iterable[Mapping[str, Any]], finish_reason: str | None = None, message_id: str | None = None
+    ) -> list[ThreadMessage]:
+        """Add messages and return their records.
+
+        Args:
+            messages: Messages of either version of the chat.
+            finish_reason: Why the answer ended, when the message is one.
+            message_id: Id already given to the caller, when there is only one message.
+        """
+        ids: dict[str, Any] = {} if message_id is None else {"id": message_id}
+        added = [ThreadMessage(dict(one), self.model, finish_reason, **ids) for one in messages]
+        self.messages += added
+        self.touch()
+        return added
+
+
+# Collections
+
+_R = TypeVar("_R", bound=Record)
+
+
+class Collection(Generic[_R]):
+    """Records of one kind by id, oldest first. Safe to use from any thread.
+
+    Args:
+        store: Where they are kept beyond the server's life; its records are loaded. Memory alone when None.
+    """
+
+    unknown: ClassVar[str]
+    """The message of the 404 for an unknown id."""
+    make: Callable[..., _R | None]
+    """Makes a record of its stored fields; None to leave it out."""
+    not_stored: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are not part of the stored record."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self._lock = threading.Lock()
+        self._store = store
+        self._kind = type(self).__name__.lower()
+        loaded = store.read(self._kind, self.make) if store is not None else ()
+        self._records: dict[str, _R] = {record.id: record for record in loaded if record is not None}
+
+    def put(self, record: _R) -> _R:
+        """Add or update a record and return it."""
+        with self._lock:
+            self._records[record.id] = record
+        if self._store is not None:
+            fields = {name: value for name, value in asdict(record).items() if name not in self.not_stored}
+            self._store.save(self._kind, record.id, fields)
+        return record
+
+    def known(self, record_id: str) -> bool:
+        """Return whether there is a record with this id."""
+        with self._lock:
+            return record_id in self._records
+
+    def get(self, record_id: str) -> _R:
+        """Return the record with this id.
+
+        Raises:
+            Refusal: 404 when there is none.
+        """
+        with self._lock:
+            found = self._records.get(record_id)
+        if found is None:
+            raise Refusal(404, self.unknown)
+        return found
+
+    def all(self) -> list[_R]:
+        """Return all records, newest first."""
+        with self._lock:
+            return list(reversed(self._records.values()))
+
+    def delete(self, record_id: str) -> None:
+        """Delete the record with this id.
+
+        Raises:
+            Refusal: 404 when there is none.
+        """
+        with self._lock:
+            if self._records.pop(record_id, None) is None:
+                raise Refusal(404, self.unknown)
+        if self._store is not None:
+            self._store.delete(self._kind, record_id)
+
+
+class Files(Collection[StoredFile]):
+    """The files. Their contents are stored as plain files."""
 
     unknown = "No such file"
-    made = StoredFile
-    passing = frozenset({"content"})
+    not_stored = frozenset({"content"})
 
-    def _read(self, **fields: Any) -> StoredFile | None:
+    def make(self, **fields: Any) -> StoredFile | None:
+        """Return a stored file with its content; None if that is missing."""
         assert self._store is not None
         content = self._store.content(fields["id"])
         if content is None:
@@ -151,45 +236,31 @@ class Files(Shelf[StoredFile]):
             return None
         return StoredFile(**fields, content=content)
 
-    def put(self, thing: StoredFile) -> StoredFile:
-        """Keep a file and return it."""
+    def put(self, record: StoredFile) -> StoredFile:
+        """Add a file and return it."""
         if self._store is not None:
-            self._store.save_content(thing.id, thing.content)
-        return super().put(thing)
+            self._store.save_content(record.id, record.content)
+        return super().put(record)
 
-    def delete(self, thing_id: str) -> None:
-        """Forget a file.
+    def delete(self, record_id: str) -> None:
+        """Delete a file.
 
         Raises:
             Refusal: 404 when there is none.
         """
-        super().delete(thing_id)
+        super().delete(record_id)
         if self._store is not None:
-            self._store.delete_content(thing_id)
-
-    def add(
-        self, filename: str, content: bytes, mime: str, purpose: str = "general", *, client_id: str | None = None
-    ) -> dict[str, Any]:
-        """Keep a file and return it as the service shows it, with its new `id`.
-
-        Args:
-            filename: A label, never a path.
-            content: The bytes; they are kept as they are.
-            mime: MIME type.
-            purpose: What it is for: `general` or `assistant`.
-            client_id: `X-Client-ID` of the request that made it, for a generated image: reading it demands the same.
-        """
-        return self.put(StoredFile(filename, content, mime, purpose, client_id)).card()
+            self._store.delete_content(record_id)
 
     def content(self, file_id: str, client_id: str | None = None) -> bytes:
         """Return the bytes of a file.
 
         Args:
-            file_id: Which file.
+            file_id: The file.
             client_id: `X-Client-ID` of the request that reads.
 
         Raises:
-            Refusal: 404 for an unknown id, and for an image made for another `X-Client-ID`.
+            Refusal: 404 for an unknown id, and for an image made for another user.
         """
         found = self.get(file_id)
         if found.client_id not in (None, client_id):
@@ -202,189 +273,32 @@ class Files(Shelf[StoredFile]):
         return [{"file_id": one.id, "name": one.filename} for one in known]
 
 
-# Batches
-
-
-@dataclass(slots=True)
-class Batch:
-    """One task: its requests until all are answered, how many are, and then the file of the answers."""
-
-    method: str
-    total: int
-    requests: Sequence[tuple[str, dict[str, Any]]] = ()
-    completed: int = 0
-    failed: int = 0
-    status: Literal["created", "in_progress", "completed"] = "created"
-    output_file_id: str | None = None
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    created_at: int = field(default_factory=lambda: int(time.time()))
-    updated_at: int = field(default_factory=lambda: int(time.time()))
-
-    def card(self) -> dict[str, Any]:
-        """Return the task as the service shows it: counts once it has begun, the file once it is complete."""
-        counts = {"total": self.total}
-        if self.status != "created":
-            counts |= {"completed": self.completed, "failed": self.failed}
-        shown: dict[str, Any] = {"id": self.id, "method": self.method, "request_counts": counts, "status": self.status}
-        if self.output_file_id is not None:
-            shown["output_file_id"] = self.output_file_id
-        return shown | {"created_at": self.created_at, "updated_at": self.updated_at}
-
-
-class Batches(Shelf[Batch]):
-    """The tasks taken."""
+class Batches(Collection[Batch]):
+    """The batches. Those an earlier server has not finished are `unfinished`."""
 
     unknown = "Batch task not found"
-    made = Batch
+    make = Batch
 
     def __init__(self, store: Store | None = None) -> None:
-        self.unfinished: list[Batch] = []  # those an earlier server was at
         super().__init__(store)
-
-    def _read(self, **fields: Any) -> Batch:
-        batch = Batch(**fields)
-        if batch.requests:
-            self.unfinished.append(batch)
-        return batch
+        self.unfinished = [batch for batch in self._records.values() if batch.requests]
 
 
-# Assistants
-
-
-@dataclass(slots=True)
-class Assistant:
-    """One assistant. `functions` are those it may call, `instructions` its system message."""
-
-    model: str
-    name: str | None = None
-    description: str | None = None
-    instructions: str | None = None
-    file_ids: list[str] = field(default_factory=list)
-    metadata: Mapping[str, Any] | None = None
-    functions: Sequence[Mapping[str, Any]] = ()
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    created_at: int = field(default_factory=lambda: int(time.time()))
-    updated_at: int = field(default_factory=lambda: int(time.time()))
-
-
-class Assistants(Shelf[Assistant]):
-    """The assistants kept."""
+class Assistants(Collection[Assistant]):
+    """The assistants."""
 
     unknown = "No such assistant"
-    made = Assistant
+    make = Assistant
 
 
-# Threads
-
-# The sample threads all name a model, also those made by an empty request; which one that is, is not known.
-DEFAULT_MODEL = "GigaChat"
-
-Status = Literal["in_progress", "ready", "failed", "deleted"]
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadMessage:
-    """One message of a thread: as it came, with what the server notes of it."""
-
-    message: Mapping[str, Any]
-    model: str
-    finish_reason: str | None = None
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    created_at: int = field(default_factory=lambda: int(time.time()))
-
-    @property
-    def role(self) -> str:
-        """Who said it."""
-        return str(self.message.get("role", ""))
-
-
-@dataclass(slots=True)
-class Thread:
-    """One conversation. While a run is in progress it is locked."""
-
-    model: str = DEFAULT_MODEL
-    assistant_id: str | None = None
-    metadata: Mapping[str, Any] | None = None
-    status: Status = "ready"
-    messages: list[ThreadMessage] = field(default_factory=list)
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    created_at: int = field(default_factory=lambda: int(time.time()))
-    updated_at: int = field(default_factory=lambda: int(time.time()))
-
-    @property
-    def run_lock(self) -> bool:
-        """Whether a run is in progress."""
-        return self.status == "in_progress"
-
-    def append(
-        self,
-        messages: Iterable[Mapping[str, Any]],
-        *,
-        finish_reason: str | None = None,
-        message_id: str | None = None,
-    ) -> list[ThreadMessage]:
-        """Add messages and return them as noted.
-
-        Args:
-            messages: Messages of either chat contract, kept as they are.
-            finish_reason: Why the answer ended, when the message is one.
-            message_id: Id given to the caller already, when there is only one message; a new one when None.
-        """
-        added = [
-            ThreadMessage(dict(one), self.model, finish_reason, message_id or str(uuid.uuid4())) for one in messages
-        ]
-        self.messages += added
-        self.touch()
-        return added
-
-    def touch(self) -> None:
-        """Note that the thread has changed now."""
-        self.updated_at = int(time.time())
-
-
-class Threads(Shelf[Thread]):
-    """The threads kept."""
+class Threads(Collection[Thread]):
+    """The threads."""
 
     unknown = "No such thread"
-    made = Thread
 
-    def _read(self, **fields: Any) -> Thread:
+    def make(self, **fields: Any) -> Thread:
+        """Return a stored thread; a run that the end of the server has interrupted has failed."""
         fields["messages"] = [ThreadMessage(**message) for message in fields["messages"]]
-        if fields["status"] == "in_progress":  # interrupted by the end of the server
+        if fields["status"] == "in_progress":
             fields["status"] = "failed"
         return Thread(**fields)
-
-    def create(
-        self,
-        model: str | None = None,
-        assistant_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Thread:
-        """Make an empty thread and keep it."""
-        return self.put(Thread(model or DEFAULT_MODEL, assistant_id, metadata))
-
-    def append(
-        self,
-        thread_id: str,
-        messages: Iterable[Mapping[str, Any]],
-        *,
-        finish_reason: str | None = None,
-        message_id: str | None = None,
-    ) -> list[ThreadMessage]:
-        """Add messages to a thread, see `Thread.append`.
-
-        Raises:
-            Refusal: 404 for an unknown id.
-        """
-        thread = self.get(thread_id)
-        added = thread.append(messages, finish_reason=finish_reason, message_id=message_id)
-        self.put(thread)
-        return added
-
-    def messages(self, thread_id: str) -> list[ThreadMessage]:
-        """Return the messages of a thread, oldest first.
-
-        Raises:
-            Refusal: 404 for an unknown id.
-        """
-        return list(self.get(thread_id).messages)

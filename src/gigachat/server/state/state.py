@@ -1,18 +1,19 @@
-"""What the server remembers: the account, tokens, the prompt cache, open calls, and all that has a module of its own.
+"""What the server remembers: the account, tokens, the prompt cache, open calls, records and received requests.
 
-The server works in one thread and tests look in from others, so each part has a plain lock of its own. It
-must not know HTTP answers: it says what is true, other modules say it on the wire.
+The server runs in one thread and tests look in from others, so each part has a lock of its own.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
+import math
 import secrets
 import threading
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -83,81 +84,50 @@ class Account:
         return hmac.compare_digest(decoded, f"{self.user}:{self.password}".encode())
 
 
-class Tokens:
-    """Access tokens given out and when they end."""
+class Recent:
+    """Values and the times they are valid until; the oldest are dropped beyond 10 000. Safe to use from any thread."""
 
     _LIMIT = 10_000
-    """Expired tokens are remembered, to say that they expired; this bounds the memory."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ends: OrderedDict[str, float] = OrderedDict()
+        self._ends: OrderedDict[Hashable, float] = OrderedDict()
 
-    def add(self, token: str, lifetime: float) -> None:
-        """Remember a token that lives `lifetime` seconds from now."""
+    def add(self, value: Hashable, seconds: float = math.inf) -> None:
+        """Add a value that is valid so many seconds from now."""
         with self._lock:
-            self._ends[token] = time.monotonic() + lifetime
+            self._ends[value] = time.monotonic() + seconds
+            self._ends.move_to_end(value)
             if len(self._ends) > self._LIMIT:
                 self._ends.popitem(last=False)
 
-    def check(self, token: str) -> Literal["valid", "expired", "unknown"]:
-        """Return what is known of a token."""
+    def check(self, value: Hashable) -> Literal["valid", "expired", "unknown"]:
+        """Return what is known of a value; expired ones are remembered."""
         with self._lock:
-            end = self._ends.get(token)
+            end = self._ends.get(value)
         if end is None:
             return "unknown"
         return "valid" if time.monotonic() < end else "expired"
 
-    def revoke(self) -> None:
-        """Forget every token, so that all are refused."""
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, Hashable) and self.check(value) == "valid"
+
+    def clear(self) -> None:
+        """Forget every value."""
         with self._lock:
             self._ends.clear()
 
 
-class PromptCache:
-    """Which beginnings of conversations were seen lately (reference, sections 4.3 and 6)."""
-
-    _LIFE = 30.0
-    _LIMIT = 10_000
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seen: OrderedDict[int, float] = OrderedDict()
-
-    def hit(self, keys: Sequence[int]) -> int:
-        """Return how many leading keys were seen in the last 30 seconds, and remember all of them."""
-        now = time.monotonic()
-        with self._lock:
-            known = 0
-            for number, key in enumerate(keys, 1):
-                if self._seen.get(key, -self._LIFE) > now - self._LIFE:
-                    known = number
-                self._seen[key] = now
-                self._seen.move_to_end(key)
-            while len(self._seen) > self._LIMIT:
-                self._seen.popitem(last=False)
-        return known
+_CACHED_FOR = 30.0
+"""Seconds the beginning of a prompt stays in the cache (reference, sections 4.3 and 6)."""
 
 
-class Calls:
-    """State ids of answers that held a function call: their results are owed (reference, section 4.2)."""
-
-    _LIMIT = 10_000
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ids: OrderedDict[str, None] = OrderedDict()
-
-    def add(self, state_id: str) -> None:
-        """Remember an id given out with a call."""
-        with self._lock:
-            self._ids[state_id] = None
-            if len(self._ids) > self._LIMIT:
-                self._ids.popitem(last=False)
-
-    def __contains__(self, state_id: object) -> bool:
-        with self._lock:
-            return state_id in self._ids
+def cached_prefix(prompts: Recent, keys: Sequence[int]) -> int:
+    """Return how many leading keys of a prompt are in the cache, and add all of them."""
+    known = max((number for number, key in enumerate(keys, 1) if key in prompts), default=0)
+    for key in keys:
+        prompts.add(key, _CACHED_FOR)
+    return known
 
 
 def new_state_id() -> str:
@@ -185,9 +155,12 @@ class State:
     rate: int | None = None
     result_role: Literal["function", "tool"] | None = None
     closed_tools: frozenset[str] = frozenset()
-    tokens: Tokens = field(default_factory=Tokens)
-    prompts: PromptCache = field(default_factory=PromptCache)
-    calls: Calls = field(default_factory=Calls)
+    tokens: Recent = field(default_factory=Recent)
+    """Access tokens."""
+    prompts: Recent = field(default_factory=Recent)
+    """Beginnings of prompts."""
+    calls: Recent = field(default_factory=Recent)
+    """State ids of answers that held a function call: their results must come next (reference, section 4.2)."""
     journal: Journal = field(default_factory=Journal)
     live: Live = field(default_factory=Live)
     files: Files = field(default_factory=Files)
@@ -252,7 +225,7 @@ class State:
         Its packages are full again. What is kept in a store stays.
         """
         if self.store is not None:
-            return replace(self, prompts=PromptCache(), calls=Calls(), journal=Journal())
+            return replace(self, prompts=Recent(), calls=Recent(), journal=Journal())
         kept = ("account", "tokens", "live")
         new = {
             one.name: one.default_factory()

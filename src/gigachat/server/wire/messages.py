@@ -16,9 +16,8 @@ from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import list_of, needed, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
-    from gigachat.server.state.state import Calls
 
 _ROLES = frozenset({"system", "user", "assistant", "function", "search_result", "function_in_progress"})
 _V2_ROLES = frozenset({"system", "user", "assistant", "tool", "function", "reasoning"})
@@ -105,7 +104,7 @@ def state_of(raw: Mapping[str, Any]) -> str | None:
     return ids[0] if ids else None
 
 
-def check_order(messages: Sequence[Message], calls: Calls) -> list[Message]:
+def check_order(messages: Sequence[Message], calls: Container[str]) -> list[Message]:
     """Check who may follow whom, and return the messages with every result named after its call.
 
     A call, or the state id of one, owes its results: they come next, nothing else may, and there are no more of
