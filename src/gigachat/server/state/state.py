@@ -13,7 +13,6 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -23,7 +22,7 @@ from gigachat.server.state.records import Assistants, Batches, Files, Threads
 from gigachat.server.state.requests import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from gigachat.server.catalogue import Model
     from gigachat.server.state.store import Store
@@ -110,7 +109,7 @@ class Recent:
         return "valid" if time.monotonic() < end else "expired"
 
     def __contains__(self, value: object) -> bool:
-        return isinstance(value, Hashable) and self.check(value) == "valid"
+        return self.check(value) == "valid"
 
     def clear(self) -> None:
         """Forget every value."""
