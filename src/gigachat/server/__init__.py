@@ -1,8 +1,7 @@
 """A local GigaChat server: develop, demonstrate and test without an account.
 
-`gigachat serve` runs it; `GigaChatServer` is the same as a context manager for tests. It speaks
-the wire format of the service, with real OAuth and TLS, and answers with an echo instead of a model. It must not
-import the client: the two meet on the wire only.
+`gigachat serve` runs it; `GigaChatServer` is the same as a context manager for tests. It has the service's addresses,
+OAuth, TLS, fields and errors. An engine answers: an echo, rules of a script, a local model or another model server.
 """
 
 try:
@@ -39,6 +38,7 @@ from gigachat.server.orders.queue import Script
 from gigachat.server.server import GigaChatServer
 from gigachat.server.state.requests import Received
 from gigachat.server.state.state import Account, State
+from gigachat.server.wire.errors import Refusal
 
 __all__ = [
     "Account",
@@ -54,6 +54,7 @@ __all__ = [
     "Reasoning",
     "Received",
     "ReceivedChat",
+    "Refusal",
     "Script",
     "Source",
     "Spent",

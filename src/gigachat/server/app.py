@@ -1,7 +1,7 @@
-"""The ASGI application: routes, the front desk that notes requests and obeys orders, the small endpoints.
+"""The ASGI application: its routes, its middleware and the endpoints of models.
 
-Every other endpoint is in the module of its noun, in a table `ENDPOINTS`. Each version answers with and without `/api`
-before it (reference, section 1.1). It must not hold state of its own.
+Each module of an endpoint has a table `ENDPOINTS`. Each version answers with and without `/api` before it (reference,
+section 1.1).
 """
 
 from __future__ import annotations

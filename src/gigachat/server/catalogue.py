@@ -1,7 +1,4 @@
-"""The models this server offers: names, kinds, resolved versions (reference, section 3).
-
-It must not answer requests; it only knows what exists.
-"""
+"""The models the server offers: names, kinds, resolved versions (reference, section 3)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The command line of the local server: arguments, what it prints, and waiting for Ctrl-C or SIGTERM.
+"""The command `gigachat serve`: its arguments and its output. It runs until Ctrl-C or SIGTERM.
 
-It must not do what `GigaChatServer` does, nor load an engine that was not asked for.
+An engine is imported only when it is chosen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a test tells a running server and asks of it: replies, faults, received requests, assertions."""
+"""The methods of `GigaChatServer` for tests: ordered answers and faults, received requests, assertions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The port behind which a model would sit: what an engine is asked and what it gives back.
+"""The protocol of an engine: what it is asked and what it yields.
 
-Engines know nothing of HTTP, of the two versions of the chat contract or of accounts. They must not check
-requests: what reaches them has been checked.
+An engine knows neither HTTP nor API versions nor accounts. The requests it gets are checked.
 """
 
 from __future__ import annotations

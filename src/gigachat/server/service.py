@@ -1,7 +1,4 @@
-"""What the endpoints work with: the memory, the orders of tests, the engine, and work that outlives its request.
-
-It must not know any endpoint.
-"""
+"""What the endpoints need: the state, the orders, the engine, and background tasks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""uvicorn in a thread of its own, which can be stopped at once.
-
-No other module knows uvicorn.
-"""
+"""uvicorn in its own thread, stoppable at once. No other module imports uvicorn."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Who is let in: OAuth by key, `/token` by user and password, and the check of every API request.
+"""Sign-in by OAuth and by `/token`, and the token check of every API request (reference, sections 1.3 to 1.5).
 
-Reference, sections 1.3 to 1.5. It must not log or repeat any secret.
+No secret is logged or repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How much an account may do at once and in a second (reference, section 14); what goes beyond is refused with 429.
+"""Limits of requests at once and per second, refused with 429 beyond (reference, section 14).
 
-Only an account of a kind has limits, and a server that was given a rate, so that a test that wants none meets none. It
-must not know what is asked.
+Without an account kind and without a rate there are none.
 """
 
 from __future__ import annotations

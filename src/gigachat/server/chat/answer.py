@@ -1,4 +1,4 @@
-"""What the answers of both versions have in common: pieces, cost, history, streams."""
+"""The common parts of answers of both chat versions: pieces, cost, history, streams."""
 
 from __future__ import annotations
 

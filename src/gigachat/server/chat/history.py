@@ -1,7 +1,6 @@
-"""Histories the server keeps for its callers: the field `storage` of both chat contracts, and their assistants.
+"""Histories the server keeps: the field `storage` of both chat versions, and assistants.
 
-Reference, sections 4.1, 5.1 and 12. The threads themselves are those of `threads`. It must not know how an answer is
-made or sent.
+Reference, sections 4.1, 5.1 and 12. The threads are those of `endpoints.threads`.
 """
 
 from __future__ import annotations

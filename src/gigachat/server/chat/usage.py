@@ -1,7 +1,4 @@
-"""What a prompt costs: its tokens, those found in the cache, and the context window they must fit into.
-
-Reference, sections 4.3, 6 and 14. It must not know how usage looks on the wire: the two contracts write it differently.
-"""
+"""The cost of a prompt: its tokens, those in the cache, and the context window (reference, sections 4.3, 6, 14)."""
 
 from __future__ import annotations
 

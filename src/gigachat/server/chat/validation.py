@@ -1,4 +1,4 @@
-"""What both versions of the chat check in a request, with the service's words for the refusals.
+"""The checks that both chat versions make, with the service's words for the refusals.
 
 Reference, sections 4, 5 and 13. Wrong JSON types are 400, unknown names 404, wrong values 422.
 """

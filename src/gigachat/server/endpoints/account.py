@@ -1,4 +1,4 @@
-"""What is left on the account (reference, section 10.5). What takes from it is the state's business."""
+"""The balance of the account (reference, section 10.5)."""
 
 from __future__ import annotations
 

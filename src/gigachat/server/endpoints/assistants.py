@@ -1,7 +1,6 @@
-"""The endpoints of assistants: make, list, change, delete (reference, section 12.1).
+"""The endpoints of assistants: create, list, modify, delete (reference, section 12.1).
 
-An assistant is a model with instructions, functions and files; what it says in a thread is
-the business of `runs`.
+An assistant is a model with instructions, functions and files. `runs` answers with it.
 """
 
 from __future__ import annotations

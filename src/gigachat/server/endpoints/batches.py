@@ -1,6 +1,6 @@
-"""Batches: tasks of many requests, worked off in the background, their answers in a file.
+"""Batches: many requests processed in the background, with their answers in a file (reference, section 11).
 
-Reference, section 11. Each line is answered as the endpoint it names would answer it; nothing here may know how.
+Each line is answered as its endpoint would answer it.
 """
 
 from __future__ import annotations

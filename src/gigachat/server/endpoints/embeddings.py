@@ -1,4 +1,4 @@
-"""Embeddings and token counts (reference, section 8). It must not know where vectors and counts come from."""
+"""Embeddings and token counts (reference, section 8). The engine makes both."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The endpoints of files: upload, list, show, read, delete (reference, section 9).
 
-A file's name is only a label: nothing here may ever use it as a path.
+A file's name is only a label and never used as a path.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Runs: answers of models and assistants in threads, at once, streamed or in the background.
+"""Runs: answers in threads, at once, streamed or in the background (reference, section 12.2).
 
-Reference, section 12.2. A run is a v1 chat over the history of a thread, and its answer comes to lie in the thread.
-It must not check or answer anything in a way of its own.
+A run is a v1 chat over the history of a thread. Its answer is appended to the thread.
 """
 
 from __future__ import annotations

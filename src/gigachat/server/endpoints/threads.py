@@ -1,6 +1,6 @@
-"""The endpoints of threads: make, list, show, delete, read and add messages (reference, section 12.2).
+"""The endpoints of threads: create, list, show, delete, read and add messages (reference, section 12.2).
 
-Answering in a thread is the business of `runs`.
+`runs` answers in them.
 """
 
 from __future__ import annotations

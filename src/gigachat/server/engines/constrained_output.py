@@ -1,7 +1,7 @@
-"""Function calls and structured answers by constrained generation, for models whose own way of calling is unreliable.
+"""Function calls and structured answers by constrained generation, for models that call functions unreliably.
 
-The model may only write JSON of one schema, a union of an answer and a call of each function; what it writes is read
-while it comes, so that the text of an answer is streamed. It must not know how the text is generated.
+The model may only write JSON of one schema, a union of an answer and of calls. It is read while it comes, so that the
+text of an answer is streamed.
 """
 
 from __future__ import annotations

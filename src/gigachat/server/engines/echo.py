@@ -1,8 +1,7 @@
-"""The engine that stands in when there is no model: deterministic, instant, and honest about what it is.
+"""The echo: the deterministic engine that needs no model.
 
-It quotes the question, calls the functions the message names, fills arguments and structured answers from
-the schema, and uses built-in tools only in form: its search finds one page that says so, its picture is grey. It
-must never pretend to have understood anything.
+It quotes the question, calls the functions the message names, and fills arguments and structured answers from their
+schemas. Built-in tools are used only in form: the search finds one page that says so, the picture is grey.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The engine with a model of one's own: a GGUF file through xllamacpp, the llama.cpp runtime as a Python package.
+"""The engine for a GGUF file, through xllamacpp, the llama.cpp runtime as a Python package.
 
-The runtime opens a port on loopback, behind a key made here, and is asked over the same wire as any other server; calls
-and structured answers are generated under constraint. It must not know that contract (see `upstream`).
+The runtime opens a port on loopback, with a key made here, and is used as an OpenAI-compatible server (see `upstream`).
+Calls and structured answers are generated under constraint.
 """
 
 from __future__ import annotations

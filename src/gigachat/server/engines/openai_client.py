@@ -1,8 +1,7 @@
-"""The OpenAI-compatible wire, from the caller's side: requests, streams of events, and errors in the service's words.
+"""A client of OpenAI-compatible servers: requests, event streams, and errors in the service's words.
 
-It must not know what an engine is asked or what its answers mean. Each request has a connection of its own: what a
-model takes to answer makes the handshake cheap, llama.cpp drops connections after a stream without saying so, and
-nothing is left to close.
+Each request has its own connection: a handshake is cheap beside generation, llama.cpp closes connections after a
+stream without notice, and nothing has to be closed.
 """
 
 from __future__ import annotations

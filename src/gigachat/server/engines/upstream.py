@@ -1,7 +1,6 @@
-"""The engine that asks a model server: Ollama, vLLM, llama.cpp, whatever speaks OpenAI's chat completions.
+"""The engine for OpenAI-compatible model servers: Ollama, vLLM, llama.cpp and others.
 
-It translates what the service is asked into that contract and the answer back. It must not know how bytes travel (see
-`openai_client`) nor how constrained answers are read (see `constrained_output`).
+It translates requests of the service into chat completions of that API, and the answers back.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Faults on demand: what can go wrong with an answer, how it is written in a header or a file, and how it is done.
-
-It must not decide which request it happens to: that is the script's business.
-"""
+"""Faults: errors and spoiled answers on demand, written in a header, a file or code."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Chat requests as they came, read for tests: who said what, to which model, with which functions.
+"""Received chat requests, parsed for tests, and the conditions on them.
 
-It must not refuse or answer anything: a request that cannot be read is no chat.
+A request that cannot be parsed is no chat.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The orders of tests: replies, faults, literal streams, verdicts.
+"""The queue of orders: replies, faults, literal streams, verdicts.
 
-They are taken in the order they were given, each at most as often as it says.
+Orders are taken in the order they were given, each at most as often as it says.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Answers ordered by tests, read: a text, a message or a whole answer of either contract, as pieces to send; or events.
+"""Replies ordered by tests: a text, a message or a whole answer of either version, parsed into pieces.
 
-It must not send anything, and takes an order as it is: nothing is checked.
+They are sent as they are; nothing is checked.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What is under way, for who looks on: each request with what became of it, in a few words of bounded length.
+"""In-progress and recent requests, for the web page: each with its outcome, in bounded size.
 
-Headers, query strings and the bodies of sign-ins never enter it; of a chat the model and the beginning of the last
-message do. It must not know HTTP answers, nor is it for tests: those read the journal. Only the server's loop touches
-it, so it needs no lock.
+Headers, query strings and bodies of sign-ins are left out; of a chat there are the model and the beginning of the last
+message. Only the server's event loop uses it, so it needs no lock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The requests received, for tests and the log to look at.
-
-The server works in one thread and tests look in from others, hence the lock. It must not know what requests mean.
-"""
+"""The requests received, for tests. The server runs in one thread and tests read from others, hence the lock."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What the server says when it refuses: one exception and the texts of reference section 13.
+"""Refusals: one exception and the texts of the service (reference, section 13).
 
-It knows two shapes, the API's `{"status","message"}` and the OAuth gateway's `{"code","message"}`. It must
-not decide when to refuse: that is the business of the modules that check.
+There are two shapes, the API's `{"status","message"}` and the OAuth gateway's `{"code","message"}`.
 """
 
 from __future__ import annotations

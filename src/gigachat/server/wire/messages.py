@@ -1,6 +1,6 @@
-"""Messages of both chat contracts, read into the one form engines understand, and the rules of their order.
+"""Messages of both chat versions, parsed into the form engines understand, and the rules of their order.
 
-Reference, sections 4.2, 5.2 and 5.5. It must not look at anything of a request but its messages.
+Reference, sections 4.2, 5.2 and 5.5.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""How bodies are read: JSON, its objects, and fields of a wanted type.
+"""Request bodies: JSON objects, and fields of a JSON type.
 
-What has the wrong shape is refused with 400 (reference, section 13); null counts as absent everywhere. It must not
-know any endpoint.
+A wrong shape is refused with 400 (reference, section 13); null counts as absent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How answers look on the wire: compact raw JSON, the recorded headers, event streams.
-
-Reference, sections 2.2 and 4.7. It must not know what the answers mean.
-"""
+"""Responses: compact JSON, the recorded headers, event streams (reference, sections 2.2 and 4.7)."""
 
 from __future__ import annotations
 
