@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # of a JSON Schema validator of Go, whose wording the others follow.
 
 _ROOT = "(root)"
-_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _NAMES = {type(None): "null", bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}
+_FIELDS = {"description": str, "parameters": dict, "return_parameters": dict, "few_shot_examples": list}
 
 
 async def _validate(request: Request, service: Service) -> Response:
@@ -55,62 +55,38 @@ async def _validate(request: Request, service: Service) -> Response:
 
 def _errors(function: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the place and the text of each error."""
-    yield from _required(function, ("name", "parameters"), _ROOT)
-    for name, kind in (("name", str), ("description", str), ("few_shot_examples", list)):
-        yield from _wrong_type(function, name, kind, _ROOT)
-    called = function.get("name")
-    if isinstance(called, str) and not FUNCTION_NAME.fullmatch(called):
+    yield from _field_errors(function, {"name": str, **_FIELDS}, ("name", "parameters"), _ROOT)
+    name = function.get("name")
+    if isinstance(name, str) and not FUNCTION_NAME.fullmatch(name):
         yield f"{_ROOT}.name", f"Does not match pattern '^{FUNCTION_NAME.pattern}$'"
-    for name in ("parameters", "return_parameters"):
-        if function.get(name) is not None:
-            yield from _schema_errors(function[name], f"{_ROOT}.{name}", is_object=name == "parameters")
+    parameters = function.get("parameters")
+    if isinstance(parameters, dict):
+        place = f"{_ROOT}.parameters"
+        yield from _field_errors(parameters, {"properties": dict, "required": list}, ("type", "properties"), place)
+        if parameters.get("type") not in (None, "object"):
+            yield f"{place}.type", 'type must be one of the following: "object"'
     examples = function.get("few_shot_examples")
     for number, example in enumerate(examples if isinstance(examples, list) else ()):
         place = f"{_ROOT}.few_shot_examples.{number}"
-        if not isinstance(example, dict):
-            yield place, _expected("object", example)
-            continue
-        yield from _wrong_type(example, "request", str, place)
-        yield from _wrong_type(example, "params", dict, place)
-        yield from _required(example, ("request", "params"), place)
+        if isinstance(example, dict):
+            yield from _field_errors(example, {"request": str, "params": dict}, ("request", "params"), place)
+        else:
+            yield place, _wrong_type(dict, example)
 
 
-def _schema_errors(schema: Any, place: str, *, is_object: bool = False) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a schema of parameters, down to its innermost property."""
-    if not isinstance(schema, dict):
-        yield place, _expected("object", schema)
-        return
-    kind = schema.get("type")
-    allowed = ("object",) if is_object else _TYPES
-    if is_object:
-        yield from _required(schema, ("type", "properties"), place)
-    kinds = kind if isinstance(kind, list) and not is_object else [kind]
-    if kind is not None and not all(one in allowed for one in kinds):
-        names = ", ".join(f'"{one}"' for one in allowed)
-        yield f"{place}.type", f"type must be one of the following: {names}"
-    for name, expected in (("properties", dict), ("required", list)):
-        yield from _wrong_type(schema, name, expected, place)
-    properties = schema.get("properties")
-    for name, one in (properties if isinstance(properties, dict) else {}).items():
-        yield from _schema_errors(one, f"{place}.properties.{name}")
-    if schema.get("items") is not None:
-        yield from _schema_errors(schema["items"], f"{place}.items")
-
-
-def _required(value: Mapping[str, Any], names: Sequence[str], place: str) -> Iterator[tuple[str, str]]:
-    for name in names:
+def _field_errors(
+    value: Mapping[str, Any], kinds: Mapping[str, type], required: Sequence[str], place: str
+) -> Iterator[tuple[str, str]]:
+    for name in required:
         if value.get(name) is None:
             yield place, f"{name} is required"
+    for name, kind in kinds.items():
+        if value.get(name) is not None and not isinstance(value[name], kind):
+            yield f"{place}.{name}", _wrong_type(kind, value[name])
 
 
-def _wrong_type(value: Mapping[str, Any], name: str, kind: type, place: str) -> Iterator[tuple[str, str]]:
-    given = value.get(name)
-    if given is not None and not isinstance(given, kind):
-        yield f"{place}.{name}", _expected(_NAMES.get(kind, "object"), given)
-
-
-def _expected(kind: str, given: Any) -> str:
-    return f"Invalid type. Expected: {kind}, given: {_NAMES.get(type(given), 'object')}"
+def _wrong_type(kind: type, given: Any) -> str:
+    return f"Invalid type. Expected: {_NAMES.get(kind, 'object')}, given: {_NAMES.get(type(given), 'object')}"
 
 
 # Conversion. Its refusals are not documented.
