@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from gigachat.server.access.authorization import check_access
 from gigachat.server.orders.faults import HEADER, Fault, Spoiling, fault_from_header
-from gigachat.server.page.page import followed
 from gigachat.server.state.requests import Received
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import JSON_TYPE, api_headers, gone, refusal
@@ -58,11 +57,23 @@ class FrontDesk:
             return
         received = Received(scope["method"], scope["path"], scope["headers"], scope["query_string"], body)
         self._state.journal.add(received)
-        with followed(self._state.live, received, send) as sending:
+        entry = self._state.activity.begin(received)
+
+        async def sending(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                kind = Headers(raw=message.get("headers", [])).get("content-type", "")
+                entry.answered(message["status"], stream=kind.startswith("text/event-stream"))
+            elif message["type"] == "http.response.body":
+                entry.sent(message.get("body", b""), last=not message.get("more_body", False))
+
+        try:
             if refused is not None:
                 await refusal(Headers(scope=scope), refused)(scope, receive, sending)
             else:
                 await self._obey(received, scope, receive, sending, known=denied is None)
+        finally:
+            entry.over()
 
     def _denied(self, scope: Scope) -> Refusal | None:
         """Return the refusal of a request without valid authorization."""

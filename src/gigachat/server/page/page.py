@@ -18,17 +18,16 @@ Requests to the page itself are neither in the journal nor in the log, and no or
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
 import secrets
-from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,18 +36,16 @@ from gigachat.server.access.authorization import check_access
 from gigachat.server.catalogue import MODELS
 from gigachat.server.engine import WithEmbedder
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import EventStream, compact, event, refusal, started
+from gigachat.server.wire.responses import EventStream, compact, event, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gigachat.server.service import Endpoint, Service
-    from gigachat.server.state.activity import Live
-    from gigachat.server.state.requests import Received
 
-__all__ = ["ENDPOINTS", "Page", "followed"]
+__all__ = ["ENDPOINTS", "Page"]
 
 _SHOWN = (
     "GIGACHAT_BASE_URL",
@@ -72,7 +69,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
 }
 _BETWEEN_NEWS = 0.05
-"""Seconds in which news is gathered, so that a flood of requests does not drown the page."""
+"""Seconds between two looks at what has changed."""
 
 
 class Page:
@@ -100,25 +97,6 @@ class Page:
         await response(scope, receive, send)
 
 
-@contextmanager
-def followed(live: Live, received: Received, send: Send) -> Iterator[Send]:
-    """Let the log follow a request: give the sending of its answer to what comes next."""
-    entry = live.begin(received)
-
-    async def sending(message: Message) -> None:
-        await send(message)
-        if message["type"] == "http.response.start":
-            kind = Headers(raw=message.get("headers", [])).get("content-type", "")
-            entry.answered(message["status"], stream=kind.startswith("text/event-stream"))
-        elif message["type"] == "http.response.body":
-            entry.sent(message.get("body", b""), last=not message.get("more_body", False))
-
-    try:
-        yield sending
-    finally:
-        entry.over()
-
-
 async def _show(request: Request, service: Service) -> Response:
     text, policy = _file()
     return Response(text, media_type="text/html", headers={"content-security-policy": policy})
@@ -133,7 +111,7 @@ async def _open(request: Request, service: Service) -> Response:
     state.tokens.add(token, state.token_lifetime)
     told = {
         "token": token,
-        "run": state.live.run,
+        "run": state.activity.run,
         "version": __version__,
         "engine": _engine_name(service.engine),
         "account": state.account.kind,
@@ -145,22 +123,19 @@ async def _open(request: Request, service: Service) -> Response:
 
 
 async def _events(request: Request, service: Service) -> Response:
-    """Send what is under way and what comes, until the page goes away or no longer keeps up."""
+    """Send what is in progress and what comes, until the page disconnects."""
     check_access(request, service.state)
-    transport = request.scope.get("state", {}).get("transport")
-
-    def hang_up() -> None:
-        # What waits for the page to read would wait forever.
-        if transport is not None:
-            transport.abort()
 
     async def news() -> AsyncGenerator[bytes, None]:
-        with service.state.live.watched(hang_up) as watcher:
-            yield b": the log begins\n\n"
-            while cards := await watcher.changes():
+        version = 0
+        yield b": the log begins\n\n"
+        while True:
+            version, cards = service.state.activity.since(version)
+            if cards:
                 yield b"".join(event(card) for card in cards)
+            await asyncio.sleep(_BETWEEN_NEWS)
 
-    return EventStream(await started(news()), {}, pace=_BETWEEN_NEWS)
+    return EventStream(news(), {}, pace=0)
 
 
 ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (

@@ -6,38 +6,31 @@ message. Only the server's event loop uses it, so it needs no lock.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 import uuid
-from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.requests import read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from gigachat.server.state.requests import Received
 
-__all__ = ["Entry", "Live", "Watcher"]
+__all__ = ["Activity", "Entry"]
 
 _CHATS = "/chat/completions"
 _LARGEST_READ = 256 * 1024
-"""Bytes of a chat's body; a larger one is not read a second time for this."""
+"""Bytes of a chat's body; a larger one is not parsed a second time for this."""
 _LONGEST = 200
 _RECENT = 100
-_BEHIND = 1000
-_WATCHERS = 16
 
 
 class Entry:
-    """One request and its answer so far."""
+    """One request and its response so far."""
 
-    def __init__(self, live: Live, number: int, received: Received) -> None:
-        self._live = live
+    def __init__(self, activity: Activity, number: int, received: Received) -> None:
+        self._activity = activity
         self._card: dict[str, Any] = {
             "number": number,
             "at": int(time.time() * 1000),
@@ -52,39 +45,39 @@ class Entry:
         self._status: int | None = None
         self._sent = 0
         self._events: int | None = None
+        self.version = 0
+        """Grows with each change, over all entries."""
 
     @property
-    def number(self) -> int:
-        """Its place among all requests, from 1."""
-        number: int = self._card["number"]
-        return number
+    def in_progress(self) -> bool:
+        """Whether more of the response may come."""
+        return self._ended is None
 
     def answered(self, status: int, *, stream: bool) -> None:
-        """Note that an answer has begun."""
+        """Note that the response has begun."""
         self._status = status
         self._events = 0 if stream else None
-        self._live.changed(self)
+        self._activity.change(self)
 
     def sent(self, piece: bytes, *, last: bool) -> None:
-        """Note a piece of the answer's body."""
+        """Note a piece of the response's body."""
         self._sent += len(piece)
         if self._events is not None:
             self._events += piece.count(b"\n\n")
         self._whole = self._whole or last
-        self._live.changed(self)
+        self._activity.change(self)
 
     def over(self) -> None:
-        """Note that nothing more will come."""
+        """Note that nothing more will be sent."""
         self._ended = time.monotonic()
-        self._live.changed(self)
+        self._activity.change(self)
 
     def card(self) -> dict[str, Any]:
         """Return what is known by now, for JSON; times are in seconds, `at` in milliseconds since 1970."""
         end = time.monotonic() if self._ended is None else self._ended
-        state = "open" if self._ended is None else "whole" if self._whole else "broken"
         return {
             **self._card,
-            "state": state,
+            "state": "open" if self._ended is None else "whole" if self._whole else "broken",
             "status": self._status,
             "seconds": round(end - self._begun, 3),
             "sent": self._sent,
@@ -92,77 +85,37 @@ class Entry:
         }
 
 
-class Live:
-    """The last requests, and who watches them."""
+class Activity:
+    """The requests in progress and the last ones that have ended, a hundred in all unless more are in progress."""
 
     def __init__(self) -> None:
         self.run = uuid.uuid4().hex
         """Tells these numbers from those of another run of the server."""
         self._numbers = itertools.count(1)
-        self._recent: deque[Entry] = deque(maxlen=_RECENT)
-        self._watchers: set[Watcher] = set()
+        self._versions = itertools.count(1)
+        self._version = 0
+        self._entries: dict[int, Entry] = {}
 
     def begin(self, received: Received) -> Entry:
-        """Note a request that has come."""
-        entry = Entry(self, next(self._numbers), received)
-        self._recent.append(entry)
-        self.changed(entry)
+        """Add a request that was received."""
+        number = next(self._numbers)
+        entry = self._entries[number] = Entry(self, number, received)
+        if len(self._entries) > _RECENT:
+            ended = next((number for number, one in self._entries.items() if not one.in_progress), None)
+            if ended is not None:
+                del self._entries[ended]
+        self.change(entry)
         return entry
 
-    def changed(self, entry: Entry) -> None:
-        """Tell the watchers that there is news of an entry."""
-        for watcher in tuple(self._watchers):
-            if not watcher.note(entry):
-                self._watchers.discard(watcher)
+    def change(self, entry: Entry) -> None:
+        """Note that an entry has changed."""
+        self._version = entry.version = next(self._versions)
 
-    @contextmanager
-    def watched(self, hang_up: Callable[[], None]) -> Iterator[Watcher]:
-        """Watch; what was noted lately comes first.
-
-        Args:
-            hang_up: Called when the watcher is too slow and has been dropped.
-
-        Raises:
-            Refusal: 429 when there are too many already.
-        """
-        if len(self._watchers) >= _WATCHERS:
-            raise Refusal(429)
-        watcher = Watcher(self._recent, hang_up)
-        self._watchers.add(watcher)
-        try:
-            yield watcher
-        finally:
-            self._watchers.discard(watcher)
-
-
-class Watcher:
-    """One who watches: the entries changed since it last looked, each once, so that a burst costs it little."""
-
-    def __init__(self, recent: deque[Entry], hang_up: Callable[[], None]) -> None:
-        self._changed = {entry.number: entry for entry in recent}
-        self._hang_up = hang_up
-        self._news = asyncio.Event()
-        self._dropped = False
-        if recent:
-            self._news.set()
-
-    def note(self, entry: Entry) -> bool:
-        """Note a change; return whether the watcher still keeps up."""
-        self._changed[entry.number] = entry
-        self._news.set()
-        if len(self._changed) > _BEHIND:
-            self._dropped = True
-            self._changed.clear()
-            self._hang_up()
-        return not self._dropped
-
-    async def changes(self) -> list[dict[str, Any]]:
-        """Wait for news and return the cards of what changed; nothing when the watcher has been dropped."""
-        await self._news.wait()
-        self._news.clear()
-        cards = [entry.card() for entry in self._changed.values()]
-        self._changed.clear()
-        return cards
+    def since(self, version: int) -> tuple[int, list[dict[str, Any]]]:
+        """Return the version of now, and the cards of what has changed after another one; after 0 all of them."""
+        if version == self._version:
+            return version, []
+        return self._version, [entry.card() for entry in self._entries.values() if entry.version > version]
 
 
 def _of_chat(received: Received) -> dict[str, Any]:

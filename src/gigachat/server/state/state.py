@@ -17,7 +17,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from gigachat._service import SCOPES
-from gigachat.server.state.activity import Live
+from gigachat.server.state.activity import Activity
 from gigachat.server.state.records import Assistants, Batches, Files, Threads
 from gigachat.server.state.requests import Journal
 
@@ -161,7 +161,7 @@ class State:
     calls: Recent = field(default_factory=Recent)
     """State ids of answers that held a function call: their results must come next (reference, section 4.2)."""
     journal: Journal = field(default_factory=Journal)
-    live: Live = field(default_factory=Live)
+    activity: Activity = field(default_factory=Activity)
     files: Files = field(default_factory=Files)
     batches: Batches = field(default_factory=Batches)
     assistants: Assistants = field(default_factory=Assistants)
@@ -225,7 +225,7 @@ class State:
         """
         if self.store is not None:
             return replace(self, prompts=Recent(), calls=Recent(), journal=Journal())
-        kept = ("account", "tokens", "live")
+        kept = ("account", "tokens", "activity")
         new = {
             one.name: one.default_factory()
             for one in fields(self)
