@@ -74,7 +74,7 @@ def create_app(
         environment: Variables that point the SDK at it, shown on the page without the key.
     """
     service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace, environment or {})
-    routes = [_route("POST", OAUTH_PATH, "/oauth", _oauth, service)]
+    routes = [_route("POST", OAUTH_PATH, "/oauth", sign_in, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):
             for method, path, endpoint in chain.from_iterable(tables):
@@ -116,14 +116,6 @@ def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Servi
     return Route(path, handle, methods=[method])
 
 
-async def _oauth(request: Request, service: Service) -> Response:
-    return await sign_in(request, service.state)
-
-
-async def _token(request: Request, service: Service) -> Response:
-    return await sign_in_by_password(request, service.state)
-
-
 async def _models(request: Request, service: Service) -> Response:
     return answer(request, {"object": "list", "data": [model.card() for model in MODELS if model.listed]})
 
@@ -135,9 +127,9 @@ async def _model(request: Request, service: Service) -> Response:
 ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
     ("GET", "/models", _models),
     ("GET", "/models/{model:path}", _model),
-    ("POST", "/token", _token),
+    ("POST", "/token", sign_in_by_password),
 )
-_OPEN = (_oauth, _token)
+_OPEN = (sign_in, sign_in_by_password)
 """For who has no token yet."""
 _TABLES = {
     "/v1": (

@@ -15,23 +15,27 @@ from urllib.parse import parse_qs
 
 from starlette.responses import Response
 
-from gigachat.server.state.state import KIND_SCOPES, State
+from gigachat.server.state.state import KIND_SCOPES
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import answer, compact
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from gigachat.server.service import Service
+    from gigachat.server.state.state import State
+
 _JWE_HEADER = base64.urlsafe_b64encode(b'{"typ":"JWT","alg":"RSA-OAEP-256","enc":"A256GCM"}').decode().rstrip("=")
 _FORM = "application/x-www-form-urlencoded"
 
 
-async def sign_in(request: Request, state: State) -> Response:
+async def sign_in(request: Request, service: Service) -> Response:
     """Answer `POST /api/v2/oauth` (reference, section 1.3).
 
     Raises:
         Refusal: 400 or 401 in the gateway's shape.
     """
+    state = service.state
     rquid = request.headers.get("rquid", "")
     if not _is_uuid4(rquid):
         # The service's own text is not documented.
@@ -61,12 +65,13 @@ async def sign_in(request: Request, state: State) -> Response:
     return Response(compact(body), headers=headers)
 
 
-async def sign_in_by_password(request: Request, state: State) -> Response:
+async def sign_in_by_password(request: Request, service: Service) -> Response:
     """Answer `POST {v1}/token` (reference, section 1.4): `exp` is in seconds.
 
     Raises:
         Refusal: 401 when user or password are wrong or missing.
     """
+    state = service.state
     pair = _decoded(request, ("basic",))
     if pair is None or not state.account.owns_password(pair):
         raise Refusal(401)
