@@ -7,7 +7,7 @@ text of an answer is streamed.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
@@ -62,45 +62,14 @@ def instruction(request: ChatRequest) -> str | None:
     return None
 
 
-class Reader(Protocol):
-    """Turns what is generated into pieces of an answer."""
-
-    def feed(self, text: str) -> list[Piece]:
-        """Return what can be told after a further text."""
-        ...
-
-    def end(self, *, whole: bool) -> list[Piece]:
-        """Return what can be told at the end; nothing of a call that was cut off.
-
-        Args:
-            whole: Whether all was generated that was to be.
-
-        Raises:
-            Refusal: 500 for a whole text that is not of the schema.
-        """
-        ...
-
-
-def reader(request: ChatRequest) -> Reader:
-    """Return the reader of what `generated_schema` makes a model write."""
+def reader(request: ChatRequest) -> JsonReader | None:
+    """Return the reader of what `generated_schema` makes a model write; None where that is the answer itself."""
     if request.forced is not None or request.functions or (request.schema is None and request.pattern is not None):
-        return _JsonReader(request)
-    return Verbatim()
+        return JsonReader(request)
+    return None
 
 
-class Verbatim:
-    """What is generated is the answer."""
-
-    def feed(self, text: str) -> list[Piece]:
-        """Return the text as it is."""
-        return [text] if text else []
-
-    def end(self, *, whole: bool) -> list[Piece]:
-        """Return nothing: all has been told."""
-        return []
-
-
-class _JsonReader:
+class JsonReader:
     """What is generated is JSON: a string, an answer or a call. The text of a string or an answer is streamed."""
 
     def __init__(self, request: ChatRequest) -> None:
@@ -111,6 +80,7 @@ class _JsonReader:
         self._sent = 0
 
     def feed(self, text: str) -> list[Piece]:
+        """Return what can be told after a further text."""
         self._text += text
         if not self._streams:
             return []
@@ -130,6 +100,14 @@ class _JsonReader:
         return [new] if new else []
 
     def end(self, *, whole: bool) -> list[Piece]:
+        """Return what can be told at the end; nothing of a call that was cut off.
+
+        Args:
+            whole: Whether the model wrote all it wanted.
+
+        Raises:
+            Refusal: 500 for a whole text that does not keep to the schema.
+        """
         try:
             made = json.loads(self._text)
         except (ValueError, RecursionError):

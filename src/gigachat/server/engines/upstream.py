@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigachat.server.engine import ChatRequest, Embedding, FunctionCall, Message, Piece, Reasoning, Spent, Stop
-from gigachat.server.engines.constrained_output import Verbatim, generated_schema, instruction, reader
+from gigachat.server.engines.constrained_output import generated_schema, instruction, reader
 from gigachat.server.engines.embedders import as_recorded, hashed_embeddings
 from gigachat.server.engines.openai_client import Wire
 from gigachat.server.tokens import count_all
@@ -66,7 +66,7 @@ class Upstream:
         if request.forced_tool is not None:
             raise invalid_params(f"the local server has no built-in tool {request.forced_tool} behind this model")
         native = not self._constrained and request.pattern is None
-        reading = Verbatim() if native else reader(request)
+        reading = None if native else reader(request)
         calls = _Calls()
         finished: str | None = None
         usage: Mapping[str, Any] = {}
@@ -88,13 +88,15 @@ class Upstream:
                     thought = delta.get("reasoning_content") or delta.get("reasoning")
                     if thought:
                         yield Reasoning(thought)
-                    for piece in reading.feed(_text(delta.get("content"))):
-                        yield piece
+                    text = _text(delta.get("content"))
+                    for piece in [text] if reading is None else reading.feed(text):
+                        if piece:
+                            yield piece
                     calls.add(delta.get("tool_calls") or ())
         if finished is None:
             raise Refusal(500, "The model server broke off its answer")
         whole = finished not in _REASONS
-        for piece in reading.end(whole=whole):
+        for piece in () if reading is None else reading.end(whole=whole):
             yield piece
         made = calls.made(request.preset, whole=whole)
         for call in made if request.several_calls else made[:1]:
