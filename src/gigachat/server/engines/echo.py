@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _CYRILLIC = re.compile(r"[А-Яа-яЁё]")
 _QUOTED_LENGTH = 300
+_SEARCHED = 10_000
+"""Characters of a message in which names of functions are looked for."""
 _PICTURES = frozenset({"image_generate", "text2image"})
 # Built-in functions of v1 are offered with every "auto", so words have to ask for them.
 _ASKED = {"text2image": re.compile(r"нарису|рисун|изобраз|картин|draw|paint|picture|image", re.IGNORECASE)}
@@ -60,7 +62,7 @@ class Echo:
             return
         tool = _due_tool(request)
         if tool is not None:
-            yield _used(tool, request)
+            yield _used(tool)
         pieces = phrases(_text(request, tool))
         if request.max_tokens is None:
             for piece in pieces:
@@ -87,7 +89,7 @@ def _question(request: ChatRequest) -> str:
 
 def _named(names: Sequence[str], question: str) -> list[str]:
     """Return the names a message mentions."""
-    lowered = question.lower()
+    lowered = question[:_SEARCHED].lower()
     return [name for name in names if name.lower() in lowered]
 
 
@@ -127,7 +129,7 @@ def _due_tool(request: ChatRequest) -> str | None:
     return None
 
 
-def _used(tool: str, request: ChatRequest) -> ToolUse:
+def _used(tool: str) -> ToolUse:
     if tool in _PICTURES:
         return ToolUse(tool, files=[MadeFile(_PICTURE, "image.jpg")])
     return ToolUse(tool, sources=[_SOURCE] if tool == "web_search" else [])
