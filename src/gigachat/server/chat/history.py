@@ -99,10 +99,13 @@ class History:
 
 
 def latest(messages: Sequence[Message], limit: int) -> list[Message]:
-    """Return the last `limit` messages, and the system message before them if there is one."""
+    """Return the last `limit` messages, the system message before them, and the calls their results answer."""
     system = [one for one in messages[:1] if one.role == "system"]
     others = messages[len(system) :]
-    return [*system, *others[max(len(others) - limit, 0) :]]
+    start = max(len(others) - limit, 0)
+    while start > 0 and others[start].role == "function":
+        start -= 1
+    return [*system, *others[start:]]
 
 
 def v1_history(options: Mapping[str, Any], state: State) -> History:

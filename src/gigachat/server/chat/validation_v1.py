@@ -24,6 +24,7 @@ from gigachat.server.wire.requests import list_of, typed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gigachat.server.chat.history import History
     from gigachat.server.chat.validation import Table
     from gigachat.server.state.state import State
 
@@ -41,23 +42,26 @@ _FIELDS: Table = {
 }
 
 
-def check_chat(options: Mapping[str, Any], state: State) -> CheckedRequest:
+def check_chat(options: Mapping[str, Any], state: State, history: History | None = None) -> CheckedRequest:
     """Return the checked request of `POST /v1/chat/completions`.
 
     Args:
         options: The body received.
         state: What the server remembers: open calls, threads, assistants, files.
+        history: For a run: its thread, whose messages are answered. That of `storage` and the request when None.
 
     Raises:
         Refusal: As the service would refuse it.
     """
-    history = v1_history(options, state)
+    is_run = history is not None
+    history = v1_history(options, state) if history is None else history
     model = requested_model(options, history)
     check_values(options, _FIELDS)
-    new = [v1_message(one) for one in raw_messages(options)]
+    raw = raw_messages(options)
+    new = [] if is_run else [v1_message(one) for one in raw]
     check_files(new, state)
     messages = history.conversation(new, state)
-    for message in messages[len(messages) - len(new) :]:
+    for message in messages if is_run else messages[len(messages) - len(new) :]:
         if message.role == "function":
             check_result(message.name or "", message.content, 422)
     described = check_functions(list_of(options, "functions", dict) or history.functions, model, messages[-1])

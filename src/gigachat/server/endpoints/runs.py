@@ -9,17 +9,19 @@ import logging
 import time
 import uuid
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from gigachat.server.chat.history import History
 from gigachat.server.chat.usage import answer_tokens
 from gigachat.server.chat.v1 import answered, streamed
+from gigachat.server.chat.validation import check_values
 from gigachat.server.chat.validation_v1 import check_chat
 from gigachat.server.endpoints.threads import check_unlocked, message_card, new_messages, thread_of
 from gigachat.server.engine import FunctionCall
+from gigachat.server.state.records import ThreadMessage
 from gigachat.server.wire.errors import Refusal, invalid_params
-from gigachat.server.wire.messages import v2_messages
-from gigachat.server.wire.requests import needed, read_object, typed
+from gigachat.server.wire.requests import needed, read_object
 from gigachat.server.wire.responses import DONE, answer, event
 
 if TYPE_CHECKING:
@@ -30,9 +32,8 @@ if TYPE_CHECKING:
 
     from gigachat.server.chat.v1 import AnswerV1
     from gigachat.server.chat.validation import CheckedRequest
-    from gigachat.server.engine import Message
     from gigachat.server.service import Endpoint, Service
-    from gigachat.server.state.records import Thread, ThreadMessage
+    from gigachat.server.state.records import Thread
     from gigachat.server.state.state import State
 
 _OBJECT = "threads.messages.run"
@@ -48,7 +49,7 @@ async def _start(request: Request, service: Service) -> Response:
     body = read_object(await request.body())
     needed(body, "thread_id", str)
     thread = thread_of(body, service.state)
-    asked = _checked(thread, _said(thread), body, service.state)
+    asked = _checked(thread, thread.messages, body, service.state)
     run = _Run(service.state.threads.put(thread), service)
     if asked.stream:
         return await run.stream(request, asked)
@@ -75,7 +76,8 @@ async def _add_and_run(request: Request, service: Service) -> Response:
     body = read_object(await request.body())
     new = new_messages(body, service.state)
     thread = thread_of(body, service.state)
-    asked = _checked(thread, [*_said(thread), *new], body, service.state)
+    added = [ThreadMessage(one, thread.model) for one in new]
+    asked = _checked(thread, [*thread.messages, *added], body, service.state)
     thread.append(new)
     service.state.threads.put(thread)
     return await _Run(thread, service).answer(request, asked)
@@ -87,7 +89,7 @@ async def _rerun(request: Request, service: Service) -> Response:
     thread = service.state.threads.get(needed(body, "thread_id", str))
     check_unlocked(thread)
     kept = _without_answer(thread.messages)
-    asked = _checked(thread, _said(thread)[:kept], body, service.state)
+    asked = _checked(thread, thread.messages[:kept], body, service.state)
     return await _Run(thread, service, kept).answer(request, asked)
 
 
@@ -233,79 +235,29 @@ class _Run:
 
 
 def _checked(
-    thread: Thread, messages: Sequence[Mapping[str, Any]], body: Mapping[str, Any], state: State
+    thread: Thread, messages: Sequence[ThreadMessage], body: Mapping[str, Any], state: State
 ) -> CheckedRequest:
-    """Return the chat request a run comes down to.
+    """Return the chat request of a run.
 
     Args:
-        thread: Where the answer belongs.
-        messages: The history the answer goes on from.
+        thread: The thread the answer belongs to.
+        messages: The history that is answered.
         body: The request of the run.
         state: What the server remembers.
 
     Raises:
         Refusal: As a chat would be refused; 422 for a limit or a temperature out of range.
     """
-    history = [one for raw in messages for one in _as_v1(raw, state)]
-    limit = typed(body, "limit", int)
-    if limit is not None:
-        if limit <= 0:
-            raise invalid_params("limit must be in range (0, +inf)")
-        history = _latest(history, limit)
+    check_values(body, {"limit": (int, "(0, +inf)")})
     options = {name: value for name, value in body.items() if name not in _OF_THE_THREAD and value is not None}
-    options["model"] = thread.model
-    options["messages"] = history
+    options |= {"model": thread.model, "messages": [one.message for one in messages]}
     known = thread.assistant_id is not None and state.assistants.known(thread.assistant_id)
-    if thread.assistant_id is not None and known:
-        assistant = state.assistants.get(thread.assistant_id)
-        # A conversation that brings its own system message keeps it.
-        if assistant.instructions and not (history and history[0].get("role") == "system"):
-            options["messages"] = [{"role": "system", "content": assistant.instructions}, *history]
-        if assistant.functions and not options.get("functions"):
-            options["functions"] = list(assistant.functions)
-    if not history:
-        raise invalid_params("messages must not be empty")
-    asked = check_chat(options, state)
+    assistant = state.assistants.get(str(thread.assistant_id)) if known else None
+    history = History(False, replace(thread, messages=list(messages)), assistant, body.get("limit"))
+    asked = check_chat(options, state, history)
     if (options.get("temperature") or 0) > _HOTTEST:
         raise invalid_params(f"temperature must be in range (0, {_HOTTEST:g}]")
     return asked
-
-
-def _said(thread: Thread) -> list[Mapping[str, Any]]:
-    return [one.message for one in thread.messages]
-
-
-def _as_v1(raw: Mapping[str, Any], state: State) -> list[Mapping[str, Any]]:
-    """Return a message of either contract as v1 has it, without files deleted since.
-
-    Of several calls in one message v1 can only say the first; thoughts are not part of a history.
-    """
-    if isinstance(raw.get("content"), list):
-        return [_from_parts(one) for one in v2_messages(raw) if one.role != "reasoning"]
-    attachments = [one for one in raw.get("attachments") or () if state.files.known(one)]
-    kept = {name: value for name, value in raw.items() if name != "attachments"}
-    return [{**kept, "attachments": attachments} if attachments else kept]
-
-
-def _from_parts(message: Message) -> dict[str, Any]:
-    read: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.name is not None:
-        read["name"] = message.name
-    if message.calls:
-        call = message.calls[0]
-        read["function_call"] = {"name": call.name, "arguments": call.arguments}
-    if message.state_id is not None:
-        read["functions_state_id"] = message.state_id
-    return read
-
-
-def _latest(messages: Sequence[Mapping[str, Any]], limit: int) -> list[Mapping[str, Any]]:
-    """Return the last messages and the system message before them; a function's result takes its call along."""
-    start = max(len(messages) - limit, 0)
-    while start > 0 and messages[start].get("role") == "function":
-        start -= 1
-    system = [one for one in messages[:1] if start > 0 and one.get("role") == "system"]
-    return [*system, *messages[start:]]
 
 
 def _without_answer(messages: Sequence[ThreadMessage]) -> int:
