@@ -107,7 +107,7 @@ def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Servi
         except (Refusal, HTTPException):
             raise
         except ClientDisconnect:
-            return Response()  # nobody hears it
+            return Response()  # the client has disconnected
         except Exception:
             # Left to the ASGI server, the connection would be closed behind the answer, under the next request.
             _log.exception("a request failed")

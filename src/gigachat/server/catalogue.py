@@ -55,7 +55,7 @@ class Model:
 
 
 def _third(name: str) -> Model:
-    """Return a model recorded on other stands: chat takes it, the recorded list does not name it."""
+    """Return a model of other recordings: the chat accepts it, the recorded list of models lacks it."""
     return Model(name, version=THIRD_GENERATION, answer_object="chat.completions", indent=4, listed=False)
 
 

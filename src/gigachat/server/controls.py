@@ -44,7 +44,7 @@ class Controls:
     ) -> None:
         """Order the next chat answers, plain or streamed as it will be asked for.
 
-        Orders are obeyed in the order they were given, each by the first chat that fits it; then those given with
+        Each order answers the first chat it is for, the oldest order first; then come those given with
         `always`, the newest first; what no order fits, the engine answers.
 
         Args:
@@ -136,21 +136,21 @@ class Controls:
         garbage: bool = False,
         content_type: str | None = None,
     ) -> None:
-        """Order that coming requests go wrong: an error before anything else is looked at, or a spoiled answer.
+        """Order faults of the next requests: an error instead of an answer, or a damaged answer.
 
         Args:
             status: HTTP status of an error; None lets the request be answered.
             message: Text; the service's usual one for the status when None.
-            path: End of the path of the requests meant; any when None.
+            path: End of the path of the requests it is for; any when None.
             times: How many requests; all when None.
-            probability: That a request meant meets it.
+            probability: Share of those requests, from 0 to 1.
             code: Number for the OAuth gateway's error shape.
             body: Bytes to send instead of any JSON; HTML unless they look like JSON.
             headers: Headers to add or replace, such as `Retry-After`.
             delay: Seconds to wait before answering.
             expired_token: 401 as for a token that has expired.
             cut_bytes: Bytes of the body after which the connection is closed.
-            cut_events: Events of a stream after which the connection is closed; only a request for a stream is meant.
+            cut_events: Events of a stream after which the connection is closed; it is for streams only.
             drip: Seconds before each single byte of the body.
             garbage: Random bytes in the place of the body.
             content_type: Instead of the right content type.

@@ -41,7 +41,7 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """A piece of the model's thoughts, sent beside the answer (reference, section 7)."""
+    """A piece of reasoning, sent apart from the answer (reference, section 7)."""
 
     text: str
 
@@ -146,7 +146,7 @@ class Embedder(Protocol):
 
 
 class Engine(Embedder, Protocol):
-    """What stands behind the server."""
+    """What answers chats, makes vectors and counts tokens."""
 
     def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces: reasoning, phrases of text, function calls; then `Stop` if it ended early and

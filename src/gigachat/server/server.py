@@ -33,10 +33,10 @@ class GigaChatServer(Controls):
 
     Args:
         tls: Serve HTTPS with a certificate of the server's own authority.
-        mtls: Demand a client certificate of that authority too; it then stands for a token. Needs `tls`.
+        mtls: Require a client certificate of that authority, which replaces the token. Needs `tls`.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
-        names: Names and addresses beside the local ones under which others reach the server, for its certificate.
+        names: Further names and addresses of the server, for its certificate.
         pace: Seconds between the chunks of a stream; 0 is full speed.
         token_lifetime: Seconds an OAuth token lives.
         password_token_lifetime: Seconds a token of `/token` lives.
@@ -271,9 +271,9 @@ class GigaChatServer(Controls):
         return self._connections + (self._thread.connections if self._thread is not None else 0)
 
     def reset(self) -> None:
-        """Begin anew with the same account: requests, orders, files, batches, threads and assistants are gone.
+        """Reset to a new server with the same account: requests, orders and records are removed.
 
-        Address and tokens stay valid. What is at work goes on to its end and is noted no more.
+        Address and tokens stay valid. Requests in progress finish and are no longer recorded.
         """
         self._script = Script(self._seed)
         self._state = self._state.fresh()

@@ -36,7 +36,7 @@ class Certificates:
     """The authority, the server's certificate and a client's; made and written at once.
 
     Args:
-        host: Address the server listens on; it is named in the certificate beside the local names.
+        host: Address the server listens on; the certificate names it and the local names.
         names: Further names under which the server is found.
         store: Keeps the authority and the files; a temporary folder when None.
 

@@ -1,6 +1,6 @@
 """Limits of requests at once and per second, refused with 429 beyond (reference, section 14).
 
-Without an account kind and without a rate there are none.
+A server without an account kind and without a rate has no limits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WORKING = (
     "/threads/messages/run",
     "/threads/messages/rerun",
 )
-"""Ends of the paths that keep a model at work, for as long as their answer or stream lasts."""
+"""Ends of the paths whose requests generate; one counts until its response or stream ends."""
 
 
 class Limits:
@@ -74,7 +74,7 @@ class Limits:
 
 
 def _let_in(latest: deque[float]) -> bool:
-    """Tell whether one more may come, and note it: no more in a second than the queue holds."""
+    """Record a request and return whether the last second has room for it."""
     now = time.monotonic()
     if len(latest) == latest.maxlen and now < latest[0] + _SECOND:
         return False

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Answer:
-    """One answer while it is made; a version adds the shapes of its bodies.
+    """One answer in progress; each version adds the shapes of its bodies.
 
     Args:
         asked: The checked request.
@@ -78,7 +78,7 @@ class Answer:
         return one_by_one(order)
 
     def obey(self, order: Ordered) -> None:
-        """Take over what an order says of the answer beside its pieces."""
+        """Copy the fields of an order that are not pieces."""
         raise NotImplementedError
 
     def owe(self) -> None:
@@ -119,14 +119,14 @@ async def event_stream(
     events: Callable[[Rule | None], AsyncGenerator[bytes, None]],
     error: Callable[[dict[str, Any]], bytes],
 ) -> Response:
-    """Answer a chat request of either version with a stream; one ordered literally goes before any other.
+    """Answer a chat request of either version with a stream; a literal stream has precedence.
 
     Args:
         request: The request, to notice when its client disconnects.
         asked: The same, checked.
         service: What answers it.
         events: Makes the events, of the answer that was ordered or of the engine's.
-        error: Makes the last event of a stream whose engine breaks off.
+        error: Makes the last event of a stream whose engine fails.
 
     Raises:
         Refusal: As the service would refuse it.

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class History:
-    """What came before a request, and whether what is said now shall be kept.
+    """The messages before a request, and whether the new ones are stored.
 
     Args:
-        kept: Whether the server keeps what is said.
-        thread: The thread the request goes on with; None for a new one.
+        kept: Whether the server stores the messages.
+        thread: The thread that is continued; None for a new one.
         assistant: The assistant that speaks.
         limit: How many messages the model gets to see, the system message apart; None for all.
         metadata: What the caller notes on the thread; None leaves it as it is.
@@ -72,7 +72,7 @@ class History:
         return whole if self.limit is None else latest(whole, max(self.limit, len(new)))
 
     def open(self, model: Model, state: State) -> None:
-        """Make the thread if there is none yet; called when the request is sure to be answered."""
+        """Create the thread if needed; called when the request will be answered."""
         if not self.kept:
             return
         self.threads = state.threads
@@ -84,7 +84,7 @@ class History:
         self.thread.model = model.id
 
     def keep(self, new: Sequence[Mapping[str, Any]], answer: Mapping[str, Any], reason: str) -> None:
-        """Add what was said to the thread.
+        """Append the new messages to the thread.
 
         Args:
             new: Messages of the request as they came.

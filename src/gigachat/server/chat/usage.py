@@ -31,7 +31,7 @@ class PromptUsage:
 
     @classmethod
     def of(cls, spent: Spent) -> PromptUsage:
-        """Return the cost an engine tells; at least one token is always charged."""
+        """Return the cost an engine reports; at least one token is charged."""
         cached = max(0, min(spent.cached, spent.prompt - 1))
         return cls(max(1, spent.prompt - cached), cached)
 

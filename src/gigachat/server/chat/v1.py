@@ -74,7 +74,7 @@ async def streamed(
         request: The request, to notice when its client disconnects.
         asked: The same, checked.
         service: What answers it.
-        write: Makes events of the chunks; not called for a stream that was ordered literally.
+        write: Makes events of the chunks; not called for a literal stream.
 
     Raises:
         Refusal: As the service would refuse it.
@@ -102,7 +102,7 @@ class AnswerV1(Answer):
     cost: Spent | None = None
 
     def obey(self, order: Ordered) -> None:
-        """Take over creation time, model and usage of a v1 order; those of v2 have other names and shapes."""
+        """Copy creation time, model and usage of a v1 order; those of v2 have other names and shapes."""
         if order.messages is None:
             self.created = order.envelope.get("created", self.created)
             self.model = order.envelope.get("model", "")
@@ -141,7 +141,7 @@ class AnswerV1(Answer):
 
         Args:
             name: `message` or `delta`.
-            delta: What stands in the chunk beside a call.
+            delta: The other fields of a chunk.
         """
         last: dict[str, Any] = {} if self.state_id is None else {"functions_state_id": self.state_id}
         if self.call is not None:

@@ -70,7 +70,7 @@ class _AnswerV2(Answer):
     """The messages of an order."""
 
     def obey(self, order: Ordered) -> None:
-        """Take over the made of a v2 order; that of v1 has other names and shapes."""
+        """Copy the envelope of a v2 order; that of v1 has other names and shapes."""
         if order.messages is not None:
             self.order = order.envelope
             self.messages = order.messages
@@ -123,7 +123,7 @@ async def _events(pieces: AsyncGenerator[Part, None], made: _AnswerV2) -> AsyncG
     said: list[Part] = []
     calls: list[Part] = []
     waiting: list[Part] = []
-    # Where a state is named beside texts was not seen; here the first piece of the message names it.
+    # No recording shows where a state id comes in a stream of text; here the first piece of the message has it.
     named = False
 
     def delta(parts: Sequence[Part]) -> bytes:
@@ -222,7 +222,7 @@ def _joined(parts: Sequence[Part], made: _AnswerV2) -> list[dict[str, Any]]:
 
 
 def _merged(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Return the content of a message: neighbouring texts are one, with what comes along with the last of them."""
+    """Return the content of a message: neighbouring texts are joined, with the other fields of the last of them."""
     merged: list[dict[str, Any]] = []
     for part in parts:
         before = merged[-1] if merged else {}

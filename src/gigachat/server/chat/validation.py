@@ -46,7 +46,7 @@ class CheckedRequest:
 
 Table: TypeAlias = "Mapping[str, Any]"
 """The fields of an object by name: a JSON type, a list of one, the fields of an object inside, or a pair of a type and
-what it may be: an interval, as it stands in the refusal, or the values allowed."""
+what is allowed: an interval, in the words of the refusal, or the values."""
 
 SAMPLING: Table = {
     "temperature": (NUMBER, "(0, +inf)"),

@@ -47,7 +47,7 @@ def check_chat(options: Mapping[str, Any], state: State, history: History | None
 
     Args:
         options: The body received.
-        state: What the server remembers: open calls, threads, assistants, files.
+        state: State of the server: open calls, threads, assistants, files.
         history: For a run: its thread, whose messages are answered. That of `storage` and the request when None.
 
     Raises:

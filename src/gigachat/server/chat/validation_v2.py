@@ -78,7 +78,7 @@ def check_chat_v2(options: Mapping[str, Any], state: State) -> CheckedRequest:
 
     Args:
         options: The body received.
-        state: What the server remembers and was told: open calls, threads, assistants, files, closed tools.
+        state: State of the server: open calls, threads, assistants, files, closed tools.
 
     Raises:
         Refusal: As the service would refuse it.
@@ -160,7 +160,7 @@ def _tool_config(
     if mode not in _MODES:
         raise invalid_params(f"tool_config.mode must be one of {', '.join(_MODES)}")
     if mode != "forced":
-        return mode, None, None  # a name beside another mode is tolerated (reference, section 5.4)
+        return mode, None, None  # a name with another mode is accepted (reference, section 5.4)
     if function is None and tool is None:
         raise invalid_params("tool_config of mode forced must have tool_name or function_name")
     if function is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def _balance(request: Request, service: Service) -> Response:
-    """Answer `GET /balance`; who pays as he goes has none."""
+    """Answer `GET /balance`; an account that pays as it goes has none."""
     account = service.state.account
     if not account.has_balance:
         raise Refusal(403)

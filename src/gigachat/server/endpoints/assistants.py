@@ -76,7 +76,7 @@ async def _delete_file(request: Request, service: Service) -> Response:
 
 
 def _change(assistant: Assistant, body: Mapping[str, Any], state: State) -> None:
-    """Take over the fields that are given; nothing is changed when one of them is refused."""
+    """Set the given fields; if one is refused, none is set."""
     changes = {name: typed(body, name, str) for name in ("name", "description", "instructions")}
     changes["metadata"] = typed(body, "metadata", dict)
     if len(changes["metadata"] or ()) > _METADATA_PAIRS:

@@ -93,7 +93,7 @@ def _read(body: bytes) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def _work(batch: Batch, service: Service) -> None:
-    """Answer the requests one by one, then keep the file of the answers."""
+    """Answer the requests in turn, then store the file of the answers."""
     batch.status = "in_progress"
     batch.completed = batch.failed = 0
     output: list[bytes] = []
@@ -106,7 +106,7 @@ async def _work(batch: Batch, service: Service) -> None:
             output.append(compact({"id": line_id, "error": refused.body()}))
             batch.failed += 1
         except Exception:
-            # As an ordinary request would end: told in the log, answered with 500.
+            # As for an ordinary request: logged, and answered with 500.
             _log.exception("a request of a batch failed")
             output.append(compact({"id": line_id, "error": Refusal(500).body()}))
             batch.failed += 1

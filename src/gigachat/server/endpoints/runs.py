@@ -45,7 +45,7 @@ _log = logging.getLogger("gigachat.server")
 
 
 async def _start(request: Request, service: Service) -> Response:
-    """Answer `POST /threads/run`: the answer is made in the background, or streamed."""
+    """Answer `POST /threads/run`: the run is in the background, or streamed."""
     body = read_object(await request.body())
     needed(body, "thread_id", str)
     thread = thread_of(body, service.state)
@@ -59,7 +59,7 @@ async def _start(request: Request, service: Service) -> Response:
 
 
 async def _show(request: Request, service: Service) -> Response:
-    """Answer `GET /threads/run`: how the last run stands, with what it answers and what it has answered."""
+    """Answer `GET /threads/run`: status of the last run, with the question and the answer."""
     thread = service.state.threads.get(request.query_params.get("thread_id", ""))
     shown = {
         "status": thread.status,
@@ -84,7 +84,7 @@ async def _add_and_run(request: Request, service: Service) -> Response:
 
 
 async def _rerun(request: Request, service: Service) -> Response:
-    """Answer `POST /threads/messages/rerun`: the last answer is made anew and takes the place of the old one."""
+    """Answer `POST /threads/messages/rerun`: the last answer is generated again and replaced."""
     body = read_object(await request.body())
     thread = service.state.threads.get(needed(body, "thread_id", str))
     check_unlocked(thread)

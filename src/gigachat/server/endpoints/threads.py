@@ -64,7 +64,7 @@ async def _delete(request: Request, service: Service) -> Response:
 
 
 async def _messages(request: Request, service: Service) -> Response:
-    """Answer `GET /threads/messages`: the last `limit` of those said before `before`, oldest first."""
+    """Answer `GET /threads/messages`: the last `limit` messages created before `before`, oldest first."""
     thread = service.state.threads.get(request.query_params.get("thread_id", ""))
     limit, before = _number(request, "limit"), _number(request, "before")
     found = [one for one in thread.messages if before is None or one.created_at < before]
@@ -73,7 +73,7 @@ async def _messages(request: Request, service: Service) -> Response:
 
 
 async def _add(request: Request, service: Service) -> Response:
-    """Answer `POST /threads/messages`: without a thread, one is made for the assistant or the model."""
+    """Answer `POST /threads/messages`: without a thread, one is created for the assistant or the model."""
     body = read_object(await request.body())
     messages = new_messages(body, service.state)
     thread = thread_of(body, service.state)
@@ -99,7 +99,7 @@ def new_messages(body: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
 
 
 def thread_of(body: Mapping[str, Any], state: State) -> Thread:
-    """Return the thread a body goes on with as it will be, or a new one for its assistant or its model.
+    """Return the thread of a body with its changes, or a new one for its assistant or its model.
 
     It is not kept yet, so that a request refused later changes nothing.
 

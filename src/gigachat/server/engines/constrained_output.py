@@ -43,7 +43,7 @@ def generated_schema(request: ChatRequest) -> Mapping[str, Any] | None:
 
 
 def instruction(request: ChatRequest) -> str | None:
-    """Return what the model is told about the form of its answer; None for free text."""
+    """Return the instruction on the form of the answer; None for free text."""
     if request.forced is not None:
         described = _shown(_named(request, request.forced))
         given = f"\nThese arguments are given: {_json(request.preset)}" if request.preset else ""
@@ -80,7 +80,7 @@ class JsonReader:
         self._sent = 0
 
     def feed(self, text: str) -> list[Piece]:
-        """Return what can be told after a further text."""
+        """Return the pieces that a further text completes."""
         self._text += text
         if not self._streams:
             return []
@@ -100,7 +100,7 @@ class JsonReader:
         return [new] if new else []
 
     def end(self, *, whole: bool) -> list[Piece]:
-        """Return what can be told at the end; nothing of a call that was cut off.
+        """Return the last pieces; an incomplete call gives none.
 
         Args:
             whole: Whether the model wrote all it wanted.

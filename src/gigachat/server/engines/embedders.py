@@ -40,7 +40,7 @@ async def hashed_embeddings(texts: Sequence[str], model: Model) -> list[Embeddin
     """Return the hashed vectors of texts, of the model's dimensions, and their tokens by rule of thumb.
 
     Raises:
-        Refusal: 413 for a text that is too long, before anything is made.
+        Refusal: 413 for a text that is too long.
     """
     counts = embedding_tokens(texts, model)
     # A long text takes seconds.
@@ -134,7 +134,7 @@ class Sentences:
         ]
 
     def _vector(self, text: str) -> Sequence[float]:
-        # One by one: in a batch the last bits of a vector depend on its neighbours. Half a surrogate pair is no text.
+        # Not in a batch: there the last bits of a vector depend on its neighbours. A lone surrogate can't be encoded.
         with self._lock:
             vector: Sequence[float] = self._encoder.encode(text.encode("utf-8", "replace").decode()).tolist()
         return vector

@@ -40,7 +40,7 @@ class Llama:
 
     Args:
         model_file: Path of the file.
-        context: Tokens of prompt and answer together that fit, for all answers at work.
+        context: Tokens of prompt and answer together, over all answers in progress.
         parallel: Answers generated at a time; others wait.
         threads: Threads that compute; one less than there are processors when None.
         max_tokens: Longest answer where the request does not say: small models often find no end.
@@ -71,7 +71,7 @@ class Llama:
         self._url = str(runtime.listening_address)
         self._wire = Wire(self._url, self._key)
         self._upstream = Upstream(self._url, path.name, self._key, tools="schema", seed=seed)
-        # At exit too: the interpreter must not end under a runtime at work.
+        # At exit too: the interpreter must not end while the runtime generates.
         self._stop = weakref.finalize(self, _stopped, [runtime], self._upstream)
         del runtime
         self._counts: OrderedDict[bytes, int] = OrderedDict()
@@ -129,7 +129,7 @@ class Llama:
 
 
 def _stopped(runtime: list[Any], upstream: Upstream) -> None:
-    upstream.break_off()  # the runtime would go on to the end of each answer
+    upstream.break_off()  # the runtime would finish each answer first
     runtime.clear()
 
 

@@ -25,7 +25,7 @@ _TIMEOUT = httpx2.Timeout(10.0, read=600.0)
 _DONE = "[DONE]"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _TOO_LONG = re.compile(r"context (length|size|window)|exceed_context|too many tokens", re.IGNORECASE)
-# What stands for what; other 4xx are 422, other 5xx 500. The key is ours, so its refusal is no fault of the caller.
+# Statuses of the service for those of the server; other 4xx are 422, other 5xx 500. The key is the operator's.
 _STATUSES = {401: 500, 403: 500, 404: 404, 408: 504, 413: 413, 429: 429, 503: 503, 504: 504}
 _LONGEST_TEXT = 1000
 
@@ -105,7 +105,7 @@ class Wire:
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[Callable[[str, Mapping[str, Any]], Awaitable[None]]]:
-        """Know the connection of a stream from when it stands: a long prompt is worked on before anything comes."""
+        """Note the socket of a stream once it is connected, so that `break_off` works before the first byte."""
         connections: list[socket.socket] = []
 
         async def note(name: str, info: Mapping[str, Any]) -> None:
@@ -132,7 +132,7 @@ class Wire:
         )
 
     def _url(self, path: str) -> httpx2.URL:
-        """Return the address of a path; one that begins with two slashes stands beside `/v1`, not below it."""
+        """Return the address of a path; one that begins with two slashes replaces `/v1`."""
         if path.startswith("//"):
             return self._base.copy_with(path=path[1:])
         return self._base.copy_with(path=self._base.path + path)
@@ -164,12 +164,12 @@ async def _data_lines(response: httpx2.Response) -> AsyncGenerator[str, None]:
 
 
 def without_password(url: str) -> str:
-    """Return an address to be shown: what stands before the host, a user and a password, is left out."""
+    """Return an address without user and password."""
     return re.sub(r"//[^/?#]*@", "//", url)
 
 
 def _document(content: bytes | str) -> dict[str, Any]:
-    """Return a document unless it is none, or an error sent with a good status."""
+    """Return a JSON object; an error sent with a 2xx status is raised."""
     shown = (content.decode("utf-8", "replace") if isinstance(content, bytes) else content)[:_LONGEST_TEXT]
     try:
         document = json.loads(content)
@@ -206,7 +206,7 @@ def _refused(status: int, document: Any) -> Refusal:
 
 
 def _told_by(document: Any) -> tuple[str, str]:
-    """Return the kind and the text of an error, in whichever shape it is told."""
+    """Return the kind and the text of an error of any shape."""
     if not isinstance(document, dict):
         return "", str(document or "")
     error = document.get("error") or document.get("detail") or document.get("message") or document

@@ -40,7 +40,7 @@ class Upstream:
         seed: Sent with every request, to have the same answer to the same one; nothing is sent when None.
 
     Raises:
-        ValueError: For an address or a key that can be none, or an unknown way of calling.
+        ValueError: An invalid address or key, or an unknown way of calling.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Upstream:
         """Return the vectors of the server's model, made longer by zeros; hashed ones when it has none.
 
         Raises:
-            Refusal: 422 when the server's vectors are longer than the model's, 500 when they are none.
+            Refusal: 422 when the server's vectors are longer than the model's, 500 when they are not vectors.
         """
         if self._embeddings_model is None:
             return await hashed_embeddings(texts, model)
@@ -125,7 +125,7 @@ class Upstream:
                 f"{self._embeddings_model} makes vectors of {longest} values, {model.id} has {model.dimensions}; "
                 "EmbeddingsGigaR has 2560"
             )
-        # The server tells the sum only.
+        # The server reports the sum only.
         whole = (answer.get("usage") or {}).get("prompt_tokens")
         counts = [int(whole)] if whole and len(texts) == 1 else await self.count(texts)
         return [
@@ -138,7 +138,7 @@ class Upstream:
         return await count_all(texts)
 
     def break_off(self) -> None:
-        """End all generations at work; callable from any thread."""
+        """End all generations in progress; callable from any thread."""
         self._wire.break_off()
 
     async def _model_name(self) -> str:
@@ -307,11 +307,11 @@ class _Calls:
             call.arguments += written if isinstance(written, str) else json.dumps(written)
 
     def made(self, preset: Mapping[str, Any], *, whole: bool) -> list[FunctionCall]:
-        """Return the calls; one that was cut off is none.
+        """Return the complete calls.
 
         Args:
             preset: Arguments given.
-            whole: Whether the server said all it wanted.
+            whole: Whether the server finished the answer.
 
         Raises:
             Refusal: Arguments are no JSON object.

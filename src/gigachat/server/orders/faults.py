@@ -1,4 +1,4 @@
-"""Faults: errors and spoiled answers on demand, written in a header, a file or code."""
+"""Faults: errors and damaged answers on demand, written in a header, a file or code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Fault(BaseModel):
-    """One thing that goes wrong: an error instead of an answer, or an answer that is spoiled on its way."""
+    """One fault: an error instead of an answer, or a damaged answer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class Fault(BaseModel):
     content_type: str | None = Field(default=None, description="Instead of the right content type.")
 
     def model_post_init(self, context: Any) -> None:
-        """Bring the short forms into the long ones."""
+        """Translate the short forms into the long ones."""
         if self.expired_token:
             self.status, self.message = 401, "Token has expired"
         if self.retry_after is not None:
@@ -86,7 +86,7 @@ def fault_from_header(value: str) -> Fault:
 
 
 class Spoiling:
-    """The sending of an answer, spoiled on its way.
+    """An ASGI `send` that damages the answer.
 
     Args:
         fault: How.

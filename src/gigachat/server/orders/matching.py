@@ -42,7 +42,7 @@ class ReceivedChat:
     """One chat request, of either version. Its text names model, functions and last message, nothing else.
 
     Args:
-        messages: What was said: `role`, `content`, `name`, `calls`, `files` of each.
+        messages: The messages: `role`, `content`, `name`, `calls`, `files` of each.
         model: The model named; None when none was.
         functions: Names of the functions and built-in tools offered.
         stream: Whether the answer was to be streamed.
@@ -115,7 +115,7 @@ def asks_for_stream(request: Received) -> bool:
 
 
 def fits(chat: ReceivedChat, when: When | None, model: str | None, function: str | None) -> bool:
-    """Tell whether a chat is meant: what is None does not matter."""
+    """Return whether a chat meets the conditions; None is met by all."""
     if model is not None and chat.model != model:
         return False
     if function is not None and not is_about(function, chat.last_message, chat.functions):
@@ -139,7 +139,7 @@ def is_about(function: str, last: Message, offered: Collection[str]) -> bool:
 
 
 def wanted(when: When | None, model: str | None, function: str | None) -> str:
-    """Return in words which chats are meant."""
+    """Return the conditions in words."""
     match when:
         case None:
             words = "anything"

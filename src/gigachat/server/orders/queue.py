@@ -39,7 +39,7 @@ class Verdict:
 
 
 class Script:
-    """The orders not yet obeyed. Safe to give from any thread.
+    """The orders still to be used. Safe to use from any thread.
 
     Args:
         seed: Makes faults of a probability happen to the same requests each time.
@@ -99,7 +99,7 @@ class Script:
             return self._streams.popleft() if self._streams else None
 
     def verdict(self, kind: Literal["ai", "filter"]) -> dict[str, Any]:
-        """Return the fields of the next verdict of a kind; none if none was ordered."""
+        """Return the fields of the next verdict of a kind; none if there is no order."""
         with self._lock:
             for number, verdict in enumerate(self._verdicts):
                 if verdict.kind == kind:

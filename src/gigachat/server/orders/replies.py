@@ -36,7 +36,7 @@ class Ordered:
 
     Args:
         pieces: What is to be sent.
-        envelope: What the order says of the answer beside its messages, by the names of the contract.
+        envelope: The other fields of the answer, by the names of its version.
         messages: The messages of a v2 order, to go out as they are in an answer that is not streamed.
         state_id: State id of the message.
     """
@@ -103,7 +103,7 @@ async def one_by_one(order: Ordered) -> AsyncGenerator[Piece | Part, None]:
 
 
 async def literal_events(payloads: Sequence[Payload]) -> AsyncGenerator[bytes, None]:
-    """Yield what a test ordered literally: see `GigaChatServer.stream_events`."""
+    """Yield the events of a literal stream: see `GigaChatServer.stream_events`."""
     for payload in payloads:
         if isinstance(payload, bytes):
             yield payload

@@ -44,7 +44,7 @@ class Changing(Record):
 
 @dataclass
 class StoredFile(Record):
-    """A file. Only the user `client_id` may read it, if set: a generated image was made for him."""
+    """A file. Only the user `client_id` may read it, if set, as for generated images."""
 
     filename: str
     content: bytes = field(repr=False)

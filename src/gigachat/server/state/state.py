@@ -1,6 +1,6 @@
 """What the server remembers: the account, tokens, the prompt cache, open calls, records and received requests.
 
-The server runs in one thread and tests look in from others, so each part has a lock of its own.
+The server runs in one thread and tests read from others, so each part has its own lock.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def new_state_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything one server remembers, and what it was told of itself.
+    """The state and the settings of one server.
 
     Lifetimes are in seconds: 30 minutes for OAuth tokens, 24 hours for those of user and password
     (reference, section 14). `strict` refuses fields the API notes don't list, `rate` requests

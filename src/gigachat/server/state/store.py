@@ -77,7 +77,7 @@ class Store:
             # Autocommit: each statement is a transaction.
             database = self.folder / _DATABASE
             self._open = sqlite3.connect(database, check_same_thread=False, timeout=0, isolation_level=None)
-            # Held until closed: two servers over one folder would each miss what the other is told.
+            # Held until closed: two servers over one folder would each miss the changes of the other.
             self._open.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._open.execute("PRAGMA synchronous = NORMAL")
             self._open.execute("BEGIN EXCLUSIVE")

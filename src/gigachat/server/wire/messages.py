@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ROLES = frozenset({"system", "user", "assistant", "function", "search_result", "function_in_progress"})
 _V2_ROLES = frozenset({"system", "user", "assistant", "tool", "function", "reasoning"})
 RESULT_ROLES = ("function", "tool")
-"""Who brings the results of functions in v2; in v1 it is always `function`."""
+"""Roles of function results in v2; in v1 it is always `function`."""
 STATE_NAMES = ("tool_state_id", "tools_state_id", "functions_state_id")
 """The state id of v2 under all the names it was seen with (reference, section 15)."""
 _PART_KEYS = frozenset(
@@ -49,11 +49,11 @@ def v1_message(raw: Any) -> Message:
 
 
 def v2_messages(raw: Any, result_role: str | None = None) -> list[Message]:
-    """Return what a message of v2 stands for: one message, or one for each function result it holds.
+    """Return the messages of a v2 message: one, or one for each function result in it.
 
     Args:
         raw: The message as it came.
-        result_role: The only role that may bring results; both when None.
+        result_role: The only role of function results; both when None.
 
     Raises:
         Refusal: 400 for a wrong shape, and for a result that is a text but not JSON.
@@ -107,7 +107,7 @@ def state_of(raw: Mapping[str, Any]) -> str | None:
 def check_order(messages: Sequence[Message], calls: Container[str]) -> list[Message]:
     """Check who may follow whom, and return the messages with every result named after its call.
 
-    A call, or the state id of one, owes its results: they come next, nothing else may, and there are no more of
+    The results of a call, or of the state id of one, must come next, and there must be no more of
     them than calls.
 
     Args:
@@ -136,7 +136,7 @@ def check_order(messages: Sequence[Message], calls: Container[str]) -> list[Mess
             allowed = owed
         elif message.role == "assistant" and message.state_id is not None:
             # The calls themselves were left out, so how many results there are is the caller's word. A text with a
-            # state nobody was given here is what a built-in tool left.
+            # state id that was not given out here is that of a built-in tool.
             owed = 1 if message.state_id in calls else 0
             allowed = math.inf if owed or not message.content else 0
     if owed > 0:

@@ -148,7 +148,7 @@ class EventStream(Response):
 
     Args:
         events: What to send, each item written at once as one piece; closed when the caller goes away.
-        headers: Headers beside the content type.
+        headers: Further headers.
         pace: Seconds between events; 0 is full speed.
         keep_open: Neither end the body nor close the connection when the events are over.
     """
@@ -182,7 +182,7 @@ class EventStream(Response):
             await gone(receive, None)
 
     async def _send(self, events: AsyncGenerator[bytes, None], send: Send, transport: asyncio.Transport | None) -> bool:
-        """Send the events; return whether the connection still stands."""
+        """Send the events; return whether the connection is still open."""
         sent = 0
         now = asyncio.get_running_loop().time
         begun = now()

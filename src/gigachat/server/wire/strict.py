@@ -68,7 +68,7 @@ def _fields_of_model(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def alternatives(kind: Any) -> Iterator[Any]:
-    """Yield the types a value may have, those of unions and annotations one by one."""
+    """Yield the types a value may have, those of unions and annotations apart."""
     arguments = get_args(kind)
     if not arguments or get_origin(kind) in (list, dict):
         yield kind
@@ -119,8 +119,8 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "GET /v1/threads/run": ("thread_id",),
 }
 _BATCHES = "POST /v1/batches"
-# Bodies that are not checked: lines of batches are, one by one; the second is an OpenAPI document; the published client
-# sends an odd form to the last, which the service ignores (section 9.4).
+# Bodies that are not checked as one object: the lines of a batch are checked each, the second is an OpenAPI document,
+# and the published client sends a form to the last that the service ignores (section 9.4).
 UNCHECKED = (_BATCHES, "POST /v1/functions/convert", "POST /v1/files/{file_id}/delete")
 
 
