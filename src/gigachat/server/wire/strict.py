@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _EMBEDDINGS = {"model": Any, "input": Any}
-_STATE_IDS = dict.fromkeys(("tool_state_id", "tools_state_id", "functions_state_id"), Any)
+_STATE_IDS: dict[str, Any] = dict.fromkeys(("tool_state_id", "tools_state_id", "functions_state_id"), Any)
 _MORE: Mapping[type[BaseModel], Mapping[str, Any]] = {
     v1.Chat: {"additional_data": Any},
     v1.Messages: {"created": Any},
