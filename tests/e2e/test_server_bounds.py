@@ -60,6 +60,14 @@ def test_who_has_signed_in_may_send_a_large_body(server: GigaChatServer) -> None
         assert file.bytes_ == LARGE
 
 
+def test_a_large_body_is_sent_again_with_a_new_token() -> None:
+    with GigaChatServer() as server, GigaChat(**options(server)) as giga:
+        giga.get_models()
+        server.revoke_tokens()
+        assert giga.upload_file(("a.bin", bytes(3 * LARGE), "image/png")).bytes_ == 3 * LARGE
+        assert [request.path for request in server.requests_to("/files")] == ["/api/v1/files"] * 2
+
+
 def test_the_fault_of_a_header_needs_a_token(server: GigaChatServer) -> None:
     for path in (CHAT, "/api/v2/oauth"):
         answer = httpx2.post(server.origin + path, headers={"X-GigaChat-Fault": "delay=1000000"}, trust_env=False)
