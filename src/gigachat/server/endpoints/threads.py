@@ -173,7 +173,7 @@ def _number(request: Request, name: str) -> int | None:
     text = request.query_params.get(name)
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) == 0:
         raise invalid_params(f"{name} must be an integer greater than 0")
     return int(text)
 
