@@ -185,9 +185,10 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
     database = tmp_path / "records.sqlite3"
     content = database.read_bytes()
     database.write_bytes(content[:4096] + bytes(len(content) - 4096))
-    with pytest.raises(ValueError, match="state") as told:
-        GigaChatServer(state=tmp_path)
-    assert str(tmp_path) in str(told.value)
+    for _ in range(2):  # the folder is not kept locked
+        with pytest.raises(ValueError, match="database disk image is malformed") as told:
+            GigaChatServer(state=tmp_path)
+        assert str(tmp_path) in str(told.value)
 
 
 def test_a_history_outlives_the_server(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ class GigaChatServer(Controls):
             come; memory when None. One server at a time.
 
     Raises:
-        ValueError: For settings that can't be: mTLS without TLS, negative times, unknown kinds, tools or roles.
+        ValueError: An invalid setting: mTLS without TLS, a negative time, an unknown kind, tool or role; or the state
+            cannot be read.
     """
 
     def __init__(
@@ -113,7 +114,11 @@ class GigaChatServer(Controls):
         if self._store is None:
             memory = State(account=Account(kind=account_kind), **told)
         else:
-            memory = State.kept_in(self._store, account_kind, **told)
+            try:
+                memory = State.kept_in(self._store, account_kind, **told)
+            except BaseException:
+                self._store.close()
+                raise
         super().__init__(memory, Script(seed))
         self._port: int | None = None
         self._certificates: Certificates | None = None
