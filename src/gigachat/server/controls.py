@@ -158,8 +158,24 @@ class Controls:
         Raises:
             ValueError: A value cannot be; the text names it.
         """
-        given = {name: value for name, value in locals().items() if name != "self" and value is not None}
-        self.add_fault(Fault(**{**given, "times": times}))
+        fault = Fault(
+            path=path,
+            times=times,
+            probability=probability,
+            delay=delay,
+            status=status,
+            message=message,
+            code=code,
+            body=body,
+            headers=dict(headers or {}),
+            expired_token=expired_token,
+            cut_bytes=cut_bytes,
+            cut_events=cut_events,
+            drip=drip,
+            garbage=garbage,
+            content_type=content_type,
+        )
+        self.add_fault(fault)
 
     def add_fault(self, fault: Fault) -> None:
         """Order a fault, as `fail` does; those of a file are read by `faults.faults_from_file`."""
