@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat import AsyncGigaChat
 from gigachat.server import ChatRequest, GigaChatServer, Piece
-from gigachat.server.echo import Echo
+from gigachat.server.engines.echo import Echo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

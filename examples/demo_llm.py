@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from gigachat import GigaChat
 from gigachat.server import GigaChatServer
-from gigachat.server.llama import Llama
+from gigachat.server.engines.llama import Llama
 
 WEATHER = {
     "name": "weather",

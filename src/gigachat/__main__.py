@@ -30,15 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "serve", help="run a local GigaChat server", description="Run a local GigaChat server: real OAuth and TLS."
     )
     try:
-        from gigachat.server import command
+        from gigachat.server import cli
     except ImportError as error:
         if error.name is None or error.name.startswith("gigachat"):
             raise
         parser.parse_known_args(arguments)
         print(error, file=sys.stderr)
         return 1
-    command.add_arguments(serve)
-    return command.serve(parser.parse_args(arguments))
+    cli.add_arguments(serve)
+    return cli.serve(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -241,9 +241,7 @@ class ContentFilterFinishReasonError(_FinishReasonError, ValueError):
     """The service restricted the topic and answered with a stock phrase. Attribute: `completion`."""
 
     def __str__(self) -> str:
-        reason = (
-            getattr(self.completion, "finish_reason", None) or "blacklist"
-        )  # chats v1 have one such reason only
+        reason = getattr(self.completion, "finish_reason", None) or "blacklist"  # chats v1 have one such reason only
         return f"the service restricted this topic (finish_reason {reason!r}) and answered with a stock phrase"
 
 

@@ -8,15 +8,14 @@ import inspect
 import io
 import re
 import tokenize
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
 
 import gigachat
 from gigachat import GigaChat, GigaChatException, exceptions
 from gigachat._engine.service import MODEL
-from gigachat.server import strict
+from gigachat.server.wire import strict
 from gigachat.settings import Settings
 from tests.docs.pages import COMPATIBILITY, ERRORS, PAGES, READMES, ROOT, SETTINGS, TWINS, python_blocks, read
 
@@ -318,23 +317,22 @@ def test_the_notes_keep_the_numbering_whole() -> None:
         assert inside == [f"{section}.{part}" for part in range(1, parts + 1)]
 
 
-def _fields(rule: Any, found: set[str]) -> set[str]:
-    """Add the names of the fields that a rule of the strict mode lets through, at every depth."""
-    if isinstance(rule, Mapping):
-        new = set(rule) - {"*"} - found
-        found |= new
-        for name in new:
-            _fields(rule[name], found)
-    elif isinstance(rule, Sequence):
-        _fields(rule[0], found)
+def _fields(kind: Any, found: set[str]) -> set[str]:
+    """Add the names of the fields that the strict mode lets through, at every depth."""
+    fields = strict.fields_of(kind)
+    new = fields.keys() - found
+    found |= new
+    for name in new:
+        for one in strict.alternatives(fields[name]):
+            _fields(get_args(one)[0] if get_origin(one) is list else one, found)
     return found
 
 
-@pytest.mark.parametrize("endpoint", strict.ACCEPTED)
+@pytest.mark.parametrize("endpoint", [*strict.BODIES, *strict.FORMS, *strict.QUERIES])
 def test_the_notes_list_what_the_strict_mode_lets_through(endpoint: str) -> None:
-    accepted = strict.ACCEPTED[endpoint]
     text = (ROOT / "docs/api-notes.md").read_text("utf-8")
-    named = _fields(accepted.body, {*accepted.query, *(accepted.form or ())})
+    named = _fields(strict.BODIES.get(endpoint), set())
+    named |= {*strict.FORMS.get(endpoint, ()), *strict.QUERIES.get(endpoint, ())}
     missing = {name for name in named if not re.search(rf"[`\"?.]{name}[`\"=]", text)}
     assert not missing
 

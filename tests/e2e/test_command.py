@@ -20,7 +20,7 @@ import pytest
 
 from gigachat import GigaChat, RateLimitError, ServerError
 from gigachat.__main__ import main
-from gigachat.server import command
+from gigachat.server import cli
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="the printed lines are for another shell there")
 
@@ -158,21 +158,17 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments: tuple[str, ...], said: 
     assert last.startswith(said)
 
 
-def test_a_certificate_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
-    certificates = tmp_path / "certificates"
+def test_a_state_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gigachat", "serve", "--port", "0", "--state", str(tmp_path)]
-    certificates.mkdir()
-    (certificates / "ca.pem").write_text("x")
-    (certificates / "ca.key").write_text("x")
+    (tmp_path / "records.sqlite3").write_text("x" * 1000)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.startswith(f"{certificates / 'ca.pem'} or {certificates / 'ca.key'} cannot be read: ")
-    for file in certificates.iterdir():
-        file.unlink()
-    (certificates / "ca.key").mkdir()
+    assert done.stderr.startswith(f"the state cannot be kept in {tmp_path}: ")
+    (tmp_path / "records.sqlite3").unlink()
+    (tmp_path / "certificates" / "client.key").mkdir()
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert str(certificates / "ca.key") in done.stderr
+    assert str(tmp_path / "certificates" / "client.key") in done.stderr
     assert "listen" not in done.stderr
 
 
@@ -216,7 +212,7 @@ def test_ctrl_c_is_heard_where_a_wait_cannot_be_interrupted(monkeypatch: pytest.
             waits.append(timeout)
             return len(waits) > 1
 
-    monkeypatch.setattr(command, "threading", SimpleNamespace(Event=Waiting))
+    monkeypatch.setattr(cli, "threading", SimpleNamespace(Event=Waiting))
     assert main(["serve", "--port", "0", "--no-tls"]) == 0
     assert waits == [1.0, 1.0]
 

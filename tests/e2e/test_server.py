@@ -8,7 +8,6 @@ import gc
 import json
 import math
 import os
-import re
 import socket
 import ssl
 import struct
@@ -29,10 +28,9 @@ import pytest
 from pydantic import UUID4, BaseModel, Field
 
 from gigachat.server import ChatRequest, Embedding, FunctionCall, GigaChatServer, Piece, create_app
-from gigachat.server.counting import count_tokens, phrases
-from gigachat.server.echo import Echo
-from gigachat.server.instances import Filler
-from gigachat.server.patterns import matching_text
+from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.sample_json import Unfilled, sample
+from gigachat.server.tokens import count_tokens, phrases
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -640,7 +638,8 @@ class Tree(BaseModel):
     leaf: Leaf | None
     tags: set[str] = Field(min_length=3)
     pair: tuple[int, str]
-    code: str = Field(pattern=r"^[A-Z]{3}-\d{4}(x|y)+$")
+    code: str | None = Field(None, pattern=r"^[A-Z]{3}-\d{4}(x|y)+$")
+    word: str = Field(pattern=r"^\S.*$")
     counts: dict[str, int] = Field(min_length=2)
     mixed: int | str
     flag: bool
@@ -663,26 +662,26 @@ def test_structured_answers_are_valid(api: Api, model: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [
-        ({}, "words"),
+        ({}, "few words"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"const": 5}}}, 5),
-        ({"$ref": "#"}, "words"),
-        ({"$ref": "#/missing"}, "words"),
+        ({"$ref": "#"}, "few words"),
+        ({"$ref": "#/missing"}, "few words"),
         ({"allOf": [{"type": "object", "required": ["a"]}, {"properties": {"a": {"const": 1}}}]}, {"a": 1}),
         ({"oneOf": [{"type": "null"}, {"type": "boolean"}]}, True),
         ({"type": ["null", "integer"]}, 1),
         ({"type": "null"}, None),
         ({"type": "array", "maxItems": 0}, []),
         ({"type": "array", "items": {"enum": [1, 2]}, "minItems": 3}, [1, 2, 1]),
-        ({"type": "string", "maxLength": 3}, "wor"),
+        ({"type": "string", "maxLength": 3}, "few"),
         ({"type": "number", "exclusiveMinimum": 1, "exclusiveMaximum": 2}, 1.5),
         ({"type": "number", "multipleOf": 0.5, "minimum": 0.6}, 1),
         ({"type": "integer", "maximum": -3}, -3),
-        ({"required": ["free"]}, {"free": "words"}),
+        ({"required": ["free"]}, {"free": "few words"}),
         ({"type": "string", "default": "given"}, "given"),
     ],
 )
 def test_instances(schema: dict[str, Any], expected: Any) -> None:
-    assert Filler(schema, "few words").instance() == expected
+    assert sample(schema, "few words") == expected
 
 
 @pytest.mark.parametrize(
@@ -705,29 +704,39 @@ def test_schemas_that_cannot_be_built_are_refused(api: Api, schema: dict[str, An
         assert answer.json()["message"].startswith("Invalid params: the JSON Schema")
 
 
-@pytest.mark.parametrize(
-    "pattern", [r"^\d{3}$", r"(?:ab|c)?[^a-z]x{2,}", r"\+7 \(\d{3}\)", r"(?P<n>a.)*b", r"[\]a]", r"[^\[]"]
-)
-def test_patterns(pattern: str) -> None:
-    assert re.search(pattern, matching_text(pattern))
-    assert re.search(pattern, matching_text(pattern, 12))
+@pytest.mark.parametrize("text", ["x", "Москва"])
+def test_a_text_that_matches_its_pattern_stands(text: str) -> None:
+    schema = {"properties": {"word": {"pattern": r"^\w+$"}}, "required": ["word"]}
+    assert sample(schema, text) == {"word": text}
 
 
-def test_patterns_that_re_would_warn_of() -> None:
-    assert matching_text(r"[[&&|]") in "[&|"
+@pytest.mark.parametrize("pattern", [r"^\d{3}$", r"(?=a)b", "(", "a{9999999999}", "x" * 20_000])
+def test_a_pattern_is_left_to_an_order(api: Api, pattern: str) -> None:
+    named = {"type": "object", "properties": {"code": {"type": "string", "pattern": pattern}}}
+    assert sample(named) == {}
+    with pytest.raises(Unfilled, match=r"no text for a pattern; order the answer with reply"):
+        sample({"type": "string", "pattern": pattern})
+    answer = api.chat(response_format={"type": "json_schema", "schema": {**named, "required": ["code"]}})
+    text = "the local server makes no text for the pattern of code; order the answer with reply()"
+    assert (answer.status_code, answer.json()["message"]) == (422, f"Invalid params: {text}")
 
 
-def test_patterns_that_are_not_built_give_nothing() -> None:
-    assert (
-        matching_text(r"(?=a)b")
-        == matching_text(r"(a)\1")
-        == matching_text("(")
-        == matching_text("[a")
-        == matching_text("(a{9999}){9999}")
-        == matching_text("a{99999}" * 300)
-        == matching_text("(" * 3000 + "a" + ")" * 3000)
-        == ""
-    )
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "properties", "$ref"])
+def test_a_sample_of_a_large_schema_takes_bounded_work(keyword: str) -> None:
+    many = 100_000
+    schemas: dict[str, dict[str, Any]] = {
+        "allOf": {"allOf": [{"properties": {f"p{number}": {}}} for number in range(many)]},
+        "anyOf": {"type": "array", "minItems": 1000, "items": {"anyOf": [{"type": "null"}] * many}},
+        "properties": {"properties": {f"p{number}": {} for number in range(many)}},
+        "$ref": {
+            "$defs": {"large": {"properties": {f"p{number}": {} for number in range(5000)}}},
+            "properties": {f"r{number}": {"$ref": "#/$defs/large"} for number in range(5000)},
+        },
+    }
+    begun = time.process_time()
+    with pytest.raises(Unfilled, match="demands more than 10000"):
+        sample(schemas[keyword])
+    assert time.process_time() - begun < 10
 
 
 # Embeddings and tokens

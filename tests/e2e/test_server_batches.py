@@ -7,14 +7,14 @@ import json
 import threading
 import time
 import uuid
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer
-from gigachat.server.echo import Echo
+from gigachat.server.engines.echo import Echo
+from gigachat.server.state.records import Batch
 from tests.e2e.test_server import BODY, SYNTAX, WEATHER, Api
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_a_batch_from_creation_to_its_file(gate: tuple[Api, Gate]) -> None:
 
 
 def test_the_time_of_the_last_answer_is_noted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gigachat.server.batches.time", SimpleNamespace(time=lambda: 5e9))
+    monkeypatch.setattr(Batch, "touch", lambda batch: setattr(batch, "updated_at", 5_000_000_000))
     batch_id = send(api, lines({"1": BODY})).json()["id"]
     done = wait(api, batch_id, completed)
     assert done["updated_at"] == 5_000_000_000

@@ -13,13 +13,11 @@ from tests.e2e.test_server import BODY, SYNTAX, WEATHER, Api, sign_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gigachat.server.state import AccountKind
+    from gigachat.server.state.state import AccountKind
 
 DETECTION = "GigaCheckDetection"
 CLASSIFICATION = "GigaCheckClassification"
-# Whether a sentence counts as a model's is a matter of its digest: these two were found by trying.
-HUMAN = "Семь раз отмерь, один раз отрежь, а потом ещё раз отмерь и снова подумай."
-MADE = "Тише едешь, дальше будешь, но иногда всё же стоит поторопиться, не правда ли, друзья?"
+TEXT = "Тише едешь, дальше будешь, но иногда всё же стоит поторопиться, не правда ли, друзья? " * 2
 
 
 @pytest.fixture(scope="module")
@@ -50,30 +48,15 @@ def check_ai(api: Api, text: str, model: str = DETECTION) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", [DETECTION, CLASSIFICATION])
-def test_texts_of_one_origin(api: Api, model: str) -> None:
-    made = check_ai(api, f"{MADE} {MADE}", model)
-    assert (made["category"], made["ai_intervals"]) == ("ai", [])
-    human = check_ai(api, f"{HUMAN} {HUMAN}", model)
-    assert (human["category"], human["ai_intervals"]) == ("human", [])
-
-
-def test_detection_says_where(api: Api) -> None:
-    text = f"  {MADE} {MADE}\n{HUMAN} {MADE}"
-    verdict = check_ai(api, text)
-    assert verdict["category"] == "mixed"
-    assert [text[start - 1 : end] for start, end in verdict["ai_intervals"]] == [f"{MADE} {MADE}", MADE]
-    assert verdict["ai_intervals"][-1][1] == len(text)
-
-
-def test_one_short_sentence_of_a_human_makes_a_mixture(api: Api) -> None:
-    text = f"{MADE} {MADE} {MADE} Я!"
-    assert check_ai(api, text)["category"] == "mixed"
-
-
-def test_classification_goes_by_the_larger_part(api: Api) -> None:
-    assert check_ai(api, f"{MADE} {HUMAN} {MADE}", CLASSIFICATION)["category"] == "ai"
-    mixed = check_ai(api, f"{HUMAN} {MADE} {HUMAN}", CLASSIFICATION)
-    assert (mixed["category"], mixed["ai_intervals"]) == ("human", [])
+def test_a_text_is_of_a_person_unless_ordered_otherwise(api: Api, model: str) -> None:
+    verdict = check_ai(api, TEXT, model)
+    assert (verdict["category"], verdict["ai_intervals"]) == ("human", [])
+    api.server.verdict(category="mixed", ai_intervals=[(1, 5)])
+    api.server.verdict(category="ai")
+    verdict = check_ai(api, TEXT, model)
+    assert (verdict["category"], verdict["ai_intervals"]) == ("mixed", [[1, 5]])
+    assert check_ai(api, TEXT, model)["category"] == "ai"
+    assert check_ai(api, TEXT, model)["category"] == "human"
 
 
 @pytest.mark.parametrize(
@@ -84,9 +67,9 @@ def test_classification_goes_by_the_larger_part(api: Api) -> None:
         (None, DETECTION, 422, "Invalid params: input must have at least 20 words"),
         ("word " * 20, DETECTION, 422, "Invalid params: input must be in Russian"),
         ("word " * 15 + "слово " * 5, CLASSIFICATION, 422, "Invalid params: input must be in Russian"),
-        (MADE, "GigaChat", 404, "No such model"),
-        (MADE, None, 404, "No such model"),
-        ([MADE], DETECTION, 400, SYNTAX),
+        (TEXT, "GigaChat", 404, "No such model"),
+        (TEXT, None, 404, "No such model"),
+        ([TEXT], DETECTION, 400, SYNTAX),
     ],
 )
 def test_texts_that_cannot_be_checked(api: Api, text: Any, model: Any, status: int, message: str) -> None:
@@ -111,19 +94,18 @@ def test_the_filter(api: Api) -> None:
     assert list(clean) == ["is_profane", "usage"]
     count = api.http.post("/tokens/count", json={"model": "GigaChat", "input": "Привет, мир!"}).json()
     assert clean == {"is_profane": False, "usage": {"filter_tokens": count[0]["tokens"]}}
-    assert ask_filter(api, "Привет!", "Ты ДУРАК.").json()["is_profane"] is True
-    assert ask_filter(api, "дураков").json()["is_profane"] is False
+    api.server.verdict(category="ai")
+    api.server.verdict(is_profane=True)
+    assert ask_filter(api, "Привет!").json()["is_profane"] is True
+    assert ask_filter(api, "Привет!").json()["is_profane"] is False
+    settings = {"neuro": False, "blacklist": True, "whitelist": True, "unnormalized_history": False}
+    assert ask_filter(api, "Привет!", settings=settings).status_code == 200
 
 
-def test_the_filter_can_be_switched_off_part_by_part(api: Api) -> None:
-    def profane(**settings: Any) -> bool:
-        found: bool = ask_filter(api, "идиот", settings=settings).raise_for_status().json()["is_profane"]
-        return found
-
-    assert profane()
-    assert profane(neuro=False, whitelist=True, unnormalized_history=False)
-    assert profane(blacklist=False)
-    assert not profane(neuro=False, blacklist=False)
+@pytest.mark.parametrize("order", [{}, {"is_profane": True, "category": "ai"}])
+def test_a_verdict_is_of_one_kind(api: Api, order: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a verdict has is_profane or category"):
+        api.server.verdict(**order)
 
 
 def test_functions_cost_tokens_too(api: Api) -> None:
@@ -182,7 +164,7 @@ def test_kinds_of_accounts(kind: AccountKind | None, scope: str, prepaid: bool, 
         api = Api(server)
         assert server.scope == server.environment["GIGACHAT_SCOPE"] == scope
         check(api.http.get("/balance"), prepaid)
-        check(ask_ai(api, MADE * 2), pays_as_it_goes)
+        check(ask_ai(api, TEXT), pays_as_it_goes)
         check(api.http.get("/batches"), pays_as_it_goes)
         line = b'{"id":"1","request":{}}'
         check(api.http.post("/batches?method=embedder", content=line), pays_as_it_goes)

@@ -19,7 +19,7 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat.server import GigaChatServer
-from gigachat.server.faults import Fault, fault_from_header, faults_from_file
+from gigachat.server.orders.faults import Fault, fault_from_header, faults_from_file
 from tests.e2e.callers import options
 
 

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer
-from gigachat.server.echo import Echo
-from gigachat.server.engines import MadeFile, ToolUse
+from gigachat.server.engine import MadeFile, ToolUse
+from gigachat.server.engines.echo import Echo
 from tests.e2e.test_server import BODY, SYNTAX, Api
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 
 from gigachat import GigaChat, PaymentRequiredError, RateLimitError
 from gigachat.server import GigaChatServer
-from gigachat.server.state import AccountKind
+from gigachat.server.state.state import AccountKind
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
 TOO_MANY = {"status": 429, "message": "Too many requests"}

@@ -19,12 +19,13 @@ import httpx2
 import pytest
 
 from gigachat import GigaChat, __version__
-from gigachat.server import GigaChatServer, State, WithEmbedder, create_app
-from gigachat.server.echo import Echo
+from gigachat.server import GigaChatServer, WithEmbedder, create_app
+from gigachat.server.engines.echo import Echo
+from gigachat.server.state.activity import Activity
+from gigachat.server.state.requests import Received
 from tests.e2e.callers import options
 
 SECRET = "sk-Совершенно-секретно".encode()
-MOST_WATCHERS = 16
 
 
 class Browser:
@@ -350,84 +351,18 @@ def test_a_revoked_token_ends_and_a_new_one_is_given(server: GigaChatServer, bro
     assert browser.chat("x").status_code == 200
 
 
-def test_who_leaves_makes_room(browser: Browser) -> None:
-    browser.open()
-    deadline = time.monotonic() + 30
-    for _ in range(3):
-        while found := listeners(browser) != [200] * MOST_WATCHERS + [429]:  # the server hears on its own who has left
-            assert time.monotonic() < deadline, found
-    assert browser.chat("x").status_code == 200
-
-
-def listeners(browser: Browser) -> list[int]:
-    """Listen until no more listeners are let in; return the statuses."""
-    found: list[int] = []
-    with ExitStack() as opened:
-        while found.count(200) == len(found):
-            found.append(opened.enter_context(browser.http.stream("GET", "/events")).status_code)
-    return found
-
-
-def test_who_does_not_read_is_dropped() -> None:
-    """A listener that takes nothing keeps nothing: it is hung up on, and requests go on."""
-    state = State()
-    state.tokens.add("t", 60.0)
-    app = create_app(state)
-    hung_up = asyncio.Event()
-
-    class Transport:
-        def abort(self) -> None:
-            hung_up.set()
-
-        def is_closing(self) -> bool:
-            return hung_up.is_set()
-
-    def scope(path: str) -> dict[str, Any]:
-        headers = [(b"host", b"localhost"), (b"authorization", b"Bearer t")]
-        return {
-            "type": "http",
-            "method": "GET",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": headers,
-            "scheme": "http",
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 2),
-            "state": {"transport": Transport()} if path == "/events" else {},
-        }
-
-    async def main() -> int:
-        listening = asyncio.Event()
-
-        async def left() -> dict[str, Any]:
-            await hung_up.wait()
-            return {"type": "http.disconnect"}
-
-        async def stuck(message: Any) -> None:
-            if message["type"] == "http.response.body":
-                listening.set()
-                await asyncio.Event().wait()
-
-        async def asked() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def taken(message: Any) -> None:
-            pass
-
-        listener = asyncio.create_task(app(scope("/events"), left, stuck))
-        await listening.wait()
-        requests = 0
-        while not hung_up.is_set():
-            await app(scope("/v1/models"), asked, taken)
-            requests += 1
-            assert requests < 5000
-        async with asyncio.timeout(30):
-            await listener
-        await app(scope("/v1/models"), asked, taken)
-        return requests
-
-    assert asyncio.run(main()) == 1001
+def test_only_the_last_requests_are_kept_and_those_in_progress() -> None:
+    activity = Activity()
+    received = Received("GET", "/v1/models", [], b"", b"")
+    slow = activity.begin(received)
+    for _ in range(1000):
+        activity.begin(received).over()
+    version, cards = activity.since(0)
+    assert [card["number"] for card in cards] == [1, *range(903, 1002)]
+    assert activity.since(version) == (version, [])
+    slow.over()
+    _, [card] = activity.since(version)
+    assert (card["number"], card["state"]) == (1, "broken")
 
 
 @pytest.mark.parametrize("tls", [True, False])

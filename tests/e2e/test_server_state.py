@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import ssl
 import stat
 import sys
@@ -92,12 +93,119 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps permissions elsewhere")
-def test_keys_in_the_folder_are_for_the_user_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begin", ["new", "open to all", "of a server before"])
+def test_everything_in_the_folder_is_for_the_user_alone(tmp_path: Path, begin: str) -> None:
     folder = tmp_path / "state"
-    with GigaChatServer(state=folder):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        for key in (folder / "certificates").glob("*.key"):
-            assert stat.S_IMODE(os.stat(key).st_mode) == 0o600
+    before = os.umask(0o022)
+    try:
+        if begin != "new":
+            folder.mkdir(mode=0o755)
+        if begin == "of a server before":
+            with GigaChatServer(state=folder):
+                pass
+            for path in [folder, *folder.rglob("*")]:
+                path.chmod(0o755)
+        with GigaChatServer(state=folder) as server, GigaChat(**options(server)) as giga:
+            giga.upload_file(("a.txt", b"a"))
+            for path in [folder, *folder.rglob("*")]:
+                assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps permissions elsewhere")
+def test_a_folder_with_other_files_stays_open_and_what_the_server_writes_does_not(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    tmp_path.chmod(0o755)
+    with GigaChatServer(state=tmp_path):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+        assert stat.S_IMODE((tmp_path / "records.sqlite3").stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / "files").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "ca.der", "client.pem", "client.key"])
+def test_a_damaged_certificate_file_is_written_again(tmp_path: Path, name: str) -> None:
+    with GigaChatServer(state=tmp_path) as server:
+        trusted = Path(server.ca_bundle_file).read_bytes()
+    (tmp_path / "certificates" / name).write_bytes(b"")
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        assert Path(server.ca_bundle_file).read_bytes() == trusted
+        assert giga.get_models().data
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_start_that_is_killed_while_it_writes_a_file_does_no_harm(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with GigaChatServer(state=tmp_path) as server:
+        trusted = Path(server.ca_bundle_file).read_bytes()
+    replace, left = os.replace, iter(range(number))
+
+    def killed(source: Path, target: Path) -> None:
+        if next(left, None) is None:
+            source.write_bytes(b"half")
+            raise OSError("killed")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        with pytest.raises(OSError, match="killed"):
+            GigaChatServer(state=tmp_path).start()
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        assert Path(server.ca_bundle_file).read_bytes() == trusted
+        assert giga.get_models().data
+
+
+def test_a_file_without_its_content_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        lost = giga.upload_file(("lost.txt", b"x")).id_
+        kept = giga.upload_file(("kept.txt", b"x")).id_
+    (tmp_path / "files" / lost).unlink()
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        assert [file.id_ for file in giga.get_files().data] == [kept]
+    assert f"file {lost} is left out: its content is missing from {tmp_path}" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["files", "account", "authority", "threads"])
+@pytest.mark.parametrize("record", [b'{"new": 1}', b"[]", b"{", b"\xff"])
+def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, kind: str, record: bytes) -> None:
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        giga.upload_file(("a.txt", b"x"))
+        giga.threads.run_messages(["Привет"], model="GigaChat")
+    _execute(tmp_path, "UPDATE records SET record = ? WHERE kind = ?", (record, kind))
+    with pytest.raises(ValueError, match=f"the state cannot be read, {kind} .* is damaged") as told:
+        GigaChatServer(state=tmp_path).start()
+    assert str(tmp_path) in str(told.value)
+
+
+def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        for _ in range(100):
+            giga.upload_file(("a.txt", b"x"))
+    database = tmp_path / "records.sqlite3"
+    content = database.read_bytes()
+    database.write_bytes(content[:4096] + bytes(len(content) - 4096))
+    for _ in range(2):  # the folder is not kept locked
+        with pytest.raises(ValueError, match="database disk image is malformed") as told:
+            GigaChatServer(state=tmp_path)
+        assert str(tmp_path) in str(told.value)
+
+
+def test_a_history_outlives_the_server(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "Меня зовут Анна"}]
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        answer = giga.chat({"messages": said, "storage": {"is_stateful": True}})
+        thread = str(answer.thread_id)
+    with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:
+        messages = giga.threads.get_messages(thread).messages
+        assert [one.content for one in messages] == ["Меня зовут Анна", answer.choices[0].message.content]
+
+
+def _execute(folder: Path, statement: str, values: tuple[object, ...]) -> None:
+    base = sqlite3.connect(folder / "records.sqlite3")
+    base.execute(statement, values)
+    base.commit()
+    base.close()
 
 
 def test_content_lies_in_plain_files_named_by_id_alone(tmp_path: Path) -> None:

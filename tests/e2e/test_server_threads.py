@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer
-from gigachat.server.echo import Echo
+from gigachat.server.engines.echo import Echo
 from tests.e2e.test_server import SYNTAX, UNANSWERED, WEATHER, Api, events
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def test_threads_are_listed_newest_first() -> None:
 
 @pytest.mark.parametrize("path", ["", "/messages"])
 @pytest.mark.parametrize("name", ["limit", "before"])
-@pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "", "²"])
+@pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "", "²", "9" * 5000])
 def test_numbers_in_the_query(api: Api, path: str, name: str, value: str) -> None:
     query = {"thread_id": created(api), name: value}
     check_refused(get(api, path, **query), 422, f"Invalid params: {name} must be an integer greater than 0")

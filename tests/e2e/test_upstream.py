@@ -21,9 +21,9 @@ from gigachat import GigaChat, RequestEntityTooLargeError, ServerError
 from gigachat.exceptions import ResponseError
 from gigachat.server import GigaChatServer
 from gigachat.server.catalogue import find_model
-from gigachat.server.engines import ChatRequest, FunctionCall, Message, Piece, Reasoning, Spent, Stop
-from gigachat.server.errors import Refusal
-from gigachat.server.upstream import Upstream
+from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece, Reasoning, Spent, Stop
+from gigachat.server.engines.upstream import Upstream
+from gigachat.server.wire.errors import Refusal
 
 WEATHER = {
     "name": "weather",

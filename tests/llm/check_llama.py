@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from gigachat import AsyncGigaChat, GigaChat, RequestEntityTooLargeError
 from gigachat.exceptions import GigaChatException, ResponseError
 from gigachat.server import GigaChatServer
-from gigachat.server.llama import Llama
+from gigachat.server.engines.llama import Llama
 from tests.llm.conftest import CONTEXT, Runtime, client
 
 COOL: dict[str, Any] = {"temperature": 0.01}
@@ -307,7 +307,7 @@ def test_a_process_ends_while_its_model_speaks(model_file: Path) -> None:
 import asyncio, sys
 from gigachat.server import ChatRequest, Message
 from gigachat.server.catalogue import find_model
-from gigachat.server.llama import Llama
+from gigachat.server.engines.llama import Llama
 
 async def main():
     engine = Llama(sys.argv[1], context=2048)

@@ -12,9 +12,9 @@ import pytest
 from gigachat import GigaChat
 from gigachat.server import GigaChatServer, WithEmbedder
 from gigachat.server.catalogue import find_model
-from gigachat.server.echo import Echo
-from gigachat.server.errors import Refusal
-from gigachat.server.sentences import Sentences
+from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.embedders import Sentences
+from gigachat.server.wire.errors import Refusal
 from tests.llm.conftest import client
 
 CAT = "Кошка сидит на окне"

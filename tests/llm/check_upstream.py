@@ -13,8 +13,8 @@ import pytest
 from gigachat import GigaChat
 from gigachat.server import GigaChatServer
 from gigachat.server.catalogue import find_model
-from gigachat.server.llama import Llama
-from gigachat.server.upstream import Upstream
+from gigachat.server.engines.llama import Llama
+from gigachat.server.engines.upstream import Upstream
 from tests.llm.check_llama import COOL, OCEAN, WEATHER, City, check_arguments
 from tests.llm.conftest import client
 

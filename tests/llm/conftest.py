@@ -12,7 +12,7 @@ import pytest
 
 from gigachat import GigaChat
 from gigachat.server import GigaChatServer
-from gigachat.server.llama import Llama
+from gigachat.server.engines.llama import Llama
 
 CONTEXT = 2048
 

@@ -22,10 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-import uvicorn
-
 from gigachat.server import GigaChatServer
-from gigachat.server.certificates import Certificates
 from tests.soak.faults import HEADER, Fault, decoded
 
 Message = dict[str, Any]
@@ -336,14 +333,12 @@ class Server(GigaChatServer):
         self._desk = desk
         self._chance = chance
 
-    def _config(self, certificates: Certificates) -> uvicorn.Config:
-        config = super()._config(certificates)
-        config.loaded_app = Obedient(config.loaded_app, self._desk, self._chance)
-        return config
+    def _application(self) -> Any:
+        return Obedient(super()._application(), self._desk, self._chance)
 
     @property
     def open_connections(self) -> int:
-        return len(self._uvicorn.server_state.connections) if self._uvicorn is not None else 0
+        return self._thread.open_connections if self._thread is not None else 0
 
 
 class BadNetwork:

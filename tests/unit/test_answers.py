@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from gigachat.server.answers import unless_gone
+from gigachat.server.wire.responses import unless_gone
 
 
 @pytest.mark.parametrize("turns", range(8))

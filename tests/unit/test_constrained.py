@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gigachat.server.catalogue import find_model
-from gigachat.server.constrained import JsonString, generated_schema, instruction, reader
-from gigachat.server.engines import ChatRequest, FunctionCall, Message, Piece
-from gigachat.server.errors import Refusal
+from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece
+from gigachat.server.engines.constrained_output import generated_schema, instruction, reader
+from gigachat.server.wire.errors import Refusal
 
 WEATHER = {
     "name": "weather",
@@ -41,26 +41,26 @@ def cut(text: str, places: list[int]) -> Iterator[str]:
 
 def read(request: ChatRequest, text: str, places: list[int], *, whole: bool = True) -> list[Piece]:
     reading = reader(request)
+    assert reading is not None
     pieces = [piece for part in cut(text, places) for piece in reading.feed(part)]
     return [*pieces, *reading.end(whole=whole)]
 
 
 @given(text=st.text(), ascii_only=st.booleans(), places=st.lists(st.integers(0, 200)))
 def test_a_string_is_decoded_however_it_is_cut(text: str, ascii_only: bool, places: list[int]) -> None:
-    written = json.dumps(text, ensure_ascii=ascii_only)[1:] + " }"
-    string = JsonString()
-    decoded = "".join(string.feed(part) for part in cut(written, places))
-    assert decoded == text
+    written = json.dumps({"answer": text}, ensure_ascii=ascii_only)
+    assert "".join(map(str, read(asked(functions=[WEATHER]), written, places))) == text
 
 
 @given(rest=st.text('\\u"dD8cCa0🐈'), places=st.lists(st.integers(0, 50)))
 def test_any_text_is_decoded_to_text(rest: str, places: list[int]) -> None:
-    string = JsonString()
-    "".join(string.feed(part) for part in cut(rest, places)).encode()
+    written = '{"answer": "' + rest
+    "".join(map(str, read(asked(functions=[WEATHER]), written, places, whole=False))).encode()
 
 
 def test_text_comes_as_soon_as_it_is_known() -> None:
     reading = reader(asked(functions=[WEATHER]))
+    assert reading is not None
     assert [reading.feed(part) for part in ('{"ans', 'wer" : "Пр', "иве", r"т\n", '!"}')] == [
         [],
         ["Пр"],
@@ -112,16 +112,23 @@ def test_a_structured_answer_beside_functions_comes_whole() -> None:
 def test_free_text_and_structured_answers_come_as_they_are() -> None:
     assert generated_schema(asked()) is None
     assert instruction(asked()) is None
-    assert read(asked(), "Привет", [3]) == ["При", "вет"]
+    assert reader(asked()) is None
     request = asked(schema={"type": "array"})
     assert generated_schema(request) == {"type": "array"}
-    assert read(request, "[1, 2]", []) == ["[1, 2]"]
+    assert reader(request) is None
 
 
 def test_a_pattern_is_a_string() -> None:
     request = asked(pattern="[a-z]+")
     assert generated_schema(request) == {"type": "string", "pattern": "^[a-z]+$"}
     assert read(request, ' "abc"', [1, 2, 4]) == ["ab", "c"]
+
+
+def test_parameters_that_references_make_endless_are_refused() -> None:
+    schemas = {f"A{number}": {"items": [{"$ref": f"#/$defs/A{number + 1}"}] * 2} for number in range(50)}
+    function = {"name": "f", "parameters": {"$ref": "#/$defs/A0", "$defs": {**schemas, "A50": {}}}}
+    with pytest.raises(Refusal, match="parameters of function f have more than 100000 values"):
+        generated_schema(asked(functions=[function]))
 
 
 def test_what_can_not_be_expressed_is_refused() -> None:

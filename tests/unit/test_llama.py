@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gigachat.server.llama import Llama
-from gigachat.server.sentences import Sentences
+from gigachat.server.engines.embedders import Sentences
+from gigachat.server.engines.llama import Llama
 
 
 def test_a_missing_package_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 
 from gigachat.server import ChatRequest, Message, Piece
 from gigachat.server.catalogue import find_model
-from gigachat.server.echo import Echo
-from gigachat.server.scripted import Scripted
+from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.script import Scripted
 
 
 class Noting(Echo):

@@ -1,8 +1,7 @@
 """A local GigaChat server: develop, demonstrate and test without an account.
 
-`python -m gigachat.server` runs it; `GigaChatServer` is the same as a context manager for tests. It speaks
-the wire format of the service, with real OAuth and TLS, and answers with an echo instead of a model. It must not
-import the client: the two meet on the wire only.
+`gigachat serve` runs it; `GigaChatServer` is the same as a context manager for tests. It has the service's addresses,
+OAuth, TLS, fields and errors. An engine answers: an echo, rules of a script, a local model or another model server.
 """
 
 try:
@@ -18,7 +17,7 @@ except ImportError as error:
     ) from error
 
 from gigachat.server.app import create_app
-from gigachat.server.engines import (
+from gigachat.server.engine import (
     ChatRequest,
     Embedder,
     Embedding,
@@ -34,11 +33,12 @@ from gigachat.server.engines import (
     ToolUse,
     WithEmbedder,
 )
-from gigachat.server.journal import Received
-from gigachat.server.received import ReceivedChat
-from gigachat.server.script import Script
+from gigachat.server.orders.matching import ReceivedChat
+from gigachat.server.orders.queue import Script
 from gigachat.server.server import GigaChatServer
-from gigachat.server.state import Account, State
+from gigachat.server.state.requests import Received
+from gigachat.server.state.state import Account, State
+from gigachat.server.wire.errors import Refusal
 
 __all__ = [
     "Account",
@@ -54,6 +54,7 @@ __all__ = [
     "Reasoning",
     "Received",
     "ReceivedChat",
+    "Refusal",
     "Script",
     "Source",
     "Spent",

@@ -1,7 +1,7 @@
-"""The ASGI application: routes, the front desk that notes requests and obeys orders, the small endpoints.
+"""The ASGI application: its routes, its middleware and the endpoints of models.
 
-Every other endpoint is in the module of its noun, in a table `ENDPOINTS`. Each version answers with and without `/api`
-before it (reference, section 1.1). It must not hold state of its own.
+Each module of an endpoint has a table `ENDPOINTS`. Each version answers with and without `/api` before it (reference,
+section 1.1).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
@@ -19,41 +18,36 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gigachat._service import OAUTH_PATH
-from gigachat.server import (
+from gigachat.server.access.authorization import check_access, sign_in, sign_in_by_password
+from gigachat.server.access.rate_limits import Limits
+from gigachat.server.catalogue import MODELS, find_model
+from gigachat.server.chat import v1, v2
+from gigachat.server.endpoints import (
+    account,
     assistants,
-    balance,
     batches,
-    chat,
-    chat_v2,
     embeddings,
-    faults,
     files,
     functions,
     moderation,
     runs,
     threads,
 )
-from gigachat.server.answers import JSON_TYPE, answer, api_headers, gone, refusal
-from gigachat.server.authorization import check_access, sign_in, sign_in_by_password
-from gigachat.server.catalogue import MODELS, find_model
-from gigachat.server.echo import Echo
-from gigachat.server.errors import Refusal
-from gigachat.server.faults import Fault, Spoiling
-from gigachat.server.journal import Received
-from gigachat.server.limits import Limits
-from gigachat.server.page import Page, followed
-from gigachat.server.script import Script
+from gigachat.server.engines.echo import Echo
+from gigachat.server.middleware import FrontDesk
+from gigachat.server.orders.queue import Script
+from gigachat.server.page.page import Page
 from gigachat.server.service import Service
-from gigachat.server.state import State
-from gigachat.server.strict import check_fields
+from gigachat.server.state.state import State
+from gigachat.server.wire.errors import Refusal
+from gigachat.server.wire.responses import answer, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gigachat.server.engines import Engine
+    from gigachat.server.engine import Engine
     from gigachat.server.service import Endpoint
 
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -80,7 +74,7 @@ def create_app(
         environment: Variables that point the SDK at it, shown on the page without the key.
     """
     service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace, environment or {})
-    routes = [_route("POST", OAUTH_PATH, "/oauth", _oauth, service)]
+    routes = [_route("POST", OAUTH_PATH, "/oauth", sign_in, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):
             for method, path, endpoint in chain.from_iterable(tables):
@@ -89,7 +83,7 @@ def create_app(
         routes=routes,
         middleware=[
             Middleware(Page, service=service),
-            Middleware(_FrontDesk, state=service.state, script=service.script),
+            Middleware(FrontDesk, state=service.state, script=service.script),
             Middleware(Limits, state=service.state),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _crashed},
@@ -105,27 +99,21 @@ def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Servi
         if endpoint not in _OPEN:
             check_access(request, service.state)
         if service.state.strict:
+            from gigachat.server.wire.strict import check_fields  # which imports the models
+
             await check_fields(request, f"{method} {name}")
         try:
             return await endpoint(request, service)
         except (Refusal, HTTPException):
             raise
         except ClientDisconnect:
-            return Response()  # nobody hears it
+            return Response()  # the client has disconnected
         except Exception:
             # Left to the ASGI server, the connection would be closed behind the answer, under the next request.
             _log.exception("a request failed")
             return refusal(request.headers, Refusal(500))
 
     return Route(path, handle, methods=[method])
-
-
-async def _oauth(request: Request, service: Service) -> Response:
-    return await sign_in(request, service.state)
-
-
-async def _token(request: Request, service: Service) -> Response:
-    return await sign_in_by_password(request, service.state)
 
 
 async def _models(request: Request, service: Service) -> Response:
@@ -139,25 +127,25 @@ async def _model(request: Request, service: Service) -> Response:
 ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
     ("GET", "/models", _models),
     ("GET", "/models/{model:path}", _model),
-    ("POST", "/token", _token),
+    ("POST", "/token", sign_in_by_password),
 )
-_OPEN = (_oauth, _token)
+_OPEN = (sign_in, sign_in_by_password)
 """For who has no token yet."""
 _TABLES = {
     "/v1": (
         ENDPOINTS,
-        chat.ENDPOINTS,
+        v1.ENDPOINTS,
         embeddings.ENDPOINTS,
         files.ENDPOINTS,
         batches.ENDPOINTS,
         functions.ENDPOINTS,
         moderation.ENDPOINTS,
-        balance.ENDPOINTS,
+        account.ENDPOINTS,
         assistants.ENDPOINTS,
         threads.ENDPOINTS,
         runs.ENDPOINTS,
     ),
-    "/v2": (chat_v2.ENDPOINTS,),
+    "/v2": (v2.ENDPOINTS,),
 }
 
 
@@ -173,73 +161,3 @@ async def _not_routed(request: Request, error: Exception) -> Response:
 
 async def _crashed(request: Request, error: Exception) -> Response:
     return refusal(request.headers, Refusal(500))
-
-
-class _FrontDesk:
-    """Notes every request as it came, then obeys what tests ordered for it, then passes it on."""
-
-    def __init__(self, app: ASGIApp, state: State, script: Script) -> None:
-        self._app = app
-        self._state = state
-        self._script = script
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > _LARGEST_BODY:
-                await refusal(Headers(scope=scope), Refusal(413))(scope, receive, send)
-                return
-        received = Received(scope["method"], scope["path"], scope["headers"], scope["query_string"], bytes(body))
-        self._state.journal.add(received)
-        with followed(self._state.live, received, send) as sending:
-            await self._obey(received, scope, receive, sending)
-
-    async def _obey(self, received: Received, scope: Scope, receive: Receive, send: Send) -> None:
-        """Do what was ordered for a request, and pass it on if it is still to be answered."""
-        try:
-            fault = self._fault(received)
-        except ValueError as error:
-            await refusal(Headers(scope=scope), Refusal(400, str(error)))(scope, receive, send)
-            return
-        if fault is not None:
-            if await gone(receive, fault.delay):
-                return
-            send = Spoiling(fault, send, scope.get("state", {}).get("transport"))
-            if fault.status is not None:
-                await _fault_answer(Headers(scope=scope), fault, fault.status)(scope, receive, send)
-                return
-
-        unread = True
-
-        async def replay() -> Message:
-            nonlocal unread
-            if unread:
-                unread = False
-                return {"type": "http.request", "body": received.body, "more_body": False}
-            return await receive()
-
-        await self._app(scope, replay, send)
-
-    def _fault(self, received: Received) -> Fault | None:
-        asked = received.headers.get(faults.HEADER)
-        return self._script.fault(received) if asked is None else faults.fault_from_header(asked)
-
-
-def _fault_answer(request_headers: Headers, fault: Fault, status: int) -> Response:
-    """Return an ordered error; one with a body of its own is sent as the page of a gateway would be."""
-    if fault.body is None:
-        response = refusal(request_headers, Refusal(status, fault.message, code=fault.code))
-    else:
-        kind = JSON_TYPE if fault.body[:1] in (b"{", b"[") else "text/html"
-        headers = {"content-type": kind, **api_headers(request_headers)}
-        response = Response(fault.body, status, headers)
-    return response

@@ -1,14 +1,15 @@
-"""The models this server offers: names, kinds, resolved versions (reference, section 3).
-
-It must not answer requests; it only knows what exists.
-"""
+"""The models the server offers: names, kinds, resolved versions (reference, section 3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gigachat.server.errors import NO_SUCH_MODEL, Refusal
+from gigachat.server.wire.errors import NO_SUCH_MODEL, Refusal
+from gigachat.server.wire.requests import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SECOND_GENERATION = "2.0.28.2"
 THIRD_GENERATION = "32.3.7.3"
@@ -54,7 +55,7 @@ class Model:
 
 
 def _third(name: str) -> Model:
-    """Return a model recorded on other stands: chat takes it, the recorded list does not name it."""
+    """Return a model of other recordings: the chat accepts it, the recorded list of models lacks it."""
     return Model(name, version=THIRD_GENERATION, answer_object="chat.completions", indent=4, listed=False)
 
 
@@ -104,3 +105,8 @@ def find_model(name: str, kind: str | None = None) -> Model:
     if version not in ("", "latest", model.version):
         raise Refusal(400, "Invalid model version")
     return model
+
+
+def read_model(body: Mapping[str, Any], kind: str | None) -> Model:
+    """Return the model a body asks for; see `find_model`."""
+    return find_model(typed(body, "model", str) or "", kind)

@@ -1,7 +1,4 @@
-"""What the endpoints work with: the memory, the orders of tests, the engine, and work that outlives its request.
-
-It must not know any endpoint.
-"""
+"""What the endpoints need: the state, the orders, the engine, and background tasks."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.engines import Engine
-    from gigachat.server.script import Script
-    from gigachat.server.state import State
+    from gigachat.server.engine import Engine
+    from gigachat.server.orders.queue import Script
+    from gigachat.server.state.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from gigachat._engine.transport import Failure
 from gigachat.client import AsyncGigaChat
 from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseError
 from gigachat.server import GigaChatServer
-from gigachat.server.answers import JSON_TYPE, EventStream, break_off, compact
+from gigachat.server.wire.responses import JSON_TYPE, EventStream, break_off, compact
 from gigachat.settings import Settings
 from gigachat.testing.recording import (
     Scrubber,

@@ -1,0 +1,109 @@
+"""The server's own certificate authority, and the files a client needs to trust it and to be trusted.
+
+The files are in a folder that only the user can read: a temporary one, or that of the state, which also keeps the
+authority, so that clients trust the server again after a restart.
+"""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from gigachat.server.state.store import write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gigachat.server.state.store import Store
+
+_AUTHORITY = "authority"
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+
+
+class Certificates:
+    """The authority, the server's certificate and a client's; made and written at once.
+
+    Args:
+        host: Address the server listens on; the certificate names it and the local names.
+        names: Further names under which the server is found.
+        store: Keeps the authority and the files; a temporary folder when None.
+
+    Raises:
+        OSError: A file cannot be written.
+        ValueError: The authority cannot be read, or a name is not a host name.
+    """
+
+    def __init__(self, host: str, names: Sequence[str] = (), store: Store | None = None) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if store is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="gigachat-server-")
+            self._folder, self._authority = Path(self._temporary.name), _new_authority()
+        else:
+            self._folder, self._authority = store.certificates, _kept_authority(store)
+        known: dict[str, None] = dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])])
+        try:
+            self._server = self._authority.issue_cert(*known)
+        except ValueError as error:
+            raise ValueError(f"no certificate can name {', '.join(map(repr, names or [host]))}: {error}") from None
+        client = self._authority.issue_cert("client@gigachat.local", common_name="client")
+        self.client_key_password = secrets.token_urlsafe(12)
+        key_pem = client.private_key_pem.bytes()
+        encrypted = load_pem_private_key(key_pem, password=None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self.client_key_password.encode())
+        )
+        authority_pem = self._authority.cert_pem.bytes()
+
+        self.ca_bundle_file = self._write("ca.pem", authority_pem)
+        self.ca_bundle_der_file = self._write("ca.der", ssl.PEM_cert_to_DER_cert(authority_pem.decode()))
+        self.client_cert_file = self._write("client.pem", b"".join(blob.bytes() for blob in client.cert_chain_pems))
+        self.client_key_file = self._write("client.key", key_pem)
+        self.client_encrypted_key_file = self._write("client-encrypted.key", encrypted)
+
+    def server_context(self, *, client_certificate: bool) -> ssl.SSLContext:
+        """Return the context the server listens with.
+
+        Args:
+            client_certificate: Whether a client must show a certificate of this authority (mTLS).
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._server.configure_cert(context)
+        if client_certificate:
+            self._authority.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _write(self, name: str, content: bytes) -> str:
+        path = self._folder / name
+        write_private(path, content)
+        return str(path)
+
+
+def _new_authority() -> trustme.CA:
+    return trustme.CA(organization_name="Local GigaChat server")
+
+
+def _kept_authority(store: Store) -> trustme.CA:
+    known = store.read(_AUTHORITY, lambda cert, key: trustme.CA.from_pem(cert.encode(), key.encode()))
+    if known:
+        return known[0]
+    authority = _new_authority()
+    pems = {"cert": authority.cert_pem.bytes().decode(), "key": authority.private_key_pem.bytes().decode()}
+    store.save(_AUTHORITY, _AUTHORITY, pems)
+    return authority

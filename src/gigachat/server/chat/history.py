@@ -1,0 +1,171 @@
+"""Histories the server keeps: the field `storage` of both chat versions, and assistants.
+
+Reference, sections 4.1, 5.1 and 12. The threads are those of `endpoints.threads`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gigachat.server.engine import Message
+from gigachat.server.state.records import Thread
+from gigachat.server.wire.errors import invalid_params
+from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
+from gigachat.server.wire.requests import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gigachat.server.catalogue import Model
+    from gigachat.server.state.records import Assistant, Threads
+    from gigachat.server.state.state import State
+
+
+@dataclass(slots=True)
+class History:
+    """The messages before a request, and whether the new ones are stored.
+
+    Args:
+        kept: Whether the server stores the messages.
+        thread: The thread that is continued; None for a new one.
+        assistant: The assistant that speaks.
+        limit: How many messages the model gets to see, the system message apart; None for all.
+        metadata: What the caller notes on the thread; None leaves it as it is.
+        message_id: Id of the answer.
+        threads: Where the thread is kept, once the request is being answered.
+    """
+
+    kept: bool = False
+    thread: Thread | None = None
+    assistant: Assistant | None = None
+    limit: int | None = None
+    metadata: Mapping[str, Any] | None = None
+    message_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    threads: Threads | None = None
+
+    @property
+    def model(self) -> str | None:
+        """The model to take when the request names none."""
+        if self.thread is not None:
+            return self.thread.model
+        return self.assistant.model if self.assistant is not None else None
+
+    @property
+    def functions(self) -> Sequence[Mapping[str, Any]]:
+        """The functions of the assistant."""
+        return self.assistant.functions or () if self.assistant is not None else ()
+
+    def conversation(self, new: Sequence[Message], state: State) -> list[Message]:
+        """Return what the model gets to see: instructions, the history as far as it is wanted, the new messages.
+
+        Raises:
+            Refusal: 422 when an order rule is broken.
+        """
+        before = kept_messages(self.thread) if self.thread is not None else []
+        whole = [*before, *new]
+        instructions = self.assistant.instructions if self.assistant is not None else None
+        if instructions and whole[0].role != "system":
+            whole.insert(0, Message("system", instructions))
+        whole = check_order(whole, state.calls)
+        return whole if self.limit is None else latest(whole, max(self.limit, len(new)))
+
+    def open(self, model: Model, state: State) -> None:
+        """Create the thread if needed; called when the request will be answered."""
+        if not self.kept:
+            return
+        self.threads = state.threads
+        if self.thread is None:
+            assistant_id = self.assistant.id if self.assistant is not None else None
+            self.thread = state.threads.put(Thread(model.id, assistant_id, self.metadata))
+        elif self.metadata is not None:
+            self.thread.metadata = self.metadata
+        self.thread.model = model.id
+
+    def keep(self, new: Sequence[Mapping[str, Any]], answer: Mapping[str, Any], reason: str) -> None:
+        """Append the new messages to the thread.
+
+        Args:
+            new: Messages of the request as they came.
+            answer: The message of the answer.
+            reason: Why the answer ended.
+        """
+        if self.kept and self.thread is not None:
+            self.thread.append(new)
+            self.thread.append([answer], finish_reason=reason, message_id=self.message_id)
+            if self.threads is not None and self.threads.known(self.thread.id):  # not deleted meanwhile
+                self.threads.put(self.thread)
+
+
+def latest(messages: Sequence[Message], limit: int) -> list[Message]:
+    """Return the last `limit` messages, the system message before them, and the calls their results answer."""
+    system = [one for one in messages[:1] if one.role == "system"]
+    others = messages[len(system) :]
+    start = max(len(others) - limit, 0)
+    while start > 0 and others[start].role == "function":
+        start -= 1
+    return [*system, *others[start:]]
+
+
+def v1_history(options: Mapping[str, Any], state: State) -> History:
+    """Return what `storage` of a v1 request asks for.
+
+    Raises:
+        Refusal: 400 for a wrong shape, 404 for an unknown thread or assistant, 422 for what excludes each other.
+    """
+    storage = typed(options, "storage", dict)
+    if storage is None:
+        return History()
+    stateful = typed(storage, "is_stateful", bool)
+    if stateful is None:
+        raise invalid_params("storage.is_stateful is required")
+    assistant_id = typed(storage, "assistant_id", str)
+    if assistant_id is not None and options.get("model") is not None:
+        raise invalid_params("storage.assistant_id can't be used together with model")
+    history = _history(storage, assistant_id, "storage.assistant_id", state)
+    history.kept = bool(stateful)
+    return history
+
+
+def v2_history(options: Mapping[str, Any], state: State) -> History:
+    """Return what `storage` and `assistant_id` of a v2 request ask for; `storage` being there is enough.
+
+    Raises:
+        Refusal: See `v1_history`.
+    """
+    storage = typed(options, "storage", dict)
+    assistant_id = typed(options, "assistant_id", str)
+    if assistant_id is not None and options.get("model") is not None:
+        raise invalid_params("assistant_id can't be used together with model")
+    history = _history(storage or {}, assistant_id, "assistant_id", state)
+    history.kept = storage is not None
+    return history
+
+
+def _history(storage: Mapping[str, Any], assistant_id: str | None, name: str, state: State) -> History:
+    limit = typed(storage, "limit", int)
+    if limit is not None and limit <= 0:
+        raise invalid_params("storage.limit must be in range (0, +inf)")
+    metadata = typed(storage, "metadata", dict)
+    thread_id = typed(storage, "thread_id", str)
+    if thread_id is not None and assistant_id is not None:
+        raise invalid_params(f"{name} can't be used together with storage.thread_id")
+    thread = state.threads.get(thread_id) if thread_id is not None else None
+    if thread is not None and thread.run_lock:
+        raise invalid_params("the thread is locked by a run")
+    if thread is not None and thread.assistant_id is not None and state.assistants.known(thread.assistant_id):
+        assistant_id = thread.assistant_id
+    assistant = state.assistants.get(assistant_id) if assistant_id is not None else None
+    return History(thread=thread, assistant=assistant, limit=limit, metadata=metadata)
+
+
+def kept_messages(thread: Thread) -> list[Message]:
+    """Return the messages of a thread, whichever contract brought them."""
+    messages: list[Message] = []
+    for one in thread.messages:
+        if isinstance(one.message.get("content"), list):
+            messages += v2_messages(one.message)
+        else:
+            messages.append(v1_message(one.message))
+    return name_results(messages)

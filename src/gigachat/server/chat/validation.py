@@ -1,0 +1,209 @@
+"""The checks that both chat versions make, with the service's words for the refusals.
+
+Reference, sections 4, 5 and 13. Wrong JSON types are 400, unknown names 404, wrong values 422.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gigachat.server.catalogue import Model, find_model
+from gigachat.server.chat.history import History
+from gigachat.server.wire.errors import Refusal, invalid_params
+from gigachat.server.wire.requests import NUMBER, list_of, typed
+
+if TYPE_CHECKING:
+    from gigachat.server.engine import ChatRequest, Message
+    from gigachat.server.state.state import State
+
+FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
+EFFORTS = ("low", "medium", "high")
+_MOST_IMAGES = 10
+_MOST_MEDIA = 80 * 1024 * 1024
+_LONGEST_REGEX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRequest:
+    """A checked request of either version: what the engine gets, and how the answer is sent and kept."""
+
+    chat: ChatRequest
+    stream: bool
+    update_interval: float
+    history: History = field(default_factory=History)
+
+    @property
+    def new_messages(self) -> Sequence[Mapping[str, Any]]:
+        """The messages of the request as they came."""
+        messages: Sequence[Mapping[str, Any]] = self.chat.options["messages"]
+        return messages
+
+
+# Values
+
+Table: TypeAlias = "Mapping[str, Any]"
+"""The fields of an object by name: a JSON type, a list of one, the fields of an object inside, or a pair of a type and
+what is allowed: an interval, in the words of the refusal, or the values."""
+
+SAMPLING: Table = {
+    "temperature": (NUMBER, "(0, +inf)"),
+    "top_p": (NUMBER, "[0, 1]"),
+    "repetition_penalty": (NUMBER, "(0, +inf)"),
+    "max_tokens": (int, "(0, +inf)"),
+    "update_interval": (NUMBER, "[0, +inf)"),
+}
+
+
+def check_values(values: Mapping[str, Any], table: Table, place: str = "") -> None:
+    """Check fields against a table; null counts as absent.
+
+    Args:
+        values: The object.
+        table: Its fields.
+        place: The path of the object, for the refusal: `reasoning.`
+
+    Raises:
+        Refusal: 400 for a wrong type, 422 for a value that is not allowed.
+    """
+    for name, rule in table.items():
+        if isinstance(rule, Mapping):
+            check_values(typed(values, name, dict) or {}, rule, f"{place}{name}.")
+        elif isinstance(rule, list):
+            list_of(values, name, rule[0])
+        elif not isinstance(rule, tuple) or not isinstance(rule[1], (str, tuple)):
+            typed(values, name, rule)
+        else:
+            kind, allowed = rule
+            value = typed(values, name, kind)
+            if value is None:
+                continue
+            if isinstance(allowed, tuple) and value not in allowed:
+                raise invalid_params(f"{place}{name} must be one of {', '.join(allowed)}")
+            if isinstance(allowed, str) and not _inside(value, allowed):
+                raise invalid_params(f"{place}{name} must be in range {allowed}")
+
+
+def _inside(value: float, interval: str) -> bool:
+    """Return whether a number is in an interval such as `(0, 1]`."""
+    low, high = map(float, interval[1:-1].split(","))
+    return (value >= low if interval[0] == "[" else value > low) and (
+        value <= high if interval[-1] == "]" else value < high
+    )
+
+
+def check_format(options: Mapping[str, Any], *, regex: bool = False) -> tuple[Mapping[str, Any] | None, str | None]:
+    """Check `response_format` (reference, sections 4.6 and 5.3).
+
+    Args:
+        options: The object that holds the field.
+        regex: Whether the type `regex` is known.
+
+    Returns:
+        The JSON Schema of the answer and the regular expression it must match; at most one is not None.
+
+    Raises:
+        Refusal: 400 for a wrong shape or type, 422 for wrong values.
+    """
+    wanted = typed(options, "response_format", dict)
+    if wanted is None:
+        return None, None
+    kind = typed(wanted, "type", str)
+    if kind == "text":
+        if len(wanted) > 1:
+            raise invalid_params("response_format of type text must have no other fields")
+        return None, None
+    if kind == "regex" and regex:
+        pattern = typed(wanted, "regex", str)
+        if not pattern:
+            raise Refusal(400, "Empty regex with regex format type is not supported")
+        if len(pattern) > _LONGEST_REGEX:
+            raise invalid_params(f"response_format.regex must have at most {_LONGEST_REGEX} characters")
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError):
+            raise invalid_params("response_format.regex is not a regular expression") from None
+        return None, pattern
+    if kind != "json_schema":
+        raise Refusal(400, f'Unknown type "{kind or ""}" in response_format')
+    typed(wanted, "strict", bool)
+    schema: Mapping[str, Any] | None = typed(wanted, "schema", dict)
+    if not schema:
+        raise Refusal(400, "Empty schema with json format type is not supported")
+    return schema, None
+
+
+# What a request refers to
+
+
+def requested_model(options: Mapping[str, Any], history: History) -> Model:
+    """Return the model to answer with: the one named, else that of the thread or the assistant.
+
+    Raises:
+        Refusal: 404 when there is none or it is unknown.
+    """
+    return find_model(typed(options, "model", str) or history.model or "", "chat")
+
+
+def raw_messages(options: Mapping[str, Any]) -> list[Any]:
+    """Return the messages of a request as they came; there must be one.
+
+    Raises:
+        Refusal: 400 for a wrong type, 422 for none.
+    """
+    raw: list[Any] = typed(options, "messages", list) or []
+    if not raw:
+        raise invalid_params("messages must not be empty")
+    return raw
+
+
+def check_files(messages: Sequence[Message], state: State) -> None:
+    """Check that attached files exist and are not too many (reference, sections 9.2 and 14).
+
+    Raises:
+        Refusal: 404 for an unknown file, 422 for more than one image in a message or ten in all, or too large together.
+    """
+    images = size = 0
+    for message in messages:
+        media = [file for file in map(state.files.get, message.files) if file.mime.startswith(("image/", "audio/"))]
+        found = sum(file.mime.startswith("image/") for file in media)
+        if found > 1:
+            raise invalid_params("a message must not have more than one image")
+        images += found
+        size += sum(len(file.content) for file in media)
+    if images > _MOST_IMAGES:
+        raise invalid_params(f"a request must not have more than {_MOST_IMAGES} images")
+    if size >= _MOST_MEDIA:
+        raise invalid_params("images and audio of a request must have less than 80 MB together")
+
+
+def check_functions(functions: Sequence[Mapping[str, Any]], model: Model, last: Message) -> Sequence[Mapping[str, Any]]:
+    """Check descriptions of functions and return them.
+
+    Args:
+        functions: The descriptions.
+        model: The model that would call them.
+        last: The last message of the conversation.
+
+    Raises:
+        Refusal: 400 for a wrong shape, 422 for a wrong name, or where a model of the third generation takes none.
+    """
+    names: list[str] = []
+    for one in functions:
+        names.append(typed(one, "name", str) or "")
+        typed(one, "parameters", dict)
+    wrong = [name for name in names if not FUNCTION_NAME.fullmatch(name)]
+    if wrong:
+        raise invalid_params(
+            "Invalid function names. Only Latin letters (A-Z or a-z), underscore (_), hyphen (-), dot (.) "
+            f"and digits (not leading) are allowed.: [{' '.join(wrong)}]"
+        )
+    if functions and model.third_generation and last.role not in ("user", "function"):
+        raise Refusal(
+            422,
+            "INVALID_PARAMS: functions or thinking_functions should only appeal in user, function messages "
+            "or random role messages",
+        )
+    return functions

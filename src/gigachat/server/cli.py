@@ -1,0 +1,209 @@
+"""The command `gigachat serve`: its arguments and its output. It runs until Ctrl-C or SIGTERM.
+
+An engine is imported only when it is chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gigachat.server.engine import WithEmbedder
+from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.script import Scripted
+from gigachat.server.orders.faults import faults_from_file
+from gigachat.server.orders.rules import rules_from_file
+from gigachat.server.server import GigaChatServer
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from gigachat.server.engine import Engine
+
+__all__ = ["add_arguments", "serve"]
+
+ValueT = TypeVar("ValueT")
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_UPSTREAM_KEY = "UPSTREAM_API_KEY"
+_ANSWERS = {
+    "echo": "an echo answers, no model",
+    "script": "a script answers, no model",
+    "llama": "{model} answers",
+    "upstream": "{upstream} answers",
+}
+_OF_ENGINES = {"script": "script", "model_file": "llama", "upstream": "upstream", "upstream_model": "upstream"}
+_A_WAIT = 1.0
+"""Seconds of one wait: on Windows Ctrl-C is heard only after it, before Python 3.14."""
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the server as `add_arguments` describes until it is interrupted.
+
+    Returns:
+        0 after a clean stop, 1 when the server can't be started as asked.
+    """
+    stopped = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        with ExitStack() as opened:
+            _serve(options, stopped, opened)
+    except (ValueError, ImportError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitStack) -> None:
+    faults = faults_from_file(options.faults) if options.faults else []
+    server = GigaChatServer(
+        tls=options.tls,
+        mtls=options.mtls,
+        host=options.host,
+        port=options.port,
+        names=options.name,
+        pace=options.pace,
+        token_lifetime=options.token_lifetime,
+        engine=_engine(options, opened),
+        strict=options.strict,
+        account_kind=options.account,
+        rate=options.rate,
+        seed=options.seed,
+        state=options.state,
+    )
+    for fault in faults:
+        server.add_fault(fault)
+    if options.host not in _LOOPBACK:
+        print(f"Warning: listening on {options.host}, reachable from other machines.", file=sys.stderr)
+    if not options.tls:
+        print("Warning: without TLS keys, tokens and messages travel in the clear.", file=sys.stderr)
+    try:
+        opened.enter_context(server)
+    except OSError as error:
+        if error.filename is not None:  # a certificate's
+            raise
+        reason = error.strerror or error
+        problem = f"Can't listen on {options.host}:{options.port}: {reason}; --port 0 takes a free port"
+        raise ValueError(problem) from None
+    who = _ANSWERS[options.engine].format(model=options.model_file, upstream=_shown(options.upstream))
+    print(f"# Local GigaChat at {server.origin}: {who}. Ctrl-C stops it.")
+    for name, value in server.environment.items():
+        print(f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(value)}")
+    sys.stdout.flush()
+    while not stopped.wait(_A_WAIT):
+        pass
+
+
+def _shown(upstream: str | None) -> str:
+    if upstream is None:
+        return ""
+    from gigachat.server.engines.openai_client import without_password
+
+    return without_password(upstream)
+
+
+def _engine(options: argparse.Namespace, opened: ExitStack) -> Engine:
+    for name, owner in _OF_ENGINES.items():
+        if getattr(options, name) is not None and options.engine != owner:
+            raise ValueError(f"--{name.replace('_', '-')} is of --engine {owner}")
+    engine: Engine = Echo()
+    if options.engine == "script":
+        engine = Scripted(rules_from_file(_needed(options.script, "--script FILE")))
+    elif options.engine == "llama":
+        from gigachat.server.engines.llama import Llama
+
+        engine = opened.enter_context(Llama(_needed(options.model_file, "--model-file MODEL.gguf"), seed=options.seed))
+    elif options.engine == "upstream":
+        from gigachat.server.engines.upstream import Upstream
+
+        url = _needed(options.upstream, "--upstream URL")
+        engine = Upstream(url, model=options.upstream_model, api_key=os.environ.get(_UPSTREAM_KEY), seed=options.seed)
+    if options.embeddings == "sentences":
+        from gigachat.server.engines.embedders import Sentences
+
+        engine = WithEmbedder(engine, Sentences())
+    return engine
+
+
+def _needed(value: ValueT | None, argument: str) -> ValueT:
+    if value is None:
+        raise ValueError(f"this engine needs {argument}")
+    return value
+
+
+# argparse names these two where a text is no number.
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("seconds can't be negative or endless")
+    return value
+
+
+def port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return value
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the server's arguments to a parser."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=port, default=8443, help="port, 0 for a free one (%(default)s)")
+    parser.add_argument(
+        "--name", action="append", default=[], help="a name under which other machines reach it, for its certificate"
+    )
+    parser.add_argument("--tls", action=argparse.BooleanOptionalAction, default=True, help="serve HTTPS (the default)")
+    parser.add_argument("--mtls", action="store_true", help="demand a client certificate instead of a token")
+    parser.add_argument("--engine", choices=tuple(_ANSWERS), default="echo", help="what answers (%(default)s)")
+    parser.add_argument("--script", type=Path, metavar="FILE", help="rules of the engine script, YAML or JSON")
+    parser.add_argument("--model-file", type=Path, metavar="MODEL.gguf", help="weights of the engine llama")
+    parser.add_argument(
+        "--upstream",
+        metavar="URL",
+        help=f"address of an OpenAI-compatible server for the engine upstream; its key is read from {_UPSTREAM_KEY}",
+    )
+    parser.add_argument("--upstream-model", metavar="NAME", help="model to ask it for, the first it lists if omitted")
+    parser.add_argument(
+        "--embeddings",
+        choices=("hashing", "sentences"),
+        default="hashing",
+        help="how vectors are made: by hashing words, or by a sentence encoder (%(default)s)",
+    )
+    parser.add_argument(
+        "--pace",
+        type=seconds,
+        default=0.05,
+        help="seconds between chunks of a stream, 0 for full speed (%(default)s)",
+    )
+    parser.add_argument("--token-lifetime", type=seconds, default=1800.0, help="seconds a token lives (%(default)s)")
+    parser.add_argument(
+        "--account",
+        choices=("pers", "b2b", "corp"),
+        help="whose account it is, with the limits of its kind; without it nothing is limited",
+    )
+    parser.add_argument("--rate", type=int, metavar="N", help="requests let in within a second; 429 beyond")
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="folder to keep account, files, threads in; memory without it"
+    )
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="what goes wrong and how often, YAML or JSON")
+    parser.add_argument("--seed", type=int, help="of what is left to chance: faults, a model's sampling")
+    parser.add_argument("--strict", action="store_true", help="refuse request fields that the API notes don't list")

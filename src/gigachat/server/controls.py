@@ -1,0 +1,275 @@
+"""The methods of `GigaChatServer` for tests: ordered answers and faults, received requests, assertions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from gigachat.server.orders.faults import Fault
+from gigachat.server.orders.matching import ReceivedChat, describe, fits, read_chats, wanted
+from gigachat.server.orders.queue import Events, Script, Verdict
+from gigachat.server.orders.rules import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gigachat.server.orders.matching import When
+    from gigachat.server.orders.replies import Payload
+    from gigachat.server.state.requests import Received
+    from gigachat.server.state.state import State
+
+
+class Controls:
+    """The methods of `GigaChatServer` for tests.
+
+    Args:
+        state: What the server remembers.
+        script: Where the orders are queued.
+    """
+
+    def __init__(self, state: State, script: Script) -> None:
+        self._state = state
+        self._script = script
+
+    # Orders
+
+    def reply(
+        self,
+        answer: str | Mapping[str, Any],
+        *more: str | Mapping[str, Any],
+        when: When | None = None,
+        model: str | None = None,
+        function: str | None = None,
+        always: bool = False,
+        after: float = 0.0,
+    ) -> None:
+        """Order the next chat answers, plain or streamed as it will be asked for.
+
+        Each order answers the first chat it is for, the oldest order first; then come those given with
+        `always`, the newest first; what no order fits, the engine answers.
+
+        Args:
+            answer: The text; or a message of v1 (`content`, `function_call`, `functions_state_id`,
+                `reasoning_content`, with `finish_reason` beside them) or of v2 (`content` as an array of parts,
+                `tool_state_id`, with `finish_reason` beside them); or a whole answer: with `choices` it goes out
+                as it is, with `messages` what it leaves out is added. The forms are translated where the request
+                is of the other version.
+            more: Answers for the chats after that.
+            when: Only for a chat whose last message holds this text, whatever the case, or in which this expression
+                is found; or for which this function of a `ReceivedChat` is true.
+            model: Only for a chat that names this model.
+            function: Only for a chat whose last message is the result of this function; or, if it is no result, that
+                offers this function or built-in tool.
+            always: Give the last of the answers again and again.
+            after: Seconds to wait before answering.
+        """
+        answers = (answer, *more)
+        for number, one in enumerate(answers, 1):
+            times = None if always and number == len(answers) else 1
+            self._script.add(Rule(one, after, when, model=model, function=function, times=times))
+
+    def reply_call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        when: When | None = None,
+        model: str | None = None,
+        function: str | None = None,
+        always: bool = False,
+        after: float = 0.0,
+    ) -> None:
+        """Order that the next chat is answered with a call of a function; the rest is as in `reply`.
+
+        Args:
+            name: The function to call.
+            arguments: Its arguments; none when None.
+            when: See `reply`.
+            model: See `reply`.
+            function: See `reply`.
+            always: See `reply`.
+            after: See `reply`.
+        """
+        call = {"function_call": {"name": name, "arguments": dict(arguments or {})}}
+        self.reply(call, when=when, model=model, function=function, always=always, after=after)
+
+    def verdict(
+        self,
+        *,
+        is_profane: bool | None = None,
+        category: Literal["ai", "human", "mixed"] | None = None,
+        ai_intervals: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Order the verdict of the next `/filter/check` or `/ai/check`; without one a text is clean and of a person.
+
+        Args:
+            is_profane: Verdict of the filter.
+            category: Verdict of the check for machine-made texts.
+            ai_intervals: Where the text is machine-made: first and last character, from 1.
+
+        Raises:
+            ValueError: Neither or both of `is_profane` and `category` are given.
+        """
+        if (is_profane is None) == (category is None):
+            raise ValueError("a verdict has is_profane or category")
+        if is_profane is not None:
+            self._script.add(Verdict("filter", {"is_profane": is_profane}))
+        else:
+            fields = {"category": category, "ai_intervals": [list(one) for one in ai_intervals]}
+            self._script.add(Verdict("ai", fields))
+
+    def fail(
+        self,
+        status: int | None = None,
+        message: str | None = None,
+        *,
+        path: str | None = None,
+        times: int | None = 1,
+        probability: float = 1.0,
+        code: int | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        delay: float = 0.0,
+        expired_token: bool = False,
+        cut_bytes: int | None = None,
+        cut_events: int | None = None,
+        drip: float | None = None,
+        garbage: bool = False,
+        content_type: str | None = None,
+    ) -> None:
+        """Order faults of the next requests: an error instead of an answer, or a damaged answer.
+
+        Args:
+            status: HTTP status of an error; None lets the request be answered.
+            message: Text; the service's usual one for the status when None.
+            path: End of the path of the requests it is for; any when None.
+            times: How many requests; all when None.
+            probability: Share of those requests, from 0 to 1.
+            code: Number for the OAuth gateway's error shape.
+            body: Bytes to send instead of any JSON; HTML unless they look like JSON.
+            headers: Headers to add or replace, such as `Retry-After`.
+            delay: Seconds to wait before answering.
+            expired_token: 401 as for a token that has expired.
+            cut_bytes: Bytes of the body after which the connection is closed.
+            cut_events: Events of a stream after which the connection is closed; it is for streams only.
+            drip: Seconds before each single byte of the body.
+            garbage: Random bytes in the place of the body.
+            content_type: Instead of the right content type.
+
+        Raises:
+            ValueError: A value cannot be; the text names it.
+        """
+        fault = Fault(
+            path=path,
+            times=times,
+            probability=probability,
+            delay=delay,
+            status=status,
+            message=message,
+            code=code,
+            body=body,
+            headers=dict(headers or {}),
+            expired_token=expired_token,
+            cut_bytes=cut_bytes,
+            cut_events=cut_events,
+            drip=drip,
+            garbage=garbage,
+            content_type=content_type,
+        )
+        self.add_fault(fault)
+
+    def add_fault(self, fault: Fault) -> None:
+        """Order a fault, as `fail` does; those of a file are read by `faults.faults_from_file`."""
+        self._script.add(fault)
+
+    def delay(self, seconds: float, *, path: str | None = None, times: int = 1) -> None:
+        """Order a pause before the next `times` requests whose path ends with `path` are looked at; see `fail`."""
+        self.fail(delay=seconds, path=path, times=times)
+
+    def cut(self, after_events: int = 3) -> None:
+        """Order that the next stream is broken off, its body not ended, after so many events; see `fail`."""
+        self.fail(cut_events=after_events)
+
+    def stream_events(self, payloads: Sequence[Payload], *, keep_open: bool = False) -> None:
+        """Order the next stream literally.
+
+        Args:
+            payloads: Bytes go out as they are, each item in a chunk of its own; a text becomes one `data:` line, a
+                dictionary the JSON of one event, a pair of a name and a dictionary a named event as v2 sends them.
+                Nothing is added, `[DONE]` neither.
+            keep_open: Leave body and connection open after them.
+        """
+        self._script.add(Events(list(payloads), keep_open))
+
+    def spend(self, package: str, tokens: int) -> None:
+        """Take tokens off a package of the balance: `GigaChat`, `GigaChat-Pro`, `GigaChat-Max` or `embeddings`.
+
+        Raises:
+            ValueError: There is no such package.
+        """
+        self._state.spend(package, tokens)
+
+    def revoke_tokens(self) -> None:
+        """Refuse every token given out so far: 401 `Unauthorized`."""
+        self._state.tokens.clear()
+
+    # What came
+
+    @property
+    def requests(self) -> list[Received]:
+        """The requests received so far, oldest first."""
+        return self._state.journal.all()
+
+    def requests_to(self, path: str) -> list[Received]:
+        """Return the requests whose path ends with `path`."""
+        return [request for request in self.requests if request.path.endswith(path)]
+
+    @property
+    def chats(self) -> list[ReceivedChat]:
+        """The chat requests among `requests`, of both versions, read; also those that were answered with an error."""
+        return read_chats(self.requests)
+
+    def assert_asked(
+        self,
+        when: When | None = None,
+        *,
+        model: str | None = None,
+        function: str | None = None,
+        times: int | None = None,
+    ) -> ReceivedChat:
+        """Check that a chat came, and return the last one that fits.
+
+        Args:
+            when: A text the last message holds, whatever the case, an expression found in it, or a function of a
+                `ReceivedChat`.
+            model: The model the chat named.
+            function: A function or built-in tool the chat offered, or whose result was its last message; see `reply`.
+            times: How many chats must fit, one or more; any number when None.
+
+        Raises:
+            AssertionError: None did, or not so many; the text says what was asked.
+        """
+        __tracebackhide__ = True
+        requests = self.requests
+        chats = read_chats(requests)
+        fitting = [chat for chat in chats if fits(chat, when, model, function)]
+        if fitting and times in (None, len(fitting)):
+            return fitting[-1]
+        words = "nobody asked" if not fitting else f"asked {len(fitting)} times, not {times}:"
+        text = f"{words} {wanted(when, model, function)}; {describe(chats, requests, when)}"
+        raise AssertionError(text)
+
+    def assert_nothing_asked(self) -> None:
+        """Check that no chat came.
+
+        Raises:
+            AssertionError: One did; the text says what was asked.
+        """
+        __tracebackhide__ = True
+        chats = self.chats
+        if chats:
+            raise AssertionError(describe(chats, ()))
+
+    def clear(self) -> None:
+        """Forget requests and orders; tokens stay valid."""
+        self._state.journal.clear()
+        self._script.clear()

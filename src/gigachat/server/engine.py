@@ -1,0 +1,189 @@
+"""The protocol of an engine: what it is asked and what it yields.
+
+An engine knows neither HTTP nor API versions nor accounts. The requests it gets are checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from gigachat.server.catalogue import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the conversation, as every engine understands it.
+
+    A function's result is a message of role `function`: its `name` is the function, its `content` a JSON
+    document. `files` are the ids of attached files, `state_id` is what the message carried back from an
+    earlier answer.
+    """
+
+    role: str
+    content: str = ""
+    name: str | None = None
+    calls: Sequence[FunctionCall] = ()
+    files: Sequence[str] = ()
+    state_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A call the model asks the caller to make."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of reasoning, sent apart from the answer (reference, section 7)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A page a search found."""
+
+    url: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFile:
+    """A file a built-in tool made; the server keeps it and names its id in the answer."""
+
+    content: bytes
+    name: str
+    mime: str = "image/jpeg"
+    target: str = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A built-in tool was used: comes before the text that rests on it."""
+
+    name: str
+    files: Sequence[MadeFile] = ()
+    sources: Sequence[Source] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why the answer ended, when it is neither a full text nor a function call."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The tokens an answer really cost, from an engine that knows; without it they are counted.
+
+    Args:
+        prompt: Tokens of the prompt with all its frames, those found in a cache included.
+        cached: Tokens of the prompt found in the model's cache.
+        completion: Tokens generated.
+    """
+
+    prompt: int
+    cached: int
+    completion: int
+
+
+Piece = str | Reasoning | FunctionCall | ToolUse | Stop | Spent
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A checked chat request.
+
+    `functions` holds only those that may be called now: none when calls are switched off; the same holds
+    for `tools`, names of built-in ones. `forced` names the function whose arguments must be generated,
+    `preset` are arguments given for it, `forced_tool` is the built-in tool to use. `several_calls` says
+    that one answer may hold more than one call. `schema` is the JSON Schema the answer must obey,
+    `pattern` the regular expression it must match, `effort` how much to reason (`low`, `medium`, `high`).
+    `options` is the request as it came, for engines that know more fields.
+    """
+
+    model: Model
+    messages: Sequence[Message]
+    functions: Sequence[Mapping[str, Any]] = ()
+    forced: str | None = None
+    preset: Mapping[str, Any] = field(default_factory=dict)
+    several_calls: bool = False
+    tools: Sequence[str] = ()
+    forced_tool: str | None = None
+    schema: Mapping[str, Any] | None = None
+    pattern: str | None = None
+    effort: str | None = None
+    max_tokens: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector of half-precision values and the tokens its text cost."""
+
+    vector: Sequence[float]
+    tokens: int
+
+
+class Embedder(Protocol):
+    """What makes vectors of texts."""
+
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        """Return the vectors of the texts, in their order, of the model's dimensions.
+
+        Raises:
+            Refusal: For texts this embedder can't take.
+        """
+        ...
+
+
+class Engine(Embedder, Protocol):
+    """What answers chats, makes vectors and counts tokens."""
+
+    def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
+        """Yield the answer in pieces: reasoning, phrases of text, function calls; then `Stop` if it ended early and
+        `Spent` if the engine knows what it cost.
+
+        The generator is closed when the caller goes away.
+
+        Raises:
+            Refusal: Before the first piece, for a request this engine can't take.
+        """
+        ...
+
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Return the number of tokens in each of the texts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WithEmbedder:
+    """An engine whose vectors another one makes.
+
+    Args:
+        engine: What completes and counts.
+        embedder: What makes vectors.
+    """
+
+    engine: Engine
+    embedder: Embedder
+
+    def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
+        """Yield what the engine yields."""
+        return self.engine.complete(request)
+
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        """Return what the embedder returns."""
+        return await self.embedder.embed(texts, model)
+
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Return what the engine counts."""
+        return await self.engine.count(texts)

@@ -1,0 +1,54 @@
+"""The engine that answers from rules. What no rule is for, another engine answers."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from gigachat.server.engines.echo import Echo
+from gigachat.server.orders.matching import ReceivedChat
+from gigachat.server.orders.replies import Part, read_order
+from gigachat.server.orders.rules import Rules
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from gigachat.server.catalogue import Model
+    from gigachat.server.engine import ChatRequest, Embedding, Engine, Piece
+    from gigachat.server.orders.rules import Rule
+
+__all__ = ["Scripted"]
+
+
+class Scripted:
+    """An engine that follows rules.
+
+    Args:
+        rules: Tried in their order; see `rules_from_file`.
+        otherwise: Answers what no rule is for, counts and embeds; the echo when None.
+    """
+
+    def __init__(self, rules: Sequence[Rule], otherwise: Engine | None = None) -> None:
+        self._rules = Rules(list(rules))
+        self._otherwise = otherwise or Echo()
+
+    async def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
+        """Yield the answer of the first rule for a request."""
+        names = [str(one["name"]) for one in request.functions]
+        rule = self._rules.take(ReceivedChat(request.messages, request.model.id, names, False, request.options))
+        if rule is not None:
+            for piece in read_order(rule.answer).pieces:
+                if not isinstance(piece, Part):  # parts of v2 are for tests
+                    yield piece
+            return
+        async with aclosing(self._otherwise.complete(request)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
+        """Return vectors as the other engine makes them."""
+        return await self._otherwise.embed(texts, model)
+
+    async def count(self, texts: Sequence[str]) -> Sequence[int]:
+        """Return numbers of tokens as the other engine counts them."""
+        return await self._otherwise.count(texts)

@@ -1,0 +1,151 @@
+"""Faults: errors and damaged answers on demand, written in a header, a file or code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gigachat.server.orders.files import read_list, reason
+from gigachat.server.wire.responses import break_off
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from starlette.types import Message, Send
+
+__all__ = ["HEADER", "Fault", "Spoiling", "fault_from_header", "faults_from_file"]
+
+HEADER = "x-gigachat-fault"
+
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Fault(BaseModel):
+    """One fault: an error instead of an answer, or a damaged answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str | None = Field(default=None, description="End of the path of the requests meant; any when omitted.")
+    times: Annotated[int, Field(ge=1)] | None = Field(default=1, description="How many requests; all when null.")
+    probability: float = Field(default=1.0, ge=0, le=1, description="Of each request meant.")
+    delay: _Seconds = Field(default=0.0, description="Seconds before anything is answered.")
+    status: int | None = Field(default=None, ge=200, le=599, description="HTTP status of an error.")
+    message: str | None = Field(default=None, description="Text of the error; the service's usual one when omitted.")
+    code: int | None = Field(default=None, description="Number for the OAuth gateway's error shape.")
+    body: bytes | None = Field(default=None, description="Bytes instead of any JSON; HTML unless they look like JSON.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Headers to add or replace, of any answer.")
+    retry_after: str | None = Field(
+        default=None, coerce_numbers_to_str=True, description="The header of that name: seconds or a date."
+    )
+    expired_token: bool = Field(default=False, description="The token has expired: 401 with the service's text.")
+    cut_bytes: _Count | None = Field(default=None, description="Bytes of the body after which the connection ends.")
+    cut_events: _Count | None = Field(default=None, description="Events after which a stream ends.")
+    drip: _Seconds | None = Field(default=None, description="Seconds before each single byte of the body.")
+    garbage: bool = Field(default=False, description="Random bytes in the place of the body.")
+    content_type: str | None = Field(default=None, description="Instead of the right content type.")
+
+    def model_post_init(self, context: Any) -> None:
+        """Translate the short forms into the long ones."""
+        if self.expired_token:
+            self.status, self.message = 401, "Token has expired"
+        if self.retry_after is not None:
+            self.headers = {**self.headers, "retry-after": self.retry_after}
+        if self.content_type is not None:
+            self.headers = {**self.headers, "content-type": self.content_type}
+
+
+def faults_from_file(path: Path) -> list[Fault]:
+    """Return the faults of a YAML or JSON file: a list of objects with the fields of `Fault`.
+
+    Raises:
+        ValueError: It cannot be read; the text names the file and the place.
+    """
+    return read_list(path, Fault)
+
+
+def fault_from_header(value: str) -> Fault:
+    """Return the fault that a request asks for itself: `status=503; retry_after=2`.
+
+    Raises:
+        ValueError: It cannot be understood.
+    """
+    fields: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in value.split(";"))):
+        name, given, text = part.partition("=")
+        fields[name.strip().replace("-", "_")] = text.strip() if given else "true"
+    try:
+        return Fault.model_validate(fields)
+    except ValidationError as error:
+        raise ValueError(f"{HEADER}: {reason(error, Fault)}") from None
+
+
+class Spoiling:
+    """An ASGI `send` that damages the answer.
+
+    Args:
+        fault: How.
+        send: Takes what is left of it.
+        transport: Is closed where the answer is cut.
+    """
+
+    def __init__(self, fault: Fault, send: Send, transport: asyncio.Transport | None) -> None:
+        self._fault = fault
+        self._send = send
+        self._transport = transport
+        self._length = 0
+        self._events = 0
+        self._before = b""
+        self._cuts = fault.cut_bytes is not None or fault.cut_events is not None
+        self._over = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message of the application, or what becomes of it."""
+        if self._over:
+            return
+        if message["type"] == "http.response.body":
+            await self._body(message)
+        else:
+            await self._send({**message, "headers": self._headers(message.get("headers", ()))})
+
+    def _headers(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        replaced = {name.lower().encode(): value.encode() for name, value in self._fault.headers.items()}
+        return [*(pair for pair in headers if pair[0].lower() not in replaced), *replaced.items()]
+
+    async def _body(self, message: Message) -> None:
+        piece = message.get("body", b"")
+        room = self._room(piece)
+        if self._fault.garbage:
+            piece = secrets.token_bytes(len(piece))
+        last = not message.get("more_body", False)
+        # A cut beyond the end takes the end away.
+        self._over = room is not None or (last and self._cuts)
+        if self._fault.drip is not None:
+            for at in range(len(piece[:room])):
+                await asyncio.sleep(self._fault.drip)
+                await self._send({"type": message["type"], "body": piece[at : at + 1], "more_body": True})
+            piece = b""
+        await self._send({"type": message["type"], "body": piece[:room], "more_body": self._over or not last})
+        if self._over:
+            break_off(self._transport)
+
+    def _room(self, piece: bytes) -> int | None:
+        """Return how many bytes of a piece go out before the cut; None when it is not here."""
+        rooms = []
+        if self._fault.cut_bytes is not None:
+            rooms.append(self._fault.cut_bytes - self._length)
+            self._length += len(piece)
+        if self._fault.cut_events is not None:
+            # An event may end between two pieces.
+            ends = [0, *(found.end() - len(self._before) for found in re.finditer(rb"\n\n", self._before + piece))]
+            self._before = b"" if ends[-1] == len(piece) else piece[-1:]
+            wanted = self._fault.cut_events - self._events
+            self._events += len(ends) - 1
+            if wanted < len(ends):
+                rooms.append(ends[wanted])
+        return min((room for room in rooms if room <= len(piece)), default=None)

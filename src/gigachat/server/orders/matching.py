@@ -1,0 +1,171 @@
+"""Received chat requests, parsed for tests, and the conditions on them.
+
+A request that cannot be parsed is no chat.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gigachat.server.wire.errors import Refusal, invalid_shape
+from gigachat.server.wire.messages import v1_message, v2_messages
+from gigachat.server.wire.requests import list_of, read_object, typed
+
+if TYPE_CHECKING:
+    from gigachat.server.engine import Message
+    from gigachat.server.state.requests import Received
+
+__all__ = [
+    "ReceivedChat",
+    "When",
+    "asks_for_stream",
+    "describe",
+    "fits",
+    "is_about",
+    "read_chat",
+    "read_chats",
+    "wanted",
+]
+
+_CHATS = "/chat/completions"
+_LONGEST = 200
+_MOST = 20
+_CLOSE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedChat:
+    """One chat request, of either version. Its text names model, functions and last message, nothing else.
+
+    Args:
+        messages: The messages: `role`, `content`, `name`, `calls`, `files` of each.
+        model: The model named; None when none was.
+        functions: Names of the functions and built-in tools offered.
+        stream: Whether the answer was to be streamed.
+        body: The whole body as it came.
+    """
+
+    messages: Sequence[Message]
+    model: str | None
+    functions: Sequence[str]
+    stream: bool
+    body: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def last_message(self) -> Message:
+        """The message that is to be answered."""
+        return self.messages[-1]
+
+    def __str__(self) -> str:
+        offered = f", functions {', '.join(self.functions)}" if self.functions else ""
+        last = self.last_message
+        content = last.content if len(last.content) <= _LONGEST else last.content[: _LONGEST - 1] + "…"
+        return f"{self.model or 'no model'}{offered}: {last.role} {content!r}"
+
+
+When: TypeAlias = str | re.Pattern[str] | Callable[[ReceivedChat], object]
+"""What a test says of a chat: a text that its last message holds, whatever the case, an expression found in it, or a
+function of the whole."""
+
+
+def read_chat(body: Mapping[str, Any]) -> ReceivedChat:
+    """Return a chat request read.
+
+    Raises:
+        Refusal: Its shape is wrong.
+    """
+    messages: list[Message] = []
+    for raw in list_of(body, "messages", dict):
+        messages += v2_messages(raw) if isinstance(raw.get("content"), list) else [v1_message(raw)]
+    if not messages:
+        raise invalid_shape()
+    names = [typed(one, "name", str) or "" for one in list_of(body, "functions", dict)]
+    for tool in list_of(body, "tools", dict):
+        functions = typed(tool, "functions", dict)
+        own = list_of(functions, "specifications", dict) if functions else []
+        names += [typed(one, "name", str) or "" for one in own]
+        names += [name for name in tool if name != "functions"]
+    return ReceivedChat(tuple(messages), typed(body, "model", str), tuple(names), body.get("stream") is True, body)
+
+
+def read_chats(requests: Sequence[Received]) -> list[ReceivedChat]:
+    """Return the chats among requests, those that can be read."""
+    chats: list[ReceivedChat] = []
+    for request in requests:
+        if request.path.endswith(_CHATS):
+            try:
+                chats.append(read_chat(read_object(request.body)))
+            except Refusal:
+                continue
+    return chats
+
+
+def asks_for_stream(request: Received) -> bool:
+    """Tell whether a request wants its answer as a stream."""
+    if b'"stream"' not in request.body:
+        return False
+    try:
+        return read_object(request.body).get("stream") is True
+    except Refusal:
+        return False
+
+
+def fits(chat: ReceivedChat, when: When | None, model: str | None, function: str | None) -> bool:
+    """Return whether a chat meets the conditions; None is met by all."""
+    if model is not None and chat.model != model:
+        return False
+    if function is not None and not is_about(function, chat.last_message, chat.functions):
+        return False
+    match when:
+        case None:
+            return True
+        case str():
+            return when.casefold() in chat.last_message.content.casefold()
+        case re.Pattern():
+            return when.search(chat.last_message.content) is not None
+        case _:
+            return bool(when(chat))
+
+
+def is_about(function: str, last: Message, offered: Collection[str]) -> bool:
+    """Tell whether a function is what the answer to this last message is about: its result has come, or, when no result
+    has, it is offered.
+    """
+    return last.name == function if last.role == "function" else function in offered
+
+
+def wanted(when: When | None, model: str | None, function: str | None) -> str:
+    """Return the conditions in words."""
+    match when:
+        case None:
+            words = "anything"
+        case str():
+            words = repr(when)
+        case re.Pattern():
+            words = f"something like {when.pattern!r}"
+        case _:
+            words = f"what {getattr(when, '__name__', 'the function')} says"
+    to = "" if model is None else f" of {model}"
+    offering = "" if function is None else f" with function {function}"
+    return f"{words}{to}{offering}"
+
+
+def describe(chats: Sequence[ReceivedChat], requests: Sequence[Received], sought: When | None = None) -> str:
+    """Return what was asked, a line for each chat, and how the closest one differs from a text that was sought."""
+    if not chats:
+        others = ", ".join(dict.fromkeys(f"{one.method} {one.path}" for one in requests))
+        return "no chat came" + (f"; other requests: {others}" if others else ", nor any other request")
+    lines = ["what was asked:"]
+    lines += [f"  {number}. {chat}" for number, chat in enumerate(chats[:_MOST], 1)]
+    if len(chats) > _MOST:
+        lines.append(f"  … and {len(chats) - _MOST} more")
+    if isinstance(sought, str):
+        texts = [chat.last_message.content for chat in chats]
+        for closest in difflib.get_close_matches(sought, texts, 1, _CLOSE):
+            lines.append("the closest (+) differs from what was sought (-):")
+            lines += [f"  {line.rstrip()}" for line in difflib.ndiff(sought.splitlines(), closest.splitlines())]
+    return "\n".join(lines)

@@ -1,0 +1,208 @@
+"""The page at `/`: what the server is, its models, a live log, a chat box; one static file and what it asks for.
+
+Who may use it. The page holds no secret and never shows the account's key. Its script asks `POST /page` for an access
+token of its own, random and as short-lived as any other, and sends it as a header with whatever it does then; there are
+no cookies. So another site, open in the same browser, can do nothing: it can't read the answer (no CORS headers), and a
+request without that header is refused. Each request to the page must come
+
+* from this machine: the other end of the connection is a loopback address, and no proxy says it came from elsewhere;
+* under a loopback name: `Host` is localhost or a loopback address. A foreign name that is made to resolve to
+  127.0.0.1 (DNS rebinding) would otherwise make the attacker's page one of our own origin;
+* from the page itself: `Origin`, which browsers send with each POST, is the address asked; `Sec-Fetch-Site` agrees.
+
+Programs of this machine pass these checks if they want to: who can connect to the loopback address can chat and can see
+the log, as with any development server. Beyond the machine there is no page, whatever the server listens on.
+
+Requests to the page itself are neither in the journal nor in the log, and no order of a test is spent on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+import secrets
+from functools import cache
+from importlib.resources import files
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gigachat import __version__
+from gigachat.server.access.authorization import check_access
+from gigachat.server.catalogue import MODELS
+from gigachat.server.engine import WithEmbedder
+from gigachat.server.wire.errors import Refusal
+from gigachat.server.wire.responses import EventStream, compact, event, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from gigachat.server.service import Endpoint, Service
+
+__all__ = ["ENDPOINTS", "Page"]
+
+_SHOWN = (
+    "GIGACHAT_BASE_URL",
+    "GIGACHAT_AUTH_URL",
+    "GIGACHAT_SCOPE",
+    "GIGACHAT_CERT_FILE",
+    "GIGACHAT_KEY_FILE",
+    "GIGACHAT_CA_BUNDLE_FILE",
+)
+"""What of the environment is shown: addresses and paths, never the key."""
+_ELSEWHERE = """This page is for browsers on the server's own machine, at localhost. The API is at /api/v1.
+Эта страница открывается в браузере на той же машине, по адресу localhost. API находится по адресу /api/v1.
+"""
+_LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE | re.ASCII)
+_PROXIED = ("forwarded", "x-forwarded-for")
+_HEADERS = {
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
+_BETWEEN_NEWS = 0.05
+"""Seconds between two looks at what has changed."""
+
+
+class Page:
+    """An ASGI layer that answers the page's own requests and lets all others pass."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on."""
+        endpoint = _endpoint(scope)
+        if endpoint is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        if _is_local(request):
+            try:
+                response = await endpoint(request, self._service)
+            except Refusal as error:
+                response = refusal(request.headers, error)
+        else:
+            response = Response(_ELSEWHERE, 403, media_type="text/plain")
+        response.headers.update(_HEADERS)
+        await response(scope, receive, send)
+
+
+async def _show(request: Request, service: Service) -> Response:
+    text, policy = _file()
+    return Response(text, media_type="text/html", headers={"content-security-policy": policy})
+
+
+async def _open(request: Request, service: Service) -> Response:
+    """Say what the server is, and give the page a token."""
+    if request.headers.get("origin") is None:
+        raise Refusal(403)
+    state = service.state
+    token = secrets.token_urlsafe(32)
+    state.tokens.add(token, state.token_lifetime)
+    told = {
+        "token": token,
+        "run": state.activity.run,
+        "version": __version__,
+        "engine": _engine_name(service.engine),
+        "account": state.account.kind,
+        "strict": state.strict,
+        "models": [model.card() for model in MODELS if model.listed],
+        "environment": _environment(request, service),
+    }
+    return Response(compact(told), media_type="application/json")
+
+
+async def _events(request: Request, service: Service) -> Response:
+    """Send what is in progress and what comes, until the page disconnects."""
+    check_access(request, service.state)
+
+    async def news() -> AsyncGenerator[bytes, None]:
+        version = 0
+        yield b": the log begins\n\n"
+        while True:
+            version, cards = service.state.activity.since(version)
+            if cards:
+                yield b"".join(event(card) for card in cards)
+            await asyncio.sleep(_BETWEEN_NEWS)
+
+    return EventStream(news(), {}, pace=0)
+
+
+ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+    ("GET", "/", _show),
+    ("POST", "/page", _open),
+    ("GET", "/events", _events),
+)
+_BY_ADDRESS = {(method, path): endpoint for method, path, endpoint in ENDPOINTS}
+
+
+def _endpoint(scope: Scope) -> Endpoint | None:
+    return _BY_ADDRESS.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+
+
+def _is_local(request: Request) -> bool:
+    """Tell whether a request comes from this machine, to a name of this machine, and from no other site."""
+    headers = request.headers
+    host = headers.get("host", "")
+    peer = request.client.host if request.client is not None else ""
+    if not (_is_loopback(peer) and _LOCAL_HOST.fullmatch(host)) or any(name in headers for name in _PROXIED):
+        return False
+    if request.scope["path"] == "/":  # a link from anywhere may lead here
+        return True
+    own = headers.get("origin") in (None, f"{request.scope['scheme']}://{host}")
+    return own and headers.get("sec-fetch-site") in (None, "same-origin")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _environment(request: Request, service: Service) -> Mapping[str, str]:
+    """Return what points the SDK here, without the key, under the name the browser found the server by."""
+    origin = f"{request.scope['scheme']}://{request.headers['host']}"
+    found = {
+        "GIGACHAT_BASE_URL": f"{origin}/api/v1",
+        "GIGACHAT_AUTH_URL": f"{origin}/api/v2/oauth",
+        "GIGACHAT_SCOPE": service.state.account.scope,
+    }
+    return {name: value for name, value in (service.environment or found).items() if name in _SHOWN}
+
+
+def _engine_name(engine: Any) -> str:
+    while isinstance(engine, WithEmbedder):
+        engine = engine.engine
+    return type(engine).__name__.lower()
+
+
+@cache
+def _file() -> tuple[str, str]:
+    """Return the page and its Content-Security-Policy: nothing from elsewhere, no script and style but its own."""
+    text = files("gigachat.server.page").joinpath("page.html").read_text("utf-8")
+    sources = {
+        f"{tag}-src": f"'sha256-{base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()}'"
+        for tag, inner in re.findall(r"<(script|style)>(.*?)</\1>", text, re.DOTALL)
+    }
+    policy = {
+        "default-src": "'none'",
+        **sources,
+        "connect-src": "'self'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",
+    }
+    return text, "; ".join(f"{name} {value}" for name, value in policy.items())

@@ -1,0 +1,1 @@
+"""What a server remembers: the account, tokens, uploaded records and received requests."""

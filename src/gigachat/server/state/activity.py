@@ -1,0 +1,144 @@
+"""In-progress and recent requests, for the web page: each with its outcome, in bounded size.
+
+Headers, query strings and bodies of sign-ins are left out; of a chat there are the model and the beginning of the last
+message. Only the server's event loop uses it, so it needs no lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from gigachat.server.wire.errors import Refusal
+from gigachat.server.wire.requests import read_object
+
+if TYPE_CHECKING:
+    from gigachat.server.state.requests import Received
+
+__all__ = ["Activity", "Entry"]
+
+_CHATS = "/chat/completions"
+_LARGEST_READ = 256 * 1024
+"""Bytes of a chat's body; a larger one is not parsed a second time for this."""
+_LONGEST = 200
+_RECENT = 100
+
+
+class Entry:
+    """One request and its response so far."""
+
+    def __init__(self, activity: Activity, number: int, received: Received) -> None:
+        self._activity = activity
+        self._card: dict[str, Any] = {
+            "number": number,
+            "at": int(time.time() * 1000),
+            "method": _short(received.method),
+            "path": _short(received.path),
+            "received": len(received.body),
+            **_of_chat(received),
+        }
+        self._begun = received.at
+        self._ended: float | None = None
+        self._whole = False
+        self._status: int | None = None
+        self._sent = 0
+        self._events: int | None = None
+        self.version = 0
+        """Grows with each change, over all entries."""
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether more of the response may come."""
+        return self._ended is None
+
+    def answered(self, status: int, *, stream: bool) -> None:
+        """Note that the response has begun."""
+        self._status = status
+        self._events = 0 if stream else None
+        self._activity.change(self)
+
+    def sent(self, piece: bytes, *, last: bool) -> None:
+        """Note a piece of the response's body."""
+        self._sent += len(piece)
+        if self._events is not None:
+            self._events += piece.count(b"\n\n")
+        self._whole = self._whole or last
+        self._activity.change(self)
+
+    def over(self) -> None:
+        """Note that nothing more will be sent."""
+        self._ended = time.monotonic()
+        self._activity.change(self)
+
+    def card(self) -> dict[str, Any]:
+        """Return what is known by now, for JSON; times are in seconds, `at` in milliseconds since 1970."""
+        end = time.monotonic() if self._ended is None else self._ended
+        return {
+            **self._card,
+            "state": "open" if self._ended is None else "whole" if self._whole else "broken",
+            "status": self._status,
+            "seconds": round(end - self._begun, 3),
+            "sent": self._sent,
+            "events": self._events,
+        }
+
+
+class Activity:
+    """The requests in progress and the last ones that have ended, a hundred in all unless more are in progress."""
+
+    def __init__(self) -> None:
+        self.run = uuid.uuid4().hex
+        """Tells these numbers from those of another run of the server."""
+        self._numbers = itertools.count(1)
+        self._versions = itertools.count(1)
+        self._version = 0
+        self._entries: dict[int, Entry] = {}
+
+    def begin(self, received: Received) -> Entry:
+        """Add a request that was received."""
+        number = next(self._numbers)
+        entry = self._entries[number] = Entry(self, number, received)
+        if len(self._entries) > _RECENT:
+            ended = next((number for number, one in self._entries.items() if not one.in_progress), None)
+            if ended is not None:
+                del self._entries[ended]
+        self.change(entry)
+        return entry
+
+    def change(self, entry: Entry) -> None:
+        """Note that an entry has changed."""
+        self._version = entry.version = next(self._versions)
+
+    def since(self, version: int) -> tuple[int, list[dict[str, Any]]]:
+        """Return the version of now, and the cards of what has changed after another one; after 0 all of them."""
+        if version == self._version:
+            return version, []
+        return self._version, [entry.card() for entry in self._entries.values() if entry.version > version]
+
+
+def _of_chat(received: Received) -> dict[str, Any]:
+    """Return the model and the beginning of the last message, as far as they can be read."""
+    if not received.path.endswith(_CHATS) or len(received.body) > _LARGEST_READ:
+        return {}
+    try:
+        asked = read_object(received.body)
+    except Refusal:
+        return {}
+    found = {}
+    model, messages = asked.get("model"), asked.get("messages")
+    if isinstance(model, str):
+        found["model"] = _short(model)
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    content = last.get("content") if isinstance(last, dict) else None
+    if isinstance(content, list):
+        texts = (part.get("text") for part in content if isinstance(part, dict))
+        content = " ".join(text for text in texts if isinstance(text, str))
+    if isinstance(content, str):
+        found["said"] = _short(content)
+    return found
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,100 @@
+"""The requests received, for tests. The server runs in one thread and tests read from others, hence the lock."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+
+class CaseInsensitive(Mapping[str, str]):
+    """Headers by name, whatever the case; repeated ones are joined with a comma."""
+
+    def __init__(self, items: Sequence[tuple[bytes, bytes]]) -> None:
+        self._items: dict[str, str] = {}
+        for raw_name, raw_value in items:
+            name = raw_name.decode("latin-1").lower()
+            value = raw_value.decode("latin-1")
+            self._items[name] = f"{self._items[name]}, {value}" if name in self._items else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._items[name.lower()]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came. Its `repr` shows neither headers nor body: both may hold secrets."""
+
+    method: str
+    path: str
+    raw_headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    query_string: bytes = field(repr=False)
+    body: bytes = field(repr=False)
+    at: float = field(default_factory=time.monotonic)
+    """When it had arrived whole, on the monotonic clock."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the request: path, query, headers and body."""
+        headers = sum(len(name) + len(value) for name, value in self.raw_headers)
+        return len(self.path) + len(self.query_string) + headers + len(self.body)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers by name, whatever the case."""
+        return CaseInsensitive(self.raw_headers)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; of repeated ones the last."""
+        return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        """The body read as JSON."""
+        return json.loads(self.body)
+
+
+class Journal:
+    """The requests received, oldest first; bounded, so that a long run doesn't fill the memory."""
+
+    _LIMIT = 10_000
+    _BYTES = 64 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: deque[Received] = deque()
+        self._size = 0
+
+    def add(self, request: Received) -> None:
+        """Record a request; the oldest are dropped beyond 10 000 or 64 MiB of headers and bodies."""
+        with self._lock:
+            self._requests.append(request)
+            self._size += request.size
+            while len(self._requests) > self._LIMIT or (self._size > self._BYTES and len(self._requests) > 1):
+                self._size -= self._requests.popleft().size
+
+    def all(self) -> list[Received]:
+        """Return the requests noted so far."""
+        with self._lock:
+            return list(self._requests)
+
+    def clear(self) -> None:
+        """Forget all requests."""
+        with self._lock:
+            self._requests.clear()
+            self._size = 0

@@ -1,0 +1,67 @@
+"""Refusals: one exception and the texts of the service (reference, section 13).
+
+There are two shapes, the API's `{"status","message"}` and the OAuth gateway's `{"code","message"}`.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+INVALID_JSON = "Your request contains invalid JSON syntax."
+NO_SUCH_MODEL = "No such model"
+
+_MESSAGES = {
+    400: INVALID_JSON,
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Permission denied",
+    404: "Not Found",
+    413: "Payload too large",
+    422: "Unprocessable Entity",
+    429: "Too many requests",
+    500: "Internal Server Error",
+}
+
+
+def default_message(status: int) -> str:
+    """Return the service's usual text for a status, the standard phrase for a status it never sent."""
+    known = _MESSAGES.get(status)
+    if known is not None:
+        return known
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
+class Refusal(Exception):
+    """A request the service would refuse.
+
+    Args:
+        status: HTTP status of the answer.
+        message: Text of the answer; the usual one of the status when omitted.
+        code: Number of the OAuth gateway's error shape; None means the API's shape.
+    """
+
+    def __init__(self, status: int, message: str | None = None, *, code: int | None = None) -> None:
+        self.status = status
+        self.message = default_message(status) if message is None else message
+        self.code = code
+        super().__init__(f"{status} {self.message}")
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body in the shape of the host that refuses (reference, section 1.3 and 13)."""
+        if self.code is not None:
+            return {"code": self.code, "message": self.message}
+        return {"status": self.status, "message": self.message}
+
+
+def invalid_shape() -> Refusal:
+    """Return the refusal of a body that can't be parsed or whose fields have the wrong JSON type."""
+    return Refusal(400, INVALID_JSON)
+
+
+def invalid_params(text: str) -> Refusal:
+    """Return the refusal of a well-formed body with values or an order the service doesn't take."""
+    return Refusal(422, f"Invalid params: {text}")

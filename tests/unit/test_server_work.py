@@ -1,0 +1,63 @@
+"""Work of the local server that a single request could make long: it grows with the request, no faster."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from gigachat.server import FunctionCall, Message
+from gigachat.server.chat.validation_v2 import _normalized
+from gigachat.server.tokens import count_all, count_tokens
+from gigachat.server.wire.messages import name_results
+
+MANY = 100_000
+
+
+def test_neighbours_are_joined_in_linear_time() -> None:
+    begun = time.process_time()
+    joined = _normalized([Message("system"), *[Message("user", "x" * 50, files=["f"])] * MANY, Message("assistant")])
+    assert [message.role for message in joined] == ["system", "user", "assistant"]
+    assert (len(joined[1].content), len(joined[1].files)) == (51 * MANY - 1, MANY)
+    assert time.process_time() - begun < 10
+
+
+def test_results_are_named_in_linear_time() -> None:
+    begun = time.process_time()
+    calls = [FunctionCall(str(number), {}) for number in range(MANY)]
+    named = name_results([Message("assistant", calls=calls), *[Message("function")] * MANY])
+    assert [message.name for message in named[1:]] == [call.name for call in calls]
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("results", "names"),
+    [
+        ([None, None], ["a", "b"]),
+        (["a", None], ["a", "b"]),
+        (["b", None], ["b", "a"]),
+        ([None, "a", None], ["a", "a", "b"]),
+        (["other", None], ["other", "a"]),
+        ([None, None, None], ["a", "b", None]),
+    ],
+)
+def test_results_take_the_names_of_their_calls(results: list[str | None], names: list[str | None]) -> None:
+    calls = [FunctionCall("a", {}), FunctionCall("b", {})]
+    messages = [Message("assistant", calls=calls), *(Message("function", name=name) for name in results)]
+    assert [message.name for message in name_results(messages)[1:]] == names
+
+
+def test_a_long_text_is_counted_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set()
+
+    def counted(text: str) -> int:
+        threads.add(threading.current_thread())
+        return count_tokens(text)
+
+    monkeypatch.setattr("gigachat.server.tokens.count_tokens", counted)
+    assert asyncio.run(count_all(["слово"])) == [2]
+    assert threads == {threading.current_thread()}
+    assert asyncio.run(count_all(["слово " * 100_000])) == [200_000]
+    assert len(threads) == 2
