@@ -136,7 +136,7 @@ MINUTES ?= 10
 soak: $(READY) ## Random load and random faults, every answer checked: MINUTES=10, SEED=
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
-lint: $(READY) ## Check style, types (mypy, pyright), the direction of imports, private names of libraries
+lint: $(READY) ## Check style, types (mypy, pyright), directions of imports, private names, banned phrases
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

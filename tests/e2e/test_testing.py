@@ -266,14 +266,14 @@ def test_what_was_asked_is_there_to_look_at(gigachat_server: GigaChatServer, gig
 def test_a_failing_assertion_says_what_was_asked_instead(
     gigachat_server: GigaChatServer, gigachat_client: GigaChat
 ) -> None:
-    with pytest.raises(AssertionError, match="nobody asked 'погода'; no chat came"):
+    with pytest.raises(AssertionError, match="no chat asked 'погода'; no chat came"):
         gigachat_server.assert_asked("погода")
     gigachat_client.chat("Какая погода в Пскове?", functions=[WEATHER])
     gigachat_client.chat("ы" * 1000)
     with pytest.raises(AssertionError) as caught:
         gigachat_server.assert_asked("Какая погода в Москве?", model="GigaChat-2")
     text = str(caught.value)
-    assert "nobody asked 'Какая погода в Москве?' of GigaChat-2; what was asked:" in text
+    assert "no chat asked 'Какая погода в Москве?' of GigaChat-2; what was asked:" in text
     assert "1. GigaChat, functions weather: user 'Какая погода в Пскове?'" in text
     assert "- Какая погода в Москве?\n" in text
     assert "+ Какая погода в Пскове?\n" in text
@@ -311,7 +311,7 @@ def test_a_failing_test_points_at_its_own_line(pytester: pytest.Pytester) -> Non
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [">*gigachat_server.assert_asked(*", "E*nobody asked 'Пока!'*", "E*1. GigaChat: user 'Привет!'"]
+        [">*gigachat_server.assert_asked(*", "E*no chat asked 'Пока!'*", "E*1. GigaChat: user 'Привет!'"]
     )
     assert "__tracebackhide__" not in result.stdout.str()
 

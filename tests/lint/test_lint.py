@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lint.declared_packages import undeclared_packages
+from tests.lint.plain_words import banned_phrases
 from tests.lint.private_names import EXEMPT, private_names
 
 
@@ -147,3 +148,10 @@ def test_a_package_that_is_not_declared_is_found(tmp_path: Path) -> None:
         (folder / "planted.py", line, f"import of {name}, which pyproject.toml does not declare")
         for line, name in ((2, "h11"), (8, "pytest"), (9, "not_installed"))
     ]
+
+
+def test_a_banned_phrase_is_found_with_its_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("A request in progress.\nWhat is at work Goes on, in brackets (surely).\n", "utf-8")
+    found = [(number, text.partition(":")[0]) for _, number, text in banned_phrases(page)]
+    assert found == [(2, "'at work'"), (2, "'Goes on'"), (2, "'surely'")]

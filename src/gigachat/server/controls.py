@@ -254,7 +254,7 @@ class Controls:
         fitting = [chat for chat in chats if fits(chat, when, model, function)]
         if fitting and times in (None, len(fitting)):
             return fitting[-1]
-        words = "nobody asked" if not fitting else f"asked {len(fitting)} times, not {times}:"
+        words = "no chat asked" if not fitting else f"asked {len(fitting)} times, not {times}:"
         text = f"{words} {wanted(when, model, function)}; {describe(chats, requests, when)}"
         raise AssertionError(text)
 

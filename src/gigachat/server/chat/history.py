@@ -94,7 +94,7 @@ class History:
         if self.kept and self.thread is not None:
             self.thread.append(new)
             self.thread.append([answer], finish_reason=reason, message_id=self.message_id)
-            if self.threads is not None and self.threads.known(self.thread.id):  # not deleted meanwhile
+            if self.threads is not None and self.threads.known(self.thread.id):  # not deleted since
                 self.threads.put(self.thread)
 
 

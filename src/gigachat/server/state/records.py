@@ -268,7 +268,7 @@ class Files(Collection[StoredFile]):
         return found.content
 
     def attached(self, file_ids: Iterable[str]) -> list[dict[str, str]]:
-        """Return files as assistants and threads show them; those deleted meanwhile are left out."""
+        """Return files as assistants and threads show them; deleted ones are left out."""
         known = [self.get(one) for one in file_ids if self.known(one)]
         return [{"file_id": one.id, "name": one.filename} for one in known]
 

@@ -79,7 +79,7 @@ def refusal(request_headers: Headers, refused: Refusal) -> Response:
 
 
 async def gone(receive: Receive, seconds: float | None) -> bool:
-    """Wait, and tell whether the caller went away meanwhile.
+    """Wait, and return whether the caller disconnected in that time.
 
     Args:
         receive: The ASGI channel of the request, its body already read.
