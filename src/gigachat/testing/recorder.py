@@ -12,20 +12,16 @@ import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from gigachat._engine.calls import Call, RequestOptions
-from gigachat._engine.requests import build_request
 from gigachat._engine.transport import Failure
-from gigachat.client import AsyncGigaChat
-from gigachat.exceptions import ConfigurationError, GigaChatException, ResponseError
+from gigachat.exceptions import GigaChatException
 from gigachat.server import GigaChatServer
 from gigachat.server.wire.responses import JSON_TYPE, EventStream, break_off, compact
-from gigachat.settings import Settings
+from gigachat.testing.account_service import AccountService, RecordingError, api_path
 from gigachat.testing.recording import (
     Scrubber,
     differences,
@@ -48,21 +44,12 @@ if TYPE_CHECKING:
 __all__ = ["Recorder", "RecordingError", "RecordingServer"]
 
 _SIGN_INS = ("/oauth", "/token")
-_OF_THE_CONNECTION = frozenset(
-    {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
-)
 _NOT_RECORDED = 501
 """A status that no client repeats."""
 _UNREACHED = 502
 _PATIENCE = 5.0
 """Seconds that responses may take to end after the test."""
 _MOST_DIFFERENCES = 3
-_SECRET_VALUE = 8
-"""Shorter values of the user's own headers and parameters may be ordinary words."""
-
-
-class RecordingError(Exception):
-    """Nothing can be recorded or given again; the text says why."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,16 +61,6 @@ class _Exchange:
     headers: Mapping[str, str] | None = None
     body: bytes = b""
     cut: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A response of the service: a good one is a stream of bytes, an error has its body."""
-
-    status: int
-    headers: Mapping[str, str]
-    stream: ServiceResponse | None
-    body: bytes = b""
 
 
 class Recorder:
@@ -103,7 +80,7 @@ class Recorder:
         self._changed = threading.Condition()
         self._working = 0
         self._exchanges: list[_Exchange] = []
-        self._service = _Service(self._scrubber) if recording else None
+        self._service = AccountService(self._scrubber) if recording else None
         self._recorded: list[dict[str, Any]] = []
         if not recording and self.path.exists():
             try:
@@ -208,7 +185,7 @@ class Recorder:
     # Recording
 
     async def _record(
-        self, asked: dict[str, Any], service: _Service, request: Request, receive: Receive, send: Send
+        self, asked: dict[str, Any], service: AccountService, request: Request, receive: Receive, send: Send
     ) -> None:
         exchange = _Exchange(asked)
         self._exchanges.append(exchange)
@@ -282,90 +259,9 @@ class RecordingServer(GigaChatServer):
         return application
 
 
-class _Service:
-    """The real service, asked as the variables `GIGACHAT_…` say: address, TLS, proxy, authorization.
-
-    Args:
-        scrubber: Learns the secrets.
-    """
-
-    def __init__(self, scrubber: Scrubber) -> None:
-        try:
-            client = AsyncGigaChat()
-            self._service = client._service
-            # A failure is recorded as it is.
-            self._session = client._async.with_options(RequestOptions(max_retries=0))
-            build_request(self._service, self._session.options, _call("GET", "/models"), {})
-        except ConfigurationError as error:
-            raise RecordingError(f"to record, set the GIGACHAT_ variables of a real account: {error}") from None
-        self._client = client
-        self._scrubber = scrubber
-        self.most_bytes = self._service.max_response_bytes
-        scrubber.add(*_secrets(self._service.settings))
-
-    @contextlib.asynccontextmanager
-    async def open(self, request: Request, body: bytes) -> AsyncGenerator[_Answer, None]:
-        """Send a request on and give the response, whatever its status; its body may be still to come.
-
-        Raises:
-            GigaChatException: The service sent no response, or refused the sign-in.
-        """
-        path = _path(request)
-        v2 = path.startswith("/v2/")
-        base = "" if v2 else self._service.settings.base_url
-        address = f"{base}{path.removeprefix('/v2' if v2 else '/v1')}"
-        query = {name: request.query_params.getlist(name) for name in request.query_params}
-        headers = {name: value for name, value in request.headers.items() if name not in _OF_THE_CONNECTION}
-        call = _call(request.method, address, headers, body, query, v2=v2)
-        try:
-            async with self._session.open(call) as response:
-                self._hide_token()
-                yield _Answer(response.status_code, response.headers, response)
-        except ResponseError as error:
-            settings = self._service.settings
-            if error.url in (settings.auth_url, f"{settings.base_url}/token"):
-                raise  # the sign-in failed; the program gets no response
-            self._hide_token()
-            yield _Answer(error.status_code, error.headers or {}, None, error.content or b"")
-
-    def _hide_token(self) -> None:
-        authorization, transport = self._service.authorization, self._session.transport
-        token = authorization.valid(transport.now()) if authorization else None
-        if token is not None:
-            self._scrubber.add(token.value)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-
-def _call(
-    method: str,
-    path: str,
-    headers: Mapping[str, str] | None = None,
-    body: bytes = b"",
-    query: Mapping[str, Sequence[str]] | None = None,
-    *,
-    v2: bool = False,
-) -> Call[None]:
-    return Call(method, path, lambda content, headers: None, content=body or None, headers=headers, query=query, v2=v2)
-
-
-def _secrets(settings: Settings) -> Iterator[str]:
-    """Yield the values that are never shown, and the client id."""
-    for name, field in Settings.model_fields.items():
-        value = getattr(settings, name)
-        if name == "proxy" and value is not None:
-            yield urlsplit(value).password or ""
-        elif name in ("default_headers", "default_query"):
-            yield from (one for one in (value or {}).values() if len(one) >= _SECRET_VALUE)
-        elif isinstance(value, str) and (name == "client_id" or not field.repr):
-            yield value
-
-
 async def _read(request: Request) -> dict[str, Any]:
     """Return a request as it is kept: no headers, and of files only the digest."""
-    asked: dict[str, Any] = {"method": request.method, "path": _path(request)}
+    asked: dict[str, Any] = {"method": request.method, "path": api_path(request)}
     if request.query_params:
         asked["query"] = {name: request.query_params.getlist(name) for name in request.query_params}
     body = await request.body()
@@ -381,12 +277,6 @@ async def _read(request: Request) -> dict[str, Any]:
             else:
                 form[name] = value
     return {**asked, "form": form}
-
-
-def _path(request: Request) -> str:
-    """Return the path from the version on (reference, section 1.1)."""
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    return raw.decode("latin-1").partition("?")[0].removeprefix("/api")
 
 
 def _kept(exchange: _Exchange) -> dict[str, str]:
