@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, options
+from tests.support.callers import Caller, Mode, options
 
 
 @pytest.fixture(params=["blocking", "async"])

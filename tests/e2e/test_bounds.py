@@ -24,9 +24,9 @@ from gigachat import (
     TotalTimeoutError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, is_open, options, raw_server, until
 from tests.e2e.test_hooks import hooks_of
 from tests.e2e.test_limits import Opened
+from tests.support.callers import Caller, Mode, http, is_open, options, raw_server, until
 
 COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
 CHUNK = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from gigachat import BadRequestError, GigaChat, NotFoundError, StreamInterruptedError
 from gigachat.models import ChatMessage
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, options, raw_server
+from tests.support.callers import Caller, Mode, http, options, raw_server
 
 QUESTION = "Какая погода в городе Псков?"
 WEATHER = {

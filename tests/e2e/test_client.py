@@ -40,7 +40,7 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, options, raw_server, until
+from tests.support.callers import Caller, Mode, http, options, raw_server, until
 
 WEATHER = {
     "name": "weather",

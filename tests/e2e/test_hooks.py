@@ -15,7 +15,7 @@ import pytest
 
 from gigachat import GigaChat, GigaChatException
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, options, raw_server
+from tests.support.callers import Caller, Mode, http, options, raw_server
 
 COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
 BODY = b'{"model":"other"}'

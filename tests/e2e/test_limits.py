@@ -21,7 +21,7 @@ from gigachat import APITimeoutError, GigaChat, RateLimitError, ServerError, Str
 from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, begun, http, options, raw_server, until
+from tests.support.callers import Caller, Mode, begun, http, options, raw_server, until
 
 COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
 

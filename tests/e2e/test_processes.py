@@ -37,8 +37,8 @@ from gigachat import (
     ResponseError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, begun, environment, http, is_open, options, raw_server, until
 from tests.e2e.test_transport import Broken
+from tests.support.callers import Caller, Mode, begun, environment, http, is_open, options, raw_server, until
 
 LONG = "Расскажи о себе"
 COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())

@@ -28,8 +28,8 @@ from gigachat import (
     models,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, options, raw_server
-from tests.pipe import Pipe
+from tests.support.callers import Caller, Mode, http, options, raw_server
+from tests.support.pipe import Pipe
 
 NAME = "Отчёт «за май», 100%.txt"
 

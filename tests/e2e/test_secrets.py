@@ -31,8 +31,8 @@ from gigachat import AsyncGigaChat, GigaChat, GigaChatException
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, options, raw_server
-from tests.e2e.proxies import http_proxy, server_context, site, socks_proxy
+from tests.support.callers import Caller, Mode, options, raw_server
+from tests.support.proxies import http_proxy, server_context, site, socks_proxy
 
 KEY = base64.b64encode(b"canary-id:canary-of-the-key").decode()
 PLANTED: dict[str, Any] = {

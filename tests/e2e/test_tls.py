@@ -44,8 +44,8 @@ from gigachat import (
 )
 from gigachat._transport import tls
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Mode, http, raw_server
-from tests.e2e.proxies import Proxy, Site, dripping, http_proxy, self_signed, server_context, site, socks_proxy
+from tests.support.callers import Caller, Mode, http, raw_server
+from tests.support.proxies import Proxy, Site, dripping, http_proxy, self_signed, server_context, site, socks_proxy
 
 KEY_PASSWORD = "password of the key"
 

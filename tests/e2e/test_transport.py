@@ -26,8 +26,8 @@ from gigachat._transport import httpx_clients
 from gigachat._transport.tls import _context, context_for
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Mode, begun, environment, http, options, raw_server, until
 from tests.e2e.test_hooks import hook, hooks_of
+from tests.support.callers import Caller, Mode, begun, environment, http, options, raw_server, until
 
 COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}
 CHUNK = {"choices": [{"delta": {"role": "assistant", "content": "да"}, "index": 0, "finish_reason": "stop"}]}

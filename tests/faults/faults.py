@@ -14,7 +14,7 @@ from email.utils import formatdate
 from enum import Enum, auto
 
 from tests.faults.operations import Operation
-from tests.faults.wire import Act, Peer, Received, chunked, head, http, payload
+from tests.support.servers import Act, Peer, Received, chunked, head, http, payload
 
 __all__ = ["FAULTS", "WORDS", "Ends", "Fault", "status_answer"]
 

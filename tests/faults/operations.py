@@ -18,8 +18,8 @@ from pydantic import BaseModel
 
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat.models import Batch
-from tests.faults.wire import Received, chunked, http
-from tests.pipe import Pipe
+from tests.support.pipe import Pipe
+from tests.support.servers import Received, chunked, http
 
 __all__ = ["MODES", "OPERATIONS", "Caller", "Dialect", "Mode", "Operation", "named"]
 

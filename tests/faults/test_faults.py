@@ -19,7 +19,7 @@ from tests.faults.operations import MODES, OPERATIONS, Caller, Mode, Operation, 
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
 from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
-from tests.faults.wire import KEY, Received, Server
+from tests.support.servers import KEY, Received, Server
 
 CORE = named("chat", "stream", "v2-stream", "get_models", "upload-once", "download_file")
 PATIENT: dict[str, Any] = {

@@ -26,10 +26,10 @@ from gigachat import (
     ServerError,
     StreamInterruptedError,
 )
-from tests.e2e.callers import begun, until
 from tests.faults.operations import MODES, Caller, Dialect, Mode, Operation, named
 from tests.faults.silence import in_silence
-from tests.faults.wire import PATIENCE, Act, Peer, Received, Server, chunked, head, http
+from tests.support.callers import begun, until
+from tests.support.servers import PATIENCE, Act, Peer, Received, Server, chunked, head, http
 
 STREAMS = named("stream", "v2-stream", "threads.stream")
 ONE_CONNECTION: dict[str, Any] = {

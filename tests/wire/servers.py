@@ -16,9 +16,9 @@ from typing import Any
 
 import trustme
 
-from tests.e2e.proxies import server_context
-from tests.faults import wire
-from tests.faults.wire import Act, Peer, Received, chunked, http
+from tests.support import servers as wire
+from tests.support.proxies import server_context
+from tests.support.servers import Act, Peer, Received, chunked, http
 
 __all__ = [
     "DONE",

@@ -28,7 +28,7 @@ from typing import Any
 import httpx2
 
 from gigachat import GigaChat
-from tests.faults.wire import Peer, Received, grant
+from tests.support.servers import Peer, Received, grant
 from tests.wire.servers import DONE, Authority, Server, answer, completion, event, refusal, streamed
 
 SOON = 2.5  # seconds in which a call after an interrupt has an answer

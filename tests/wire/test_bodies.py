@@ -14,7 +14,7 @@ import pytest
 
 from gigachat import APIConnectionError, APIResponseValidationError, BadRequestError, GigaChatException
 from gigachat._engine.transport import Failure, Request, Timeouts
-from tests.faults.wire import Act, Peer, Received, chunked, head, http
+from tests.support.servers import Act, Peer, Received, chunked, head, http
 from tests.wire.modes import Giga, Mode
 from tests.wire.servers import DONE, Authority, Server, completion, cut, end_tls, event, says, stall
 

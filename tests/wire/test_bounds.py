@@ -27,7 +27,7 @@ from gigachat import (
     ResponseError,
 )
 from gigachat.settings import Settings
-from tests.faults.wire import Peer, head, http
+from tests.support.servers import Peer, head, http
 from tests.wire.modes import Giga, Mode
 from tests.wire.servers import DONE, Pouring, Server, completion, event, says
 

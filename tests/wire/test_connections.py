@@ -12,8 +12,8 @@ import pytest
 
 from gigachat import APIConnectionError, APITimeoutError, GigaChatException
 from gigachat.context import authorization_cvar
-from tests.e2e.proxies import http_proxy, socks_proxy
-from tests.faults.wire import Act, Peer, Received, grant, http
+from tests.support.proxies import http_proxy, socks_proxy
+from tests.support.servers import Act, Peer, Received, grant, http
 from tests.wire.modes import ASYNC_MODES, Mode
 from tests.wire.servers import (
     DONE,

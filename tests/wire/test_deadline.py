@@ -19,8 +19,8 @@ import pytest
 
 from gigachat import APITimeoutError, ConfigurationError, GigaChat
 from gigachat.settings import Settings
-from tests.e2e.proxies import http_proxy
-from tests.faults.wire import Act, Peer, Received, grant, head, http
+from tests.support.proxies import http_proxy
+from tests.support.servers import Act, Peer, Received, grant, head, http
 from tests.wire.modes import MODES, Giga, Mode
 from tests.wire.servers import (
     DONE,

@@ -26,9 +26,9 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat.server import GigaChatServer
-from tests.faults.wire import Peer, Received, head
+from tests.support.programs import run_program
+from tests.support.servers import Peer, Received, head
 from tests.wire.modes import Giga, Mode
-from tests.wire.programs import run_program
 from tests.wire.servers import Authority, Server, cut, says, stall, streamed
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gigachat import ConfigurationError
-from tests.e2e.proxies import Proxy, http_proxy, socks_proxy
-from tests.faults.wire import grant
+from tests.support.proxies import Proxy, http_proxy, socks_proxy
+from tests.support.servers import grant
 from tests.wire.modes import Mode
 from tests.wire.servers import Authority, Server, says
 

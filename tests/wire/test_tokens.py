@@ -22,7 +22,7 @@ from gigachat.context import (
     request_id_cvar,
     session_id_cvar,
 )
-from tests.faults.wire import grant
+from tests.support.servers import grant
 from tests.wire.modes import ASYNC_MODES, Mode
 from tests.wire.servers import Authority, Server, completion, says, streamed
 

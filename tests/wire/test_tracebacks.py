@@ -25,10 +25,10 @@ import trio
 
 from gigachat import GigaChat, GigaChatException
 from gigachat.context import authorization_cvar, custom_headers_cvar
-from tests.e2e.proxies import http_proxy
-from tests.faults.wire import Act, Peer, Received, head
+from tests.support.programs import run_program
+from tests.support.proxies import http_proxy
+from tests.support.servers import Act, Peer, Received, head
 from tests.wire.modes import ASYNC_MODES, Giga, Mode
-from tests.wire.programs import run_program
 from tests.wire.servers import Authority, Server, event, refusal
 
 KEY = base64.b64encode(b"id:canary-of-the-key").decode()

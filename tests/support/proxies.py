@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.e2e.callers import http, read_request
+from tests.support.callers import http, read_request
 
 __all__ = ["Proxy", "Site", "dripping", "http_proxy", "self_signed", "server_context", "site", "socks_proxy"]
 

@@ -1,0 +1,210 @@
+"""A client driven in one mode over real sockets, and raw servers for what no sane server does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, Self
+
+from gigachat import GigaChat
+from gigachat.server import GigaChatServer
+
+Mode = Literal["blocking", "async"]
+
+
+class Caller:
+    """A client, blocking, or async in an event loop of its own that lives as long as the caller."""
+
+    def __init__(self, mode: Mode, options: dict[str, Any]) -> None:
+        self.mode = mode
+        self.giga = GigaChat(**options)
+        self._runner = asyncio.Runner()
+
+    def do(self, method: str, *arguments: Any, **options: Any) -> Any:
+        if self.mode == "blocking":
+            return getattr(self.giga, method)(*arguments, **options)
+
+        async def awaited() -> Any:
+            return await getattr(self.giga, f"a{method}")(*arguments, **options)
+
+        return self._runner.run(awaited())
+
+    def chat(self, *arguments: Any, **options: Any) -> Any:
+        return self.do("chat", *arguments, **options)
+
+    def read(self, *arguments: Any, into: list[Any] | None = None, **options: Any) -> list[Any]:
+        """Read a stream to its end; what came before an error is in `into`."""
+        chunks: list[Any] = [] if into is None else into
+        if self.mode == "blocking":
+            for chunk in self.giga.stream(*arguments, **options):
+                chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
+            return chunks
+
+        async def awaited() -> None:
+            async for chunk in self.giga.astream(*arguments, **options):
+                chunks.append(chunk)
+
+        self._runner.run(awaited())
+        return chunks
+
+    def together(self, count: int, *arguments: Any) -> list[Any]:
+        """Chat so many times at once, in threads or tasks; errors are returned."""
+        if self.mode == "async":
+
+            async def main() -> list[Any]:
+                calls = (self.giga.achat(*arguments) for _ in range(count))
+                return list(await asyncio.gather(*calls, return_exceptions=True))
+
+            return self._runner.run(main())
+        results: list[Any] = [None] * count
+        barrier = threading.Barrier(count)
+
+        def call(number: int) -> None:
+            barrier.wait(60)
+            try:
+                results[number] = self.giga.chat(*arguments)
+            except Exception as error:
+                results[number] = error
+
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        return results
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the caller's event loop."""
+        return self._runner.run(work)
+
+    @property
+    def transport(self) -> Any:
+        """The client's transport in this mode."""
+        return (self.giga._blocking if self.mode == "blocking" else self.giga._async).transport
+
+    def close(self) -> None:
+        self.giga.close()
+        self._runner.run(self.giga.aclose())
+        self._runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def options(server: GigaChatServer) -> dict[str, Any]:
+    """How to reach a server; each test has tokens of its own, because each server has an address of its own."""
+    reach = {"base_url": server.base_url, "auth_url": server.auth_url, "credentials": server.credentials}
+    return {**reach, "ca_bundle_file": server.ca_bundle_file} if server.origin.startswith("https") else reach
+
+
+def environment(server: GigaChatServer) -> dict[str, str]:
+    """The environment of a program: it points at the server, and holds nothing of ours but what measures coverage."""
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return {**measured, **server.environment}
+
+
+def begun(work: Callable[[], Any]) -> threading.Thread:
+    """Begin something in a thread of its own."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is true, looking each millisecond."""
+    pause = threading.Event()
+    for _ in range(20000):
+        if condition():
+            return
+        pause.wait(0.001)
+    raise AssertionError("it did not come true")
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other side of a server's connection has not closed it."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """Serve connections by hand: `answer` gets the socket and the head and body of each request."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    received: list[bytes] = []
+    stopping = threading.Event()
+    open_sockets: list[socket.socket] = []
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            while not stopping.is_set():
+                try:
+                    request = read_request(connection)
+                    if not request:
+                        return
+                    received.append(request)
+                    answer(connection, request)
+                except OSError:
+                    return
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            open_sockets.append(connection)
+            threads.append(threading.Thread(target=serve, args=(connection,), daemon=True))
+            threads[-1].start()
+
+    threads = [threading.Thread(target=accept, daemon=True)]
+    threads[0].start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
+    finally:
+        stopping.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for connection in open_sockets:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        for thread in threads:
+            thread.join(5)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Read the head and body of a request; nothing if the connection ended."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next(
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+    )
+    while len(body) < length:
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        body += piece
+    return head + b"\r\n\r\n" + body
+
+
+def http(body: bytes, *, status: str = "200 OK", content_type: str = "application/json") -> bytes:
+    """An HTTP answer as bytes."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
