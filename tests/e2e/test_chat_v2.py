@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from gigachat import BadRequestError, GigaChat, NotFoundError, StreamInterruptedError
 from gigachat.models import ChatMessage
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, http, options, raw_server
+from tests.support.callers import Caller, Mode, options
+from tests.support.raw_servers import http, raw_server
 
 QUESTION = "Какая погода в городе Псков?"
 WEATHER = {

@@ -40,7 +40,8 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, http, options, raw_server, until
+from tests.support.callers import Caller, Mode, options, until
+from tests.support.raw_servers import http, raw_server
 
 WEATHER = {
     "name": "weather",

@@ -15,7 +15,8 @@ import pytest
 
 from gigachat import GigaChat, GigaChatException
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, http, options, raw_server
+from tests.support.callers import Caller, Mode, options
+from tests.support.raw_servers import http, raw_server
 
 COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
 BODY = b'{"model":"other"}'

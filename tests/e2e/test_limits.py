@@ -21,7 +21,8 @@ from gigachat import APITimeoutError, GigaChat, RateLimitError, ServerError, Str
 from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, begun, http, options, raw_server, until
+from tests.support.callers import Caller, Mode, begun, options, until
+from tests.support.raw_servers import http, raw_server
 
 COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
 

@@ -38,7 +38,8 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer
 from tests.e2e.test_transport import Broken
-from tests.support.callers import Caller, Mode, begun, environment, http, is_open, options, raw_server, until
+from tests.support.callers import Caller, Mode, begun, environment, options, until
+from tests.support.raw_servers import http, is_open, raw_server
 
 LONG = "Расскажи о себе"
 COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())

@@ -28,8 +28,9 @@ from gigachat import (
     models,
 )
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, http, options, raw_server
+from tests.support.callers import Caller, Mode, options
 from tests.support.pipe import Pipe
+from tests.support.raw_servers import http, raw_server
 
 NAME = "Отчёт «за май», 100%.txt"
 

@@ -31,8 +31,10 @@ from gigachat import AsyncGigaChat, GigaChat, GigaChatException
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, options, raw_server
-from tests.support.proxies import http_proxy, server_context, site, socks_proxy
+from tests.support.callers import Caller, Mode, options
+from tests.support.certificates import server_context
+from tests.support.proxies import http_proxy, socks_proxy
+from tests.support.raw_servers import raw_server, site
 
 KEY = base64.b64encode(b"canary-id:canary-of-the-key").decode()
 PLANTED: dict[str, Any] = {

@@ -44,8 +44,10 @@ from gigachat import (
 )
 from gigachat._transport import tls
 from gigachat.settings import Settings
-from tests.support.callers import Caller, Mode, http, raw_server
-from tests.support.proxies import Proxy, Site, dripping, http_proxy, self_signed, server_context, site, socks_proxy
+from tests.support.callers import Caller, Mode
+from tests.support.certificates import self_signed, server_context
+from tests.support.proxies import Proxy, dripping, http_proxy, socks_proxy
+from tests.support.raw_servers import Site, http, raw_server, site
 
 KEY_PASSWORD = "password of the key"
 

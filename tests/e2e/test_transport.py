@@ -27,7 +27,8 @@ from gigachat._transport.tls import _context, context_for
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
 from tests.e2e.test_hooks import hook, hooks_of
-from tests.support.callers import Caller, Mode, begun, environment, http, options, raw_server, until
+from tests.support.callers import Caller, Mode, begun, environment, options, until
+from tests.support.raw_servers import http, raw_server
 
 COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}
 CHUNK = {"choices": [{"delta": {"role": "assistant", "content": "да"}, "index": 0, "finish_reason": "stop"}]}

@@ -14,7 +14,8 @@ from email.utils import formatdate
 from enum import Enum, auto
 
 from tests.faults.operations import Operation
-from tests.support.servers import Act, Peer, Received, chunked, head, http, payload
+from tests.support.payloads import chunked, head, http, payload
+from tests.support.servers import Act, Peer, Received
 
 __all__ = ["FAULTS", "WORDS", "Ends", "Fault", "status_answer"]
 

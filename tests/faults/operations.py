@@ -18,8 +18,9 @@ from pydantic import BaseModel
 
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat.models import Batch
+from tests.support.payloads import chunked, http
 from tests.support.pipe import Pipe
-from tests.support.servers import Received, chunked, http
+from tests.support.servers import Received
 
 __all__ = ["MODES", "OPERATIONS", "Caller", "Dialect", "Mode", "Operation", "named"]
 

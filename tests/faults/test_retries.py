@@ -16,7 +16,8 @@ from tests.faults.faults import status_answer
 from tests.faults.operations import MODES, OPERATIONS, Caller, Mode, Operation, named
 from tests.faults.rules import status_error
 from tests.faults.skipped import SkippedTime
-from tests.support.servers import Act, Peer, Received, Server, http
+from tests.support.payloads import http
+from tests.support.servers import Act, Peer, Received, Server
 
 CHAT, MODELS, ONCE, DOWNLOAD, STREAM = named("chat", "get_models", "upload-once", "download_file", "stream")
 

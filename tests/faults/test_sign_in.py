@@ -32,7 +32,8 @@ from tests.faults.operations import MODES, Caller, Mode, Operation, named
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
 from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
-from tests.support.servers import KEY, PATIENCE, Act, Peer, Received, Server, grant, http
+from tests.support.payloads import grant, http
+from tests.support.servers import KEY, PATIENCE, Act, Peer, Received, Server
 
 PATIENT: dict[str, Any] = {
     "max_retries": MAX_RETRIES,

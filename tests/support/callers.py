@@ -1,13 +1,11 @@
-"""A client driven in one mode over real sockets, and raw servers for what no sane server does."""
+"""A client driven in one mode over real sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal, Self
 
 from gigachat import GigaChat
@@ -125,86 +123,3 @@ def until(condition: Callable[[], bool]) -> None:
             return
         pause.wait(0.001)
     raise AssertionError("it did not come true")
-
-
-def is_open(connection: socket.socket) -> bool:
-    """Whether the other side of a server's connection has not closed it."""
-    try:
-        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-
-
-@contextmanager
-def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
-    """Serve connections by hand: `answer` gets the socket and the head and body of each request."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    received: list[bytes] = []
-    stopping = threading.Event()
-    open_sockets: list[socket.socket] = []
-
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            while not stopping.is_set():
-                try:
-                    request = read_request(connection)
-                    if not request:
-                        return
-                    received.append(request)
-                    answer(connection, request)
-                except OSError:
-                    return
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            open_sockets.append(connection)
-            threads.append(threading.Thread(target=serve, args=(connection,), daemon=True))
-            threads[-1].start()
-
-    threads = [threading.Thread(target=accept, daemon=True)]
-    threads[0].start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
-    finally:
-        stopping.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for connection in open_sockets:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in threads:
-            thread.join(5)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """Read the head and body of a request; nothing if the connection ended."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = connection.recv(65536)
-        if not piece:
-            return b""
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = next(
-        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
-    )
-    while len(body) < length:
-        piece = connection.recv(65536)
-        if not piece:
-            return b""
-        body += piece
-    return head + b"\r\n\r\n" + body
-
-
-def http(body: bytes, *, status: str = "200 OK", content_type: str = "application/json") -> bytes:
-    """An HTTP answer as bytes."""
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body

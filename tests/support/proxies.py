@@ -1,120 +1,19 @@
-"""Corporate surroundings over real sockets: certificates of every kind, an HTTP proxy that tunnels, a SOCKS5 proxy."""
+"""Proxies on the loopback address: HTTP proxies that tunnel, SOCKS5 proxies, and a slow way to a port."""
 
 from __future__ import annotations
 
 import base64
-import datetime
 import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
-import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.support.raw_servers import listening, read_request
 
-from tests.support.callers import http, read_request
-
-__all__ = ["Proxy", "Site", "dripping", "http_proxy", "self_signed", "server_context", "site", "socks_proxy"]
-
-_DAY = datetime.timedelta(days=1)
-_NOW = datetime.datetime.now(datetime.UTC)
-
-
-def server_context(authority: trustme.CA, *hosts: str, days: tuple[int, int] = (-1, 1)) -> ssl.SSLContext:
-    """A server's context with a certificate for these hosts, good from and until so many days from today."""
-    certificate = authority.issue_cert(*hosts, not_before=_NOW + days[0] * _DAY, not_after=_NOW + days[1] * _DAY)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-def self_signed(host: str, folder: Path) -> ssl.SSLContext:
-    """A server's context with a certificate that nobody else has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, _NOW - _DAY, _NOW + _DAY)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "self.pem").write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "self.pem")
-    return context
-
-
-@dataclass
-class Site:
-    """A server: where it listens, on the loopback address, and the requests it got."""
-
-    port: int = 0
-    requests: list[bytes] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"https://localhost:{self.port}/v1"
-
-
-@contextmanager
-def site(
-    context: ssl.SSLContext | None,
-    answer: bytes = http(b'{"choices":[]}'),
-    *,
-    answers_anything: bool = False,
-    linger: bool = False,
-    ends: Literal["in order", "cut off"] | None = None,
-) -> Iterator[Site]:
-    """A server that gives everybody the same answer.
-
-    Args:
-        context: Without one it speaks no TLS.
-        answer: What it says.
-        answers_anything: Answer the first bytes, whatever they are, and close.
-        linger: After a handshake that failed, read what comes, so that no reset overtakes the alert.
-        ends: End the connection after an answer, TLS and all, or as who is on the way could do it.
-    """
-    running = Site()
-
-    def serve(connection: socket.socket) -> None:
-        if answers_anything:
-            with connection:
-                connection.recv(65536)
-                connection.sendall(answer)
-                connection.shutdown(socket.SHUT_RDWR)
-            return
-        if context is not None:
-            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        with connection:
-            try:
-                if isinstance(connection, ssl.SSLSocket):
-                    connection.do_handshake()
-            except ssl.SSLError:
-                with socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as rest:
-                    rest.shutdown(socket.SHUT_WR)
-                    while linger and rest.recv(65536):
-                        pass
-                return
-            while request := read_request(connection):
-                running.requests.append(request)
-                connection.sendall(answer)
-                if ends == "in order" and isinstance(connection, ssl.SSLSocket):
-                    connection = connection.unwrap()
-                if ends is not None:
-                    connection.shutdown(socket.SHUT_RDWR)
-                    return
-
-    with _listening(serve) as running.port:
-        yield running
+__all__ = ["Proxy", "dripping", "http_proxy", "socks_proxy"]
 
 
 @dataclass
@@ -166,7 +65,7 @@ def http_proxy(leads_to: int, *, login: str = "", context: ssl.SSLContext | None
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             _relay(connection, leads_to)
 
-    with _listening(serve) as proxy.port:
+    with listening(serve) as proxy.port:
         yield proxy
 
 
@@ -194,7 +93,7 @@ def dripping(leads_to: int, *, after: int = 0) -> Iterator[int]:
                         return
                 passed += len(piece)
 
-    with _listening(serve) as port:
+    with listening(serve) as port:
         try:
             yield port
         finally:
@@ -235,7 +134,7 @@ def socks_proxy(leads_to: int, *, login: str = "") -> Iterator[Proxy]:
             connection.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
             _relay(connection, leads_to)
 
-    with _listening(serve) as proxy.port:
+    with listening(serve) as proxy.port:
         yield proxy
 
 
@@ -255,39 +154,3 @@ def _relay(one: socket.socket, port: int) -> None:
                     one.shutdown(socket.SHUT_RDWR)
                     return
                 (other if side is one else one).sendall(piece)
-
-
-@contextmanager
-def _listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Serve each connection in a thread of its own, until left; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    connections: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-
-    def quietly(connection: socket.socket) -> None:
-        with suppress(OSError, ValueError, IndexError), connection:  # the other end may go in the middle of a word
-            serve(connection)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                # A second descriptor, to end the connection whatever the thread has made of the first.
-                connections.append(connection.dup())
-                threads.append(threading.Thread(target=quietly, args=(connection,), daemon=True))
-                threads[-1].start()
-
-    accepting = threading.Thread(target=accept, daemon=True)
-    accepting.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        accepting.join(5)
-        for connection in connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-        for thread in threads:
-            thread.join(5)

@@ -28,8 +28,10 @@ from typing import Any
 import httpx2
 
 from gigachat import GigaChat
-from tests.support.servers import Peer, Received, grant
-from tests.wire.servers import DONE, Authority, Server, answer, completion, event, refusal, streamed
+from tests.support.certificates import Authority
+from tests.support.payloads import DONE, answer, completion, event, grant, refusal, streamed
+from tests.support.servers import Peer, Received
+from tests.wire.servers import Server
 
 SOON = 2.5  # seconds in which a call after an interrupt has an answer
 HANGS = 12.0  # seconds after which nothing moves any more

@@ -14,9 +14,11 @@ import pytest
 
 from gigachat import APIConnectionError, APIResponseValidationError, BadRequestError, GigaChatException
 from gigachat._engine.transport import Failure, Request, Timeouts
-from tests.support.servers import Act, Peer, Received, chunked, head, http
+from tests.support.certificates import Authority
+from tests.support.payloads import DONE, chunked, completion, event, head, http
+from tests.support.servers import Act, Peer, Received
 from tests.wire.modes import Giga, Mode
-from tests.wire.servers import DONE, Authority, Server, completion, cut, end_tls, event, says, stall
+from tests.wire.servers import Server, cut, end_tls, says, stall
 
 Coder = Callable[[bytes], bytes]
 

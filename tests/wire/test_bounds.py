@@ -27,9 +27,10 @@ from gigachat import (
     ResponseError,
 )
 from gigachat.settings import Settings
-from tests.support.servers import Peer, head, http
+from tests.support.payloads import DONE, completion, event, head, http
+from tests.support.servers import Peer
 from tests.wire.modes import Giga, Mode
-from tests.wire.servers import DONE, Pouring, Server, completion, event, says
+from tests.wire.servers import Pouring, Server, says
 
 MIB = 2**20
 _left_open = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")

@@ -12,22 +12,12 @@ import pytest
 
 from gigachat import APIConnectionError, APITimeoutError, GigaChatException
 from gigachat.context import authorization_cvar
+from tests.support.certificates import Authority
+from tests.support.payloads import DONE, answer, completion, event, grant, http, refusal, streamed
 from tests.support.proxies import http_proxy, socks_proxy
-from tests.support.servers import Act, Peer, Received, grant, http
+from tests.support.servers import Act, Peer, Received
 from tests.wire.modes import ASYNC_MODES, Mode
-from tests.wire.servers import (
-    DONE,
-    Authority,
-    Server,
-    answer,
-    completion,
-    event,
-    refusal,
-    says,
-    stall,
-    streamed,
-    together,
-)
+from tests.wire.servers import Server, says, stall, together
 
 # Cookies.
 

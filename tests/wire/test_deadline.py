@@ -19,22 +19,12 @@ import pytest
 
 from gigachat import APITimeoutError, ConfigurationError, GigaChat
 from gigachat.settings import Settings
+from tests.support.certificates import Authority
+from tests.support.payloads import DONE, answer, completion, event, grant, head, http, refusal, streamed
 from tests.support.proxies import http_proxy
-from tests.support.servers import Act, Peer, Received, grant, head, http
+from tests.support.servers import Act, Peer, Received
 from tests.wire.modes import MODES, Giga, Mode
-from tests.wire.servers import (
-    DONE,
-    Authority,
-    Pouring,
-    Server,
-    answer,
-    completion,
-    event,
-    refusal,
-    says,
-    stall,
-    streamed,
-)
+from tests.wire.servers import Pouring, Server, says, stall
 
 SHORT = 0.3  # seconds, of a call that is to end in time
 LONG = 60.0  # seconds, of one that is never to end by it

@@ -22,9 +22,10 @@ from gigachat.context import (
     request_id_cvar,
     session_id_cvar,
 )
-from tests.support.servers import grant
+from tests.support.certificates import Authority
+from tests.support.payloads import completion, grant, streamed
 from tests.wire.modes import ASYNC_MODES, Mode
-from tests.wire.servers import Authority, Server, completion, says, streamed
+from tests.wire.servers import Server, says
 
 
 def mock(request: httpx2.Request) -> httpx2.Response:

@@ -25,11 +25,13 @@ import trio
 
 from gigachat import GigaChat, GigaChatException
 from gigachat.context import authorization_cvar, custom_headers_cvar
+from tests.support.certificates import Authority
+from tests.support.payloads import event, head, refusal
 from tests.support.programs import run_program
 from tests.support.proxies import http_proxy
-from tests.support.servers import Act, Peer, Received, head
+from tests.support.servers import Act, Peer, Received
 from tests.wire.modes import ASYNC_MODES, Giga, Mode
-from tests.wire.servers import Authority, Server, event, refusal
+from tests.wire.servers import Server
 
 KEY = base64.b64encode(b"id:canary-of-the-key").decode()
 SECRETS = (
