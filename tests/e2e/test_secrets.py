@@ -52,7 +52,7 @@ PLANTED: dict[str, Any] = {
     "extra_query": "canary-extra-query",
     "provided": "canary-provided-token",
 }
-ARGUMENTS = {("client.py", "__init__"), ("request.py", "request"), ("endpoint.py", "blocking")}
+ARGUMENTS = {("client.py", "__init__"), ("raw_requests.py", "request"), ("endpoint.py", "blocking")}
 ARGUMENTS |= {("endpoint.py", "awaitable"), ("endpoint.py", "acting"), ("client.py", "with_options")}
 """Frames that hold a call's arguments as they were given."""
 STATUSES = (400, 401, 402, 403, 404, 407, 413, 418, 422, 429, 500, 503, 302)
