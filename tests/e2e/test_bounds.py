@@ -26,8 +26,9 @@ from gigachat import (
 from gigachat.server import GigaChatServer
 from tests.e2e.test_hooks import hooks_of
 from tests.e2e.test_limits import Opened
-from tests.support.callers import Caller, Mode, options, until
+from tests.support.callers import Caller, Mode, options
 from tests.support.raw_servers import http, is_open, raw_server
+from tests.support.waiting import until
 
 COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
 CHUNK = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'

@@ -40,8 +40,9 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, options, until
+from tests.support.callers import Caller, Mode, options
 from tests.support.raw_servers import http, raw_server
+from tests.support.waiting import until
 
 WEATHER = {
     "name": "weather",

@@ -21,8 +21,9 @@ from gigachat import APITimeoutError, GigaChat, RateLimitError, ServerError, Str
 from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, begun, options, until
+from tests.support.callers import Caller, Mode, options
 from tests.support.raw_servers import http, raw_server
+from tests.support.waiting import begun, until
 
 COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
 

@@ -38,23 +38,15 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer
 from tests.e2e.test_transport import Broken
-from tests.support.callers import Caller, Mode, begun, environment, options, until
+from tests.support.callers import Caller, Mode, options
+from tests.support.programs import environment, run_quietly
 from tests.support.raw_servers import http, is_open, raw_server
+from tests.support.waiting import begun, until
 
 LONG = "Расскажи о себе"
 COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-
-
-def run_quietly(program: str | Path, server: GigaChatServer) -> None:
-    """Run a program in an interpreter of its own, against a server; warnings are errors, and it must say nothing."""
-    source = ["-c", program] if isinstance(program, str) else [str(program)]
-    command = [sys.executable, "-X", "dev", "-W", "error", *source]
-    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=120, check=False)
-    # On a busy machine asyncio's debug mode remarks that a step took long.
-    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert (done.returncode, done.stdout, said) == (0, "", [])
 
 
 # Fork.

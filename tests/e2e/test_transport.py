@@ -9,8 +9,6 @@ import json
 import logging
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -27,19 +25,14 @@ from gigachat._transport.tls import _context, context_for
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
 from tests.e2e.test_hooks import hook, hooks_of
-from tests.support.callers import Caller, Mode, begun, environment, options, until
+from tests.support.callers import Caller, Mode, options
+from tests.support.programs import run_quietly
 from tests.support.raw_servers import http, raw_server
+from tests.support.waiting import begun, until
 
 COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}
 CHUNK = {"choices": [{"delta": {"role": "assistant", "content": "да"}, "index": 0, "finish_reason": "stop"}]}
 CARD = {"id": "5b2a", "object": "file", "bytes": 1, "created_at": 1, "filename": "a.txt", "purpose": "general"}
-
-
-def run_quietly(program: str, server: GigaChatServer) -> None:
-    """Run a program in an interpreter of its own, against a server; warnings are errors, and it must say nothing."""
-    command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # Files.

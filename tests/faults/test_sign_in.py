@@ -33,7 +33,8 @@ from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expect
 from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
 from tests.support.payloads import grant, http
-from tests.support.servers import KEY, PATIENCE, Act, Peer, Received, Server
+from tests.support.servers import KEY, Act, Peer, Received, Server
+from tests.support.waiting import PATIENCE
 
 PATIENT: dict[str, Any] = {
     "max_retries": MAX_RETRIES,

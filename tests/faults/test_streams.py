@@ -28,9 +28,9 @@ from gigachat import (
 )
 from tests.faults.operations import MODES, Caller, Dialect, Mode, Operation, named
 from tests.faults.silence import in_silence
-from tests.support.callers import begun, until
 from tests.support.payloads import chunked, head, http
-from tests.support.servers import PATIENCE, Act, Peer, Received, Server
+from tests.support.servers import Act, Peer, Received, Server
+from tests.support.waiting import PATIENCE, begun, until
 
 STREAMS = named("stream", "v2-stream", "threads.stream")
 ONE_CONNECTION: dict[str, Any] = {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Literal, Self
 
 from gigachat import GigaChat
@@ -100,26 +99,3 @@ def options(server: GigaChatServer) -> dict[str, Any]:
     """How to reach a server; each test has tokens of its own, because each server has an address of its own."""
     reach = {"base_url": server.base_url, "auth_url": server.auth_url, "credentials": server.credentials}
     return {**reach, "ca_bundle_file": server.ca_bundle_file} if server.origin.startswith("https") else reach
-
-
-def environment(server: GigaChatServer) -> dict[str, str]:
-    """The environment of a program: it points at the server, and holds nothing of ours but what measures coverage."""
-    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    return {**measured, **server.environment}
-
-
-def begun(work: Callable[[], Any]) -> threading.Thread:
-    """Begin something in a thread of its own."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is true, looking each millisecond."""
-    pause = threading.Event()
-    for _ in range(20000):
-        if condition():
-            return
-        pause.wait(0.001)
-    raise AssertionError("it did not come true")

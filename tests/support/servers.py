@@ -19,12 +19,12 @@ from functools import partial
 from typing import Any, Self, TypeAlias
 
 from tests.support.payloads import grant
+from tests.support.waiting import PATIENCE
 
-__all__ = ["KEY", "PATIENCE", "Act", "Peer", "Received", "Server"]
+__all__ = ["KEY", "Act", "Peer", "Received", "Server"]
 
 KEY = "aWQ6c2VjcmV0"
 _numbers = itertools.count()
-PATIENCE = 20.0  # seconds after which a test that waits has failed
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ import pytest
 import trio
 
 from gigachat import AsyncGigaChat, GigaChat
+from tests.support.waiting import PATIENCE
 
 __all__ = ["ASYNC_MODES", "MODES", "Giga", "Mode", "driven"]
 
 T = TypeVar("T")
-
-PATIENCE = 20.0  # seconds after which a test that waits has failed
 
 
 def driven(coroutine: Coroutine[Any, Any, T]) -> T:
