@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import socket
 import threading
 import time
@@ -27,17 +26,13 @@ from gigachat.server import GigaChatServer
 from tests.e2e.test_hooks import hooks_of
 from tests.e2e.test_limits import Opened
 from tests.support.callers import Caller, Mode, options
-from tests.support.raw_servers import http, is_open, raw_server
+from tests.support.payloads import DONE, chunk, chunked, completion, event, http
+from tests.support.raw_servers import is_open, raw_server
 from tests.support.waiting import until
 
-COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
-CHUNK = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
+COMPLETION = completion("да")
+CHUNK = event("a")
 ways = pytest.mark.parametrize("way", ["default", "hooks", "own client"])
-
-
-def chunked(*pieces: bytes, head: bool = True) -> bytes:
-    begin = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return (begin if head else b"") + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
 
 
 def calling(stack: ExitStack, way: str, mode: Mode, url: str, **more: Any) -> Caller:
@@ -121,9 +116,9 @@ def test_a_stream_ends_with_the_total_timeout_whatever_it_brings(way: str, mode:
     stopped = threading.Event()
 
     def answer(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(chunked())
+        connection.sendall(chunked([], whole=False))
         while not stopped.wait(0.02):
-            connection.sendall(chunked(CHUNK, head=False))
+            connection.sendall(chunk(CHUNK))
 
     with raw_server(answer) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url, total_timeout=0.5)
@@ -213,8 +208,8 @@ def test_a_response_that_is_too_long_is_refused(form: str, way: str, mode: Mode)
     body = b"[" + b" " * 10_000_000
     answers = {
         "length": http(body),
-        "chunks": chunked(body, b"").replace(b"text/event-stream", b"application/json"),
-        "gzip": http(gzip.compress(body)).replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1),
+        "chunks": chunked([body], content_type="application/json"),
+        "gzip": http(gzip.compress(body), ("Content-Encoding", "gzip")),
         "until the end": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body,
     }
     connections: list[socket.socket] = []
@@ -235,7 +230,7 @@ def test_a_response_that_is_too_long_is_refused(form: str, way: str, mode: Mode)
 
 @ways
 def test_a_response_of_just_the_permitted_length(way: str, mode: Mode) -> None:
-    for body in (http(COMPLETION), chunked(COMPLETION, b"").replace(b"text/event-stream", b"application/json")):
+    for body in (http(COMPLETION), chunked([COMPLETION], content_type="application/json")):
         with raw_server(lambda connection, _, body=body: connection.sendall(body)) as (url, _), ExitStack() as stack:  # type: ignore[misc]
             caller = calling(stack, way, mode, url, max_response_bytes=len(COMPLETION))
             assert caller.chat("x").choices
@@ -266,17 +261,17 @@ ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_an_encoded_response(encoding: str, way: str, mode: Mode) -> None:
     name, encode = ENCODINGS[encoding]
-    header = f"\r\nContent-Encoding: {name}\r\n".encode()
-    stream = encode(CHUNK * 3 + b"data: [DONE]\n\n")
+    header = ("Content-Encoding", name)
+    stream = encode(CHUNK * 3 + DONE)
     connections: set[int] = set()
 
     def answer(connection: socket.socket, request: bytes) -> None:
         connections.add(connection.fileno())
         if b'"stream":true' in request:
             pieces = [stream[index : index + 1] for index in range(len(stream))]
-            connection.sendall(chunked(*pieces, b"").replace(b"\r\n", header, 1))
+            connection.sendall(chunked(pieces, header))
         else:
-            connection.sendall(http(encode(COMPLETION)).replace(b"\r\n", header, 1))
+            connection.sendall(http(encode(COMPLETION), header))
 
     with raw_server(answer) as (url, received), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
@@ -290,7 +285,7 @@ def test_an_encoded_response(encoding: str, way: str, mode: Mode) -> None:
 
 @ways
 def test_an_encoding_that_nobody_asked_for(way: str, mode: Mode) -> None:
-    answer = http(COMPLETION).replace(b"\r\n", b"\r\nContent-Encoding: br\r\n", 1)
+    answer = http(COMPLETION, ("Content-Encoding", "br"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         with pytest.raises(APIResponseValidationError, match="content-encoding 'br'; gzip, deflate can be decoded"):
@@ -299,13 +294,12 @@ def test_an_encoding_that_nobody_asked_for(way: str, mode: Mode) -> None:
 
 @ways
 def test_an_encoded_response_that_is_cut(way: str, mode: Mode) -> None:
-    packed = gzip.compress(COMPLETION)[:-3]
-    answer = http(packed).replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
+    answer = http(gzip.compress(COMPLETION)[:-3], ("Content-Encoding", "gzip"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         with pytest.raises(APIConnectionError, match="the compressed response ended prematurely"):
             caller.chat("x")
-    answer = chunked(gzip.compress(CHUNK * 3)[:-3], b"").replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
+    answer = chunked([gzip.compress(CHUNK * 3)[:-3]], ("Content-Encoding", "gzip"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         came: list[Any] = []
@@ -319,7 +313,7 @@ def test_an_encoded_response_that_is_cut(way: str, mode: Mode) -> None:
 
 @pytest.mark.parametrize("way", ["default", "hooks"])
 def test_cookies_are_not_kept(way: str, mode: Mode) -> None:
-    answer = http(COMPLETION).replace(b"\r\n", b"\r\nSet-Cookie: session=1; Path=/\r\n", 1)
+    answer = http(COMPLETION, ("Set-Cookie", "session=1; Path=/"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, received), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         for _ in range(3):

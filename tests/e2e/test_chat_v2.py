@@ -14,7 +14,8 @@ from gigachat import BadRequestError, GigaChat, NotFoundError, StreamInterrupted
 from gigachat.models import ChatMessage
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
-from tests.support.raw_servers import http, raw_server
+from tests.support.payloads import http
+from tests.support.raw_servers import raw_server
 
 QUESTION = "Какая погода в городе Псков?"
 WEATHER = {

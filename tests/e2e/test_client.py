@@ -41,7 +41,8 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
-from tests.support.raw_servers import http, raw_server
+from tests.support.payloads import chunked, event, http
+from tests.support.raw_servers import raw_server
 from tests.support.waiting import until
 
 WEATHER = {
@@ -548,9 +549,7 @@ def test_silence_inside_a_stream_is_an_interruption(mode: Mode) -> None:
     done = threading.Event()
 
     def answer(connection: socket.socket, _: bytes) -> None:
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        body = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
-        connection.sendall(head.encode() + f"{len(body):x}\r\n".encode() + body + b"\r\n")
+        connection.sendall(chunked([event("a")], whole=False))
         done.wait(60)
 
     with raw_server(answer) as (origin, _):

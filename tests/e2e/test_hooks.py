@@ -16,9 +16,9 @@ import pytest
 from gigachat import GigaChat, GigaChatException
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
-from tests.support.raw_servers import http, raw_server
+from tests.support.payloads import completion, http
+from tests.support.raw_servers import raw_server
 
-COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
 BODY = b'{"model":"other"}'
 
 
@@ -68,7 +68,7 @@ def hook(caller: Caller, act: Callable[[Any], None], kind: str = "request") -> N
 
 
 def answer(connection: socket.socket, request: bytes) -> None:
-    connection.sendall(http(COMPLETION))
+    connection.sendall(http(completion("да")))
 
 
 def sent_through(mode: Mode, act: Callable[[Any], None]) -> tuple[str, dict[str, str], bytes]:

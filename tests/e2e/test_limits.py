@@ -22,11 +22,9 @@ from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
-from tests.support.raw_servers import http, raw_server
+from tests.support.payloads import completion, http
+from tests.support.raw_servers import raw_server
 from tests.support.waiting import begun, until
-
-COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
-
 
 LONG = "Расскажи о себе"
 
@@ -50,7 +48,7 @@ class Gate:
         self._permits.acquire()
         with self._changed:
             self._in_work -= 1
-        connection.sendall(COMPLETION)
+        connection.sendall(http(completion("ok")))
 
     def open(self, times: int = 1) -> None:
         self._permits.release(times)

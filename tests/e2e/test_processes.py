@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import copy
 import gc
-import json
 import os
 import pickle
 import signal
@@ -39,12 +38,12 @@ from gigachat import (
 from gigachat.server import GigaChatServer
 from tests.e2e.test_transport import Broken
 from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import DONE, chunk, chunked, completion, event, http
 from tests.support.programs import environment, run_quietly
-from tests.support.raw_servers import http, is_open, raw_server
+from tests.support.raw_servers import is_open, raw_server
 from tests.support.waiting import begun, until
 
 LONG = "Расскажи о себе"
-COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 
@@ -806,7 +805,7 @@ class Gate:
         self.connections.append(connection)
         self.arrived.release()
         self.opened.acquire()
-        connection.sendall(COMPLETION)
+        connection.sendall(http(completion("ok")))
 
 
 def descriptors() -> int:
@@ -856,10 +855,9 @@ def test_a_stream_outlives_its_closed_client_and_frees_the_connection(mode: Mode
 
     def answer(connection: socket.socket, _: bytes) -> None:
         connections.append(connection)
-        piece = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
-        connection.sendall(chunked(piece))
+        connection.sendall(chunked([event("a")], whole=False))
         go_on.wait(20)
-        connection.sendall(chunked(piece, b"data: [DONE]\n\n", b"", head=False))
+        connection.sendall(chunk(event("a") + DONE) + chunk(b""))
 
     with raw_server(answer) as (origin, _):
         caller = Caller(mode, {"base_url": origin, "access_token": "t"})
@@ -897,12 +895,6 @@ def test_a_stream_outlives_its_closed_client_and_frees_the_connection(mode: Mode
         until(lambda: not is_open(connections[0]))
         go_on.set()
         caller.close()
-
-
-def chunked(*pieces: bytes, head: bool = True) -> bytes:
-    """A streamed answer, or more of one."""
-    begin = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return (begin if head else b"") + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
 
 
 def test_a_client_closed_before_its_first_request_can_be_used(server: GigaChatServer, mode: Mode) -> None:
@@ -1200,11 +1192,9 @@ def test_ctrl_c_leaves_the_client_usable_and_the_slot_free(
 
     def answer(connection: socket.socket, request: bytes) -> None:
         if b"interrupted" not in request:
-            connection.sendall(COMPLETION)
+            connection.sendall(http(completion("ok")))
         elif where == "inside a stream":
-            head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-            body = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
-            connection.sendall(head.encode() + f"{len(body):x}\r\n".encode() + body + b"\r\n")
+            connection.sendall(chunked([event("a")], whole=False))
             done.wait(20)
         elif where == "in a pause":
             connection.sendall(http(b"{}", status="503 Busy"))

@@ -27,9 +27,10 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import http
 from tests.support.pipe import Pipe
 from tests.support.programs import run_program
-from tests.support.raw_servers import http, raw_server
+from tests.support.raw_servers import raw_server
 
 NAME = "Отчёт «за май», 100%.txt"
 

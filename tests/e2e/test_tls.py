@@ -46,8 +46,9 @@ from gigachat._transport import tls
 from gigachat.settings import Settings
 from tests.support.callers import Caller, Mode
 from tests.support.certificates import self_signed, server_context
+from tests.support.payloads import http
 from tests.support.proxies import Proxy, dripping, http_proxy, socks_proxy
-from tests.support.raw_servers import Site, http, raw_server, site
+from tests.support.raw_servers import Site, raw_server, site
 
 KEY_PASSWORD = "password of the key"
 

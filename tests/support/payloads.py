@@ -9,6 +9,7 @@ from email.utils import formatdate
 __all__ = [
     "DONE",
     "answer",
+    "chunk",
     "chunked",
     "completion",
     "event",
@@ -43,8 +44,12 @@ def chunked(
     """An answer in pieces, with its end or without."""
     typed = (("Content-Type", content_type),) if content_type else ()
     begun = head(200, *typed, ("Transfer-Encoding", "chunked"), *headers)
-    body = b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces if piece)
-    return begun + body + (b"0\r\n\r\n" if whole else b"")
+    return begun + b"".join(map(chunk, filter(None, pieces))) + (chunk(b"") if whole else b"")
+
+
+def chunk(piece: bytes) -> bytes:
+    """A piece of an answer in pieces; an empty one ends it."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def payload(part: bytes) -> bytes:

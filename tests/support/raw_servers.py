@@ -10,7 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Site", "http", "is_open", "listening", "raw_server", "read_request", "site"]
+from tests.support.payloads import http
+
+__all__ = ["Site", "is_open", "listening", "raw_server", "read_request", "site"]
 
 
 @contextmanager
@@ -94,12 +96,6 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
             connection.close()
         for thread in threads:
             thread.join(5)
-
-
-def http(body: bytes, *, status: str = "200 OK", content_type: str = "application/json") -> bytes:
-    """An HTTP answer as bytes."""
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
 
 
 @dataclass

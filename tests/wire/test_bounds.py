@@ -27,7 +27,7 @@ from gigachat import (
     ResponseError,
 )
 from gigachat.settings import Settings
-from tests.support.payloads import DONE, completion, event, head, http
+from tests.support.payloads import DONE, chunk, completion, event, head, http
 from tests.support.servers import Peer
 from tests.wire.modes import Giga, Mode
 from tests.wire.servers import Pouring, Server, says
@@ -85,10 +85,6 @@ JSON = ("Content-Type", "application/json")
 EVENTS = ("Content-Type", "text/event-stream")
 
 
-def as_chunk(piece: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
-
-
 @lru_cache
 def packed(begin: bytes, piece: bytes, count: int, end: bytes = b"", *, wbits: int = 31) -> bytes:
     """Pack much of the same into little: as gzip, or as zlib with other bits."""
@@ -116,7 +112,7 @@ def test_an_answer_longer_than_the_bound_is_refused(mode: Mode, own: bool, form:
         act = Pouring(head(200, JSON, length), BLANKS, count, WHOLE)
     elif "chunks" in form:  # which count where there is a length too
         short = [("Content-Length", 10)] if "length" in form else []
-        act = Pouring(head(200, JSON, CHUNKED, *short), as_chunk(BLANKS), count, as_chunk(WHOLE) + b"0\r\n\r\n")
+        act = Pouring(head(200, JSON, CHUNKED, *short), chunk(BLANKS), count, chunk(WHOLE) + b"0\r\n\r\n")
     elif form == "until the end":
         act = Pouring(head(200, JSON, ("Connection", "close")), BLANKS, count, WHOLE, cut=True)
     else:
@@ -194,7 +190,7 @@ def test_a_file_that_goes_to_disk_may_be_longer(mode: Mode, tmp_path: Path) -> N
     body = packed(b"", BLANKS, count)
     acts = (
         Pouring(head(200, binary, ("Content-Length", len(BLANKS) * count)), BLANKS, count),
-        Pouring(head(200, binary, CHUNKED), as_chunk(BLANKS), count, b"0\r\n\r\n"),
+        Pouring(head(200, binary, CHUNKED), chunk(BLANKS), count, b"0\r\n\r\n"),
         says(head(200, binary, ("Content-Encoding", "gzip"), ("Content-Length", len(body))) + body),
     )
 
@@ -248,8 +244,8 @@ def long_answer(form: str, status: int) -> Pouring:
         length = ("Content-Length", 1 + len(BLANKS) * count + len(end))
         return Pouring(head(status, JSON, length) + b"{", BLANKS, count, end)
     if form == "chunks":
-        begin = head(status, JSON, CHUNKED) + as_chunk(b"{")
-        return Pouring(begin, as_chunk(BLANKS), count, as_chunk(end) + b"0\r\n\r\n")
+        begin = head(status, JSON, CHUNKED) + chunk(b"{")
+        return Pouring(begin, chunk(BLANKS), count, chunk(end) + b"0\r\n\r\n")
     body = packed(b"{", BLANKS, count, end)
     return Pouring(http(body, ("Content-Encoding", "gzip"), status=status), b"", 0)
 
@@ -316,8 +312,8 @@ ENDLESS_EVENTS = {
 @pytest.mark.parametrize("form", list(ENDLESS_EVENTS))
 def test_an_event_without_an_end_is_an_error(mode: Mode, form: str) -> None:
     begin, piece = ENDLESS_EVENTS[form]
-    end = as_chunk(b"\n\n" + event("good", last=True) + DONE) + b"0\r\n\r\n"
-    act = Pouring(head(200, EVENTS, CHUNKED) + (as_chunk(begin) if begin else b""), as_chunk(piece), 1024, end)
+    end = chunk(b"\n\n" + event("good", last=True) + DONE) + b"0\r\n\r\n"
+    act = Pouring(head(200, EVENTS, CHUNKED) + (chunk(begin) if begin else b""), chunk(piece), 1024, end)
     with Server() as server:
         server.script.append(act)
         with memory_below(64 * MIB), pytest.raises(GigaChatException):
@@ -354,7 +350,7 @@ HEADS = {
     "a status line": Pouring(b"HTTP/1.1 200 ", b"x" * 1000, 4000, b"\r\n\r\n"),
     "blank lines": Pouring(b"", b"\r\n" * 1000, 2000, GOOD_END),
     "trailers": Pouring(
-        head(200, JSON, CHUNKED) + as_chunk(WHOLE) + b"0\r\n", b"X-More: of the same\r\n" * 100, 2000, b"\r\n"
+        head(200, JSON, CHUNKED) + chunk(WHOLE) + b"0\r\n", b"X-More: of the same\r\n" * 100, 2000, b"\r\n"
     ),
     "the size of a chunk": Pouring(head(200, JSON, CHUNKED), b"0" * 1000, 4000, b"0\r\n\r\n"),
     "the extension of a chunk": Pouring(

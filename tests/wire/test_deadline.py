@@ -20,7 +20,7 @@ import pytest
 from gigachat import APITimeoutError, ConfigurationError, GigaChat
 from gigachat.settings import Settings
 from tests.support.certificates import Authority
-from tests.support.payloads import DONE, answer, completion, event, grant, head, http, refusal, streamed
+from tests.support.payloads import DONE, answer, chunk, completion, event, grant, head, http, refusal, streamed
 from tests.support.proxies import http_proxy
 from tests.support.servers import Act, Peer, Received
 from tests.wire.modes import MODES, Giga, Mode
@@ -63,7 +63,7 @@ JSON = ("Content-Type", "application/json")
 EVENTS = ("Content-Type", "text/event-stream")
 CHUNKED = ("Transfer-Encoding", "chunked")
 WHOLE = completion("good")
-GOOD_STREAM = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (event("good", last=True) + DONE, b""))
+GOOD_STREAM = chunk(event("good", last=True) + DONE) + chunk(b"")
 
 
 def sending_and_then_nothing(begin: bytes) -> Act:
@@ -89,7 +89,7 @@ def dripping(form: str, body: bytes = WHOLE) -> Act:
     if form == "nothing of a body":
         return sending_and_then_nothing(length)
     if form == "chunks":
-        end = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        end = chunk(body) + chunk(b"")
         return Pouring(head(200, JSON, CHUNKED), b"1\r\n \r\n", DRIPS, end, pause=PAUSE)
     return Pouring(length.replace(b"200", b"500") if form == "an error" else length, b" ", DRIPS, body, pause=PAUSE)
 
@@ -102,7 +102,7 @@ STREAMS: dict[str, Callable[[], Act]] = {
     ),
     "chunks": lambda: Pouring(
         head(200, EVENTS, CHUNKED),
-        b"%x\r\n%b\r\n" % (len(event("good")), event("good")),
+        chunk(event("good")),
         DRIPS,
         GOOD_STREAM,
         pause=PAUSE,
