@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat.models import Batch
-from tests.support.payloads import chunked, http
+from tests.support.payloads import DONE, chunked, http, sse
 from tests.support.pipe import Pipe
 from tests.support.servers import Received
 
@@ -142,11 +142,6 @@ class Dialect:
         return count, False
 
 
-def _data(body: dict[str, Any], event: str | None = None) -> bytes:
-    named = f"event: {event}\n" if event else ""
-    return f"{named}data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
-
-
 def _v1(content: str, finish: str | None = None) -> dict[str, Any]:
     choice: dict[str, Any] = {"delta": {"content": content}, "index": 0}
     if finish:
@@ -163,28 +158,28 @@ _ERROR = {"status": 500, "message": "Internal words"}
 _DELTA = "response.message.delta"
 
 V1 = Dialect(
-    (_data(_v1("При")), _data(_v1("вет")), _data(_v1("", "stop") | {"usage": _USAGE})),
-    b"data: [DONE]\n\n",
+    (sse(_v1("При")), sse(_v1("вет")), sse(_v1("", "stop") | {"usage": _USAGE})),
+    DONE,
     b"data: [DONE]\n",
     False,
-    _data(_ERROR),
+    sse(_ERROR),
 )
 V2 = Dialect(
-    (_data(_v2("При"), _DELTA), _data(_v2("вет"), _DELTA), _data({**_v2(""), "finish_reason": "stop"}, _DELTA)),
-    _data({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
-    _data({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
+    (sse(_v2("При"), _DELTA), sse(_v2("вет"), _DELTA), sse({**_v2(""), "finish_reason": "stop"}, _DELTA)),
+    sse({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
+    sse({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
     True,
-    _data(_ERROR, "error"),
+    sse(_ERROR, "error"),
 )
 THREAD = Dialect(
     tuple(
-        _data({**_v1(text, finish), "object": "threads.messages.run", "thread_id": "t"})
+        sse({**_v1(text, finish), "object": "threads.messages.run", "thread_id": "t"})
         for text, finish in (("При", None), ("вет", None), ("", "stop"))
     ),
-    b"data: [DONE]\n\n",
+    DONE,
     b"data: [DONE]\n",
     False,
-    _data(_ERROR, "error"),
+    sse(_ERROR, "error"),
 )
 
 

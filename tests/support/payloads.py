@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from email.utils import formatdate
+from typing import Any
 
 __all__ = [
     "DONE",
@@ -18,6 +19,7 @@ __all__ = [
     "http",
     "payload",
     "refusal",
+    "sse",
     "streamed",
 ]
 
@@ -80,10 +82,16 @@ def refusal(text: str, *headers: tuple[str, str | int], status: int = 400) -> by
     return http(json.dumps({"message": text}, ensure_ascii=False).encode(), *headers, status=status)
 
 
+def sse(data: Any, name: str | None = None) -> bytes:
+    """An event of any stream: its data as JSON, and its name where it has one."""
+    named = f"event: {name}\n" if name else ""
+    return f"{named}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
 def event(text: str, *, last: bool = False) -> bytes:
-    """An event of a stream."""
+    """An event of a chat that is streamed."""
     choice = {"delta": {"content": text}, "index": 0, **({"finish_reason": "stop"} if last else {})}
-    return f"data: {json.dumps({'choices': [choice]}, ensure_ascii=False)}\n\n".encode()
+    return sse({"choices": [choice]})
 
 
 def streamed(*texts: str) -> bytes:

@@ -47,6 +47,7 @@ from gigachat.models import (
     JsonSchemaResponseFormat,
     UploadedFile,
 )
+from tests.support.payloads import sse
 from tests.unit.world import Answer, World, error, lost
 
 VENDOR = "https://gigachat.devices.sberbank.ru"
@@ -1027,20 +1028,15 @@ def test_a_temperature_of_zero_is_explained(world: World, status: int) -> None:
 # Streams.
 
 
-def event(name: str | None, data: Any) -> bytes:
-    head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
-
-
 def delta(
     *parts: Any, role: str | None = "assistant", name: str | None = "response.message.delta", **more: Any
 ) -> bytes:
     message = {"role": role, "content": list(parts), **more} if role else {"content": list(parts), **more}
-    return event(name, {"model": "m", "created_at": 1, "messages": [message]})
+    return sse({"model": "m", "created_at": 1, "messages": [message]}, name)
 
 
 USAGE = ANSWER["usage"]
-DONE = event("response.message.done", {"model": "m", "created_at": 1, "finish_reason": "stop", "usage": USAGE})
+DONE = sse({"model": "m", "created_at": 1, "finish_reason": "stop", "usage": USAGE}, "response.message.done")
 FIRST, SECOND = delta({"text": "При"}), delta({"text": "вет"})
 
 
@@ -1118,7 +1114,7 @@ def test_text_alone_is_streamed(world: World) -> None:
     assert sent(world) == {"model": "GigaChat", "messages": [QUESTION], "stream": True}
 
 
-LAST = event(None, {"finish_reason": "stop", "usage": USAGE})
+LAST = sse({"finish_reason": "stop", "usage": USAGE})
 
 
 @pytest.mark.parametrize(
@@ -1130,17 +1126,13 @@ LAST = event(None, {"finish_reason": "stop", "usage": USAGE})
         ([delta({"text": "a"}, name=None), DONE], [None, "response.message.done"]),
         ([delta({"text": "a"}, name="response.newer"), DONE], ["response.newer", "response.message.done"]),
         ([b": ping\n\nevent: response.message.delta\n\n", DONE], ["response.message.done"]),
-        ([event(None, {"event": "response.message.done", "finish_reason": "stop"}), FIRST], ["response.message.done"]),
+        ([sse({"event": "response.message.done", "finish_reason": "stop"}), FIRST], ["response.message.done"]),
         (
-            [event("response.status", {"message": "thinking", "status": "ok"}), DONE],
+            [sse({"message": "thinking", "status": "ok"}, "response.status"), DONE],
             ["response.status", "response.message.done"],
         ),
         (
-            [
-                event(
-                    "response.message.done", {"finish_reason": "error", "created_at": "1", "usage": {"total_tokens": 0}}
-                )
-            ],
+            [sse({"finish_reason": "error", "created_at": "1", "usage": {"total_tokens": 0}}, "response.message.done")],
             ["response.message.done"],
         ),
     ],
@@ -1160,15 +1152,15 @@ def test_any_other_end_is_an_interruption(world: World, pieces: list[Any]) -> No
 @pytest.mark.parametrize(
     ("piece", "kind"),
     [
-        (event(None, {"status": 429, "message": "Too many requests"}), RateLimitError),
-        (event("response.message.delta", {"status": 429, "message": "Too many requests"}), RateLimitError),
-        (event("error", {"status": 400, "message": "no"}), BadRequestError),
-        (event("response.error", {"status": 500, "message": "no"}), ServerError),
-        (event("response.error", {"error": {"code": 429, "message": "no"}}), RateLimitError),
-        (event(None, {"error": {"status": 404, "message": "no"}}), NotFoundError),
-        (event(None, {"message": "no"}), ServerError),
-        (event("response.error", {"messages": [], "finish_reason": "error"}), APIResponseValidationError),
-        (event("response.message.delta", {"error": {"what": 1}}), APIResponseValidationError),
+        (sse({"status": 429, "message": "Too many requests"}), RateLimitError),
+        (sse({"status": 429, "message": "Too many requests"}, "response.message.delta"), RateLimitError),
+        (sse({"status": 400, "message": "no"}, "error"), BadRequestError),
+        (sse({"status": 500, "message": "no"}, "response.error"), ServerError),
+        (sse({"error": {"code": 429, "message": "no"}}, "response.error"), RateLimitError),
+        (sse({"error": {"status": 404, "message": "no"}}), NotFoundError),
+        (sse({"message": "no"}), ServerError),
+        (sse({"messages": [], "finish_reason": "error"}, "response.error"), APIResponseValidationError),
+        (sse({"error": {"what": 1}}, "response.message.delta"), APIResponseValidationError),
         (b"data: 5\n\n", APIResponseValidationError),
     ],
 )
@@ -1195,8 +1187,7 @@ def test_a_stream_put_together(world: World) -> None:
         delta({"text": "]", "inline_data": {"sources": {"1": source}, "images": [1]}}),
         delta({"inline_data": {"sources": {"2": source}, "images": [2], "new": 1}}),
         delta({"text": "!", "logprobs": []}),
-        event(
-            "response.message.done",
+        sse(
             {
                 "model": "m:1",
                 "created_at": 2,
@@ -1207,6 +1198,7 @@ def test_a_stream_put_together(world: World) -> None:
                 "messages": [{"role": "assistant", "tool_state_id": "s", "content": [call_part, call_part]}],
                 "new": 1,
             },
+            "response.message.done",
         ),
     ]
     texts, final, completion = whole(world, pieces)

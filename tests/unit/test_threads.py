@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from gigachat.exceptions import (
     StreamInterruptedError,
 )
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
+from tests.support.payloads import DONE, sse
 from tests.unit.namespaces import ask, body, path, plainly
 from tests.unit.world import Answer, World, error, lost
 
@@ -67,8 +67,8 @@ CHUNKS = [
 OPTIONS = {"temperature": 0.5, "function_call": {"name": "f"}, "functions": [{"name": "f"}]}
 
 
-def streamed(*chunks: dict[str, Any], end: bytes = b"data: [DONE]\n\n") -> Answer:
-    return Answer(pieces=[*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), end])
+def streamed(*chunks: dict[str, Any], end: bytes = DONE) -> Answer:
+    return Answer(pieces=[*map(sse, chunks), end])
 
 
 @pytest.mark.parametrize("method", ["get_threads", "list"])
@@ -259,7 +259,7 @@ def test_streams(world: World, method: str, arguments: tuple[Any, ...], where: s
     assert request.headers["Accept"] == "text/event-stream"
 
 
-def whole(world: World, *chunks: Any, end: bytes = b"data: [DONE]\n\n") -> tuple[Any, str]:
+def whole(world: World, *chunks: Any, end: bytes = DONE) -> tuple[Any, str]:
     world.answers.append(streamed(*chunks, end=end))
     giga = world.client()
     if world.mode == "blocking":
