@@ -49,7 +49,7 @@ def http_proxy(leads_to: int, *, login: str = "", context: ssl.SSLContext | None
         if context is not None:
             connection = context.wrap_socket(connection, server_side=True)
             proxy.certificates.append(connection.getpeercert())
-        with connection:
+        with suppress(ValueError), connection:  # the other end may go in the middle of a word
             lines = read_request(connection).decode("latin-1").split("\r\n")
             if lines == [""]:
                 return
@@ -112,7 +112,7 @@ def socks_proxy(leads_to: int, *, login: str = "") -> Iterator[Proxy]:
     proxy = Proxy()
 
     def serve(connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as read:
+        with suppress(ValueError, IndexError), connection, connection.makefile("rb") as read:  # here too
             _, count = read.read(2)
             method = 2 if login else 0
             if method not in read.read(count):

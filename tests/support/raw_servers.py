@@ -16,62 +16,18 @@ __all__ = ["Site", "is_open", "listening", "raw_server", "read_request", "site"]
 
 
 @contextmanager
-def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
-    """Serve connections by hand: `answer` gets the socket and the head and body of each request."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    received: list[bytes] = []
-    stopping = threading.Event()
-    open_sockets: list[socket.socket] = []
-
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            while not stopping.is_set():
-                try:
-                    request = read_request(connection)
-                    if not request:
-                        return
-                    received.append(request)
-                    answer(connection, request)
-                except OSError:
-                    return
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            open_sockets.append(connection)
-            threads.append(threading.Thread(target=serve, args=(connection,), daemon=True))
-            threads[-1].start()
-
-    threads = [threading.Thread(target=accept, daemon=True)]
-    threads[0].start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
-    finally:
-        stopping.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for connection in open_sockets:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-        for thread in threads:
-            thread.join(5)
-
-
-@contextmanager
 def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     """Serve each connection in a thread of its own, until left; its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     connections: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
-    def quietly(connection: socket.socket) -> None:
-        with suppress(OSError, ValueError, IndexError), connection:  # the other end may go in the middle of a word
-            serve(connection)
+    def served(connection: socket.socket, same: socket.socket) -> None:
+        with suppress(OSError), connection:
+            try:
+                serve(connection)
+            finally:
+                same.shutdown(socket.SHUT_RDWR)
 
     def accept() -> None:
         with suppress(OSError):
@@ -79,7 +35,7 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
                 connection, _ = listener.accept()
                 # A second descriptor, to end the connection whatever the thread has made of the first.
                 connections.append(connection.dup())
-                threads.append(threading.Thread(target=quietly, args=(connection,), daemon=True))
+                threads.append(threading.Thread(target=served, args=(connection, connections[-1]), daemon=True))
                 threads[-1].start()
 
     accepting = threading.Thread(target=accept, daemon=True)
@@ -93,9 +49,24 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
         for connection in connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
         for thread in threads:
             thread.join(5)
+        for connection in connections:
+            connection.close()
+
+
+@contextmanager
+def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """Serve connections by hand: `answer` gets the socket and the head and body of each request."""
+    received: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        while request := read_request(connection):
+            received.append(request)
+            answer(connection, request)
+
+    with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}", received
 
 
 @dataclass
