@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from tests.support.payloads import chunk, head, http
+from tests.support.servers import Received, Server, says
 
 from gigachat import AsyncGigaChat, GigaChat
 
@@ -68,24 +68,20 @@ class Exchange:
         return {name: self.headers.get(name) for name in ("x-request-id", "x-session-id", "x-client-id")}
 
 
-@dataclass(frozen=True)
-class Received:
-    """One request as it came."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
 @dataclass
 class Replay:
     """A recording being played back."""
 
-    origin: str
+    server: Server
     exchanges: Sequence[Exchange]
-    received: list[Received] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def origin(self) -> str:
+        return self.server.origin
+
+    @property
+    def received(self) -> list[Received]:
+        return self.server.requests
 
     @property
     def base_url(self) -> str:
@@ -130,54 +126,20 @@ def recording(name: str) -> list[Exchange]:
 @contextmanager
 def replaying(exchanges: Sequence[Exchange]) -> Iterator[Replay]:
     """Serve the exchanges, each once and in their order, on a free port of the loopback."""
+    with Server(http(b"", status="599 nothing more is recorded")) as server:
+        server.script.extend(says(_answer(exchange)) for exchange in exchanges)
+        yield Replay(server, exchanges)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            with replay.lock:
-                number = len(replay.received)
-                replay.received.append(Received(self.command, self.path, headers, body))
-            if number >= len(replay.exchanges):
-                self.send_response_only(599, "nothing more is recorded")
-                self.send_header("content-length", "0")
-                self.end_headers()
-                return
-            self._answer(replay.exchanges[number])
-
-        do_POST = do_GET
-
-        def _answer(self, exchange: Exchange) -> None:
-            self.send_response_only(exchange.status)
-            self.send_header("date", exchange.date)
-            for name, value in exchange.headers.items():
-                # A body that a test changed has another length.
-                self.send_header(name, str(len(exchange.body)) if name == "content-length" else value)
-            self.end_headers()
-            if exchange.headers.get("transfer-encoding") != "chunked":
-                self.wfile.write(exchange.body)
-                return
-            for start in range(0, len(exchange.body), 1000):
-                piece = exchange.body[start : start + 1000]
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-            self.wfile.write(b"0\r\n\r\n")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    replay = Replay(f"http://127.0.0.1:{server.server_port}", exchanges)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
-    thread.start()
-    try:
-        yield replay
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def _answer(exchange: Exchange) -> bytes:
+    headers: dict[str, str | int] = {"date": exchange.date, **exchange.headers}
+    if "content-length" in headers:
+        headers["content-length"] = len(exchange.body)  # a body that a test changed has another length
+    begin = head(exchange.status, *headers.items())
+    if exchange.headers.get("transfer-encoding") != "chunked":
+        return begin + exchange.body
+    pieces = (exchange.body[start : start + 1000] for start in range(0, len(exchange.body), 1000))
+    return begin + b"".join(map(chunk, pieces)) + chunk(b"")
 
 
 def hybrid_name(method: str) -> str:

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from tests.contract.replay import MODES, Exchange, Received, call, recording, recordings, replaying
+from tests.contract.replay import MODES, Exchange, call, recording, recordings, replaying
+from tests.support.servers import Received
 
 from gigachat import AsyncGigaChat, ForbiddenError, GigaChat, NotFoundError, ResponseError
 from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint

@@ -21,7 +21,7 @@ from typing import Any, Self, TypeAlias
 from tests.support.payloads import grant
 from tests.support.waiting import PATIENCE
 
-__all__ = ["KEY", "Act", "Peer", "Received", "Server"]
+__all__ = ["KEY", "Act", "Peer", "Received", "Server", "says"]
 
 KEY = "aWQ6c2VjcmV0"
 _numbers = itertools.count()
@@ -235,3 +235,13 @@ class Server:
         for thread in self._threads:
             thread.join(PATIENCE)
             assert not thread.is_alive()
+
+
+def says(*parts: bytes) -> Act:
+    """Send these parts."""
+
+    def act(peer: Peer, _: Received) -> None:
+        for part in parts:
+            peer.send(part)
+
+    return act

@@ -17,7 +17,7 @@ from tests.support.certificates import Authority
 from tests.support.payloads import answer
 from tests.support.servers import Act, Peer, Received
 
-__all__ = ["Pouring", "Server", "cut", "end_tls", "says", "stall", "together"]
+__all__ = ["Pouring", "Server", "cut", "end_tls", "stall", "together"]
 
 
 class Server(servers.Server):
@@ -82,16 +82,6 @@ class Server(servers.Server):
         self._impatience.cancel()
         super().__exit__(*raised)
         self._impatience.join()
-
-
-def says(*parts: bytes) -> Act:
-    """Send these parts."""
-
-    def act(peer: Peer, _: Received) -> None:
-        for part in parts:
-            peer.send(part)
-
-    return act
 
 
 def together(peer: Peer, *parts: bytes) -> None:

@@ -16,9 +16,9 @@ from gigachat import APIConnectionError, APIResponseValidationError, BadRequestE
 from gigachat._engine.transport import Failure, Request, Timeouts
 from tests.support.certificates import Authority
 from tests.support.payloads import DONE, chunked, completion, event, head, http
-from tests.support.servers import Act, Peer, Received
+from tests.support.servers import Act, Peer, Received, says
 from tests.wire.modes import Giga, Mode
-from tests.wire.servers import Server, cut, end_tls, says, stall
+from tests.wire.servers import Server, cut, end_tls, stall
 
 Coder = Callable[[bytes], bytes]
 

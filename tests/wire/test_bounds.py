@@ -28,9 +28,9 @@ from gigachat import (
 )
 from gigachat.settings import Settings
 from tests.support.payloads import DONE, chunk, completion, event, head, http
-from tests.support.servers import Peer
+from tests.support.servers import Peer, says
 from tests.wire.modes import Giga, Mode
-from tests.wire.servers import Pouring, Server, says
+from tests.wire.servers import Pouring, Server
 
 MIB = 2**20
 _left_open = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")

@@ -15,9 +15,9 @@ from gigachat.context import authorization_cvar
 from tests.support.certificates import Authority
 from tests.support.payloads import DONE, answer, completion, event, grant, http, refusal, streamed
 from tests.support.proxies import http_proxy, socks_proxy
-from tests.support.servers import Act, Peer, Received
+from tests.support.servers import Act, Peer, Received, says
 from tests.wire.modes import ASYNC_MODES, Mode
-from tests.wire.servers import Server, says, stall, together
+from tests.wire.servers import Server, stall, together
 
 # Cookies.
 

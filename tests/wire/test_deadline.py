@@ -22,9 +22,9 @@ from gigachat.settings import Settings
 from tests.support.certificates import Authority
 from tests.support.payloads import DONE, answer, chunk, completion, event, grant, head, http, refusal, streamed
 from tests.support.proxies import http_proxy
-from tests.support.servers import Act, Peer, Received
+from tests.support.servers import Act, Peer, Received, says
 from tests.wire.modes import MODES, Giga, Mode
-from tests.wire.servers import Pouring, Server, says, stall
+from tests.wire.servers import Pouring, Server, stall
 
 SHORT = 0.3  # seconds, of a call that is to end in time
 LONG = 60.0  # seconds, of one that is never to end by it

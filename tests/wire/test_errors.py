@@ -29,9 +29,9 @@ from gigachat.server import GigaChatServer
 from tests.support.certificates import Authority
 from tests.support.payloads import head, streamed
 from tests.support.programs import run_program
-from tests.support.servers import Peer, Received
+from tests.support.servers import Peer, Received, says
 from tests.wire.modes import Giga, Mode
-from tests.wire.servers import Server, cut, says, stall
+from tests.wire.servers import Server, cut, stall
 
 
 def printed(program: str, *arguments: str, **variables: str) -> list[str]:

@@ -12,8 +12,9 @@ from gigachat import ConfigurationError
 from tests.support.certificates import Authority
 from tests.support.payloads import grant
 from tests.support.proxies import Proxy, http_proxy, socks_proxy
+from tests.support.servers import says
 from tests.wire.modes import Mode
-from tests.wire.servers import Server, says
+from tests.wire.servers import Server
 
 HIDDEN = "hid-den"
 UNUSABLE = [

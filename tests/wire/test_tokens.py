@@ -23,8 +23,9 @@ from gigachat.context import (
 )
 from tests.support.certificates import Authority
 from tests.support.payloads import completion, grant, sse, streamed
+from tests.support.servers import says
 from tests.wire.modes import ASYNC_MODES, Mode
-from tests.wire.servers import Server, says
+from tests.wire.servers import Server
 
 
 def mock(request: httpx2.Request) -> httpx2.Response:
