@@ -6,28 +6,24 @@ nothing. What it was asked is kept for the test to look at.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from tests.support.callers import Caller, Mode
+from tests.support.callers import hybrid_name as hybrid_name
 from tests.support.payloads import chunk, head, http
 from tests.support.servers import Received, Server, says
-
-from gigachat import AsyncGigaChat, GigaChat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 FOLDERS = [Path(__file__).parent / name for name in ("recorded", "documented")]
-MODES = ("blocking", "async", "hybrid")
-"""`GigaChat`, `AsyncGigaChat`, and the `a...` names of `GigaChat`."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +138,8 @@ def _answer(exchange: Exchange) -> bytes:
     return begin + b"".join(map(chunk, pieces)) + chunk(b"")
 
 
-def hybrid_name(method: str) -> str:
-    """Return the name of the async form of a method on the hybrid client."""
-    return f"a_{method}" if method.startswith(("assistants.", "threads.")) else f"a{method}"
-
-
 def call(
-    mode: str,
+    mode: Mode,
     options: Mapping[str, Any],
     method: str,
     *arguments: Any,
@@ -170,24 +161,16 @@ def call(
         assert heard is not None
         heard.append(response)
 
-    if mode == "blocking":
-        with ExitStack() as stack:
-            own: dict[str, Any] = {}
-            if heard is not None:
-                own["http_client"] = stack.enter_context(httpx2.Client(event_hooks={"response": [hear]}))
-            giga = stack.enter_context(GigaChat(**options, **own))
-            result = attrgetter(method)(giga)(*arguments, **fields)
-            return list(result) if method.endswith("stream") else result
-
-    async def awaited() -> Any:
-        async with AsyncExitStack() as stack:
-            own: dict[str, Any] = {}
-            if heard is not None:
-                client = httpx2.AsyncClient(event_hooks={"response": [ahear]})
-                own["async_http_client"] = await stack.enter_async_context(client)
-            kind, name = (AsyncGigaChat, method) if mode == "async" else (GigaChat, hybrid_name(method))
-            giga: Any = await stack.enter_async_context(kind(**options, **own))
-            result = attrgetter(name)(giga)(*arguments, **fields)
-            return [chunk async for chunk in result] if method.endswith("stream") else await result
-
-    return asyncio.run(awaited())
+    own: dict[str, Any] = {}
+    if heard is not None and mode == "blocking":
+        own["http_client"] = httpx2.Client(event_hooks={"response": [hear]})
+    elif heard is not None:
+        own["async_http_client"] = httpx2.AsyncClient(event_hooks={"response": [ahear]})
+    with Caller(mode, {**options, **own}) as caller, ExitStack() as stack:
+        if mode == "blocking" and own:
+            stack.enter_context(own["http_client"])
+        elif own:
+            stack.callback(lambda: caller.run(own["async_http_client"].aclose()))
+        if method.endswith("stream"):
+            return caller.read(*arguments, method=method, **fields)
+        return caller.do(method, *arguments, **fields)

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from tests.contract.replay import MODES, Exchange, call, recording, recordings, replaying
+from tests.contract.replay import Exchange, call, recording, recordings, replaying
+from tests.support.callers import MODES, Mode
 from tests.support.servers import Received
 
 from gigachat import AsyncGigaChat, ForbiddenError, GigaChat, NotFoundError, ResponseError
@@ -245,7 +246,7 @@ def options(replay: Replay, case: Case) -> dict[str, Any]:
     return {"base_url": replay.base_url, "share_token": False, **signing_in, **case.options}
 
 
-def make(mode: str, replay: Replay, case: Case) -> Any:
+def make(mode: Mode, replay: Replay, case: Case) -> Any:
     """Make the recorded request."""
     return call(mode, options(replay, case), case.method, *case.arguments, **case.fields)
 
@@ -342,7 +343,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 @every_mode
 @both
 @pytest.mark.parametrize("name", ANSWERED | ANSWERED_BY_THE_REST)
-def test_answers(name: str, unknown: bool, mode: str) -> None:
+def test_answers(name: str, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         answer = make(mode, replay, CASES[name])
     check_requests(replay)
@@ -352,7 +353,7 @@ def test_answers(name: str, unknown: bool, mode: str) -> None:
 @every_mode
 @both
 @pytest.mark.parametrize("name", PARSED_ANSWERS)
-def test_parsed_answers(name: str, unknown: bool, mode: str) -> None:
+def test_parsed_answers(name: str, unknown: bool, mode: Mode) -> None:
     case = PARSED_ANSWERS[name]
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         completion, parsed = make(mode, replay, case)
@@ -366,7 +367,7 @@ def test_parsed_answers(name: str, unknown: bool, mode: str) -> None:
 @every_mode
 @both
 @pytest.mark.parametrize("name", STREAMED | STREAMED_CALLS | STREAMED_BY_THE_REST)
-def test_streams(name: str, unknown: bool, mode: str) -> None:
+def test_streams(name: str, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         chunks = make(mode, replay, CASES[name])
     check_requests(replay)
@@ -379,7 +380,7 @@ def put_together(client_options: dict[str, Any]) -> tuple[str, str, ChatCompleti
         return "".join(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
 
 
-async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str, str, ChatCompletion]:
+async def aput_together(client_options: dict[str, Any], mode: Mode) -> tuple[str, str, ChatCompletion]:
     async with (
         AsyncGigaChat(**client_options) as plain,
         GigaChat(**client_options) as hybrid,
@@ -392,7 +393,7 @@ async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str,
 @every_mode
 @both
 @pytest.mark.parametrize("name", STREAMED)
-def test_a_stream_put_together(name: str, unknown: bool, mode: str) -> None:
+def test_a_stream_put_together(name: str, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         client_options = options(replay, STREAMED[name])
         text, again, completion = (
@@ -419,7 +420,7 @@ def test_a_stream_put_together(name: str, unknown: bool, mode: str) -> None:
 
 @every_mode
 @pytest.mark.parametrize("name", REFUSED)
-def test_errors(name: str, mode: str) -> None:
+def test_errors(name: str, mode: Mode) -> None:
     case = REFUSED[name]
     with replaying(recording(name)) as replay, pytest.raises(NotFoundError) as caught:
         make(mode, replay, case)
@@ -457,7 +458,7 @@ PAYLOADS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @every_mode
 @pytest.mark.parametrize("form", PAYLOADS)
-def test_all_forms_of_a_payload_are_the_same_request(form: str, mode: str) -> None:
+def test_all_forms_of_a_payload_are_the_same_request(form: str, mode: Mode) -> None:
     payload, fields = PAYLOADS[form]
     with replaying(recording("chat_simple")) as replay:
         answer = make(mode, replay, Case("chat", (payload,), fields))
@@ -471,7 +472,7 @@ def test_all_forms_of_a_payload_are_the_same_request(form: str, mode: str) -> No
     [SCHEMA, JsonSchemaResponseFormat.model_validate(SCHEMA)],
     ids=["mapping", "model"],
 )
-def test_both_forms_of_a_response_format_are_the_same_request(response_format: Any, mode: str) -> None:
+def test_both_forms_of_a_response_format_are_the_same_request(response_format: Any, mode: Mode) -> None:
     case = ANSWERED["chat_response_format_json_schema"]
     with replaying(recording("chat_response_format_json_schema")) as replay:
         answer = make(mode, replay, replace(case, fields={"response_format": response_format}))
@@ -481,7 +482,7 @@ def test_both_forms_of_a_response_format_are_the_same_request(response_format: A
 
 @every_mode
 @pytest.mark.parametrize("name", ["chat_simple", "chat_parse_json_schema"], ids=["oauth", "token"])
-def test_signing_in_alone(name: str, mode: str) -> None:
+def test_signing_in_alone(name: str, mode: Mode) -> None:
     with replaying(recording(name)[:1]) as replay:
         replay_options = options(replay, Case("get_token"))
         if replay.exchanges[0].endpoint == "token":
@@ -497,7 +498,7 @@ def test_signing_in_alone(name: str, mode: str) -> None:
 
 @pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
 def test_the_recorded_answers_say_which_headers_they_came_with(kind: type[GigaChat | AsyncGigaChat]) -> None:
-    mode = "blocking" if kind is GigaChat else "async"
+    mode: Mode = "blocking" if kind is GigaChat else "async"
     with replaying(recording("chat_simple")) as replay:
         answer = make(mode, replay, CASES["chat_simple"])
     assert set(answer.x_headers) == {"x-request-id", "x-session-id", "x-client-id"}
@@ -505,7 +506,7 @@ def test_the_recorded_answers_say_which_headers_they_came_with(kind: type[GigaCh
     assert answer.x_headers["x-client-id"] is None
 
 
-def make_rest(mode: str, name: str, *arguments: Any) -> tuple[Any, Exchange]:
+def make_rest(mode: Mode, name: str, *arguments: Any) -> tuple[Any, Exchange]:
     """Make the request of an exchange and return what is made of its answer, and the exchange."""
     with replaying(recording(name)) as replay:
         case = CASES[name]
@@ -516,7 +517,7 @@ def make_rest(mode: str, name: str, *arguments: Any) -> tuple[Any, Exchange]:
 
 @every_mode
 @pytest.mark.parametrize(("name", "kind"), [("get_image", Image), ("get_file_content", File)])
-def test_contents_of_files(name: str, kind: type[File], mode: str) -> None:
+def test_contents_of_files(name: str, kind: type[File], mode: Mode) -> None:
     answer, exchange = make_rest(mode, name)
     assert type(answer) is kind
     assert base64.b64decode(answer.content) == exchange.body
@@ -524,20 +525,20 @@ def test_contents_of_files(name: str, kind: type[File], mode: str) -> None:
 
 
 @every_mode
-def test_a_file_on_disk(mode: str, tmp_path: Path) -> None:
+def test_a_file_on_disk(mode: Mode, tmp_path: Path) -> None:
     path, exchange = make_rest(mode, "download_file", tmp_path / "заметка.txt")
     assert path.read_bytes() == exchange.body
     assert list(tmp_path.iterdir()) == [path]
 
 
 @every_mode
-def test_waiting_for_a_batch(mode: str) -> None:
+def test_waiting_for_a_batch(mode: Mode) -> None:
     batch, exchange = make_rest(mode, "wait_batch")
     assert fields_of(batch) == exchange.json["batches"][0]
 
 
 @every_mode
-def test_results_of_a_batch(mode: str) -> None:
+def test_results_of_a_batch(mode: Mode) -> None:
     results, exchange = make_rest(mode, "batch_results")
     assert [fields_of(result) for result in results] == [json.loads(line) for line in exchange.body.splitlines()]
     good, bad = results
@@ -546,19 +547,19 @@ def test_results_of_a_batch(mode: str) -> None:
 
 
 @every_mode
-def test_a_new_thread(mode: str) -> None:
+def test_a_new_thread(mode: Mode) -> None:
     identifier, exchange = make_rest(mode, "threads_create_thread")
     assert identifier == exchange.json["id"] == THREAD
 
 
 @every_mode
-def test_deleting_a_thread(mode: str) -> None:
+def test_deleting_a_thread(mode: Mode) -> None:
     assert make_rest(mode, "threads_delete")[0] is True
 
 
 @every_mode
 @pytest.mark.parametrize("name", REFUSED_BY_THE_REST)
-def test_errors_of_the_rest(name: str, mode: str) -> None:
+def test_errors_of_the_rest(name: str, mode: Mode) -> None:
     with replaying(recording(name)) as replay, pytest.raises(ResponseError) as caught:
         make(mode, replay, CASES[name])
     check_requests(replay)

@@ -28,6 +28,7 @@ from tests.contract.test_recordings import (
     options,
     with_unknown_fields,
 )
+from tests.support.callers import Mode
 
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
@@ -137,7 +138,7 @@ def test_every_endpoint_has_an_exchange() -> None:
 @every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), ANSWERED)
-def test_answers(name: str, number: int, unknown: bool, mode: str) -> None:
+def test_answers(name: str, number: int, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
         answer = make(mode, replay, ANSWERED[name, number])
     check_requests(replay)
@@ -147,7 +148,7 @@ def test_answers(name: str, number: int, unknown: bool, mode: str) -> None:
 @every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), PARSED_ANSWERS)
-def test_parsed_answers(name: str, number: int, unknown: bool, mode: str) -> None:
+def test_parsed_answers(name: str, number: int, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
         completion, parsed = make(mode, replay, PARSED_ANSWERS[name, number])
     check_requests(replay)
@@ -158,7 +159,7 @@ def test_parsed_answers(name: str, number: int, unknown: bool, mode: str) -> Non
 @every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), STREAMED)
-def test_streams(name: str, number: int, unknown: bool, mode: str) -> None:
+def test_streams(name: str, number: int, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
         chunks = make(mode, replay, STREAMED[name, number])
     check_requests(replay)
@@ -173,7 +174,7 @@ def put_together(client_options: dict[str, Any]) -> tuple[str, str, ChatCompleti
         return "".join(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
 
 
-async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str, str, ChatCompletionResponse]:
+async def aput_together(client_options: dict[str, Any], mode: Mode) -> tuple[str, str, ChatCompletionResponse]:
     async with (
         AsyncGigaChat(**client_options) as plain,
         GigaChat(**client_options) as hybrid,
@@ -185,7 +186,7 @@ async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str,
 
 @every_mode
 @both
-def test_a_stream_put_together(unknown: bool, mode: str) -> None:
+def test_a_stream_put_together(unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of("primary_chat_stream_simple", 0, unknown=unknown)) as replay:
         client_options = options(replay, Case("chat.stream", options=ULTRA))
         text, again, completion = (
@@ -210,7 +211,7 @@ PAYLOADS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @every_mode
 @pytest.mark.parametrize("form", PAYLOADS)
-def test_all_forms_of_a_payload_are_the_recorded_request(form: str, mode: str) -> None:
+def test_all_forms_of_a_payload_are_the_recorded_request(form: str, mode: Mode) -> None:
     payload, fields = PAYLOADS[form]
     with replaying(exchanges_of("primary_chat_create_simple", 0)) as replay:
         answer = make(mode, replay, Case("chat.create", (payload,), fields, ULTRA))

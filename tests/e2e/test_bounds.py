@@ -46,7 +46,7 @@ def calling(stack: ExitStack, way: str, mode: Mode, url: str, **more: Any) -> Ca
     caller = stack.enter_context(Caller(mode, reach))
     if way == "hooks":
         hooks_of(caller)
-    if way == "own client" and mode == "async":
+    if way == "own client" and mode == "hybrid":
         stack.callback(lambda: asyncio.run(reach["async_http_client"].aclose()))
     return caller
 
@@ -222,7 +222,7 @@ def test_a_response_that_is_too_long_is_refused(form: str, way: str, mode: Mode)
         caller = calling(stack, way, mode, url, max_response_bytes=1_000_000)
         with pytest.raises(APIResponseValidationError, match="longer than max_response_bytes=1000000"):
             caller.chat("x")
-        if mode == "async":
+        if mode == "hybrid":
             caller.run(asyncio.sleep(0.01))
         if form != "length" or way == "default":  # it is read no further
             until(lambda: not is_open(connections[0]))

@@ -120,9 +120,9 @@ def test_a_hook_may_replace_the_content_alone(mode: Mode) -> None:
     [
         ("blocking", ForeignBody),
         ("blocking", lambda: httpx2.ByteStream(BODY)),
-        ("async", ForeignBody),
-        ("async", ForeignAsyncBody),
-        ("async", lambda: httpx2.ByteStream(BODY)),
+        ("hybrid", ForeignBody),
+        ("hybrid", ForeignAsyncBody),
+        ("hybrid", lambda: httpx2.ByteStream(BODY)),
     ],
 )
 def test_a_hook_may_replace_the_stream(mode: Mode, stream: Callable[[], Any]) -> None:

@@ -767,30 +767,10 @@ def test_after_its_end_every_call_says_so(server: GigaChatServer, mode: Mode, tm
         }
         for name, arguments in calls.items():
             for client in (giga, view):
+                act = partial(caller.read, method=name) if name.endswith("stream") else partial(caller.do, name)
                 with pytest.raises(GigaChatException, match="this client is closed"):
-                    call_by_name(caller, client, name, *arguments)
+                    act(*arguments, giga=client)
     assert server.requests == []
-
-
-def call_by_name(caller: Caller, giga: GigaChat, name: str, *arguments: Any) -> None:
-    """Call a method of the caller's mode, and read the stream it may return."""
-    space, _, method = name.rpartition(".")
-    if caller.mode == "blocking":
-        target: Any = getattr(giga, space) if space else giga
-        result = getattr(target, method)(*arguments)
-        if hasattr(result, "__next__"):
-            next(result)
-        return
-
-    async def awaited() -> None:
-        if space:
-            target: Any = getattr(giga, {"chat": "achat"}.get(space, f"a_{space}"))
-            result = getattr(target, method)(*arguments)
-        else:
-            result = getattr(giga, f"a{method}")(*arguments)
-        await (anext(result) if hasattr(result, "__anext__") else result)
-
-    caller.run(awaited())
 
 
 class Gate:
@@ -990,7 +970,7 @@ def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(mode: Mode, 
                 await aleave(copy.deepcopy(model))
                 most = max(most, descriptors() - before)
 
-        if mode == "async":
+        if mode == "hybrid":
             asyncio.run(main())
         else:
             for _ in range(count):

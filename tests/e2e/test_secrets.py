@@ -140,28 +140,11 @@ def listening(evidence: Evidence) -> Iterator[None]:
     evidence.note("warnings", *(str(warning) for warning in said))
 
 
-def call(caller: Caller, name: str, *arguments: Any, giga: Any = None, **fields: Any) -> Any:
-    """Call a method by its blocking name in the caller's mode."""
-    found: Any = giga or caller.giga
-    first, dot, rest = name.partition(".")
-    if caller.mode == "async":
-        name = f"a_{name}" if first in ("threads", "assistants") else f"a{first}{dot}{rest}"
-    for part in name.split("."):
-        found = getattr(found, part)
-    if caller.mode == "blocking":
-        return found(*arguments, **fields)
-
-    async def awaited() -> Any:
-        return await found(*arguments, **fields)
-
-    return caller.run(awaited())
-
-
 def everything(caller: Caller, evidence: Evidence, folder: Path) -> None:
     """Every operation once."""
 
     def do(name: str, *arguments: Any, **fields: Any) -> Any:
-        return evidence.attempt(name, lambda: call(caller, name, *arguments, **fields))
+        return evidence.attempt(name, lambda: caller.do(name, *arguments, **fields))
 
     do("chat", "x")
     evidence.attempt("stream", lambda: caller.read("x"))
@@ -202,27 +185,27 @@ def faults(caller: Caller, server: GigaChatServer, evidence: Evidence) -> None:
     for status in STATUSES:
         for method, arguments in (("chat", ["x"]), ("get_models", [])):
             server.fail(status, times=3)
-            evidence.attempt(f"{method} {status}", partial(call, caller, method, *arguments))
+            evidence.attempt(f"{method} {status}", partial(caller.do, method, *arguments))
             server._script.clear()
         server.fail(status, times=3)
         evidence.attempt(f"stream {status}", lambda: caller.read("x"))
         server._script.clear()
     for body in (b"<html>", b"{", b"[]", b'{"choices":5}'):
         server.fail(200, body=body)
-        evidence.attempt("nonsense", lambda: call(caller, "chat", "x"))
+        evidence.attempt("nonsense", lambda: caller.do("chat", "x"))
         server.fail(200, body=body)
         evidence.attempt("nonsense in a stream", lambda: caller.read("x"))
     server.reply('{"answer":')
-    evidence.attempt("no answer to parse", lambda: call(caller, "chat_parse", "x", response_format=Out))
+    evidence.attempt("no answer to parse", lambda: caller.do("chat_parse", "x", response_format=Out))
     server.cut(1)
     evidence.attempt("cut", lambda: caller.read("x"))
     server.stream_events([{"status": 429, "message": "Too many requests"}])
     evidence.attempt("error in a stream", lambda: caller.read("x"))
     hasty = caller.giga.with_options(timeout=0.05, max_retries=0)
     server.delay(0.3)
-    evidence.attempt("timeout", lambda: call(caller, "chat", "x", giga=hasty))
-    evidence.attempt("wrong payload", lambda: call(caller, "chat", 5))
-    evidence.attempt("another host", lambda: call(caller, "request", "GET", "https://elsewhere.example/"))
+    evidence.attempt("timeout", lambda: caller.do("chat", "x", giga=hasty))
+    evidence.attempt("wrong payload", lambda: caller.do("chat", 5))
+    evidence.attempt("another host", lambda: caller.do("request", "GET", "https://elsewhere.example/"))
 
 
 def innards(caller: Caller, evidence: Evidence) -> None:
@@ -301,17 +284,17 @@ def test_a_full_run_shows_no_credential(
         assert sent.headers["x-tenant"] == PLANTED["custom"]
         if way != "provider":
             assert sent.headers["authorization"].removeprefix("Bearer ").encode() not in pickle.dumps(caller.giga)
-        call(caller, "close")
-        evidence.attempt("closed", lambda: call(caller, "chat", "x"))
+        caller.do("close")
+        evidence.attempt("closed", lambda: caller.do("chat", "x"))
     of(server, evidence)
 
 
 def test_what_is_said_is_not_logged(mode: Mode, server: GigaChatServer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(1), Caller(mode, options(server)) as caller:
-        assert "canary of the talk" in repr(call(caller, "chat", "canary of the talk"))
+        assert "canary of the talk" in repr(caller.do("chat", "canary of the talk"))
         assert caller.read("canary of the talk")
         server.fail(500, times=2)
-        assert "canary of the talk" in repr(call(caller, "chat.create", "canary of the talk"))
+        assert "canary of the talk" in repr(caller.do("chat.create", "canary of the talk"))
     assert len(caplog.records) > 20
     assert "canary" not in caplog.text
 
@@ -348,12 +331,12 @@ def test_a_refused_sign_in_shows_no_credential(
 ) -> None:
     with Caller(mode, with_canaries(server, **{"credentials": None, **WRONG[way]})) as caller:
         for method in ("get_models", "get_token"):
-            evidence.attempt(method, partial(call, caller, method))
+            evidence.attempt(method, partial(caller.do, method))
         evidence.attempt("stream", lambda: caller.read("x"))
         for status, body in ((200, b'{"token":"%b"}' % PLANTED["access_token"].encode()), (200, b"<html>"), (500, b"")):
             server.fail(status, path="oauth", times=3, body=body or None)
             server.fail(status, path="token", times=3, body=body or None)
-            evidence.attempt(f"sign-in {status}", lambda: call(caller, "get_models"))
+            evidence.attempt(f"sign-in {status}", lambda: caller.do("get_models"))
             server._script.clear()
         innards(caller, evidence)
     of(server, evidence)
@@ -363,16 +346,16 @@ def test_the_authorization_of_a_context_is_not_shown(mode: Mode, server: GigaCha
     with Caller(mode, with_canaries(server)) as caller:
         for value in (f"Bearer {PLANTED['context']}", f"Bearer {PLANTED['context']} é", PLANTED["context"]):
             before = authorization_cvar.set(value)
-            evidence.attempt("context", lambda: call(caller, "chat", "x"))
+            evidence.attempt("context", lambda: caller.do("chat", "x"))
             evidence.attempt("stream in a context", lambda: caller.read("x"))
             authorization_cvar.reset(before)
             headers = {"Authorization": value}
             view = evidence.attempt("a view", partial(caller.giga.with_options, extra_headers=headers))
             if not isinstance(view, ValueError):
-                evidence.attempt("header of a view", partial(call, caller, "chat", "x", giga=view))
+                evidence.attempt("header of a view", partial(caller.do, "chat", "x", giga=view))
             evidence.attempt(
                 "header of a request",
-                partial(call, caller, "request", "GET", "/models", headers=headers),
+                partial(caller.do, "request", "GET", "/models", headers=headers),
             )
         innards(caller, evidence)
     of(server, evidence)
@@ -457,7 +440,7 @@ def test_errors_of_the_network_show_no_credential(
 
     def attempt(where: str, **more: Any) -> None:
         with Caller(mode, {**reach, **more}) as caller:
-            raised = evidence.attempt(where, lambda: call(caller, "chat", "x"))
+            raised = evidence.attempt(where, lambda: caller.do("chat", "x"))
             assert isinstance(raised, GigaChatException), raised
             evidence.attempt(f"{where}, stream", lambda: caller.read("x"))
             innards(caller, evidence)

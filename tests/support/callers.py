@@ -3,67 +3,110 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Coroutine
 from typing import Any, Literal, Self
 
-from gigachat import GigaChat
+from gigachat import AsyncGigaChat, GigaChat
 from gigachat.server import GigaChatServer
 
-Mode = Literal["blocking", "async"]
+__all__ = ["MODES", "Caller", "Mode", "hybrid_name", "options"]
+
+Mode = Literal["blocking", "async", "hybrid"]
+MODES: tuple[Mode, ...] = ("blocking", "async", "hybrid")
+"""`GigaChat`, `AsyncGigaChat`, and the `a...` names of `GigaChat`."""
 
 
 class Caller:
-    """A client, blocking, or async in an event loop of its own that lives as long as the caller."""
+    """A client in one mode, with an event loop of its own that lives as long as the caller.
 
-    def __init__(self, mode: Mode, options: dict[str, Any]) -> None:
+    Args:
+        mode: The mode.
+        options: Of the client.
+        **more: Other options.
+    """
+
+    def __init__(self, mode: Mode, options: dict[str, Any], **more: Any) -> None:
         self.mode = mode
-        self.giga = GigaChat(**options)
+        self.giga: Any = AsyncGigaChat(**options, **more) if mode == "async" else GigaChat(**options, **more)
+        self.noise: list[dict[str, Any]] = []  # what the event loop complained of
         self._runner = asyncio.Runner()
+        if mode != "blocking":
+            self._runner.get_loop().set_exception_handler(lambda _, context: self.noise.append(context))
 
-    def do(self, method: str, *arguments: Any, **options: Any) -> Any:
+    @property
+    def transport(self) -> Any:
+        """The client's transport in this mode."""
+        return (self.giga._blocking if self.mode == "blocking" else self.giga._async).transport
+
+    def method(self, name: str, giga: Any = None) -> Any:
+        """The method of a blocking name in this mode."""
+        found = giga or self.giga
+        for part in (hybrid_name(name) if self.mode == "hybrid" else name).split("."):
+            found = getattr(found, part)
+        return found
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the caller's loop, with the context variables of now."""
+        return self._runner.run(work, context=contextvars.copy_context())
+
+    def do(self, name: str, *arguments: Any, giga: Any = None, **options: Any) -> Any:
+        """Call a method and return its answer."""
+        method = self.method(name, giga)
         if self.mode == "blocking":
-            return getattr(self.giga, method)(*arguments, **options)
+            return method(*arguments, **options)
 
         async def awaited() -> Any:
-            return await getattr(self.giga, f"a{method}")(*arguments, **options)
+            return await method(*arguments, **options)
 
-        return self._runner.run(awaited())
+        return self.run(awaited())
 
     def chat(self, *arguments: Any, **options: Any) -> Any:
         return self.do("chat", *arguments, **options)
 
-    def read(self, *arguments: Any, into: list[Any] | None = None, **options: Any) -> list[Any]:
+    def read(
+        self, *arguments: Any, method: str = "stream", giga: Any = None, into: list[Any] | None = None, **options: Any
+    ) -> list[Any]:
         """Read a stream to its end; what came before an error is in `into`."""
         chunks: list[Any] = [] if into is None else into
+        stream = self.method(method, giga)(*arguments, **options)
         if self.mode == "blocking":
-            for chunk in self.giga.stream(*arguments, **options):
+            for chunk in stream:
                 chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
             return chunks
 
         async def awaited() -> None:
-            async for chunk in self.giga.astream(*arguments, **options):
+            async for chunk in stream:
                 chunks.append(chunk)
 
-        self._runner.run(awaited())
+        self.run(awaited())
         return chunks
+
+    def next(self, stream: Any) -> Any:
+        """Take the next chunk of a stream."""
+
+        async def awaited() -> Any:
+            return await anext(stream)
+
+        return next(stream) if self.mode == "blocking" else self.run(awaited())
 
     def together(self, count: int, *arguments: Any) -> list[Any]:
         """Chat so many times at once, in threads or tasks; errors are returned."""
-        if self.mode == "async":
+        chat = self.method("chat")
+        if self.mode != "blocking":
 
             async def main() -> list[Any]:
-                calls = (self.giga.achat(*arguments) for _ in range(count))
-                return list(await asyncio.gather(*calls, return_exceptions=True))
+                return await asyncio.gather(*(chat(*arguments) for _ in range(count)), return_exceptions=True)
 
-            return self._runner.run(main())
+            return list(self.run(main()))
         results: list[Any] = [None] * count
         barrier = threading.Barrier(count)
 
         def call(number: int) -> None:
             barrier.wait(60)
             try:
-                results[number] = self.giga.chat(*arguments)
+                results[number] = chat(*arguments)
             except Exception as error:
                 results[number] = error
 
@@ -74,18 +117,11 @@ class Caller:
             thread.join(120)
         return results
 
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine in the caller's event loop."""
-        return self._runner.run(work)
-
-    @property
-    def transport(self) -> Any:
-        """The client's transport in this mode."""
-        return (self.giga._blocking if self.mode == "blocking" else self.giga._async).transport
-
     def close(self) -> None:
-        self.giga.close()
-        self._runner.run(self.giga.aclose())
+        if self.mode == "blocking":
+            self.giga.close()
+        else:
+            self.run(self.giga.aclose())
         self._runner.close()
 
     def __enter__(self) -> Self:
@@ -93,6 +129,11 @@ class Caller:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def hybrid_name(method: str) -> str:
+    """Return the name of the async form of a method on the hybrid client."""
+    return f"a_{method}" if method.startswith(("assistants.", "threads.")) else f"a{method}"
 
 
 def options(server: GigaChatServer) -> dict[str, Any]:
