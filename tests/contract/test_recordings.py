@@ -5,7 +5,6 @@ Those of chats v2, whose names begin with `primary_`, are in `test_recordings_v2
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
@@ -17,7 +16,7 @@ from urllib.parse import parse_qs
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from tests.contract.replay import Exchange, call, recording, recordings, replaying
-from tests.support.callers import MODES, Mode
+from tests.support.callers import MODES, Caller, Mode, whole
 from tests.support.servers import Received
 
 from gigachat import AsyncGigaChat, ForbiddenError, GigaChat, NotFoundError, ResponseError
@@ -375,31 +374,15 @@ def test_streams(name: str, unknown: bool, mode: Mode) -> None:
     check_answer(chunks, exchange, [json.loads(data) for data in exchange.events])
 
 
-def put_together(client_options: dict[str, Any]) -> tuple[str, str, ChatCompletion]:
-    with GigaChat(**client_options) as giga, giga.stream(COUNT) as stream:
-        return "".join(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
-
-
-async def aput_together(client_options: dict[str, Any], mode: Mode) -> tuple[str, str, ChatCompletion]:
-    async with (
-        AsyncGigaChat(**client_options) as plain,
-        GigaChat(**client_options) as hybrid,
-        plain.stream(COUNT) if mode == "async" else hybrid.astream(COUNT) as stream,
-    ):
-        parts = [part async for part in stream.text_stream]
-        return "".join(parts), await stream.get_final_text(), await stream.get_final_completion()
-
-
 @every_mode
 @both
 @pytest.mark.parametrize("name", STREAMED)
 def test_a_stream_put_together(name: str, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         client_options = options(replay, STREAMED[name])
-        text, again, completion = (
-            put_together(client_options) if mode == "blocking" else asyncio.run(aput_together(client_options, mode))
-        )
-    assert again == text
+        with Caller(mode, client_options) as caller:
+            texts, text, completion = whole(caller.method("stream")(COUNT), caller.run)
+    assert "".join(texts) == text
     first, *_, last = sent = [json.loads(data) for data in replay.exchanges[-1].events]
     assert text == "".join(chunk["choices"][0]["delta"]["content"] for chunk in sent)
     expected = {

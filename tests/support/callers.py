@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from operator import attrgetter
 from typing import Any, Literal, Self
 
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat.server import GigaChatServer
 
-__all__ = ["MODES", "Caller", "Mode", "hybrid_name", "options"]
+__all__ = ["MODES", "Caller", "Mode", "hybrid_name", "options", "whole"]
 
 Mode = Literal["blocking", "async", "hybrid"]
 MODES: tuple[Mode, ...] = ("blocking", "async", "hybrid")
@@ -42,10 +43,7 @@ class Caller:
 
     def method(self, name: str, giga: Any = None) -> Any:
         """The method of a blocking name in this mode."""
-        found = giga or self.giga
-        for part in (hybrid_name(name) if self.mode == "hybrid" else name).split("."):
-            found = getattr(found, part)
-        return found
+        return attrgetter(hybrid_name(name) if self.mode == "hybrid" else name)(giga or self.giga)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the caller's loop, with the context variables of now."""
@@ -134,6 +132,26 @@ class Caller:
 def hybrid_name(method: str) -> str:
     """Return the name of the async form of a method on the hybrid client."""
     return f"a_{method}" if method.startswith(("assistants.", "threads.")) else f"a{method}"
+
+
+def whole(stream: Any, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> tuple[list[str], str, Any]:
+    """Read a stream by its texts; return them, the final text and the final completion.
+
+    Args:
+        stream: The stream.
+        run: Runs a coroutine, where it is awaited.
+    """
+    if hasattr(stream, "__next__"):
+        with stream:
+            return [*stream.text_stream], stream.get_final_text(), stream.get_final_completion()
+
+    async def awaited() -> tuple[list[str], str, Any]:
+        async with stream:
+            texts = [text async for text in stream.text_stream]
+            return texts, await stream.get_final_text(), await stream.get_final_completion()
+
+    texts: tuple[list[str], str, Any] = run(awaited())
+    return texts
 
 
 def options(server: GigaChatServer) -> dict[str, Any]:
