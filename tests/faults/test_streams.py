@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from tests.faults.operations import Dialect, Operation, named
 from tests.faults.silence import in_silence
 from tests.support.callers import MODES, Caller, Mode
 from tests.support.payloads import chunked, head, http
-from tests.support.servers import Act, Peer, Received, Server
+from tests.support.servers import Act, Peer, Received, Server, cuts, hangs, says
 from tests.support.waiting import PATIENCE, begun, until
 
 STREAMS = named("stream", "v2-stream", "threads.stream")
@@ -65,27 +64,15 @@ class Odd:
 
 
 def _sends(answer: Callable[[Dialect], bytes]) -> Callable[[Dialect], Act]:
-    return lambda dialect: lambda peer, _: peer.send(answer(dialect))
+    return lambda dialect: says(answer(dialect))
 
 
 def _cuts(answer: Callable[[Dialect], bytes]) -> Callable[[Dialect], Act]:
-    return lambda dialect: partial(_send_and_cut, answer(dialect))
-
-
-def _send_and_cut(answer: bytes, peer: Peer, _: Received) -> None:
-    peer.send(answer)
-    peer.cut()
+    return lambda dialect: cuts(answer(dialect))
 
 
 def _hangs(answer: Callable[[Dialect], bytes]) -> Callable[[Dialect], Act]:
-    def with_dialect(dialect: Dialect) -> Act:
-        def act(peer: Peer, _: Received) -> None:
-            peer.send(answer(dialect))
-            peer.stay_silent()
-
-        return act
-
-    return with_dialect
+    return lambda dialect: hangs(answer(dialect))
 
 
 def _odd_streams() -> Iterator[Odd]:
@@ -233,7 +220,7 @@ def test_the_end_mark_of_v1_ends_v2_as_well(mode: Mode, tmp_path: Path) -> None:
     dialect = operation.dialect
     assert dialect is not None
     with Server() as server, Caller(mode, server.options | ONE_CONNECTION) as caller:
-        server.for_ever = _hangs(lambda _: chunked([dialect.events[0], b"data: [DONE]\n"], whole=False))(dialect)
+        server.for_ever = hangs(chunked([dialect.events[0], b"data: [DONE]\n"], whole=False))
         assert len(operation.perform(caller, tmp_path)) == 1
 
 
@@ -272,11 +259,11 @@ def test_an_answer_cut_at_every_byte(operation: Operation, mode: Mode, tmp_path:
     answer = begun + body
     # Long streams are cut at every byte between their first event and the next, and at every seventh elsewhere.
     near = range(len(begun) + len(dialect.events[0] if dialect else b""), len(answer))
-    cuts = [cut for cut in range(len(answer)) if cut % 7 == 0 or cut in near[:40] or cut in near[-40:]]
+    places = [cut for cut in range(len(answer)) if cut % 7 == 0 or cut in near[:40] or cut in near[-40:]]
     with Server() as server, Caller(mode, server.options | ONE_CONNECTION, max_retries=0) as caller:
         caller.do("get_token")
-        for cut in cuts:
-            server.for_ever = partial(_send_and_cut, answer[:cut])
+        for cut in places:
+            server.for_ever = cuts(answer[:cut])
             chunks: list[Any] = []
             error: Exception | None = None
             try:
@@ -296,7 +283,7 @@ def test_an_answer_cut_at_every_byte(operation: Operation, mode: Mode, tmp_path:
             else:
                 assert type(error) is APIConnectionError, cut
                 assert "broke during the response" in str(error)
-        assert len(server.requests) == len(cuts)
+        assert len(server.requests) == len(places)
         assert caller.noise == []
 
 
@@ -374,7 +361,7 @@ class Left(Exception):
 def _never_ending(operation: Operation, count: int = 1) -> Act:
     dialect = operation.dialect
     assert dialect is not None
-    return _hangs(lambda _: chunked([*dialect.events[:count]], whole=False))(dialect)
+    return hangs(chunked([*dialect.events[:count]], whole=False))
 
 
 def _closed(stream: Any) -> None:

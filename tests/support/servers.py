@@ -21,7 +21,7 @@ from typing import Any, Self, TypeAlias
 from tests.support.payloads import grant
 from tests.support.waiting import PATIENCE
 
-__all__ = ["KEY", "Act", "Peer", "Received", "Server", "says"]
+__all__ = ["KEY", "Act", "Peer", "Received", "Server", "cuts", "hangs", "says"]
 
 KEY = "aWQ6c2VjcmV0"
 _numbers = itertools.count()
@@ -243,5 +243,25 @@ def says(*parts: bytes) -> Act:
     def act(peer: Peer, _: Received) -> None:
         for part in parts:
             peer.send(part)
+
+    return act
+
+
+def cuts(part: bytes) -> Act:
+    """Send this part and end the connection."""
+
+    def act(peer: Peer, _: Received) -> None:
+        peer.send(part)
+        peer.cut()
+
+    return act
+
+
+def hangs(part: bytes) -> Act:
+    """Send this part and say nothing more."""
+
+    def act(peer: Peer, _: Received) -> None:
+        peer.send(part)
+        peer.stay_silent()
 
     return act
