@@ -8,8 +8,8 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx2
@@ -28,10 +28,11 @@ from tests.e2e.test_limits import Opened
 from tests.support.callers import Caller, Mode, options
 from tests.support.payloads import DONE, chunk, chunked, completion, event, http
 from tests.support.raw_servers import is_open, raw_server
-from tests.support.waiting import until
+from tests.support.waiting import patiently, until
 
 COMPLETION = completion("да")
 CHUNK = event("a")
+BLANKS = b" " * 1000  # a drip of 20 seconds
 ways = pytest.mark.parametrize("way", ["default", "hooks", "own client"])
 
 
@@ -54,6 +55,14 @@ def calling(stack: ExitStack, way: str, mode: Mode, url: str, **more: Any) -> Ca
 # Time.
 
 
+@contextmanager
+def soon() -> Iterator[None]:
+    """Check that what is inside ends long before the servers do."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < 15
+
+
 class Slow:
     """Servers that are slow in ways of their own, until they are told to stop."""
 
@@ -64,15 +73,15 @@ class Slow:
         self.stopped.wait(20)
 
     def head(self, connection: socket.socket, _: bytes) -> None:
-        self._drip(connection, b"HTTP/1.1 200 OK\r\n" + b"X-Filler: x\r\n" * 20)
+        self._drip(connection, b"HTTP/1.1 200 OK\r\n" + b"X-Filler: x\r\n" * 100)
 
     def body(self, connection: socket.socket, _: bytes) -> None:
-        connection.sendall(http(COMPLETION + b" " * 250)[:-250])
-        self._drip(connection, b" " * 250)
+        connection.sendall(http(COMPLETION + BLANKS)[: -len(BLANKS)])
+        self._drip(connection, BLANKS)
 
     def refusal(self, connection: socket.socket, _: bytes) -> None:
-        connection.sendall(http(b" " * 250, status="400 Bad")[:-250])
-        self._drip(connection, b" " * 250)
+        connection.sendall(http(BLANKS, status="400 Bad")[: -len(BLANKS)])
+        self._drip(connection, BLANKS)
 
     def _drip(self, connection: socket.socket, data: bytes) -> None:
         for index in range(len(data)):
@@ -92,66 +101,71 @@ def test_a_call_ends_with_its_total_timeout(kind: str, way: str, mode: Mode) -> 
     slow = Slow()
     with raw_server(getattr(slow, kind)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url, total_timeout=0.3)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=r"longer than total_timeout=0\.3 s: .*127\.0\.0\.1"):
+        with soon(), pytest.raises(TotalTimeoutError, match=r"longer than total_timeout=0\.3 s: .*127\.0\.0\.1"):
             caller.chat("x")
-        assert time.monotonic() - begun < 3
         slow.stopped.set()
 
 
 @ways
 def test_a_refusal_that_does_not_end_is_one_all_the_same(way: str, mode: Mode) -> None:
-    slow = Slow()
-    with raw_server(slow.refusal) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, mode, url, total_timeout=0.3)
-        begun = time.monotonic()
-        with pytest.raises((ResponseError, TotalTimeoutError), match="400"):
-            caller.chat("x")
-        assert time.monotonic() - begun < 3
-        slow.stopped.set()
+    def check(seconds: float) -> None:
+        slow = Slow()
+        with raw_server(slow.refusal) as (url, _), ExitStack() as stack:
+            stack.callback(slow.stopped.set)
+            caller = calling(stack, way, mode, url, total_timeout=seconds)
+            with soon(), pytest.raises((ResponseError, TotalTimeoutError), match="400"):
+                caller.chat("x")
+
+    patiently(check)
 
 
 @ways
 def test_a_stream_ends_with_the_total_timeout_whatever_it_brings(way: str, mode: Mode) -> None:
-    stopped = threading.Event()
+    def check(seconds: float) -> None:
+        stopped = threading.Event()
 
-    def answer(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(chunked([], whole=False))
-        while not stopped.wait(0.02):
-            connection.sendall(chunk(CHUNK))
+        def answer(connection: socket.socket, _: bytes) -> None:
+            connection.sendall(chunked([], whole=False))
+            while not stopped.wait(seconds / 20):
+                connection.sendall(chunk(CHUNK))
 
-    with raw_server(answer) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, mode, url, total_timeout=0.5)
-        came: list[Any] = []
-        with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.5 s"):
-            caller.read("x", into=came)
-        assert came
-        stopped.set()
+        with raw_server(answer) as (url, _), ExitStack() as stack:
+            stack.callback(stopped.set)
+            caller = calling(stack, way, mode, url, total_timeout=seconds)
+            came: list[Any] = []
+            with pytest.raises(TotalTimeoutError, match=f"total_timeout={seconds:g} s"):
+                caller.read("x", into=came)
+            assert came
+
+    patiently(check)
 
 
 def test_retries_end_with_the_total_timeout(mode: Mode) -> None:
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(http(b'{"message":"busy"}', status="503 Busy"))
 
-    with raw_server(answer) as (url, received), ExitStack() as stack:
-        caller = calling(stack, "default", mode, url, total_timeout=0.5, max_retries=1000, retry_backoff_factor=0.02)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.5 s: .*503.*busy"):
-            caller.chat("x")
-        assert time.monotonic() - begun < 3
-        assert len(received) > 1
+    def check(seconds: float) -> None:
+        with raw_server(answer) as (url, received), ExitStack() as stack:
+            retries = {"max_retries": 1000, "retry_backoff_factor": seconds / 20}
+            caller = calling(stack, "default", mode, url, total_timeout=seconds, **retries)
+            with soon(), pytest.raises(TotalTimeoutError, match=f"total_timeout={seconds:g} s: .*503.*busy"):
+                caller.chat("x")
+            assert len(received) > 1
+
+    patiently(check)
 
 
 @pytest.mark.parametrize("limit", ["max_concurrency", "max_connections"])
 def test_waiting_for_others_counts(mode: Mode, limit: str, server: GigaChatServer) -> None:
-    with Caller(mode, {**options(server), limit: 1, "total_timeout": 1.0}) as caller:
-        opened = Opened(caller)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=f"total_timeout=1 s: .*{limit}"):
-            caller.chat("x")
-        assert time.monotonic() - begun < 5
-        opened.close()
-        assert caller.chat("x").choices
+    def check(seconds: float) -> None:
+        with Caller(mode, options(server), **{limit: 1}, total_timeout=seconds) as caller:
+            opened = Opened(caller)
+            with soon(), pytest.raises(TotalTimeoutError, match=f"total_timeout={seconds:g} s: .*{limit}"):
+                caller.chat("x")
+            opened.close()
+            assert caller.chat("x").choices
+
+    patiently(check)
 
 
 def test_a_sign_in_counts(mode: Mode) -> None:
@@ -168,7 +182,7 @@ def test_a_sign_in_counts(mode: Mode) -> None:
         slow.stopped.set()
 
 
-@pytest.mark.parametrize("rate", [100_000, 1_000_000], ids=["hardly", "steadily"])
+@pytest.mark.parametrize("rate", [100_000, 300_000], ids=["hardly", "steadily"])
 def test_a_body_that_is_taken_slowly_counts(mode: Mode, rate: int) -> None:
     stopped = threading.Event()
 
@@ -188,10 +202,8 @@ def test_a_body_that_is_taken_slowly_counts(mode: Mode, rate: int) -> None:
         taking.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         caller = calling(stack, "default", mode, url, total_timeout=0.7)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.7 s"):
+        with soon(), pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.7 s"):
             caller.chat("x" * 50_000_000)
-        assert time.monotonic() - begun < 3
         stopped.set()
         # On a busy machine the time may be up before the client connects.
         socket.create_connection(listener.getsockname()).close()

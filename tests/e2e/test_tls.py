@@ -489,7 +489,7 @@ def test_a_handshake_that_comes_byte_by_byte_ends_with_its_timeout(
         begun = time.monotonic()
         with pytest.raises(APITimeoutError, match=r"no connection to localhost:\d+ within 0\.5 s"):
             ask(mode, f"https://localhost:{port}/v1", **reach)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize("after", [0, 4000], ids=["in the handshake", "in the response"])
@@ -501,7 +501,7 @@ def test_what_comes_byte_by_byte_ends_with_the_total_timeout(after: int, mode: M
             begun = time.monotonic()
             with pytest.raises(TotalTimeoutError):
                 ask(mode, f"https://localhost:{port}/v1", **reach)
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 15
 
 
 # The Russian root.

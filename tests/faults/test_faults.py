@@ -17,10 +17,10 @@ from gigachat import GigaChatException, ResponseError
 from tests.faults.faults import FAULTS, Ends, Fault
 from tests.faults.operations import OPERATIONS, Operation, named
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
-from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
 from tests.support.callers import MODES, Caller, Mode
 from tests.support.servers import KEY, Received, Server
+from tests.support.waiting import patiently
 
 CORE = named("chat", "stream", "v2-stream", "get_models", "upload-once", "download_file")
 PATIENT: dict[str, Any] = {
@@ -63,7 +63,7 @@ def test_a_fault(
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     if fault.silent:
-        in_silence(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
+        patiently(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
     else:
         _meet(fault, operation, times, mode, tmp_path, None)
 

@@ -30,12 +30,11 @@ from gigachat.context import authorization_cvar, custom_headers_cvar, session_id
 from tests.faults.faults import FAULTS, Ends, Fault, status_answer
 from tests.faults.operations import Operation, named
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
-from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
 from tests.support.callers import MODES, Caller, Mode
 from tests.support.payloads import grant, http
 from tests.support.servers import KEY, Act, Peer, Received, Server
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, patiently
 
 PATIENT: dict[str, Any] = {
     "max_retries": MAX_RETRIES,
@@ -85,7 +84,7 @@ def test_a_fault_on_the_way_to_a_token(
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     if fault.silent:
-        in_silence(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
+        patiently(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
     else:
         _meet(fault, operation, times, mode, tmp_path, None)
 
@@ -193,7 +192,7 @@ def test_an_expiry_that_is_absurd(mode: Mode, expires_at: Any, tmp_path: Path) -
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_token_still_good_is_used_while_a_renewal_hangs(mode: Mode, tmp_path: Path) -> None:
-    in_silence(lambda seconds: _renewal_hangs(mode, tmp_path, seconds))
+    patiently(lambda seconds: _renewal_hangs(mode, tmp_path, seconds))
 
 
 def _renewal_hangs(mode: Mode, folder: Path, timeout: float) -> None:

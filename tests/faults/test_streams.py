@@ -26,11 +26,10 @@ from gigachat import (
     StreamInterruptedError,
 )
 from tests.faults.operations import Dialect, Operation, named
-from tests.faults.silence import in_silence
 from tests.support.callers import MODES, Caller, Mode
 from tests.support.payloads import chunked, head, http
 from tests.support.servers import Act, Peer, Received, Server, cuts, hangs, says
-from tests.support.waiting import PATIENCE, begun, until
+from tests.support.waiting import PATIENCE, begun, patiently, until
 
 STREAMS = named("stream", "v2-stream", "threads.stream")
 ONE_CONNECTION: dict[str, Any] = {
@@ -179,7 +178,7 @@ ODD = tuple(_odd_streams())
 )
 def test_an_odd_stream(odd: Odd, operation: Operation, mode: Mode, tmp_path: Path) -> None:
     if odd.silent:
-        in_silence(lambda seconds: _meet(odd, operation, mode, tmp_path, seconds))
+        patiently(lambda seconds: _meet(odd, operation, mode, tmp_path, seconds))
     else:
         _meet(odd, operation, mode, tmp_path, None)
 

@@ -29,7 +29,7 @@ class Server(servers.Server):
         patience: Seconds after which it ends all connections, those to come too.
     """
 
-    def __init__(self, good: bytes | None = None, *, tls: Authority | None = None, patience: float = 5.0) -> None:
+    def __init__(self, good: bytes | None = None, *, tls: Authority | None = None, patience: float = 30.0) -> None:
         super().__init__(answer("good") if good is None else good, listening=False)
         self.gave_up = False
         self.proxied: list[str] = []  # the whole addresses that were asked for
