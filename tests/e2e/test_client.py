@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import trustme
 from pydantic import BaseModel
 
 from gigachat import (
@@ -42,8 +41,9 @@ from gigachat import (
 from gigachat._transport import connections
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
+from tests.support.certificates import Authority
 from tests.support.payloads import chunked, event, http
-from tests.support.raw_servers import raw_server
+from tests.support.raw_servers import raw_server, site
 from tests.support.waiting import PATIENCE, until
 
 WEATHER = {
@@ -369,33 +369,14 @@ def test_a_client_certificate_alone_is_enough(mode: Mode, key: str) -> None:
 
 
 def test_a_missing_client_certificate_is_named_where_the_server_says_so(mode: Mode, tmp_path: Path) -> None:
-    authority = trustme.CA()
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.verify_mode = ssl.CERT_REQUIRED
-    authority.configure_trust(context)
-    authority.issue_cert("localhost").configure_cert(context)
-
-    def refuse(listener: socket.socket) -> None:
-        connection, _ = listener.accept()
-        with context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as tls:
-            with pytest.raises(ssl.SSLError):
-                tls.do_handshake()
-            # What the client has sent is read, or the alert would be lost to a reset.
-            with socket.fromfd(tls.fileno(), socket.AF_INET, socket.SOCK_STREAM) as rest:
-                rest.shutdown(socket.SHUT_WR)
-                while rest.recv(65536):
-                    pass
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=refuse, args=(listener,))
-        thread.start()
-        reach = {"base_url": f"https://localhost:{listener.getsockname()[1]}", "access_token": "t"}
-        with Caller(mode, {**reach, "ca_bundle_file": bundle}) as caller:
-            with pytest.raises(CertificateError, match="cert_file="):
-                caller.chat("x")
-        thread.join(5)
+    authority = Authority.made(tmp_path)
+    authority.context.verify_mode = ssl.CERT_REQUIRED
+    authority.issuer.configure_trust(authority.context)
+    with site(authority.context, linger=True) as refusing:
+        reach = {"base_url": refusing.url, "access_token": "t", "ca_bundle_file": authority.file}
+        with Caller(mode, reach) as caller, pytest.raises(CertificateError, match="cert_file="):
+            caller.chat("x")
+    assert refusing.requests == []
 
 
 @pytest.mark.parametrize("password", [None, "guessed"])

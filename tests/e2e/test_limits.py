@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import random
-import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -22,45 +20,10 @@ from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
-from tests.support.payloads import completion, http
-from tests.support.raw_servers import raw_server
+from tests.support.raw_servers import Gate, raw_server
 from tests.support.waiting import begun, until
 
 LONG = "Расскажи о себе"
-
-
-class Gate:
-    """A server that answers a chat only when told to, and knows who asks at this moment, in order of arrival."""
-
-    def __init__(self) -> None:
-        self.arrived: list[str] = []
-        self.most = 0
-        self._in_work = 0
-        self._permits = threading.Semaphore(0)
-        self._changed = threading.Condition()
-
-    def answer(self, connection: socket.socket, request: bytes) -> None:
-        with self._changed:
-            self._in_work += 1
-            self.most = max(self.most, self._in_work)
-            self.arrived.append(question(request))
-            self._changed.notify_all()
-        self._permits.acquire()
-        with self._changed:
-            self._in_work -= 1
-        connection.sendall(http(completion("ok")))
-
-    def open(self, times: int = 1) -> None:
-        self._permits.release(times)
-
-    def wait_for(self, count: int) -> None:
-        """Wait until so many requests have come in all."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.arrived) >= count, 20), self.arrived
-
-
-def question(request: bytes) -> str:
-    return str(json.loads(request.partition(b"\r\n\r\n")[2])["messages"][0]["content"])
 
 
 @contextmanager

@@ -40,7 +40,7 @@ from tests.e2e.test_transport import Broken
 from tests.support.callers import Caller, Mode, options
 from tests.support.payloads import DONE, chunk, chunked, completion, event, http
 from tests.support.programs import environment, run_quietly
-from tests.support.raw_servers import is_open, raw_server
+from tests.support.raw_servers import Gate, is_open, raw_server
 from tests.support.waiting import begun, until
 
 LONG = "Расскажи о себе"
@@ -773,21 +773,6 @@ def test_after_its_end_every_call_says_so(server: GigaChatServer, mode: Mode, tm
     assert server.requests == []
 
 
-class Gate:
-    """A server that answers only when told to."""
-
-    def __init__(self) -> None:
-        self.connections: list[socket.socket] = []
-        self.arrived = threading.Semaphore(0)
-        self.opened = threading.Semaphore(0)
-
-    def answer(self, connection: socket.socket, _: bytes) -> None:
-        self.connections.append(connection)
-        self.arrived.release()
-        self.opened.acquire()
-        connection.sendall(http(completion("ok")))
-
-
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
@@ -801,13 +786,13 @@ def test_what_is_at_work_goes_on_when_the_client_is_closed(mode: Mode, count: in
         with Caller(mode, reach) as caller:
             answers: list[Any] = []
             working = begun(lambda: answers.extend(caller.together(count, "x")))
-            assert gate.arrived.acquire(timeout=20)
+            gate.wait_for(1)
             until(lambda: len(caller.transport._limiter._queue) == count - 1)
             for _ in range(2):
                 caller.giga.close()
                 asyncio.run(caller.giga.aclose())
             assert is_open(gate.connections[0])
-            gate.opened.release(count)
+            gate.open(count)
             working.join(20)
             assert [answer.choices[0].message.content for answer in answers] == ["ok"] * count
             assert len(received) == count
@@ -818,7 +803,7 @@ def test_what_is_at_work_goes_on_when_the_client_is_closed(mode: Mode, count: in
 
 def test_closing_frees_idle_connections(mode: Mode) -> None:
     gate = Gate()
-    gate.opened.release(10)
+    gate.open(10)
     with raw_server(gate.answer) as (origin, _):
         with Caller(mode, {"base_url": origin, "access_token": "t"}) as caller:
             for _ in range(2):
@@ -887,7 +872,7 @@ def test_a_client_closed_before_its_first_request_can_be_used(server: GigaChatSe
 
 def test_aclose_frees_the_connections_of_blocking_calls_too() -> None:
     gate = Gate()
-    gate.opened.release()
+    gate.open()
     with raw_server(gate.answer) as (origin, _):
         giga = GigaChat(base_url=origin, access_token="t")
         giga.chat("x")

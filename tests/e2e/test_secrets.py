@@ -24,7 +24,6 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-import trustme
 from pydantic import BaseModel
 
 from gigachat import AsyncGigaChat, GigaChat, GigaChatException
@@ -32,7 +31,7 @@ from gigachat._engine.auth.tokens import Authorization
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
-from tests.support.certificates import server_context
+from tests.support.certificates import Authority, server_context
 from tests.support.proxies import http_proxy, socks_proxy
 from tests.support.raw_servers import raw_server, site
 
@@ -414,18 +413,10 @@ def test_good_options_are_not_shown_but_a_pickled_client_has_them(evidence: Evid
 # The network.
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
-    made = trustme.CA()
-    path = tmp_path_factory.mktemp("authority") / "ca.pem"
-    made.cert_pem.write_to_path(str(path))
-    return made, path
-
-
 def test_errors_of_the_network_show_no_credential(
-    mode: Mode, evidence: Evidence, authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch
+    mode: Mode, evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    issuer, bundle = authority
+    authority = Authority.made(tmp_path)
     login = f"me:{PLANTED['proxy']}"
     reach = {
         "access_token": PLANTED["access_token"],
@@ -434,7 +425,7 @@ def test_errors_of_the_network_show_no_credential(
         "max_retries": 1,
         "retry_backoff_factor": 0,
         "timeout": (5, 0.2),
-        "ca_bundle_file": bundle,
+        "ca_bundle_file": authority.file,
         "base_url": "https://localhost/v1",
     }
 
@@ -451,7 +442,8 @@ def test_errors_of_the_network_show_no_credential(
         attempt(f"{where} of the environment")
         monkeypatch.delenv("HTTPS_PROXY")
 
-    with site(server_context(issuer, "localhost")) as good, site(server_context(issuer, "other.example")) as other:
+    elsewhere = server_context(authority.issuer, "other.example")
+    with site(authority.context) as good, site(elsewhere) as other:
         attempt("certificate", base_url=other.url)
         attempt("unknown authority", base_url=good.url, ca_bundle_file=None)
         for open_proxy, scheme in ((http_proxy, "http"), (socks_proxy, "socks5")):
@@ -461,7 +453,7 @@ def test_errors_of_the_network_show_no_credential(
             with open_proxy(other.port, login=login) as proxy:
                 through(f"certificate behind a {scheme} proxy", f"{scheme}://{login}@127.0.0.1:{proxy.port}")
                 assert proxy.asked
-        with http_proxy(good.port, login=login, context=server_context(issuer, "other.example")) as proxy:
+        with http_proxy(good.port, login=login, context=elsewhere) as proxy:
             through("certificate of a proxy", f"https://{login}@localhost:{proxy.port}")
     for scheme in ("http", "socks5"):
         through("no proxy", f"{scheme}://{login}@127.0.0.1:1")

@@ -20,8 +20,9 @@ _NOW = datetime.datetime.now(datetime.UTC)
 
 @dataclass(frozen=True)
 class Authority:
-    """An authority of the test: its certificate in a file, and a server's context with a certificate of it."""
+    """An authority of the test, its certificate in a file, and a server's context with a certificate of it."""
 
+    issuer: trustme.CA
     file: Path
     context: ssl.SSLContext
 
@@ -29,7 +30,7 @@ class Authority:
     def made(cls, folder: Path) -> Authority:
         issuer = trustme.CA()
         issuer.cert_pem.write_to_path(str(folder / "ca.pem"))
-        return cls(folder / "ca.pem", server_context(issuer, "127.0.0.1", "localhost", "api.example"))
+        return cls(issuer, folder / "ca.pem", server_context(issuer, "127.0.0.1", "localhost", "api.example"))
 
 
 def server_context(authority: trustme.CA, *hosts: str, days: tuple[int, int] = (-1, 1)) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -10,9 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.support.payloads import http
+from tests.support.payloads import completion, http
+from tests.support.waiting import PATIENCE
 
-__all__ = ["Site", "is_open", "listening", "raw_server", "read_request", "site"]
+__all__ = ["Gate", "Site", "is_open", "listening", "raw_server", "read_request", "site"]
 
 
 @contextmanager
@@ -67,6 +69,38 @@ def raw_server(answer: Callable[[socket.socket, bytes], None]) -> Iterator[tuple
 
     with listening(serve) as port:
         yield f"http://127.0.0.1:{port}", received
+
+
+class Gate:
+    """A server that answers a chat only when told to, and knows who asks at this moment, in order of arrival."""
+
+    def __init__(self) -> None:
+        self.connections: list[socket.socket] = []
+        self.arrived: list[str] = []
+        self.most = 0
+        self._in_work = 0
+        self._permits = threading.Semaphore(0)
+        self._changed = threading.Condition()
+
+    def answer(self, connection: socket.socket, request: bytes) -> None:
+        with self._changed:
+            self._in_work += 1
+            self.most = max(self.most, self._in_work)
+            self.connections.append(connection)
+            self.arrived.append(str(json.loads(request.partition(b"\r\n\r\n")[2])["messages"][0]["content"]))
+            self._changed.notify_all()
+        self._permits.acquire()
+        with self._changed:
+            self._in_work -= 1
+        connection.sendall(http(completion("ok")))
+
+    def open(self, times: int = 1) -> None:
+        self._permits.release(times)
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests have come in all."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.arrived) >= count, PATIENCE), self.arrived
 
 
 @dataclass
