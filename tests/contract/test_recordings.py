@@ -17,6 +17,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from tests.contract.replay import Exchange, call, recording, recordings, replaying
 from tests.support.callers import MODES, Caller, Mode, whole
+from tests.support.payloads import WEATHER
 from tests.support.servers import Received
 
 from gigachat import AsyncGigaChat, ForbiddenError, GigaChat, NotFoundError, ResponseError
@@ -89,11 +90,6 @@ class Case:
 
 ULTRA = {"model": "GigaChat-3-Ultra", "profanity_check": False}
 
-WEATHER = {
-    "name": "weather",
-    "description": "Weather in a city",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 QUESTION = {"role": "user", "content": "Какая погода в городе Псков?"}
 FUNCTION_CALL = recording("chat_function_call")[-1].json["choices"][0]["message"]
 FUNCTION_RESULT = {"role": "function", "name": "weather", "content": '{"temperature":-3}'}

@@ -14,14 +14,10 @@ from gigachat import BadRequestError, GigaChat, NotFoundError, StreamInterrupted
 from gigachat.models import ChatMessage
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
-from tests.support.payloads import http
+from tests.support.payloads import WEATHER, http
 from tests.support.raw_servers import raw_server
 
 QUESTION = "Какая погода в городе Псков?"
-WEATHER = {
-    "name": "weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 
 
 class Person(BaseModel):

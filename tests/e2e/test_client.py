@@ -42,15 +42,9 @@ from gigachat._transport import connections
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
 from tests.support.certificates import Authority
-from tests.support.payloads import chunked, event, http
+from tests.support.payloads import WEATHER, chunked, event, http
 from tests.support.raw_servers import raw_server, site
 from tests.support.waiting import PATIENCE, until
-
-WEATHER = {
-    "name": "weather",
-    "description": "Weather in a city",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 
 
 def texts(chunks: list[Any]) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""HTTP responses as bytes, and the bodies of chats, streams, errors and sign-ins in them."""
+"""HTTP responses as bytes, and the bodies of chats, streams, errors and sign-ins in them; a function to be called."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = [
     "DONE",
+    "WEATHER",
     "answer",
     "chunk",
     "chunked",
@@ -24,6 +25,12 @@ __all__ = [
 ]
 
 DONE = b"data: [DONE]\n\n"
+WEATHER: dict[str, Any] = {
+    "name": "weather",
+    "description": "Weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+"""A function."""
 
 
 def head(status: str | int = 200, *headers: tuple[str, str | int]) -> bytes:

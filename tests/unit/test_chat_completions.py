@@ -48,7 +48,7 @@ from gigachat.models import (
     UploadedFile,
 )
 from tests.support.callers import whole
-from tests.support.payloads import sse
+from tests.support.payloads import WEATHER, sse
 from tests.unit.world import Answer, World, error, lost
 
 VENDOR = "https://gigachat.devices.sberbank.ru"
@@ -64,11 +64,6 @@ ANSWER: dict[str, Any] = {
         "output_tokens": 2,
         "total_tokens": 21,
     },
-}
-WEATHER: dict[str, Any] = {
-    "name": "weather",
-    "description": "Weather in a city",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 CALLED: dict[str, Any] = {
     **ANSWER,
