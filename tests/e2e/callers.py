@@ -1,4 +1,4 @@
-"""The old place of a name of `tests.support.callers`."""
+"""`options` of `tests.support.callers`, for modules that import it from here."""
 
 from tests.support.callers import options
 

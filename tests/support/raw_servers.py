@@ -1,4 +1,4 @@
-"""Servers of connections, for what no sane server does: on plain sockets, and with TLS."""
+"""Servers that handle each connection by hand, on plain sockets or with TLS."""
 
 from __future__ import annotations
 
