@@ -9,7 +9,7 @@ import pytest
 from gigachat import GigaChat
 from gigachat.server import GigaChatServer
 from tests.browser.driver import FOREIGN, Browser
-from tests.e2e.callers import options
+from tests.support.callers import options
 
 CHAT = "/api/v1/chat/completions"
 ONLINE = "document.querySelector('#lamp.on')"

@@ -6,28 +6,24 @@ nothing. What it was asked is kept for the test to look at.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-
-from gigachat import AsyncGigaChat, GigaChat
+from tests.support.callers import Caller, Mode
+from tests.support.callers import hybrid_name as hybrid_name
+from tests.support.payloads import chunk, head, http
+from tests.support.servers import Received, Server, says
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 FOLDERS = [Path(__file__).parent / name for name in ("recorded", "documented")]
-MODES = ("blocking", "async", "hybrid")
-"""`GigaChat`, `AsyncGigaChat`, and the `a...` names of `GigaChat`."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +64,20 @@ class Exchange:
         return {name: self.headers.get(name) for name in ("x-request-id", "x-session-id", "x-client-id")}
 
 
-@dataclass(frozen=True)
-class Received:
-    """One request as it came."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
 @dataclass
 class Replay:
     """A recording being played back."""
 
-    origin: str
+    server: Server
     exchanges: Sequence[Exchange]
-    received: list[Received] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def origin(self) -> str:
+        return self.server.origin
+
+    @property
+    def received(self) -> list[Received]:
+        return self.server.requests
 
     @property
     def base_url(self) -> str:
@@ -130,63 +122,24 @@ def recording(name: str) -> list[Exchange]:
 @contextmanager
 def replaying(exchanges: Sequence[Exchange]) -> Iterator[Replay]:
     """Serve the exchanges, each once and in their order, on a free port of the loopback."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            with replay.lock:
-                number = len(replay.received)
-                replay.received.append(Received(self.command, self.path, headers, body))
-            if number >= len(replay.exchanges):
-                self.send_response_only(599, "nothing more is recorded")
-                self.send_header("content-length", "0")
-                self.end_headers()
-                return
-            self._answer(replay.exchanges[number])
-
-        do_POST = do_GET
-
-        def _answer(self, exchange: Exchange) -> None:
-            self.send_response_only(exchange.status)
-            self.send_header("date", exchange.date)
-            for name, value in exchange.headers.items():
-                # A body that a test changed has another length.
-                self.send_header(name, str(len(exchange.body)) if name == "content-length" else value)
-            self.end_headers()
-            if exchange.headers.get("transfer-encoding") != "chunked":
-                self.wfile.write(exchange.body)
-                return
-            for start in range(0, len(exchange.body), 1000):
-                piece = exchange.body[start : start + 1000]
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-            self.wfile.write(b"0\r\n\r\n")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    replay = Replay(f"http://127.0.0.1:{server.server_port}", exchanges)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
-    thread.start()
-    try:
-        yield replay
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with Server(http(b"", status="599 nothing more is recorded")) as server:
+        server.script.extend(says(_answer(exchange)) for exchange in exchanges)
+        yield Replay(server, exchanges)
 
 
-def hybrid_name(method: str) -> str:
-    """Return the name of the async form of a method on the hybrid client."""
-    return f"a_{method}" if method.startswith(("assistants.", "threads.")) else f"a{method}"
+def _answer(exchange: Exchange) -> bytes:
+    headers: dict[str, str | int] = {"date": exchange.date, **exchange.headers}
+    if "content-length" in headers:
+        headers["content-length"] = len(exchange.body)  # a body that a test changed has another length
+    begin = head(exchange.status, *headers.items())
+    if exchange.headers.get("transfer-encoding") != "chunked":
+        return begin + exchange.body
+    pieces = (exchange.body[start : start + 1000] for start in range(0, len(exchange.body), 1000))
+    return begin + b"".join(map(chunk, pieces)) + chunk(b"")
 
 
 def call(
-    mode: str,
+    mode: Mode,
     options: Mapping[str, Any],
     method: str,
     *arguments: Any,
@@ -208,24 +161,16 @@ def call(
         assert heard is not None
         heard.append(response)
 
-    if mode == "blocking":
-        with ExitStack() as stack:
-            own: dict[str, Any] = {}
-            if heard is not None:
-                own["http_client"] = stack.enter_context(httpx2.Client(event_hooks={"response": [hear]}))
-            giga = stack.enter_context(GigaChat(**options, **own))
-            result = attrgetter(method)(giga)(*arguments, **fields)
-            return list(result) if method.endswith("stream") else result
-
-    async def awaited() -> Any:
-        async with AsyncExitStack() as stack:
-            own: dict[str, Any] = {}
-            if heard is not None:
-                client = httpx2.AsyncClient(event_hooks={"response": [ahear]})
-                own["async_http_client"] = await stack.enter_async_context(client)
-            kind, name = (AsyncGigaChat, method) if mode == "async" else (GigaChat, hybrid_name(method))
-            giga: Any = await stack.enter_async_context(kind(**options, **own))
-            result = attrgetter(name)(giga)(*arguments, **fields)
-            return [chunk async for chunk in result] if method.endswith("stream") else await result
-
-    return asyncio.run(awaited())
+    own: dict[str, Any] = {}
+    if heard is not None and mode == "blocking":
+        own["http_client"] = httpx2.Client(event_hooks={"response": [hear]})
+    elif heard is not None:
+        own["async_http_client"] = httpx2.AsyncClient(event_hooks={"response": [ahear]})
+    with Caller(mode, {**options, **own}) as caller, ExitStack() as stack:
+        if mode == "blocking" and own:
+            stack.enter_context(own["http_client"])
+        elif own:
+            stack.callback(lambda: caller.run(own["async_http_client"].aclose()))
+        if method.endswith("stream"):
+            return caller.read(*arguments, method=method, **fields)
+        return caller.do(method, *arguments, **fields)

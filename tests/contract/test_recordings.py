@@ -5,7 +5,6 @@ Those of chats v2, whose names begin with `primary_`, are in `test_recordings_v2
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
@@ -16,7 +15,10 @@ from urllib.parse import parse_qs
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
-from tests.contract.replay import MODES, Exchange, Received, call, recording, recordings, replaying
+from tests.contract.replay import Exchange, call, recording, recordings, replaying
+from tests.support.callers import MODES, Caller, Mode, whole
+from tests.support.payloads import WEATHER
+from tests.support.servers import Received
 
 from gigachat import AsyncGigaChat, ForbiddenError, GigaChat, NotFoundError, ResponseError
 from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
@@ -88,11 +90,6 @@ class Case:
 
 ULTRA = {"model": "GigaChat-3-Ultra", "profanity_check": False}
 
-WEATHER = {
-    "name": "weather",
-    "description": "Weather in a city",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 QUESTION = {"role": "user", "content": "Какая погода в городе Псков?"}
 FUNCTION_CALL = recording("chat_function_call")[-1].json["choices"][0]["message"]
 FUNCTION_RESULT = {"role": "function", "name": "weather", "content": '{"temperature":-3}'}
@@ -244,7 +241,7 @@ def options(replay: Replay, case: Case) -> dict[str, Any]:
     return {"base_url": replay.base_url, "share_token": False, **signing_in, **case.options}
 
 
-def make(mode: str, replay: Replay, case: Case) -> Any:
+def make(mode: Mode, replay: Replay, case: Case) -> Any:
     """Make the recorded request."""
     return call(mode, options(replay, case), case.method, *case.arguments, **case.fields)
 
@@ -341,7 +338,7 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 @every_mode
 @both
 @pytest.mark.parametrize("name", ANSWERED | ANSWERED_BY_THE_REST)
-def test_answers(name: str, unknown: bool, mode: str) -> None:
+def test_answers(name: str, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         answer = make(mode, replay, CASES[name])
     check_requests(replay)
@@ -351,7 +348,7 @@ def test_answers(name: str, unknown: bool, mode: str) -> None:
 @every_mode
 @both
 @pytest.mark.parametrize("name", PARSED_ANSWERS)
-def test_parsed_answers(name: str, unknown: bool, mode: str) -> None:
+def test_parsed_answers(name: str, unknown: bool, mode: Mode) -> None:
     case = PARSED_ANSWERS[name]
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         completion, parsed = make(mode, replay, case)
@@ -365,7 +362,7 @@ def test_parsed_answers(name: str, unknown: bool, mode: str) -> None:
 @every_mode
 @both
 @pytest.mark.parametrize("name", STREAMED | STREAMED_CALLS | STREAMED_BY_THE_REST)
-def test_streams(name: str, unknown: bool, mode: str) -> None:
+def test_streams(name: str, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         chunks = make(mode, replay, CASES[name])
     check_requests(replay)
@@ -373,31 +370,15 @@ def test_streams(name: str, unknown: bool, mode: str) -> None:
     check_answer(chunks, exchange, [json.loads(data) for data in exchange.events])
 
 
-def put_together(client_options: dict[str, Any]) -> tuple[str, str, ChatCompletion]:
-    with GigaChat(**client_options) as giga, giga.stream(COUNT) as stream:
-        return "".join(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
-
-
-async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str, str, ChatCompletion]:
-    async with (
-        AsyncGigaChat(**client_options) as plain,
-        GigaChat(**client_options) as hybrid,
-        plain.stream(COUNT) if mode == "async" else hybrid.astream(COUNT) as stream,
-    ):
-        parts = [part async for part in stream.text_stream]
-        return "".join(parts), await stream.get_final_text(), await stream.get_final_completion()
-
-
 @every_mode
 @both
 @pytest.mark.parametrize("name", STREAMED)
-def test_a_stream_put_together(name: str, unknown: bool, mode: str) -> None:
+def test_a_stream_put_together(name: str, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, unknown=unknown)) as replay:
         client_options = options(replay, STREAMED[name])
-        text, again, completion = (
-            put_together(client_options) if mode == "blocking" else asyncio.run(aput_together(client_options, mode))
-        )
-    assert again == text
+        with Caller(mode, client_options) as caller:
+            texts, text, completion = whole(caller.method("stream")(COUNT), caller.run)
+    assert "".join(texts) == text
     first, *_, last = sent = [json.loads(data) for data in replay.exchanges[-1].events]
     assert text == "".join(chunk["choices"][0]["delta"]["content"] for chunk in sent)
     expected = {
@@ -418,7 +399,7 @@ def test_a_stream_put_together(name: str, unknown: bool, mode: str) -> None:
 
 @every_mode
 @pytest.mark.parametrize("name", REFUSED)
-def test_errors(name: str, mode: str) -> None:
+def test_errors(name: str, mode: Mode) -> None:
     case = REFUSED[name]
     with replaying(recording(name)) as replay, pytest.raises(NotFoundError) as caught:
         make(mode, replay, case)
@@ -456,7 +437,7 @@ PAYLOADS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @every_mode
 @pytest.mark.parametrize("form", PAYLOADS)
-def test_all_forms_of_a_payload_are_the_same_request(form: str, mode: str) -> None:
+def test_all_forms_of_a_payload_are_the_same_request(form: str, mode: Mode) -> None:
     payload, fields = PAYLOADS[form]
     with replaying(recording("chat_simple")) as replay:
         answer = make(mode, replay, Case("chat", (payload,), fields))
@@ -470,7 +451,7 @@ def test_all_forms_of_a_payload_are_the_same_request(form: str, mode: str) -> No
     [SCHEMA, JsonSchemaResponseFormat.model_validate(SCHEMA)],
     ids=["mapping", "model"],
 )
-def test_both_forms_of_a_response_format_are_the_same_request(response_format: Any, mode: str) -> None:
+def test_both_forms_of_a_response_format_are_the_same_request(response_format: Any, mode: Mode) -> None:
     case = ANSWERED["chat_response_format_json_schema"]
     with replaying(recording("chat_response_format_json_schema")) as replay:
         answer = make(mode, replay, replace(case, fields={"response_format": response_format}))
@@ -480,7 +461,7 @@ def test_both_forms_of_a_response_format_are_the_same_request(response_format: A
 
 @every_mode
 @pytest.mark.parametrize("name", ["chat_simple", "chat_parse_json_schema"], ids=["oauth", "token"])
-def test_signing_in_alone(name: str, mode: str) -> None:
+def test_signing_in_alone(name: str, mode: Mode) -> None:
     with replaying(recording(name)[:1]) as replay:
         replay_options = options(replay, Case("get_token"))
         if replay.exchanges[0].endpoint == "token":
@@ -496,7 +477,7 @@ def test_signing_in_alone(name: str, mode: str) -> None:
 
 @pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
 def test_the_recorded_answers_say_which_headers_they_came_with(kind: type[GigaChat | AsyncGigaChat]) -> None:
-    mode = "blocking" if kind is GigaChat else "async"
+    mode: Mode = "blocking" if kind is GigaChat else "async"
     with replaying(recording("chat_simple")) as replay:
         answer = make(mode, replay, CASES["chat_simple"])
     assert set(answer.x_headers) == {"x-request-id", "x-session-id", "x-client-id"}
@@ -504,7 +485,7 @@ def test_the_recorded_answers_say_which_headers_they_came_with(kind: type[GigaCh
     assert answer.x_headers["x-client-id"] is None
 
 
-def make_rest(mode: str, name: str, *arguments: Any) -> tuple[Any, Exchange]:
+def make_rest(mode: Mode, name: str, *arguments: Any) -> tuple[Any, Exchange]:
     """Make the request of an exchange and return what is made of its answer, and the exchange."""
     with replaying(recording(name)) as replay:
         case = CASES[name]
@@ -515,7 +496,7 @@ def make_rest(mode: str, name: str, *arguments: Any) -> tuple[Any, Exchange]:
 
 @every_mode
 @pytest.mark.parametrize(("name", "kind"), [("get_image", Image), ("get_file_content", File)])
-def test_contents_of_files(name: str, kind: type[File], mode: str) -> None:
+def test_contents_of_files(name: str, kind: type[File], mode: Mode) -> None:
     answer, exchange = make_rest(mode, name)
     assert type(answer) is kind
     assert base64.b64decode(answer.content) == exchange.body
@@ -523,20 +504,20 @@ def test_contents_of_files(name: str, kind: type[File], mode: str) -> None:
 
 
 @every_mode
-def test_a_file_on_disk(mode: str, tmp_path: Path) -> None:
+def test_a_file_on_disk(mode: Mode, tmp_path: Path) -> None:
     path, exchange = make_rest(mode, "download_file", tmp_path / "заметка.txt")
     assert path.read_bytes() == exchange.body
     assert list(tmp_path.iterdir()) == [path]
 
 
 @every_mode
-def test_waiting_for_a_batch(mode: str) -> None:
+def test_waiting_for_a_batch(mode: Mode) -> None:
     batch, exchange = make_rest(mode, "wait_batch")
     assert fields_of(batch) == exchange.json["batches"][0]
 
 
 @every_mode
-def test_results_of_a_batch(mode: str) -> None:
+def test_results_of_a_batch(mode: Mode) -> None:
     results, exchange = make_rest(mode, "batch_results")
     assert [fields_of(result) for result in results] == [json.loads(line) for line in exchange.body.splitlines()]
     good, bad = results
@@ -545,19 +526,19 @@ def test_results_of_a_batch(mode: str) -> None:
 
 
 @every_mode
-def test_a_new_thread(mode: str) -> None:
+def test_a_new_thread(mode: Mode) -> None:
     identifier, exchange = make_rest(mode, "threads_create_thread")
     assert identifier == exchange.json["id"] == THREAD
 
 
 @every_mode
-def test_deleting_a_thread(mode: str) -> None:
+def test_deleting_a_thread(mode: Mode) -> None:
     assert make_rest(mode, "threads_delete")[0] is True
 
 
 @every_mode
 @pytest.mark.parametrize("name", REFUSED_BY_THE_REST)
-def test_errors_of_the_rest(name: str, mode: str) -> None:
+def test_errors_of_the_rest(name: str, mode: Mode) -> None:
     with replaying(recording(name)) as replay, pytest.raises(ResponseError) as caught:
         make(mode, replay, CASES[name])
     check_requests(replay)

@@ -6,7 +6,6 @@ The recording client signed in before each chat, so that each chat is played bac
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -28,8 +27,8 @@ from tests.contract.test_recordings import (
     options,
     with_unknown_fields,
 )
+from tests.support.callers import Caller, Mode, whole
 
-from gigachat import AsyncGigaChat, GigaChat
 from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
 from gigachat.api.chat import ChatNamespace
 from gigachat.models import ChatCompletionRequest, ChatCompletionResponse, ChatMessage, ChatTool, ChatWebSearchTool
@@ -137,7 +136,7 @@ def test_every_endpoint_has_an_exchange() -> None:
 @every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), ANSWERED)
-def test_answers(name: str, number: int, unknown: bool, mode: str) -> None:
+def test_answers(name: str, number: int, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
         answer = make(mode, replay, ANSWERED[name, number])
     check_requests(replay)
@@ -147,7 +146,7 @@ def test_answers(name: str, number: int, unknown: bool, mode: str) -> None:
 @every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), PARSED_ANSWERS)
-def test_parsed_answers(name: str, number: int, unknown: bool, mode: str) -> None:
+def test_parsed_answers(name: str, number: int, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
         completion, parsed = make(mode, replay, PARSED_ANSWERS[name, number])
     check_requests(replay)
@@ -158,7 +157,7 @@ def test_parsed_answers(name: str, number: int, unknown: bool, mode: str) -> Non
 @every_mode
 @both
 @pytest.mark.parametrize(("name", "number"), STREAMED)
-def test_streams(name: str, number: int, unknown: bool, mode: str) -> None:
+def test_streams(name: str, number: int, unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of(name, number, unknown=unknown)) as replay:
         chunks = make(mode, replay, STREAMED[name, number])
     check_requests(replay)
@@ -168,31 +167,15 @@ def test_streams(name: str, number: int, unknown: bool, mode: str) -> None:
     assert [chunk.event for chunk in chunks] == [event for event, _ in exchange.named_events]
 
 
-def put_together(client_options: dict[str, Any]) -> tuple[str, str, ChatCompletionResponse]:
-    with GigaChat(**client_options) as giga, giga.chat.stream(COUNT) as stream:
-        return "".join(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
-
-
-async def aput_together(client_options: dict[str, Any], mode: str) -> tuple[str, str, ChatCompletionResponse]:
-    async with (
-        AsyncGigaChat(**client_options) as plain,
-        GigaChat(**client_options) as hybrid,
-        plain.chat.stream(COUNT) if mode == "async" else hybrid.achat.stream(COUNT) as stream,
-    ):
-        parts = [part async for part in stream.text_stream]
-        return "".join(parts), await stream.get_final_text(), await stream.get_final_completion()
-
-
 @every_mode
 @both
-def test_a_stream_put_together(unknown: bool, mode: str) -> None:
+def test_a_stream_put_together(unknown: bool, mode: Mode) -> None:
     with replaying(exchanges_of("primary_chat_stream_simple", 0, unknown=unknown)) as replay:
         client_options = options(replay, Case("chat.stream", options=ULTRA))
-        text, again, completion = (
-            put_together(client_options) if mode == "blocking" else asyncio.run(aput_together(client_options, mode))
-        )
+        with Caller(mode, client_options) as caller:
+            texts, text, completion = whole(caller.method("chat.stream")(COUNT), caller.run)
     first, last = (json.loads(data) for _, data in replay.exchanges[-1].named_events)
-    assert text == again == completion.text == "1, 2, 3"
+    assert text == "".join(texts) == completion.text == "1, 2, 3"
     # As if it had not been streamed.
     assert fields_of(completion) == {**first, **last}
     assert completion.x_headers == replay.exchanges[-1].x_headers
@@ -210,7 +193,7 @@ PAYLOADS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @every_mode
 @pytest.mark.parametrize("form", PAYLOADS)
-def test_all_forms_of_a_payload_are_the_recorded_request(form: str, mode: str) -> None:
+def test_all_forms_of_a_payload_are_the_recorded_request(form: str, mode: Mode) -> None:
     payload, fields = PAYLOADS[form]
     with replaying(exchanges_of("primary_chat_create_simple", 0)) as replay:
         answer = make(mode, replay, Case("chat.create", (payload,), fields, ULTRA))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from tests.contract.replay import MODES, call, recording, recordings
+from tests.contract.replay import call, recording, recordings
 from tests.contract.test_recordings import (
     ANSWERED,
     PARSED_ANSWERS,
@@ -21,6 +21,7 @@ from tests.contract.test_recordings import (
     Case,
     fields_of,
 )
+from tests.support.callers import MODES, Mode
 
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat.exceptions import (
@@ -68,7 +69,7 @@ def oauth(server: GigaChatServer) -> dict[str, Any]:
     }
 
 
-def ask(server: GigaChatServer, mode: str, case: Case) -> tuple[Any, httpx2.Response]:
+def ask(server: GigaChatServer, mode: Mode, case: Case) -> tuple[Any, httpx2.Response]:
     """Make a recorded request to the local server; return the answer as read and as it came."""
     heard: list[httpx2.Response] = []
     options = {**oauth(server), **case.options}
@@ -109,7 +110,7 @@ def check_read(read: Any, sent: Any, answer: httpx2.Response) -> None:
 
 @every_mode
 @pytest.mark.parametrize("name", [*ANSWERED, *PARSED_ANSWERS])
-def test_answers(server: GigaChatServer, name: str, mode: str) -> None:
+def test_answers(server: GigaChatServer, name: str, mode: Mode) -> None:
     case = (ANSWERED | PARSED_ANSWERS)[name]
     read, answer = ask(server, mode, case)
     recorded = recording(name)[-1]
@@ -126,7 +127,7 @@ def test_answers(server: GigaChatServer, name: str, mode: str) -> None:
 
 @every_mode
 @pytest.mark.parametrize("name", STREAMED)
-def test_streams(server: GigaChatServer, name: str, mode: str) -> None:
+def test_streams(server: GigaChatServer, name: str, mode: Mode) -> None:
     chunks, answer = ask(server, mode, STREAMED[name])
     recorded = recording(name)[-1]
     lines = answer.content.split(b"\n\n")
@@ -146,7 +147,7 @@ def test_streams(server: GigaChatServer, name: str, mode: str) -> None:
 
 @every_mode
 @pytest.mark.parametrize("name", REFUSED)
-def test_recorded_errors(server: GigaChatServer, name: str, mode: str) -> None:
+def test_recorded_errors(server: GigaChatServer, name: str, mode: Mode) -> None:
     heard: list[httpx2.Response] = []
     case = REFUSED[name]
     with pytest.raises(NotFoundError) as caught:
@@ -222,7 +223,7 @@ def test_v2_answers(server: GigaChatServer, name: str, number: int) -> None:
 
 @every_mode
 @pytest.mark.parametrize("name", ["chat_simple", "chat_parse_json_schema"], ids=["oauth", "token"])
-def test_signing_in(server: GigaChatServer, name: str, mode: str) -> None:
+def test_signing_in(server: GigaChatServer, name: str, mode: Mode) -> None:
     recorded = recording(name)[0]
     heard: list[httpx2.Response] = []
     options = oauth(server)
@@ -251,7 +252,7 @@ CALL_MESSAGE = [
 
 
 @every_mode
-def test_a_function_call_has_the_documented_shape(server: GigaChatServer, mode: str) -> None:
+def test_a_function_call_has_the_documented_shape(server: GigaChatServer, mode: Mode) -> None:
     case = Case("chat", ("weather in Pskov",), {"functions": [FUNCTION], "function_call": "auto"})
     read, answer = ask(server, mode, case)
     sent = json.loads(answer.content)
@@ -270,7 +271,7 @@ def test_a_function_call_has_the_documented_shape(server: GigaChatServer, mode: 
 
 
 @every_mode
-def test_a_streamed_function_call_comes_whole(server: GigaChatServer, mode: str) -> None:
+def test_a_streamed_function_call_comes_whole(server: GigaChatServer, mode: Mode) -> None:
     case = Case("stream", ("weather in Pskov",), {"functions": [FUNCTION], "function_call": "auto"})
     chunks, answer = ask(server, mode, case)
     sent = [json.loads(line[6:]) for line in answer.content.split(b"\n\n")[:-2]]
@@ -299,7 +300,7 @@ STATUSES: list[tuple[int, type[ResponseError], str]] = [
 @every_mode
 @pytest.mark.parametrize(("status", "kind", "message"), STATUSES, ids=[str(status) for status, _, _ in STATUSES])
 def test_every_error_of_the_server_has_its_class(
-    server: GigaChatServer, status: int, kind: type[ResponseError], message: str, mode: str
+    server: GigaChatServer, status: int, kind: type[ResponseError], message: str, mode: Mode
 ) -> None:
     # A 401 is answered with one renewal and one repetition.
     server.fail(status, path="/chat/completions", times=2 if status == 401 else 1)
@@ -324,7 +325,7 @@ def test_every_error_of_the_server_has_its_class(
     ids=["misspelt scope", "wrong key", "scope not granted"],
 )
 def test_refused_sign_ins_have_the_shape_of_the_gateway(
-    server: GigaChatServer, wrong: dict[str, str], status: int, code: int, mode: str
+    server: GigaChatServer, wrong: dict[str, str], status: int, code: int, mode: Mode
 ) -> None:
     with pytest.raises(ResponseError) as caught:
         call(mode, {**oauth(server), **wrong}, "get_token")

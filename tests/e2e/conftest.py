@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, options
+from tests.support.callers import Caller, Mode, options
 
 
-@pytest.fixture(params=["blocking", "async"])
+@pytest.fixture(params=["blocking", "hybrid"])
 def mode(request: pytest.FixtureRequest) -> Mode:
     chosen: Mode = request.param
     return chosen

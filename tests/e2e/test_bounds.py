@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx2
@@ -24,18 +23,17 @@ from gigachat import (
     TotalTimeoutError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, is_open, options, raw_server, until
 from tests.e2e.test_hooks import hooks_of
 from tests.e2e.test_limits import Opened
+from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import DONE, chunk, chunked, completion, event, http
+from tests.support.raw_servers import is_open, raw_server
+from tests.support.waiting import patiently, until
 
-COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
-CHUNK = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
+COMPLETION = completion("да")
+CHUNK = event("a")
+BLANKS = b" " * 1000  # a drip of 20 seconds
 ways = pytest.mark.parametrize("way", ["default", "hooks", "own client"])
-
-
-def chunked(*pieces: bytes, head: bool = True) -> bytes:
-    begin = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return (begin if head else b"") + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
 
 
 def calling(stack: ExitStack, way: str, mode: Mode, url: str, **more: Any) -> Caller:
@@ -49,12 +47,20 @@ def calling(stack: ExitStack, way: str, mode: Mode, url: str, **more: Any) -> Ca
     caller = stack.enter_context(Caller(mode, reach))
     if way == "hooks":
         hooks_of(caller)
-    if way == "own client" and mode == "async":
+    if way == "own client" and mode == "hybrid":
         stack.callback(lambda: asyncio.run(reach["async_http_client"].aclose()))
     return caller
 
 
 # Time.
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """Check that what is inside ends long before the servers do."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < 15
 
 
 class Slow:
@@ -67,15 +73,15 @@ class Slow:
         self.stopped.wait(20)
 
     def head(self, connection: socket.socket, _: bytes) -> None:
-        self._drip(connection, b"HTTP/1.1 200 OK\r\n" + b"X-Filler: x\r\n" * 20)
+        self._drip(connection, b"HTTP/1.1 200 OK\r\n" + b"X-Filler: x\r\n" * 100)
 
     def body(self, connection: socket.socket, _: bytes) -> None:
-        connection.sendall(http(COMPLETION + b" " * 250)[:-250])
-        self._drip(connection, b" " * 250)
+        connection.sendall(http(COMPLETION + BLANKS)[: -len(BLANKS)])
+        self._drip(connection, BLANKS)
 
     def refusal(self, connection: socket.socket, _: bytes) -> None:
-        connection.sendall(http(b" " * 250, status="400 Bad")[:-250])
-        self._drip(connection, b" " * 250)
+        connection.sendall(http(BLANKS, status="400 Bad")[: -len(BLANKS)])
+        self._drip(connection, BLANKS)
 
     def _drip(self, connection: socket.socket, data: bytes) -> None:
         for index in range(len(data)):
@@ -95,66 +101,71 @@ def test_a_call_ends_with_its_total_timeout(kind: str, way: str, mode: Mode) -> 
     slow = Slow()
     with raw_server(getattr(slow, kind)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url, total_timeout=0.3)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=r"longer than total_timeout=0\.3 s: .*127\.0\.0\.1"):
+        with soon(), pytest.raises(TotalTimeoutError, match=r"longer than total_timeout=0\.3 s: .*127\.0\.0\.1"):
             caller.chat("x")
-        assert time.monotonic() - begun < 3
         slow.stopped.set()
 
 
 @ways
 def test_a_refusal_that_does_not_end_is_one_all_the_same(way: str, mode: Mode) -> None:
-    slow = Slow()
-    with raw_server(slow.refusal) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, mode, url, total_timeout=0.3)
-        begun = time.monotonic()
-        with pytest.raises((ResponseError, TotalTimeoutError), match="400"):
-            caller.chat("x")
-        assert time.monotonic() - begun < 3
-        slow.stopped.set()
+    def check(seconds: float) -> None:
+        slow = Slow()
+        with raw_server(slow.refusal) as (url, _), ExitStack() as stack:
+            stack.callback(slow.stopped.set)
+            caller = calling(stack, way, mode, url, total_timeout=seconds)
+            with soon(), pytest.raises((ResponseError, TotalTimeoutError), match="400"):
+                caller.chat("x")
+
+    patiently(check)
 
 
 @ways
 def test_a_stream_ends_with_the_total_timeout_whatever_it_brings(way: str, mode: Mode) -> None:
-    stopped = threading.Event()
+    def check(seconds: float) -> None:
+        stopped = threading.Event()
 
-    def answer(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(chunked())
-        while not stopped.wait(0.02):
-            connection.sendall(chunked(CHUNK, head=False))
+        def answer(connection: socket.socket, _: bytes) -> None:
+            connection.sendall(chunked([], whole=False))
+            while not stopped.wait(seconds / 20):
+                connection.sendall(chunk(CHUNK))
 
-    with raw_server(answer) as (url, _), ExitStack() as stack:
-        caller = calling(stack, way, mode, url, total_timeout=0.5)
-        came: list[Any] = []
-        with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.5 s"):
-            caller.read("x", into=came)
-        assert came
-        stopped.set()
+        with raw_server(answer) as (url, _), ExitStack() as stack:
+            stack.callback(stopped.set)
+            caller = calling(stack, way, mode, url, total_timeout=seconds)
+            came: list[Any] = []
+            with pytest.raises(TotalTimeoutError, match=f"total_timeout={seconds:g} s"):
+                caller.read("x", into=came)
+            assert came
+
+    patiently(check)
 
 
 def test_retries_end_with_the_total_timeout(mode: Mode) -> None:
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(http(b'{"message":"busy"}', status="503 Busy"))
 
-    with raw_server(answer) as (url, received), ExitStack() as stack:
-        caller = calling(stack, "default", mode, url, total_timeout=0.5, max_retries=1000, retry_backoff_factor=0.02)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.5 s: .*503.*busy"):
-            caller.chat("x")
-        assert time.monotonic() - begun < 3
-        assert len(received) > 1
+    def check(seconds: float) -> None:
+        with raw_server(answer) as (url, received), ExitStack() as stack:
+            retries = {"max_retries": 1000, "retry_backoff_factor": seconds / 20}
+            caller = calling(stack, "default", mode, url, total_timeout=seconds, **retries)
+            with soon(), pytest.raises(TotalTimeoutError, match=f"total_timeout={seconds:g} s: .*503.*busy"):
+                caller.chat("x")
+            assert len(received) > 1
+
+    patiently(check)
 
 
 @pytest.mark.parametrize("limit", ["max_concurrency", "max_connections"])
 def test_waiting_for_others_counts(mode: Mode, limit: str, server: GigaChatServer) -> None:
-    with Caller(mode, {**options(server), limit: 1, "total_timeout": 1.0}) as caller:
-        opened = Opened(caller)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=f"total_timeout=1 s: .*{limit}"):
-            caller.chat("x")
-        assert time.monotonic() - begun < 5
-        opened.close()
-        assert caller.chat("x").choices
+    def check(seconds: float) -> None:
+        with Caller(mode, options(server), **{limit: 1}, total_timeout=seconds) as caller:
+            opened = Opened(caller)
+            with soon(), pytest.raises(TotalTimeoutError, match=f"total_timeout={seconds:g} s: .*{limit}"):
+                caller.chat("x")
+            opened.close()
+            assert caller.chat("x").choices
+
+    patiently(check)
 
 
 def test_a_sign_in_counts(mode: Mode) -> None:
@@ -171,7 +182,7 @@ def test_a_sign_in_counts(mode: Mode) -> None:
         slow.stopped.set()
 
 
-@pytest.mark.parametrize("rate", [100_000, 1_000_000], ids=["hardly", "steadily"])
+@pytest.mark.parametrize("rate", [100_000, 300_000], ids=["hardly", "steadily"])
 def test_a_body_that_is_taken_slowly_counts(mode: Mode, rate: int) -> None:
     stopped = threading.Event()
 
@@ -191,10 +202,8 @@ def test_a_body_that_is_taken_slowly_counts(mode: Mode, rate: int) -> None:
         taking.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         caller = calling(stack, "default", mode, url, total_timeout=0.7)
-        begun = time.monotonic()
-        with pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.7 s"):
+        with soon(), pytest.raises(TotalTimeoutError, match=r"total_timeout=0\.7 s"):
             caller.chat("x" * 50_000_000)
-        assert time.monotonic() - begun < 3
         stopped.set()
         # On a busy machine the time may be up before the client connects.
         socket.create_connection(listener.getsockname()).close()
@@ -211,8 +220,8 @@ def test_a_response_that_is_too_long_is_refused(form: str, way: str, mode: Mode)
     body = b"[" + b" " * 10_000_000
     answers = {
         "length": http(body),
-        "chunks": chunked(body, b"").replace(b"text/event-stream", b"application/json"),
-        "gzip": http(gzip.compress(body)).replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1),
+        "chunks": chunked([body], content_type="application/json"),
+        "gzip": http(gzip.compress(body), ("Content-Encoding", "gzip")),
         "until the end": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + body,
     }
     connections: list[socket.socket] = []
@@ -225,7 +234,7 @@ def test_a_response_that_is_too_long_is_refused(form: str, way: str, mode: Mode)
         caller = calling(stack, way, mode, url, max_response_bytes=1_000_000)
         with pytest.raises(APIResponseValidationError, match="longer than max_response_bytes=1000000"):
             caller.chat("x")
-        if mode == "async":
+        if mode == "hybrid":
             caller.run(asyncio.sleep(0.01))
         if form != "length" or way == "default":  # it is read no further
             until(lambda: not is_open(connections[0]))
@@ -233,7 +242,7 @@ def test_a_response_that_is_too_long_is_refused(form: str, way: str, mode: Mode)
 
 @ways
 def test_a_response_of_just_the_permitted_length(way: str, mode: Mode) -> None:
-    for body in (http(COMPLETION), chunked(COMPLETION, b"").replace(b"text/event-stream", b"application/json")):
+    for body in (http(COMPLETION), chunked([COMPLETION], content_type="application/json")):
         with raw_server(lambda connection, _, body=body: connection.sendall(body)) as (url, _), ExitStack() as stack:  # type: ignore[misc]
             caller = calling(stack, way, mode, url, max_response_bytes=len(COMPLETION))
             assert caller.chat("x").choices
@@ -264,17 +273,17 @@ ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_an_encoded_response(encoding: str, way: str, mode: Mode) -> None:
     name, encode = ENCODINGS[encoding]
-    header = f"\r\nContent-Encoding: {name}\r\n".encode()
-    stream = encode(CHUNK * 3 + b"data: [DONE]\n\n")
+    header = ("Content-Encoding", name)
+    stream = encode(CHUNK * 3 + DONE)
     connections: set[int] = set()
 
     def answer(connection: socket.socket, request: bytes) -> None:
         connections.add(connection.fileno())
         if b'"stream":true' in request:
             pieces = [stream[index : index + 1] for index in range(len(stream))]
-            connection.sendall(chunked(*pieces, b"").replace(b"\r\n", header, 1))
+            connection.sendall(chunked(pieces, header))
         else:
-            connection.sendall(http(encode(COMPLETION)).replace(b"\r\n", header, 1))
+            connection.sendall(http(encode(COMPLETION), header))
 
     with raw_server(answer) as (url, received), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
@@ -288,7 +297,7 @@ def test_an_encoded_response(encoding: str, way: str, mode: Mode) -> None:
 
 @ways
 def test_an_encoding_that_nobody_asked_for(way: str, mode: Mode) -> None:
-    answer = http(COMPLETION).replace(b"\r\n", b"\r\nContent-Encoding: br\r\n", 1)
+    answer = http(COMPLETION, ("Content-Encoding", "br"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         with pytest.raises(APIResponseValidationError, match="content-encoding 'br'; gzip, deflate can be decoded"):
@@ -297,13 +306,12 @@ def test_an_encoding_that_nobody_asked_for(way: str, mode: Mode) -> None:
 
 @ways
 def test_an_encoded_response_that_is_cut(way: str, mode: Mode) -> None:
-    packed = gzip.compress(COMPLETION)[:-3]
-    answer = http(packed).replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
+    answer = http(gzip.compress(COMPLETION)[:-3], ("Content-Encoding", "gzip"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         with pytest.raises(APIConnectionError, match="the compressed response ended prematurely"):
             caller.chat("x")
-    answer = chunked(gzip.compress(CHUNK * 3)[:-3], b"").replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
+    answer = chunked([gzip.compress(CHUNK * 3)[:-3]], ("Content-Encoding", "gzip"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, _), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         came: list[Any] = []
@@ -317,7 +325,7 @@ def test_an_encoded_response_that_is_cut(way: str, mode: Mode) -> None:
 
 @pytest.mark.parametrize("way", ["default", "hooks"])
 def test_cookies_are_not_kept(way: str, mode: Mode) -> None:
-    answer = http(COMPLETION).replace(b"\r\n", b"\r\nSet-Cookie: session=1; Path=/\r\n", 1)
+    answer = http(COMPLETION, ("Set-Cookie", "session=1; Path=/"))
     with raw_server(lambda connection, _: connection.sendall(answer)) as (url, received), ExitStack() as stack:
         caller = calling(stack, way, mode, url)
         for _ in range(3):

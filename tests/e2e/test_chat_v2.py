@@ -13,13 +13,11 @@ from pydantic import BaseModel
 from gigachat import BadRequestError, GigaChat, NotFoundError, StreamInterruptedError
 from gigachat.models import ChatMessage
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, options, raw_server
+from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import WEATHER, http
+from tests.support.raw_servers import raw_server
 
 QUESTION = "Какая погода в городе Псков?"
-WEATHER = {
-    "name": "weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 
 
 class Person(BaseModel):
@@ -27,39 +25,12 @@ class Person(BaseModel):
     age: int
 
 
-def create(caller: Caller, method: str, *arguments: Any, **fields: Any) -> Any:
-    """Call a method of the chat namespace in the caller's mode."""
-    if caller.mode == "blocking":
-        return getattr(caller.giga.chat, method)(*arguments, **fields)
-
-    async def awaited() -> Any:
-        return await getattr(caller.giga.achat, method)(*arguments, **fields)
-
-    return caller.run(awaited())
-
-
-def read(caller: Caller, *arguments: Any, into: list[Any] | None = None, **fields: Any) -> list[Any]:
-    """Read a stream to its end; what came before an error is in `into`."""
-    chunks: list[Any] = [] if into is None else into
-    if caller.mode == "blocking":
-        for chunk in caller.giga.chat.stream(*arguments, **fields):
-            chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
-        return chunks
-
-    async def awaited() -> None:
-        async for chunk in caller.giga.achat.stream(*arguments, **fields):
-            chunks.append(chunk)
-
-    caller.run(awaited())
-    return chunks
-
-
 def paths(server: GigaChatServer) -> list[str]:
     return [request.path for request in server.requests_to("/chat/completions")]
 
 
 def test_an_answer(caller: Caller, server: GigaChatServer) -> None:
-    answer = create(caller, "create", "Привет!", temperature=0.2)
+    answer = caller.do("chat.create", "Привет!", temperature=0.2)
     assert "Привет!" in answer.text
     assert answer.finish_reason == "stop"
     assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens
@@ -70,13 +41,13 @@ def test_an_answer(caller: Caller, server: GigaChatServer) -> None:
 
 
 def test_a_stream_and_its_whole(caller: Caller, server: GigaChatServer) -> None:
-    chunks = read(caller, "Привет!")
+    chunks = caller.read("Привет!", method="chat.stream")
     assert [chunk.event for chunk in chunks[:-1]] == ["response.message.delta"] * (len(chunks) - 1)
     assert chunks[-1].event == "response.message.done"
-    assert "".join(chunk.text for chunk in chunks) == create(caller, "create", "Привет!").text
+    assert "".join(chunk.text for chunk in chunks) == caller.do("chat.create", "Привет!").text
     # The done event ends the stream, and the connection is kept: one for all calls.
     for _ in range(3):
-        read(caller, "Привет!")
+        caller.read("Привет!", method="chat.stream")
     assert server.connections <= 2
 
 
@@ -89,20 +60,20 @@ def test_the_whole_of_a_stream(server: GigaChatServer) -> None:
 
 
 def test_an_instance_of_a_class(caller: Caller) -> None:
-    completion, person = create(caller, "parse", "Анне 30 лет.", response_format=Person)
+    completion, person = caller.do("chat.parse", "Анне 30 лет.", response_format=Person)
     assert isinstance(person, Person)
     assert completion.finish_reason == "stop"
 
 
 def test_tools_of_the_service(caller: Caller, tmp_path: Path) -> None:
-    answer = create(caller, "create", "Найди новости", tools=["web_search"])
+    answer = caller.do("chat.create", "Найди новости", tools=["web_search"])
     assert any(part.inline_data and part.inline_data.sources for message in answer.messages for part in message.content)
-    drawn = create(caller, "create", "Нарисуй кота", tools=["image_generate"])
+    drawn = caller.do("chat.create", "Нарисуй кота", tools=["image_generate"])
     (file,) = drawn.files
     path = caller.do("download_file", file.id_, tmp_path / "cat.jpg")
     assert path.read_bytes().startswith(b"\xff\xd8\xff")
     with pytest.raises(NotFoundError, match="Unknown tool telepathy"):
-        create(caller, "create", "x", tools=["telepathy"])
+        caller.do("chat.create", "x", tools=["telepathy"])
 
 
 @pytest.mark.parametrize("option", [None, "function", "tool"])
@@ -112,7 +83,7 @@ def test_the_round_trip_of_a_function(wanted: Any, written: str, option: str | N
     with GigaChatServer(result_role=wanted) as server:
         with Caller(mode, {**options(server), "function_result_role": option}) as caller:
             messages: list[Any] = [{"role": "user", "content": QUESTION}]
-            first = create(caller, "create", messages, tools=[WEATHER])
+            first = caller.do("chat.create", messages, tools=[WEATHER])
             (call,) = first.function_calls
             assert call.name == "weather"
             result = ChatMessage.function_result(call.name, {"t": -3})
@@ -121,12 +92,12 @@ def test_the_round_trip_of_a_function(wanted: Any, written: str, option: str | N
             server.clear()
             role = option or written
             if wanted in (None, role):
-                second = create(caller, "create", messages, tools=[WEATHER])
+                second = caller.do("chat.create", messages, tools=[WEATHER])
                 assert second.finish_reason == "stop"
                 assert "-3" in second.text
             else:  # nothing is guessed, and nothing sent twice
                 with pytest.raises(BadRequestError, match=r"invalid JSON syntax.*function_result_role="):
-                    create(caller, "create", messages, tools=[WEATHER])
+                    caller.do("chat.create", messages, tools=[WEATHER])
             (request,) = server.requests_to("/chat/completions")
             assert request.json["messages"][-1]["role"] == role
             assert result.role == written
@@ -149,27 +120,27 @@ def test_the_other_address_is_tried_once_and_remembered(refusal: str, mode: Mode
     with raw_server(answer) as (url, received):
         with Caller(mode, {"base_url": f"{url}/api/v1", "access_token": "t"}) as caller:
             for _ in range(2):
-                assert create(caller, "create", "x").text == "да"
+                assert caller.do("chat.create", "x").text == "да"
     asked = [request.split()[1] for request in received]
     assert asked == [b"/api/v2/chat/completions", b"/v2/chat/completions", b"/v2/chat/completions"]
 
 
 def test_a_refusal_of_the_api_itself_is_not_tried_elsewhere(caller: Caller, server: GigaChatServer) -> None:
     with pytest.raises(NotFoundError, match="No such model"):
-        create(caller, "create", "x", model="GigaChat-0")
+        caller.do("chat.create", "x", model="GigaChat-0")
     assert paths(server) == ["/api/v2/chat/completions"]
 
 
 def test_the_address_may_be_set(server: GigaChatServer, mode: Mode) -> None:
     with Caller(mode, {**options(server), "v2_base_url": f"{server.origin}/v2"}) as caller:
-        create(caller, "create", "x")
+        caller.do("chat.create", "x")
     assert paths(server) == ["/v2/chat/completions"]
 
 
 def test_a_kept_history_goes_on(caller: Caller, server: GigaChatServer) -> None:
-    first = create(caller, "create", "Меня зовут Анна", storage=True)
+    first = caller.do("chat.create", "Меня зовут Анна", storage=True)
     assert first.thread_id
-    create(caller, "create", "Как меня зовут?", storage={"thread_id": first.thread_id})
+    caller.do("chat.create", "Как меня зовут?", storage={"thread_id": first.thread_id})
     sent = server.requests_to("/chat/completions")[1].json
     assert "model" not in sent  # the thread knows it
     kept = caller.do("request", "GET", "/threads/messages", params={"thread_id": first.thread_id}).json()
@@ -180,9 +151,9 @@ def test_a_stream_that_is_cut(caller: Caller, server: GigaChatServer) -> None:
     server.cut(after_events=2)
     chunks: list[Any] = []
     with pytest.raises(StreamInterruptedError):
-        read(caller, "Привет, как дела?", into=chunks)
+        caller.read("Привет, как дела?", into=chunks, method="chat.stream")
     assert len(chunks) == 2
-    assert create(caller, "create", "x").finish_reason == "stop"
+    assert caller.do("chat.create", "x").finish_reason == "stop"
 
 
 def test_many_at_once(server: GigaChatServer) -> None:

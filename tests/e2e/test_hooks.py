@@ -15,9 +15,10 @@ import pytest
 
 from gigachat import GigaChat, GigaChatException
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, options, raw_server
+from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import completion, http
+from tests.support.raw_servers import raw_server
 
-COMPLETION = json.dumps({"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}).encode()
 BODY = b'{"model":"other"}'
 
 
@@ -67,7 +68,7 @@ def hook(caller: Caller, act: Callable[[Any], None], kind: str = "request") -> N
 
 
 def answer(connection: socket.socket, request: bytes) -> None:
-    connection.sendall(http(COMPLETION))
+    connection.sendall(http(completion("да")))
 
 
 def sent_through(mode: Mode, act: Callable[[Any], None]) -> tuple[str, dict[str, str], bytes]:
@@ -119,9 +120,9 @@ def test_a_hook_may_replace_the_content_alone(mode: Mode) -> None:
     [
         ("blocking", ForeignBody),
         ("blocking", lambda: httpx2.ByteStream(BODY)),
-        ("async", ForeignBody),
-        ("async", ForeignAsyncBody),
-        ("async", lambda: httpx2.ByteStream(BODY)),
+        ("hybrid", ForeignBody),
+        ("hybrid", ForeignAsyncBody),
+        ("hybrid", lambda: httpx2.ByteStream(BODY)),
     ],
 )
 def test_a_hook_may_replace_the_stream(mode: Mode, stream: Callable[[], Any]) -> None:

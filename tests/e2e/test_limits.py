@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import random
-import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -21,46 +19,11 @@ from gigachat import APITimeoutError, GigaChat, RateLimitError, ServerError, Str
 from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, begun, http, options, raw_server, until
-
-COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
-
+from tests.support.callers import Caller, Mode, options
+from tests.support.raw_servers import Gate, raw_server
+from tests.support.waiting import begun, until
 
 LONG = "Расскажи о себе"
-
-
-class Gate:
-    """A server that answers a chat only when told to, and knows who asks at this moment, in order of arrival."""
-
-    def __init__(self) -> None:
-        self.arrived: list[str] = []
-        self.most = 0
-        self._in_work = 0
-        self._permits = threading.Semaphore(0)
-        self._changed = threading.Condition()
-
-    def answer(self, connection: socket.socket, request: bytes) -> None:
-        with self._changed:
-            self._in_work += 1
-            self.most = max(self.most, self._in_work)
-            self.arrived.append(question(request))
-            self._changed.notify_all()
-        self._permits.acquire()
-        with self._changed:
-            self._in_work -= 1
-        connection.sendall(COMPLETION)
-
-    def open(self, times: int = 1) -> None:
-        self._permits.release(times)
-
-    def wait_for(self, count: int) -> None:
-        """Wait until so many requests have come in all."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.arrived) >= count, 20), self.arrived
-
-
-def question(request: bytes) -> str:
-    return str(json.loads(request.partition(b"\r\n\r\n")[2])["messages"][0]["content"])
 
 
 @contextmanager
@@ -81,43 +44,16 @@ def waiting(giga: GigaChat) -> int:
     return len(limiter._queue)
 
 
-def elsewhere(caller: Caller, *arguments: Any) -> Any:
-    """Chat in another thread, or in another task of the same loop; return the answer or the error."""
-    if caller.mode == "async":
-
-        async def main() -> Any:
-            return (await asyncio.gather(caller.giga.achat(*arguments), return_exceptions=True))[0]
-
-        return caller.run(main())
-    outcome: list[Any] = []
-
-    def chat() -> None:
-        try:
-            outcome.append(caller.giga.chat(*arguments))
-        except Exception as error:
-            outcome.append(error)
-
-    begun(chat).join(20)
-    return outcome[0]
-
-
 class Opened:
     """A stream with its first chunk taken, in the caller's mode."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        giga = caller.giga
-        self.stream: Any = giga.stream(LONG) if caller.mode == "blocking" else giga.astream(LONG)
+        self.stream = caller.method("stream")(LONG)
         self.step()
 
     def step(self) -> None:
-        if self._caller.mode == "blocking":
-            next(self.stream)
-        else:
-            self._caller.run(self._take())
-
-    async def _take(self) -> None:
-        await anext(self.stream)
+        self._caller.next(self.stream)
 
     def read_on(self) -> int:
         if self._caller.mode == "blocking":
@@ -250,7 +186,7 @@ def test_clients_of_different_limits_share_one_counter_and_nobody_overtakes(mode
 def test_a_stream_keeps_its_slot_until_it_ends(server: GigaChatServer, mode: Mode, end: str) -> None:
     with Caller(mode, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:
         opened = Opened(caller)
-        assert "other requests or open streams hold all of them" in str(elsewhere(caller, "x"))
+        assert "other requests or open streams hold all of them" in str(caller.together(1, "x")[0])
         if end == "read":
             assert opened.read_on() > 1
         elif end == "closed":
@@ -312,13 +248,13 @@ def test_a_stream_of_a_thread_or_task_that_has_ended_is_not_held_by_the_next(
             streams.append(caller.giga.stream("x"))
             next(streams[0])
 
-        if mode == "async":
+        if mode == "hybrid":
             caller.run(in_task())
         else:
             begun(in_thread).join(20)
         for _ in range(5):
-            assert "other requests or open streams" in str(elsewhere(caller, "x"))
-        if mode == "async":
+            assert "other requests or open streams" in str(caller.together(1, "x")[0])
+        if mode == "hybrid":
             caller.run(streams[0].close())
         else:
             streams[0].close()
@@ -328,7 +264,7 @@ def test_a_stream_of_a_thread_or_task_that_has_ended_is_not_held_by_the_next(
 
 
 def test_a_cancelled_waiter_leaves_its_place_to_the_next() -> None:
-    with gated(max_concurrency=1, queue_timeout=20) as (reach, gate), Caller("async", reach) as caller:
+    with gated(max_concurrency=1, queue_timeout=20) as (reach, gate), Caller("hybrid", reach) as caller:
 
         async def main() -> None:
             tasks = [asyncio.create_task(caller.giga.achat(str(number))) for number in range(4)]
@@ -545,7 +481,7 @@ def test_a_slot_is_kept_while_429_is_waited_out(server: GigaChatServer, mode: Mo
 
         async def sleep(seconds: float) -> None:
             with pytest.raises(APITimeoutError, match="other requests"):
-                await asyncio.to_thread(lambda: GigaChat(**one).chat("y")) if mode == "async" else join()
+                await asyncio.to_thread(lambda: GigaChat(**one).chat("y")) if mode == "hybrid" else join()
             seen.append(seconds)
 
         def join() -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import copy
 import gc
-import json
 import os
 import pickle
 import signal
@@ -37,23 +36,16 @@ from gigachat import (
     ResponseError,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, begun, environment, http, is_open, options, raw_server, until
 from tests.e2e.test_transport import Broken
+from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import DONE, chunk, chunked, completion, event, http
+from tests.support.programs import environment, run_quietly
+from tests.support.raw_servers import Gate, is_open, raw_server
+from tests.support.waiting import begun, until
 
 LONG = "Расскажи о себе"
-COMPLETION = http(json.dumps({"choices": [{"message": {"content": "ok", "role": "assistant"}, "index": 0}]}).encode())
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-
-
-def run_quietly(program: str | Path, server: GigaChatServer) -> None:
-    """Run a program in an interpreter of its own, against a server; warnings are errors, and it must say nothing."""
-    source = ["-c", program] if isinstance(program, str) else [str(program)]
-    command = [sys.executable, "-X", "dev", "-W", "error", *source]
-    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=120, check=False)
-    # On a busy machine asyncio's debug mode remarks that a step took long.
-    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert (done.returncode, done.stdout, said) == (0, "", [])
 
 
 # Fork.
@@ -775,45 +767,10 @@ def test_after_its_end_every_call_says_so(server: GigaChatServer, mode: Mode, tm
         }
         for name, arguments in calls.items():
             for client in (giga, view):
+                act = partial(caller.read, method=name) if name.endswith("stream") else partial(caller.do, name)
                 with pytest.raises(GigaChatException, match="this client is closed"):
-                    call_by_name(caller, client, name, *arguments)
+                    act(*arguments, giga=client)
     assert server.requests == []
-
-
-def call_by_name(caller: Caller, giga: GigaChat, name: str, *arguments: Any) -> None:
-    """Call a method of the caller's mode, and read the stream it may return."""
-    space, _, method = name.rpartition(".")
-    if caller.mode == "blocking":
-        target: Any = getattr(giga, space) if space else giga
-        result = getattr(target, method)(*arguments)
-        if hasattr(result, "__next__"):
-            next(result)
-        return
-
-    async def awaited() -> None:
-        if space:
-            target: Any = getattr(giga, {"chat": "achat"}.get(space, f"a_{space}"))
-            result = getattr(target, method)(*arguments)
-        else:
-            result = getattr(giga, f"a{method}")(*arguments)
-        await (anext(result) if hasattr(result, "__anext__") else result)
-
-    caller.run(awaited())
-
-
-class Gate:
-    """A server that answers only when told to."""
-
-    def __init__(self) -> None:
-        self.connections: list[socket.socket] = []
-        self.arrived = threading.Semaphore(0)
-        self.opened = threading.Semaphore(0)
-
-    def answer(self, connection: socket.socket, _: bytes) -> None:
-        self.connections.append(connection)
-        self.arrived.release()
-        self.opened.acquire()
-        connection.sendall(COMPLETION)
 
 
 def descriptors() -> int:
@@ -829,13 +786,13 @@ def test_what_is_at_work_goes_on_when_the_client_is_closed(mode: Mode, count: in
         with Caller(mode, reach) as caller:
             answers: list[Any] = []
             working = begun(lambda: answers.extend(caller.together(count, "x")))
-            assert gate.arrived.acquire(timeout=20)
+            gate.wait_for(1)
             until(lambda: len(caller.transport._limiter._queue) == count - 1)
             for _ in range(2):
                 caller.giga.close()
                 asyncio.run(caller.giga.aclose())
             assert is_open(gate.connections[0])
-            gate.opened.release(count)
+            gate.open(count)
             working.join(20)
             assert [answer.choices[0].message.content for answer in answers] == ["ok"] * count
             assert len(received) == count
@@ -846,7 +803,7 @@ def test_what_is_at_work_goes_on_when_the_client_is_closed(mode: Mode, count: in
 
 def test_closing_frees_idle_connections(mode: Mode) -> None:
     gate = Gate()
-    gate.opened.release(10)
+    gate.open(10)
     with raw_server(gate.answer) as (origin, _):
         with Caller(mode, {"base_url": origin, "access_token": "t"}) as caller:
             for _ in range(2):
@@ -863,10 +820,9 @@ def test_a_stream_outlives_its_closed_client_and_frees_the_connection(mode: Mode
 
     def answer(connection: socket.socket, _: bytes) -> None:
         connections.append(connection)
-        piece = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
-        connection.sendall(chunked(piece))
+        connection.sendall(chunked([event("a")], whole=False))
         go_on.wait(20)
-        connection.sendall(chunked(piece, b"data: [DONE]\n\n", b"", head=False))
+        connection.sendall(chunk(event("a") + DONE) + chunk(b""))
 
     with raw_server(answer) as (origin, _):
         caller = Caller(mode, {"base_url": origin, "access_token": "t"})
@@ -906,12 +862,6 @@ def test_a_stream_outlives_its_closed_client_and_frees_the_connection(mode: Mode
         caller.close()
 
 
-def chunked(*pieces: bytes, head: bool = True) -> bytes:
-    """A streamed answer, or more of one."""
-    begin = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return (begin if head else b"") + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
-
-
 def test_a_client_closed_before_its_first_request_can_be_used(server: GigaChatServer, mode: Mode) -> None:
     with Caller(mode, options(server)) as caller:
         caller.giga.close()
@@ -922,7 +872,7 @@ def test_a_client_closed_before_its_first_request_can_be_used(server: GigaChatSe
 
 def test_aclose_frees_the_connections_of_blocking_calls_too() -> None:
     gate = Gate()
-    gate.opened.release()
+    gate.open()
     with raw_server(gate.answer) as (origin, _):
         giga = GigaChat(base_url=origin, access_token="t")
         giga.chat("x")
@@ -1005,7 +955,7 @@ def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(mode: Mode, 
                 await aleave(copy.deepcopy(model))
                 most = max(most, descriptors() - before)
 
-        if mode == "async":
+        if mode == "hybrid":
             asyncio.run(main())
         else:
             for _ in range(count):
@@ -1207,11 +1157,9 @@ def test_ctrl_c_leaves_the_client_usable_and_the_slot_free(
 
     def answer(connection: socket.socket, request: bytes) -> None:
         if b"interrupted" not in request:
-            connection.sendall(COMPLETION)
+            connection.sendall(http(completion("ok")))
         elif where == "inside a stream":
-            head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-            body = b'data: {"choices":[{"delta":{"content":"a"},"index":0}]}\n\n'
-            connection.sendall(head.encode() + f"{len(body):x}\r\n".encode() + body + b"\r\n")
+            connection.sendall(chunked([event("a")], whole=False))
             done.wait(20)
         elif where == "in a pause":
             connection.sendall(http(b"{}", status="503 Busy"))

@@ -8,8 +8,6 @@ import io
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +26,11 @@ from gigachat import (
     models,
 )
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, http, options, raw_server
-from tests.pipe import Pipe
+from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import http
+from tests.support.pipe import Pipe
+from tests.support.programs import run_program
+from tests.support.raw_servers import raw_server
 
 NAME = "Отчёт «за май», 100%.txt"
 
@@ -173,9 +174,8 @@ def test_large_files_are_never_in_memory_whole(server: GigaChatServer, mode: Mod
             file.write(os.urandom(1_000_000))
 
     def run(what: str) -> None:
-        command = [sys.executable, "-W", "error", "-c", MEMORY, mode, str(tmp_path), what]
-        environment = {**os.environ, **server.environment}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        arguments = ["-W", "error", "-c", MEMORY, mode, str(tmp_path), what]
+        done = run_program(arguments, seconds=120, variables=server.environment)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
     run("up")

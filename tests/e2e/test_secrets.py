@@ -24,15 +24,16 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-import trustme
 from pydantic import BaseModel
 
 from gigachat import AsyncGigaChat, GigaChat, GigaChatException
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import Caller, Mode, options, raw_server
-from tests.e2e.proxies import http_proxy, server_context, site, socks_proxy
+from tests.support.callers import Caller, Mode, options
+from tests.support.certificates import Authority, server_context
+from tests.support.proxies import http_proxy, socks_proxy
+from tests.support.raw_servers import raw_server, site
 
 KEY = base64.b64encode(b"canary-id:canary-of-the-key").decode()
 PLANTED: dict[str, Any] = {
@@ -50,7 +51,7 @@ PLANTED: dict[str, Any] = {
     "extra_query": "canary-extra-query",
     "provided": "canary-provided-token",
 }
-ARGUMENTS = {("client.py", "__init__"), ("request.py", "request"), ("endpoint.py", "blocking")}
+ARGUMENTS = {("client.py", "__init__"), ("raw_requests.py", "request"), ("endpoint.py", "blocking")}
 ARGUMENTS |= {("endpoint.py", "awaitable"), ("endpoint.py", "acting"), ("client.py", "with_options")}
 """Frames that hold a call's arguments as they were given."""
 STATUSES = (400, 401, 402, 403, 404, 407, 413, 418, 422, 429, 500, 503, 302)
@@ -138,28 +139,11 @@ def listening(evidence: Evidence) -> Iterator[None]:
     evidence.note("warnings", *(str(warning) for warning in said))
 
 
-def call(caller: Caller, name: str, *arguments: Any, giga: Any = None, **fields: Any) -> Any:
-    """Call a method by its blocking name in the caller's mode."""
-    found: Any = giga or caller.giga
-    first, dot, rest = name.partition(".")
-    if caller.mode == "async":
-        name = f"a_{name}" if first in ("threads", "assistants") else f"a{first}{dot}{rest}"
-    for part in name.split("."):
-        found = getattr(found, part)
-    if caller.mode == "blocking":
-        return found(*arguments, **fields)
-
-    async def awaited() -> Any:
-        return await found(*arguments, **fields)
-
-    return caller.run(awaited())
-
-
 def everything(caller: Caller, evidence: Evidence, folder: Path) -> None:
     """Every operation once."""
 
     def do(name: str, *arguments: Any, **fields: Any) -> Any:
-        return evidence.attempt(name, lambda: call(caller, name, *arguments, **fields))
+        return evidence.attempt(name, lambda: caller.do(name, *arguments, **fields))
 
     do("chat", "x")
     evidence.attempt("stream", lambda: caller.read("x"))
@@ -200,27 +184,27 @@ def faults(caller: Caller, server: GigaChatServer, evidence: Evidence) -> None:
     for status in STATUSES:
         for method, arguments in (("chat", ["x"]), ("get_models", [])):
             server.fail(status, times=3)
-            evidence.attempt(f"{method} {status}", partial(call, caller, method, *arguments))
+            evidence.attempt(f"{method} {status}", partial(caller.do, method, *arguments))
             server._script.clear()
         server.fail(status, times=3)
         evidence.attempt(f"stream {status}", lambda: caller.read("x"))
         server._script.clear()
     for body in (b"<html>", b"{", b"[]", b'{"choices":5}'):
         server.fail(200, body=body)
-        evidence.attempt("nonsense", lambda: call(caller, "chat", "x"))
+        evidence.attempt("nonsense", lambda: caller.do("chat", "x"))
         server.fail(200, body=body)
         evidence.attempt("nonsense in a stream", lambda: caller.read("x"))
     server.reply('{"answer":')
-    evidence.attempt("no answer to parse", lambda: call(caller, "chat_parse", "x", response_format=Out))
+    evidence.attempt("no answer to parse", lambda: caller.do("chat_parse", "x", response_format=Out))
     server.cut(1)
     evidence.attempt("cut", lambda: caller.read("x"))
     server.stream_events([{"status": 429, "message": "Too many requests"}])
     evidence.attempt("error in a stream", lambda: caller.read("x"))
     hasty = caller.giga.with_options(timeout=0.05, max_retries=0)
     server.delay(0.3)
-    evidence.attempt("timeout", lambda: call(caller, "chat", "x", giga=hasty))
-    evidence.attempt("wrong payload", lambda: call(caller, "chat", 5))
-    evidence.attempt("another host", lambda: call(caller, "request", "GET", "https://elsewhere.example/"))
+    evidence.attempt("timeout", lambda: caller.do("chat", "x", giga=hasty))
+    evidence.attempt("wrong payload", lambda: caller.do("chat", 5))
+    evidence.attempt("another host", lambda: caller.do("request", "GET", "https://elsewhere.example/"))
 
 
 def innards(caller: Caller, evidence: Evidence) -> None:
@@ -299,17 +283,17 @@ def test_a_full_run_shows_no_credential(
         assert sent.headers["x-tenant"] == PLANTED["custom"]
         if way != "provider":
             assert sent.headers["authorization"].removeprefix("Bearer ").encode() not in pickle.dumps(caller.giga)
-        call(caller, "close")
-        evidence.attempt("closed", lambda: call(caller, "chat", "x"))
+        caller.do("close")
+        evidence.attempt("closed", lambda: caller.do("chat", "x"))
     of(server, evidence)
 
 
 def test_what_is_said_is_not_logged(mode: Mode, server: GigaChatServer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(1), Caller(mode, options(server)) as caller:
-        assert "canary of the talk" in repr(call(caller, "chat", "canary of the talk"))
+        assert "canary of the talk" in repr(caller.do("chat", "canary of the talk"))
         assert caller.read("canary of the talk")
         server.fail(500, times=2)
-        assert "canary of the talk" in repr(call(caller, "chat.create", "canary of the talk"))
+        assert "canary of the talk" in repr(caller.do("chat.create", "canary of the talk"))
     assert len(caplog.records) > 20
     assert "canary" not in caplog.text
 
@@ -346,12 +330,12 @@ def test_a_refused_sign_in_shows_no_credential(
 ) -> None:
     with Caller(mode, with_canaries(server, **{"credentials": None, **WRONG[way]})) as caller:
         for method in ("get_models", "get_token"):
-            evidence.attempt(method, partial(call, caller, method))
+            evidence.attempt(method, partial(caller.do, method))
         evidence.attempt("stream", lambda: caller.read("x"))
         for status, body in ((200, b'{"token":"%b"}' % PLANTED["access_token"].encode()), (200, b"<html>"), (500, b"")):
             server.fail(status, path="oauth", times=3, body=body or None)
             server.fail(status, path="token", times=3, body=body or None)
-            evidence.attempt(f"sign-in {status}", lambda: call(caller, "get_models"))
+            evidence.attempt(f"sign-in {status}", lambda: caller.do("get_models"))
             server._script.clear()
         innards(caller, evidence)
     of(server, evidence)
@@ -361,16 +345,16 @@ def test_the_authorization_of_a_context_is_not_shown(mode: Mode, server: GigaCha
     with Caller(mode, with_canaries(server)) as caller:
         for value in (f"Bearer {PLANTED['context']}", f"Bearer {PLANTED['context']} é", PLANTED["context"]):
             before = authorization_cvar.set(value)
-            evidence.attempt("context", lambda: call(caller, "chat", "x"))
+            evidence.attempt("context", lambda: caller.do("chat", "x"))
             evidence.attempt("stream in a context", lambda: caller.read("x"))
             authorization_cvar.reset(before)
             headers = {"Authorization": value}
             view = evidence.attempt("a view", partial(caller.giga.with_options, extra_headers=headers))
             if not isinstance(view, ValueError):
-                evidence.attempt("header of a view", partial(call, caller, "chat", "x", giga=view))
+                evidence.attempt("header of a view", partial(caller.do, "chat", "x", giga=view))
             evidence.attempt(
                 "header of a request",
-                partial(call, caller, "request", "GET", "/models", headers=headers),
+                partial(caller.do, "request", "GET", "/models", headers=headers),
             )
         innards(caller, evidence)
     of(server, evidence)
@@ -429,18 +413,10 @@ def test_good_options_are_not_shown_but_a_pickled_client_has_them(evidence: Evid
 # The network.
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
-    made = trustme.CA()
-    path = tmp_path_factory.mktemp("authority") / "ca.pem"
-    made.cert_pem.write_to_path(str(path))
-    return made, path
-
-
 def test_errors_of_the_network_show_no_credential(
-    mode: Mode, evidence: Evidence, authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch
+    mode: Mode, evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    issuer, bundle = authority
+    authority = Authority.made(tmp_path)
     login = f"me:{PLANTED['proxy']}"
     reach = {
         "access_token": PLANTED["access_token"],
@@ -449,13 +425,13 @@ def test_errors_of_the_network_show_no_credential(
         "max_retries": 1,
         "retry_backoff_factor": 0,
         "timeout": (5, 0.2),
-        "ca_bundle_file": bundle,
+        "ca_bundle_file": authority.file,
         "base_url": "https://localhost/v1",
     }
 
     def attempt(where: str, **more: Any) -> None:
         with Caller(mode, {**reach, **more}) as caller:
-            raised = evidence.attempt(where, lambda: call(caller, "chat", "x"))
+            raised = evidence.attempt(where, lambda: caller.do("chat", "x"))
             assert isinstance(raised, GigaChatException), raised
             evidence.attempt(f"{where}, stream", lambda: caller.read("x"))
             innards(caller, evidence)
@@ -466,7 +442,8 @@ def test_errors_of_the_network_show_no_credential(
         attempt(f"{where} of the environment")
         monkeypatch.delenv("HTTPS_PROXY")
 
-    with site(server_context(issuer, "localhost")) as good, site(server_context(issuer, "other.example")) as other:
+    elsewhere = server_context(authority.issuer, "other.example")
+    with site(authority.context) as good, site(elsewhere) as other:
         attempt("certificate", base_url=other.url)
         attempt("unknown authority", base_url=good.url, ca_bundle_file=None)
         for open_proxy, scheme in ((http_proxy, "http"), (socks_proxy, "socks5")):
@@ -476,7 +453,7 @@ def test_errors_of_the_network_show_no_credential(
             with open_proxy(other.port, login=login) as proxy:
                 through(f"certificate behind a {scheme} proxy", f"{scheme}://{login}@127.0.0.1:{proxy.port}")
                 assert proxy.asked
-        with http_proxy(good.port, login=login, context=server_context(issuer, "other.example")) as proxy:
+        with http_proxy(good.port, login=login, context=elsewhere) as proxy:
             through("certificate of a proxy", f"https://{login}@localhost:{proxy.port}")
     for scheme in ("http", "socks5"):
         through("no proxy", f"{scheme}://{login}@127.0.0.1:1")

@@ -44,8 +44,11 @@ from gigachat import (
 )
 from gigachat._transport import tls
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Mode, http, raw_server
-from tests.e2e.proxies import Proxy, Site, dripping, http_proxy, self_signed, server_context, site, socks_proxy
+from tests.support.callers import Caller, Mode
+from tests.support.certificates import self_signed, server_context
+from tests.support.payloads import http
+from tests.support.proxies import Proxy, dripping, http_proxy, socks_proxy
+from tests.support.raw_servers import Site, raw_server, site
 
 KEY_PASSWORD = "password of the key"
 
@@ -486,7 +489,7 @@ def test_a_handshake_that_comes_byte_by_byte_ends_with_its_timeout(
         begun = time.monotonic()
         with pytest.raises(APITimeoutError, match=r"no connection to localhost:\d+ within 0\.5 s"):
             ask(mode, f"https://localhost:{port}/v1", **reach)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize("after", [0, 4000], ids=["in the handshake", "in the response"])
@@ -498,7 +501,7 @@ def test_what_comes_byte_by_byte_ends_with_the_total_timeout(after: int, mode: M
             begun = time.monotonic()
             with pytest.raises(TotalTimeoutError):
                 ask(mode, f"https://localhost:{port}/v1", **reach)
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 15
 
 
 # The Russian root.

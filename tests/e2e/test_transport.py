@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
-import json
 import logging
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -26,19 +23,14 @@ from gigachat._transport import httpx_clients
 from gigachat._transport.tls import _context, context_for
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
-from tests.e2e.callers import Caller, Mode, begun, environment, http, options, raw_server, until
 from tests.e2e.test_hooks import hook, hooks_of
+from tests.support.callers import Caller, Mode, options
+from tests.support.payloads import DONE, chunked, completion, event, http
+from tests.support.programs import run_quietly
+from tests.support.raw_servers import raw_server
+from tests.support.waiting import begun, until
 
-COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "да"}, "index": 0}]}
-CHUNK = {"choices": [{"delta": {"role": "assistant", "content": "да"}, "index": 0, "finish_reason": "stop"}]}
 CARD = {"id": "5b2a", "object": "file", "bytes": 1, "created_at": 1, "filename": "a.txt", "purpose": "general"}
-
-
-def run_quietly(program: str, server: GigaChatServer) -> None:
-    """Run a program in an interpreter of its own, against a server; warnings are errors, and it must say nothing."""
-    command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # Files.
@@ -90,19 +82,10 @@ def test_an_upload_that_nobody_takes_ends_with_its_own_timeout(mode: Mode) -> No
 # Ends of streams.
 
 
-def chunked(*pieces: bytes) -> bytes:
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return head + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (*pieces, b""))
-
-
-def event(data: str) -> bytes:
-    return f"data: {data}\n\n".encode()
-
-
 @pytest.mark.parametrize("more", [0, 5, 100])
 def test_no_more_than_a_little_is_read_behind_the_end_mark(mode: Mode, more: int) -> None:
     """Little is read, so that the connection can be kept; from much of it the reader walks away."""
-    streamed = chunked(event(json.dumps(CHUNK)), event("[DONE]"), *[b": more\n\n"] * more)
+    streamed = chunked([event("да", last=True), DONE, *[b": more\n\n"] * more])
     connections: list[socket.socket] = []
 
     def answer(connection: socket.socket, request: bytes) -> None:
@@ -183,7 +166,7 @@ def transport_of(mode: Mode, answer: Callable[[httpx2.Request], httpx2.Response]
 
 def test_a_client_of_the_users_own_need_have_no_network(mode: Mode) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
-        body = event(json.dumps(CHUNK)) + event("[DONE]")
+        body = event("да", last=True) + DONE
         return httpx2.Response(200, content=body, headers={"content-type": "text/event-stream"})
 
     with Caller(mode, {"access_token": "t", **transport_of(mode, answer)}) as caller:
@@ -212,9 +195,9 @@ def test_a_stream_without_a_network_ends_for_its_reader_when_another_thread_clos
 
     class Slow(httpx2.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
-            yield event(json.dumps(CHUNK))
+            yield event("да", last=True)
             assert go_on.wait(60)
-            yield event(json.dumps(CHUNK))
+            yield event("да", last=True)
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, stream=Slow(), headers={"content-type": "text/event-stream"})
@@ -305,7 +288,7 @@ def test_a_hook_may_bring_a_body_that_is_a_list(mode: Mode) -> None:
         request.stream = [b'{"a"', b":1}"]
 
     def answer(connection: socket.socket, request: bytes) -> None:
-        connection.sendall(http(json.dumps(COMPLETION).encode()))
+        connection.sendall(http(completion("да")))
 
     with raw_server(answer) as (url, received), Caller(mode, {"base_url": url, "access_token": "t"}) as caller:
         hook(caller, replace)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat._transport.workarounds import forwarding_trailing_data, trailing_data
 from gigachat.server import GigaChatServer
-from tests.e2e.proxies import http_proxy, socks_proxy
+from tests.support.proxies import http_proxy, socks_proxy
 
 
 def idle(transport: Any) -> Any:

@@ -14,7 +14,8 @@ from email.utils import formatdate
 from enum import Enum, auto
 
 from tests.faults.operations import Operation
-from tests.faults.wire import Act, Peer, Received, chunked, head, http, payload
+from tests.support.payloads import chunked, head, http, payload
+from tests.support.servers import Act, Peer, Received, cuts, hangs, says
 
 __all__ = ["FAULTS", "WORDS", "Ends", "Fault", "status_answer"]
 
@@ -76,34 +77,15 @@ Answer = Callable[[Operation], bytes]
 
 
 def _say(answer: Answer) -> Callable[[Operation], Act]:
-    """Send an answer and wait for the next request."""
-    return lambda operation: lambda peer, _: peer.send(answer(operation))
+    return lambda operation: says(answer(operation))
 
 
 def _cut(answer: Answer) -> Callable[[Operation], Act]:
-    """Send an answer and end the connection."""
-
-    def with_operation(operation: Operation) -> Act:
-        def act(peer: Peer, _: Received) -> None:
-            peer.send(answer(operation))
-            peer.cut()
-
-        return act
-
-    return with_operation
+    return lambda operation: cuts(answer(operation))
 
 
 def _hang(answer: Answer) -> Callable[[Operation], Act]:
-    """Send an answer and say nothing more."""
-
-    def with_operation(operation: Operation) -> Act:
-        def act(peer: Peer, _: Received) -> None:
-            peer.send(answer(operation))
-            peer.stay_silent()
-
-        return act
-
-    return with_operation
+    return lambda operation: hangs(answer(operation))
 
 
 def _always(answer: bytes) -> Answer:

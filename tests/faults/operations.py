@@ -5,97 +5,22 @@ Nothing here knows of faults.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextvars
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from gigachat import AsyncGigaChat, GigaChat
 from gigachat.models import Batch
-from tests.faults.wire import Received, chunked, http
-from tests.pipe import Pipe
+from tests.support.callers import Caller
+from tests.support.payloads import DONE, chunked, http, sse
+from tests.support.pipe import Pipe
+from tests.support.servers import Received
 
-__all__ = ["MODES", "OPERATIONS", "Caller", "Dialect", "Mode", "Operation", "named"]
-
-Mode = Literal["blocking", "async", "hybrid"]
-MODES: tuple[Mode, ...] = ("blocking", "async", "hybrid")
-
-
-class Caller:
-    """A client in one mode: blocking, async under the plain names, or async under the names with an `a`."""
-
-    def __init__(self, mode: Mode, **options: Any) -> None:
-        self.mode = mode
-        self.giga: Any = AsyncGigaChat(**options) if mode == "async" else GigaChat(**options)
-        self.noise: list[dict[str, Any]] = []  # what the event loop complained of
-        self._runner: asyncio.Runner | None = None
-        if mode != "blocking":
-            self._runner = asyncio.Runner()
-            self._runner.get_loop().set_exception_handler(lambda _, context: self.noise.append(context))
-
-    @property
-    def transport(self) -> Any:
-        """The client's transport in this mode."""
-        return (self.giga._blocking if self._runner is None else self.giga._async).transport
-
-    def method(self, name: str, giga: Any = None) -> Any:
-        """The method of a blocking name in this mode."""
-        if self.mode == "hybrid":
-            first, dot, rest = name.partition(".")
-            name = f"a_{first}.{rest}" if first in ("assistants", "threads") else f"a{first}{dot}{rest}"
-        found = giga or self.giga
-        for part in name.split("."):
-            found = getattr(found, part)
-        return found
-
-    def run(self, coroutine: Any) -> Any:
-        """Run a coroutine in the client's loop, with the context variables of now."""
-        assert self._runner is not None
-        return self._runner.run(coroutine, context=contextvars.copy_context())
-
-    def do(self, name: str, *arguments: Any, giga: Any = None, **options: Any) -> Any:
-        """Call a method and return its answer."""
-        method = self.method(name, giga)
-        if self._runner is None:
-            return method(*arguments, **options)
-
-        async def awaited() -> Any:
-            return await method(*arguments, **options)
-
-        return self.run(awaited())
-
-    def read(self, name: str, *arguments: Any, into: list[Any], giga: Any = None, **options: Any) -> None:
-        """Read a stream to its end; what came before an error is in `into`."""
-        stream = self.method(name, giga)(*arguments, **options)
-        if self._runner is None:
-            for chunk in stream:
-                into.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
-            return
-
-        async def awaited() -> None:
-            async for chunk in stream:
-                into.append(chunk)
-
-        self.run(awaited())
-
-    def close(self) -> None:
-        if self._runner is None:
-            self.giga.close()
-        else:
-            self._runner.run(self.giga.aclose())
-            self._runner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+__all__ = ["OPERATIONS", "Dialect", "Operation", "named"]
 
 
 @dataclass(frozen=True)
@@ -141,11 +66,6 @@ class Dialect:
         return count, False
 
 
-def _data(body: dict[str, Any], event: str | None = None) -> bytes:
-    named = f"event: {event}\n" if event else ""
-    return f"{named}data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
-
-
 def _v1(content: str, finish: str | None = None) -> dict[str, Any]:
     choice: dict[str, Any] = {"delta": {"content": content}, "index": 0}
     if finish:
@@ -162,28 +82,28 @@ _ERROR = {"status": 500, "message": "Internal words"}
 _DELTA = "response.message.delta"
 
 V1 = Dialect(
-    (_data(_v1("При")), _data(_v1("вет")), _data(_v1("", "stop") | {"usage": _USAGE})),
-    b"data: [DONE]\n\n",
+    (sse(_v1("При")), sse(_v1("вет")), sse(_v1("", "stop") | {"usage": _USAGE})),
+    DONE,
     b"data: [DONE]\n",
     False,
-    _data(_ERROR),
+    sse(_ERROR),
 )
 V2 = Dialect(
-    (_data(_v2("При"), _DELTA), _data(_v2("вет"), _DELTA), _data({**_v2(""), "finish_reason": "stop"}, _DELTA)),
-    _data({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
-    _data({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
+    (sse(_v2("При"), _DELTA), sse(_v2("вет"), _DELTA), sse({**_v2(""), "finish_reason": "stop"}, _DELTA)),
+    sse({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
+    sse({"created_at": 1, "model": "m", "usage": {"total_tokens": 3}}, "response.message.done"),
     True,
-    _data(_ERROR, "error"),
+    sse(_ERROR, "error"),
 )
 THREAD = Dialect(
     tuple(
-        _data({**_v1(text, finish), "object": "threads.messages.run", "thread_id": "t"})
+        sse({**_v1(text, finish), "object": "threads.messages.run", "thread_id": "t"})
         for text, finish in (("При", None), ("вет", None), ("", "stop"))
     ),
-    b"data: [DONE]\n\n",
+    DONE,
     b"data: [DONE]\n",
     False,
-    _data(_ERROR, "error"),
+    sse(_ERROR, "error"),
 )
 
 
@@ -246,7 +166,7 @@ class Operation:
         if self.dialect is None:
             return caller.do(self.call, *arguments, giga=giga, **options)
         chunks: list[Any] = [] if into is None else into
-        caller.read(self.call, *arguments, into=chunks, giga=giga, **options)
+        caller.read(*arguments, method=self.call, into=chunks, giga=giga, **options)
         return chunks
 
 

@@ -15,11 +15,12 @@ import pytest
 
 from gigachat import GigaChatException, ResponseError
 from tests.faults.faults import FAULTS, Ends, Fault
-from tests.faults.operations import MODES, OPERATIONS, Caller, Mode, Operation, named
+from tests.faults.operations import OPERATIONS, Operation, named
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
-from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
-from tests.faults.wire import KEY, Received, Server
+from tests.support.callers import MODES, Caller, Mode
+from tests.support.servers import KEY, Received, Server
+from tests.support.waiting import patiently
 
 CORE = named("chat", "stream", "v2-stream", "get_models", "upload-once", "download_file")
 PATIENT: dict[str, Any] = {
@@ -62,7 +63,7 @@ def test_a_fault(
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     if fault.silent:
-        in_silence(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
+        patiently(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
     else:
         _meet(fault, operation, times, mode, tmp_path, None)
 
@@ -75,7 +76,7 @@ def _meet(
     with Server(operation.good_answer, listening=fault.ends is not Ends.REFUSED) as server:
         signed = fault.ends is not Ends.REFUSED and fault.greeting is None
         way_in = {} if signed else {"credentials": None, "access_token": "token-1"}
-        with Caller(mode, **(server.options | PATIENT | way_in)) as caller:
+        with Caller(mode, server.options | PATIENT | way_in) as caller:
             skipped = SkippedTime(caller.transport)
             _prepare(server, fault, operation, times, skipped)
             view = caller.giga.with_options(timeout=None if timeout is None else (10, timeout))

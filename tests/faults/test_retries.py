@@ -13,10 +13,12 @@ import pytest
 
 from gigachat import APIConnectionError, APITimeoutError, GigaChatException, RateLimitError, ResponseError, ServerError
 from tests.faults.faults import status_answer
-from tests.faults.operations import MODES, OPERATIONS, Caller, Mode, Operation, named
+from tests.faults.operations import OPERATIONS, Operation, named
 from tests.faults.rules import status_error
 from tests.faults.skipped import SkippedTime
-from tests.faults.wire import Act, Peer, Received, Server, http
+from tests.support.callers import MODES, Caller, Mode
+from tests.support.payloads import http
+from tests.support.servers import Act, Peer, Received, Server
 
 CHAT, MODELS, ONCE, DOWNLOAD, STREAM = named("chat", "get_models", "upload-once", "download_file", "stream")
 
@@ -33,7 +35,7 @@ def _longest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def calling(server: Server, mode: Mode, **options: Any) -> Iterator[tuple[Caller, SkippedTime]]:
-    with Caller(mode, **(server.options | {"share_token": False} | options)) as caller:
+    with Caller(mode, server.options | {"share_token": False} | options) as caller:
         yield caller, SkippedTime(caller.transport)
 
 
@@ -155,7 +157,7 @@ def test_a_host_that_does_not_answer_calls(operation: Operation, mode: Mode, tmp
             waiting.connect_ex(listener.getsockname())
         reach = {"base_url": f"http://127.0.0.1:{listener.getsockname()[1]}", "access_token": "t"}
         options = {"timeout": (0.05, 10), "retry_backoff_factor": 0, "max_retries": 1}
-        with Caller(mode, **reach, **options) as caller:
+        with Caller(mode, reach, **options) as caller:
             skipped = SkippedTime(caller.transport)
             with pytest.raises(APITimeoutError, match=r"no connection to .* within 0\.05 s"):
                 operation.perform(caller, tmp_path)

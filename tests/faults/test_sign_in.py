@@ -28,11 +28,13 @@ from gigachat import (
 )
 from gigachat.context import authorization_cvar, custom_headers_cvar, session_id_cvar
 from tests.faults.faults import FAULTS, Ends, Fault, status_answer
-from tests.faults.operations import MODES, Caller, Mode, Operation, named
+from tests.faults.operations import Operation, named
 from tests.faults.rules import MAX_RETRIES, RATE_LIMIT_TIMEOUT, Expected, expected
-from tests.faults.silence import in_silence
 from tests.faults.skipped import SkippedTime
-from tests.faults.wire import KEY, PATIENCE, Act, Peer, Received, Server, grant, http
+from tests.support.callers import MODES, Caller, Mode
+from tests.support.payloads import grant, http
+from tests.support.servers import KEY, Act, Peer, Received, Server
+from tests.support.waiting import PATIENCE, patiently
 
 PATIENT: dict[str, Any] = {
     "max_retries": MAX_RETRIES,
@@ -82,7 +84,7 @@ def test_a_fault_on_the_way_to_a_token(
 ) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     if fault.silent:
-        in_silence(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
+        patiently(lambda seconds: _meet(fault, operation, times, mode, tmp_path, seconds))
     else:
         _meet(fault, operation, times, mode, tmp_path, None)
 
@@ -93,7 +95,7 @@ def _meet(
     rule = expected(SIGN_IN, fault, times, renews=False)
     patience = PATIENT | ({} if timeout is None else {"timeout": (10, timeout)})
     with Server(operation.good_answer, listening=fault.ends is not Ends.REFUSED) as server:
-        with Caller(mode, **(server.options | patience)) as caller:
+        with Caller(mode, server.options | patience) as caller:
             skipped = SkippedTime(caller.transport)
             if fault.ends is Ends.REFUSED:
                 skipped.before = server.listen if times is not None else None
@@ -151,7 +153,7 @@ def _check_error(error: Exception | None, rule: Expected) -> None:
 @pytest.mark.parametrize("clock", [-3600.0, 0.0, 3600.0])
 def test_a_clock_that_is_wrong_by_an_hour(mode: Mode, unit: int, clock: float, tmp_path: Path) -> None:
     (operation,) = named("chat")
-    with Server(operation.good_answer) as server, Caller(mode, **server.options, share_token=False) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, server.options, share_token=False) as caller:
         numbers = itertools.count(1)
 
         def sign_in(peer: Peer, _: Received) -> None:
@@ -172,7 +174,7 @@ def test_a_clock_that_is_wrong_by_an_hour(mode: Mode, unit: int, clock: float, t
 @pytest.mark.parametrize("expires_at", [0, 1, 1_000_000_000, None, "soon", -5, 1e400, 10**40])
 def test_an_expiry_that_is_absurd(mode: Mode, expires_at: Any, tmp_path: Path) -> None:
     (operation,) = named("chat")
-    with Server(operation.good_answer) as server, Caller(mode, **server.options, share_token=False) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, server.options, share_token=False) as caller:
         numbers = itertools.count(1)
 
         def sign_in(peer: Peer, _: Received) -> None:
@@ -190,12 +192,12 @@ def test_an_expiry_that_is_absurd(mode: Mode, expires_at: Any, tmp_path: Path) -
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_token_still_good_is_used_while_a_renewal_hangs(mode: Mode, tmp_path: Path) -> None:
-    in_silence(lambda seconds: _renewal_hangs(mode, tmp_path, seconds))
+    patiently(lambda seconds: _renewal_hangs(mode, tmp_path, seconds))
 
 
 def _renewal_hangs(mode: Mode, folder: Path, timeout: float) -> None:
     options = {"share_token": False, "timeout": (10, timeout), "max_retries": 5, "retry_backoff_factor": 0}
-    with Server(CHAT.good_answer) as server, Caller(mode, **(server.options | options)) as caller:
+    with Server(CHAT.good_answer) as server, Caller(mode, server.options | options) as caller:
         caller.giga = caller.giga.with_options(timeout=10)  # the sign-in's is short
         caller.do("get_token")
         skipped = SkippedTime(caller.transport)
@@ -212,7 +214,7 @@ def _renewal_hangs(mode: Mode, folder: Path, timeout: float) -> None:
 def test_a_server_that_refuses_every_token_is_not_hammered(mode: Mode) -> None:
     with Server() as server, ExitStack() as stack:
         server.for_ever = lambda peer, _: peer.send(status_answer(401))
-        callers = [stack.enter_context(Caller(mode, **server.options)) for _ in range(4)]
+        callers = [stack.enter_context(Caller(mode, server.options)) for _ in range(4)]
         for caller in callers * 3:
             with pytest.raises(AuthenticationError):
                 caller.do("chat", "x")
@@ -227,7 +229,7 @@ def test_a_source_of_tokens_is_asked_once_more_after_a_401(mode: Mode, another: 
     with Server() as server:
         server.for_ever = lambda peer, _: peer.send(status_answer(401))
         options = {"credentials": None, "access_token_provider": lambda: f"token-{next(numbers) if another else 1}"}
-        with Caller(mode, **(server.options | options)) as caller:
+        with Caller(mode, server.options | options) as caller:
             with pytest.raises(AuthenticationError):
                 caller.do("chat", "x")
         tokens = [request.headers["authorization"] for request in server.requests]
@@ -437,7 +439,7 @@ def test_a_tenants_bad_token_touches_nobody_elses(mode: Mode, source: str) -> No
             caller.do("chat", "x", giga=view)
 
     theirs = {"Authorization": "Bearer theirs"}
-    with Server(CHAT.good_answer) as server, Caller(mode, **server.options) as caller:
+    with Server(CHAT.good_answer) as server, Caller(mode, server.options) as caller:
         server.for_ever = _only("token-1")
         caller.do("chat", "x")
         for _ in range(3):
@@ -495,6 +497,6 @@ def test_an_error_of_the_sign_in_says_where_it_happened(mode: Mode, error: type[
         server.sign_in_for_ever = acts[error]
         patience = 0.05 if error is APITimeoutError else 10  # what is answered may take its time on a busy machine
         options = {"max_retries": 0, "timeout": (10, patience), "share_token": False}
-        with Caller(mode, **(server.options | options)) as caller:
+        with Caller(mode, server.options | options) as caller:
             with pytest.raises(error, match=server.origin.removeprefix("http://")):
                 caller.do("chat", "x")

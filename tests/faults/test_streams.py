@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,11 @@ from gigachat import (
     ServerError,
     StreamInterruptedError,
 )
-from tests.e2e.callers import begun, until
-from tests.faults.operations import MODES, Caller, Dialect, Mode, Operation, named
-from tests.faults.silence import in_silence
-from tests.faults.wire import PATIENCE, Act, Peer, Received, Server, chunked, head, http
+from tests.faults.operations import Dialect, Operation, named
+from tests.support.callers import MODES, Caller, Mode
+from tests.support.payloads import chunked, head, http
+from tests.support.servers import Act, Peer, Received, Server, cuts, hangs, says
+from tests.support.waiting import PATIENCE, begun, patiently, until
 
 STREAMS = named("stream", "v2-stream", "threads.stream")
 ONE_CONNECTION: dict[str, Any] = {
@@ -63,27 +63,15 @@ class Odd:
 
 
 def _sends(answer: Callable[[Dialect], bytes]) -> Callable[[Dialect], Act]:
-    return lambda dialect: lambda peer, _: peer.send(answer(dialect))
+    return lambda dialect: says(answer(dialect))
 
 
 def _cuts(answer: Callable[[Dialect], bytes]) -> Callable[[Dialect], Act]:
-    return lambda dialect: partial(_send_and_cut, answer(dialect))
-
-
-def _send_and_cut(answer: bytes, peer: Peer, _: Received) -> None:
-    peer.send(answer)
-    peer.cut()
+    return lambda dialect: cuts(answer(dialect))
 
 
 def _hangs(answer: Callable[[Dialect], bytes]) -> Callable[[Dialect], Act]:
-    def with_dialect(dialect: Dialect) -> Act:
-        def act(peer: Peer, _: Received) -> None:
-            peer.send(answer(dialect))
-            peer.stay_silent()
-
-        return act
-
-    return with_dialect
+    return lambda dialect: hangs(answer(dialect))
 
 
 def _odd_streams() -> Iterator[Odd]:
@@ -190,7 +178,7 @@ ODD = tuple(_odd_streams())
 )
 def test_an_odd_stream(odd: Odd, operation: Operation, mode: Mode, tmp_path: Path) -> None:
     if odd.silent:
-        in_silence(lambda seconds: _meet(odd, operation, mode, tmp_path, seconds))
+        patiently(lambda seconds: _meet(odd, operation, mode, tmp_path, seconds))
     else:
         _meet(odd, operation, mode, tmp_path, None)
 
@@ -198,7 +186,7 @@ def test_an_odd_stream(odd: Odd, operation: Operation, mode: Mode, tmp_path: Pat
 def _meet(odd: Odd, operation: Operation, mode: Mode, folder: Path, timeout: float | None) -> None:
     dialect = operation.dialect
     assert dialect is not None
-    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, server.options | ONE_CONNECTION) as caller:
         server.script.append(odd.act(dialect))
         view = caller.giga.with_options(timeout=None if timeout is None else (10, timeout))
         chunks: list[Any] = []
@@ -230,8 +218,8 @@ def test_the_end_mark_of_v1_ends_v2_as_well(mode: Mode, tmp_path: Path) -> None:
     (operation,) = named("v2-stream")
     dialect = operation.dialect
     assert dialect is not None
-    with Server() as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
-        server.for_ever = _hangs(lambda _: chunked([dialect.events[0], b"data: [DONE]\n"], whole=False))(dialect)
+    with Server() as server, Caller(mode, server.options | ONE_CONNECTION) as caller:
+        server.for_ever = hangs(chunked([dialect.events[0], b"data: [DONE]\n"], whole=False))
         assert len(operation.perform(caller, tmp_path)) == 1
 
 
@@ -242,7 +230,7 @@ def test_the_last_event_of_v2_may_be_without_usage(mode: Mode, fields: bytes, tm
     dialect = operation.dialect
     assert dialect is not None
     done = b"event: response.message.done\ndata: " + fields + b"\n\n"
-    with Server(chunked([*dialect.events, done])) as server, Caller(mode, **server.options) as caller:
+    with Server(chunked([*dialect.events, done])) as server, Caller(mode, server.options) as caller:
         chunks = operation.perform(caller, tmp_path)
         assert operation.good(chunks, tmp_path)
         assert (chunks[-1].event, chunks[-1].usage) == ("response.message.done", None)
@@ -255,7 +243,7 @@ def test_an_event_of_ten_megabytes(operation: Operation, mode: Mode, tmp_path: P
     assert dialect is not None
     first, *others = dialect.all
     long = first.replace("При".encode(), b"x" * 10_000_000)
-    with Server(chunked([long, *others])) as server, Caller(mode, **server.options) as caller:
+    with Server(chunked([long, *others])) as server, Caller(mode, server.options) as caller:
         chunks = operation.perform(caller, tmp_path)
         assert len(chunks) == dialect.chunks
         assert chunks[0].model_dump_json().count("x" * 10_000_000) == 1
@@ -270,11 +258,11 @@ def test_an_answer_cut_at_every_byte(operation: Operation, mode: Mode, tmp_path:
     answer = begun + body
     # Long streams are cut at every byte between their first event and the next, and at every seventh elsewhere.
     near = range(len(begun) + len(dialect.events[0] if dialect else b""), len(answer))
-    cuts = [cut for cut in range(len(answer)) if cut % 7 == 0 or cut in near[:40] or cut in near[-40:]]
-    with Server() as server, Caller(mode, **(server.options | ONE_CONNECTION), max_retries=0) as caller:
+    places = [cut for cut in range(len(answer)) if cut % 7 == 0 or cut in near[:40] or cut in near[-40:]]
+    with Server() as server, Caller(mode, server.options | ONE_CONNECTION, max_retries=0) as caller:
         caller.do("get_token")
-        for cut in cuts:
-            server.for_ever = partial(_send_and_cut, answer[:cut])
+        for cut in places:
+            server.for_ever = cuts(answer[:cut])
             chunks: list[Any] = []
             error: Exception | None = None
             try:
@@ -294,7 +282,7 @@ def test_an_answer_cut_at_every_byte(operation: Operation, mode: Mode, tmp_path:
             else:
                 assert type(error) is APIConnectionError, cut
                 assert "broke during the response" in str(error)
-        assert len(server.requests) == len(cuts)
+        assert len(server.requests) == len(places)
         assert caller.noise == []
 
 
@@ -310,7 +298,7 @@ def test_a_stream_that_is_reset(operation: Operation, mode: Mode) -> None:
         assert read.wait(PATIENCE)  # a reset may overtake what was sent before
         peer.reset()
 
-    with Server() as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
+    with Server() as server, Caller(mode, server.options | ONE_CONNECTION) as caller:
         server.script.append(act)
         arguments, options = operation.arguments(Path())
         came = 0
@@ -355,7 +343,7 @@ def _read_slowly(mode: Mode, folder: Path, pace: float, timeout: float) -> None:
             peer.send(piece)
 
     assert len(pieces) * pace > timeout
-    with Server() as server, Caller(mode, **server.options) as caller:
+    with Server() as server, Caller(mode, server.options) as caller:
         caller.do("get_token")
         server.for_ever = slowly
         view = caller.giga.with_options(timeout=(10, timeout))
@@ -372,7 +360,7 @@ class Left(Exception):
 def _never_ending(operation: Operation, count: int = 1) -> Act:
     dialect = operation.dialect
     assert dialect is not None
-    return _hangs(lambda _: chunked([*dialect.events[:count]], whole=False))(dialect)
+    return hangs(chunked([*dialect.events[:count]], whole=False))
 
 
 def _closed(stream: Any) -> None:
@@ -461,7 +449,7 @@ def test_who_leaves_a_stream_frees_its_connection(
     noise: list[Any] = []
     with Server(operation.good_answer) as server, GigaChat(**(server.options | ONE_CONNECTION)) as giga:
         server.script.append(_never_ending(operation))
-        caller = Caller("blocking", **server.options)
+        caller = Caller("blocking", server.options)
         arguments, options = operation.arguments(tmp_path)
 
         def leave() -> None:
@@ -607,7 +595,7 @@ ASYNC_WAYS = (
 def test_who_leaves_an_async_stream_frees_its_connection(
     operation: Operation, way: Callable[[Any], Any], mode: Mode, tmp_path: Path
 ) -> None:
-    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, server.options | ONE_CONNECTION) as caller:
         server.script.append(_never_ending(operation))
         arguments, options = operation.arguments(tmp_path)
 
@@ -639,7 +627,7 @@ def test_who_is_cancelled_while_waiting_frees_the_connection(
         arrived.set()
         peer.stay_silent()
 
-    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, server.options | ONE_CONNECTION) as caller:
         server.script.append(hang)
         arguments, options = operation.arguments(tmp_path)
 
@@ -689,13 +677,6 @@ def _reading(caller: Caller, stream: Any) -> Any:
     return lambda: caller.run(asyncio.wait_for(task, PATIENCE))
 
 
-def _next(caller: Caller, stream: Any) -> Any:
-    async def awaited() -> Any:
-        return await anext(stream)
-
-    return next(stream) if caller.mode == "blocking" else caller.run(awaited())
-
-
 @pytest.mark.parametrize("first", ["to send", "to read"])
 @pytest.mark.parametrize("mode", MODES)
 def test_one_at_a_time_reads_a_stream(mode: Mode, first: str) -> None:
@@ -709,13 +690,13 @@ def test_one_at_a_time_reads_a_stream(mode: Mode, first: str) -> None:
         assert go_on.wait(PATIENCE)
         peer.send(chunked(dialect.all[1:]).partition(b"\r\n\r\n")[2])
 
-    with Server() as server, Caller(mode, **server.options) as caller:
+    with Server() as server, Caller(mode, server.options) as caller:
         server.script.append(act)
         stream = caller.method("stream")("x")
-        before = [_next(caller, stream)] if first == "to read" else []
+        before = [caller.next(stream)] if first == "to read" else []
         result = _reading(caller, stream)
         with pytest.raises(GigaChatException, match="already being read by another thread or task"):
-            _next(caller, stream)
+            caller.next(stream)
         go_on.set()
         assert [chunk.choices[0].delta.content for chunk in before + result()] == ["При", "вет", ""]
         assert len(server.requests) == 1
@@ -732,7 +713,7 @@ def test_a_stream_closed_before_its_answer_comes_gives_nothing(mode: Mode) -> No
         peer.send(operation.good_answer)
         peer.stay_silent()
 
-    with Server(operation.good_answer) as server, Caller(mode, **(server.options | ONE_CONNECTION)) as caller:
+    with Server(operation.good_answer) as server, Caller(mode, server.options | ONE_CONNECTION) as caller:
         server.script.append(act)
         stream = caller.method("stream")("x")
         result = _reading(caller, stream)
@@ -744,7 +725,7 @@ def test_a_stream_closed_before_its_answer_comes_gives_nothing(mode: Mode) -> No
             caller.run(stream.close())
         go_on.set()
         assert result() == []
-        caller.read("stream", "x", into=[])  # the slot and the connection are free again
+        caller.read("x")  # the slot and the connection are free again
 
 
 @pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
@@ -818,7 +799,7 @@ def test_many_streams_read_in_turn_do_not_mix(mode: Mode) -> None:
         said = request.json["messages"][0]["content"].encode()
         peer.send(chunked([event.replace("При".encode(), said) for event in dialect.all]))
 
-    with Server() as server, Caller(mode, **server.options) as caller:
+    with Server() as server, Caller(mode, server.options) as caller:
         server.for_ever = echo
         names = [f"stream-{number}" for number in range(12)]
 

@@ -24,7 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from tests.contract.replay import Exchange, hybrid_name, recording
+from tests.contract.replay import Exchange, recording
 from tests.contract.test_recordings import CASES, KEY, NOTE, PASSWORD, USER, Case
 from tests.contract.test_recordings_v2 import CASES as CASES_V2
 from tests.property.test_any_answer import (
@@ -38,6 +38,7 @@ from tests.property.test_any_answer import (
     values,
     with_change,
 )
+from tests.support.callers import hybrid_name
 
 from gigachat import APIResponseValidationError, AsyncGigaChat, GigaChat, GigaChatException, models
 from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint

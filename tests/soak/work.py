@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gigachat import AsyncGigaChat, GigaChat
-from tests.pipe import Pipe
 from tests.soak.faults import HEADER, IMPATIENT, Done, Fault, Traits, draw
+from tests.support.pipe import Pipe
 
 Scenario = Generator["Ask", Any, None]
 READING = Traits(repeatable=True)

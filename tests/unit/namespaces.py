@@ -16,17 +16,9 @@ def ask(world: World, path: str, /, *arguments: Any, **options: Any) -> Any:
 
     A stream is read to its end: a list of its chunks is returned.
     """
-    namespace, _, method = path.partition(".")
-    giga = world.client()
-    if world.mode == "blocking":
-        result = getattr(getattr(giga, namespace), method)(*arguments, **options)
-        return list(result) if method.endswith("_stream") else result
-
-    async def awaited() -> Any:
-        result = getattr(getattr(giga, f"a_{namespace}"), method)(*arguments, **options)
-        return [chunk async for chunk in result] if method.endswith("_stream") else await result
-
-    return asyncio.run(awaited())
+    if path.endswith("_stream"):
+        return world.read(world.client(), *arguments, method=path, **options)
+    return world.do(world.client(), path, *arguments, **options)
 
 
 def plainly(world: World, path: str, /, *arguments: Any, **options: Any) -> Any:

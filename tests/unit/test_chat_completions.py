@@ -47,6 +47,8 @@ from gigachat.models import (
     JsonSchemaResponseFormat,
     UploadedFile,
 )
+from tests.support.callers import whole
+from tests.support.payloads import WEATHER, sse
 from tests.unit.world import Answer, World, error, lost
 
 VENDOR = "https://gigachat.devices.sberbank.ru"
@@ -63,11 +65,6 @@ ANSWER: dict[str, Any] = {
         "total_tokens": 21,
     },
 }
-WEATHER: dict[str, Any] = {
-    "name": "weather",
-    "description": "Weather in a city",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 CALLED: dict[str, Any] = {
     **ANSWER,
     "messages": [
@@ -83,21 +80,10 @@ QUESTION = {"role": "user", "content": [{"text": "Hi"}]}
 SYNTAX = "Your request contains invalid JSON syntax."
 
 
-def call(world: World, giga: GigaChat, method: str, *arguments: Any, **fields: Any) -> Any:
-    """Call a method of the chats v2 in the mode of the test."""
-    if world.mode == "blocking":
-        return getattr(giga.chat, method)(*arguments, **fields)
-
-    async def awaited() -> Any:
-        return await getattr(giga.achat, method)(*arguments, **fields)
-
-    return asyncio.run(awaited())
-
-
 def create(world: World, giga: GigaChat, *arguments: Any, **fields: Any) -> ChatCompletionResponse:
     if not world.answers:
         world.answers = [Answer(ANSWER)]
-    answer: ChatCompletionResponse = call(world, giga, "create", *arguments, **fields)
+    answer: ChatCompletionResponse = world.do(giga, "chat.create", *arguments, **fields)
     return answer
 
 
@@ -1027,67 +1013,34 @@ def test_a_temperature_of_zero_is_explained(world: World, status: int) -> None:
 # Streams.
 
 
-def event(name: str | None, data: Any) -> bytes:
-    head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
-
-
 def delta(
     *parts: Any, role: str | None = "assistant", name: str | None = "response.message.delta", **more: Any
 ) -> bytes:
     message = {"role": role, "content": list(parts), **more} if role else {"content": list(parts), **more}
-    return event(name, {"model": "m", "created_at": 1, "messages": [message]})
+    return sse({"model": "m", "created_at": 1, "messages": [message]}, name)
 
 
 USAGE = ANSWER["usage"]
-DONE = event("response.message.done", {"model": "m", "created_at": 1, "finish_reason": "stop", "usage": USAGE})
+DONE = sse({"model": "m", "created_at": 1, "finish_reason": "stop", "usage": USAGE}, "response.message.done")
 FIRST, SECOND = delta({"text": "При"}), delta({"text": "вет"})
-
-
-def opened(world: World, giga: GigaChat, *arguments: Any, **fields: Any) -> Any:
-    return (
-        giga.chat.stream(*arguments, **fields) if world.mode == "blocking" else giga.achat.stream(*arguments, **fields)
-    )
 
 
 def chunks_of(world: World, pieces: list[Any], into: list[Any] | None = None) -> list[Any]:
     """Read a stream to its end; what came before an error is in `into`."""
-    chunks: list[Any] = [] if into is None else into
     world.answers = [Answer(pieces=pieces)]
-    stream = opened(world, world.client(), "Hi")
-    if world.mode == "blocking":
-        for chunk in stream:
-            chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
-        return chunks
-
-    async def awaited() -> None:
-        async for chunk in stream:
-            chunks.append(chunk)
-
-    asyncio.run(awaited())
-    return chunks
+    return world.read(world.client(), "Hi", method="chat.stream", into=into)
 
 
-def whole(world: World, pieces: list[Any]) -> tuple[list[str], str, ChatCompletionResponse]:
+def put_together(world: World, pieces: list[Any]) -> tuple[list[str], str, ChatCompletionResponse]:
     """Return the texts of a stream, its final text and its final completion."""
     world.answers = [Answer(pieces=pieces)]
-    stream = opened(world, world.client(), "Hi")
-    if world.mode == "blocking":
-        with stream:
-            return list(stream.text_stream), stream.get_final_text(), stream.get_final_completion()
-
-    async def awaited() -> tuple[list[str], str, ChatCompletionResponse]:
-        async with stream:
-            texts = [text async for text in stream.text_stream]
-            return texts, await stream.get_final_text(), await stream.get_final_completion()
-
-    return asyncio.run(awaited())
+    return whole(world.method(world.client(), "chat.stream")("Hi"), asyncio.run)
 
 
 def test_a_stream_ends_with_the_event_that_says_so(world: World) -> None:
     answer = Answer(pieces=[FIRST + SECOND, DONE + FIRST, FIRST])
     world.answers = [answer]
-    stream = opened(world, world.client(), "Hi", temperature=0.2)
+    stream = world.method(world.client(), "chat.stream")("Hi", temperature=0.2)
     if world.mode == "blocking":
         chunks = list(stream)
     else:
@@ -1118,7 +1071,7 @@ def test_text_alone_is_streamed(world: World) -> None:
     assert sent(world) == {"model": "GigaChat", "messages": [QUESTION], "stream": True}
 
 
-LAST = event(None, {"finish_reason": "stop", "usage": USAGE})
+LAST = sse({"finish_reason": "stop", "usage": USAGE})
 
 
 @pytest.mark.parametrize(
@@ -1130,17 +1083,13 @@ LAST = event(None, {"finish_reason": "stop", "usage": USAGE})
         ([delta({"text": "a"}, name=None), DONE], [None, "response.message.done"]),
         ([delta({"text": "a"}, name="response.newer"), DONE], ["response.newer", "response.message.done"]),
         ([b": ping\n\nevent: response.message.delta\n\n", DONE], ["response.message.done"]),
-        ([event(None, {"event": "response.message.done", "finish_reason": "stop"}), FIRST], ["response.message.done"]),
+        ([sse({"event": "response.message.done", "finish_reason": "stop"}), FIRST], ["response.message.done"]),
         (
-            [event("response.status", {"message": "thinking", "status": "ok"}), DONE],
+            [sse({"message": "thinking", "status": "ok"}, "response.status"), DONE],
             ["response.status", "response.message.done"],
         ),
         (
-            [
-                event(
-                    "response.message.done", {"finish_reason": "error", "created_at": "1", "usage": {"total_tokens": 0}}
-                )
-            ],
+            [sse({"finish_reason": "error", "created_at": "1", "usage": {"total_tokens": 0}}, "response.message.done")],
             ["response.message.done"],
         ),
     ],
@@ -1160,15 +1109,15 @@ def test_any_other_end_is_an_interruption(world: World, pieces: list[Any]) -> No
 @pytest.mark.parametrize(
     ("piece", "kind"),
     [
-        (event(None, {"status": 429, "message": "Too many requests"}), RateLimitError),
-        (event("response.message.delta", {"status": 429, "message": "Too many requests"}), RateLimitError),
-        (event("error", {"status": 400, "message": "no"}), BadRequestError),
-        (event("response.error", {"status": 500, "message": "no"}), ServerError),
-        (event("response.error", {"error": {"code": 429, "message": "no"}}), RateLimitError),
-        (event(None, {"error": {"status": 404, "message": "no"}}), NotFoundError),
-        (event(None, {"message": "no"}), ServerError),
-        (event("response.error", {"messages": [], "finish_reason": "error"}), APIResponseValidationError),
-        (event("response.message.delta", {"error": {"what": 1}}), APIResponseValidationError),
+        (sse({"status": 429, "message": "Too many requests"}), RateLimitError),
+        (sse({"status": 429, "message": "Too many requests"}, "response.message.delta"), RateLimitError),
+        (sse({"status": 400, "message": "no"}, "error"), BadRequestError),
+        (sse({"status": 500, "message": "no"}, "response.error"), ServerError),
+        (sse({"error": {"code": 429, "message": "no"}}, "response.error"), RateLimitError),
+        (sse({"error": {"status": 404, "message": "no"}}), NotFoundError),
+        (sse({"message": "no"}), ServerError),
+        (sse({"messages": [], "finish_reason": "error"}, "response.error"), APIResponseValidationError),
+        (sse({"error": {"what": 1}}, "response.message.delta"), APIResponseValidationError),
         (b"data: 5\n\n", APIResponseValidationError),
     ],
 )
@@ -1195,8 +1144,7 @@ def test_a_stream_put_together(world: World) -> None:
         delta({"text": "]", "inline_data": {"sources": {"1": source}, "images": [1]}}),
         delta({"inline_data": {"sources": {"2": source}, "images": [2], "new": 1}}),
         delta({"text": "!", "logprobs": []}),
-        event(
-            "response.message.done",
+        sse(
             {
                 "model": "m:1",
                 "created_at": 2,
@@ -1207,9 +1155,10 @@ def test_a_stream_put_together(world: World) -> None:
                 "messages": [{"role": "assistant", "tool_state_id": "s", "content": [call_part, call_part]}],
                 "new": 1,
             },
+            "response.message.done",
         ),
     ]
-    texts, final, completion = whole(world, pieces)
+    texts, final, completion = put_together(world, pieces)
     assert texts == ["При", "вет [1", "]", "!"]
     assert final == completion.text == "Привет [1]!"
     assert completion.model_dump(exclude_unset=True, by_alias=True, exclude={"x_headers"}) == {
@@ -1245,7 +1194,7 @@ def test_a_stream_put_together(world: World) -> None:
 
 
 def test_a_stream_without_messages_is_an_empty_answer(world: World) -> None:
-    texts, final, completion = whole(world, [DONE])
+    texts, final, completion = put_together(world, [DONE])
     assert (texts, final, completion.text, completion.messages) == ([], "", "", [])
     assert completion.finish_reason == "stop"
 
@@ -1254,7 +1203,7 @@ def test_a_stream_finds_the_address_too(world: World) -> None:
     giga = world.client()
     world.answers = [page(404), Answer(pieces=[FIRST, DONE]), Answer(pieces=[DONE])]
     for messages in ([result("tool")], [result("function")]):
-        stream = opened(world, giga, messages)
+        stream = world.method(giga, "chat.stream")(messages)
         if world.mode == "blocking":
             list(stream)
         else:
@@ -1286,7 +1235,7 @@ def answering(text: str, reason: str = "stop") -> Answer:
 
 def parse(world: World, answer: Answer, *arguments: Any, **fields: Any) -> Any:
     world.answers = [answer]
-    return call(world, world.client(), "parse", *arguments, response_format=Out, **fields)
+    return world.do(world.client(), "chat.parse", *arguments, response_format=Out, **fields)
 
 
 @pytest.mark.parametrize(
@@ -1336,7 +1285,7 @@ class Tree(BaseModel):
 
 def test_a_schema_that_refers_to_itself_is_sent_with_its_references(world: World) -> None:
     world.answers = [answering('{"branches": [{"branches": []}]}')]
-    _, parsed = call(world, world.client(), "parse", "Hi", response_format=Tree)
+    _, parsed = world.do(world.client(), "chat.parse", "Hi", response_format=Tree)
     assert parsed == Tree(branches=[Tree(branches=[])])
     assert sent(world)["model_options"]["response_format"]["schema"] == Tree.model_json_schema()
 
@@ -1392,14 +1341,14 @@ def test_an_answer_that_does_not_fit_is_an_error_with_the_completion(
 @pytest.mark.parametrize("what", [dict, Out(answer="", n=1), {"type": "object"}, None])
 def test_only_a_class_can_be_parsed_into(world: World, what: Any) -> None:
     with pytest.raises(TypeError, match="takes a pydantic model class"):
-        call(world, world.client(), "parse", "Hi", response_format=what)
+        world.do(world.client(), "chat.parse", "Hi", response_format=what)
     assert world.requests == []
 
 
 def test_a_second_try_is_parsed_too(world: World) -> None:
     giga = world.client()
     world.answers = [page(404), answering('{"answer": "ok", "n": 3}')]
-    _, parsed = call(world, giga, "parse", [result("tool")], response_format=Out)
+    _, parsed = world.do(giga, "chat.parse", [result("tool")], response_format=Out)
     assert parsed == Out(answer="ok", n=3)
 
 

@@ -27,6 +27,7 @@ from gigachat.context import (
     session_id_cvar,
     trace_id_cvar,
 )
+from tests.support.payloads import DONE
 from tests.unit.world import Answer, World
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def test_a_variable_is_a_header(world: World, name: str) -> None:
     with having(NAMES[name], "value of mine"):
         world.chat(giga, "x")
         world.do(giga, "get_models")
-        world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+        world.answers = [Answer(pieces=[DONE])]
         world.read(giga, "x")
     assert [sent(world, number)[name.lower()] for number in (-3, -2, -1)] == ["value of mine"] * 3
     world.chat(giga, "x")
@@ -109,7 +110,7 @@ def test_custom_headers_win_whatever_their_case(world: World) -> None:
 
 def test_what_a_call_cannot_do_without_wins_over_custom_headers(world: World) -> None:
     with having(custom_headers_cvar, {"accept": "application/json", "content-type": "text/plain"}):
-        world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+        world.answers = [Answer(pieces=[DONE])]
         world.read(world.client(), "x")
         assert (sent(world)["accept"], sent(world)["content-type"]) == ("text/event-stream", "application/json")
         world.do(world.client(), "get_models")
@@ -197,7 +198,7 @@ def test_the_address_of_the_chat_moves_chats_only(world: World, path: str) -> No
     with having(chat_url_cvar, path):
         world.chat(giga, "x")
         world.do(giga, "get_models")
-        world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+        world.answers = [Answer(pieces=[DONE])]
         world.read(giga, "x")
     world.chat(giga, "x")
     assert [request.url for request in world.api_requests] == [
@@ -231,7 +232,7 @@ def read_all(world: World, stream: Any) -> None:
 
 def test_a_stream_has_the_context_it_was_asked_for_in(world: World) -> None:
     giga = world.client()
-    world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+    world.answers = [Answer(pieces=[DONE])]
     with having(session_id_cvar, "asked"), having(custom_headers_cvar, {"X-Team": "red"}):
         stream = giga.stream("x") if world.mode == "blocking" else giga.astream("x")
     with having(session_id_cvar, "read"), having(client_id_cvar, "later"):

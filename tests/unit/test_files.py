@@ -18,7 +18,7 @@ import pytest
 from gigachat import AsyncGigaChat, GigaChat, models
 from gigachat._engine.transport import Request, Stage
 from gigachat.exceptions import APIConnectionError, NotFoundError
-from tests.pipe import Pipe
+from tests.support.pipe import Pipe
 from tests.unit.world import Answer, World, error, lost
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)

@@ -8,6 +8,7 @@ import gc
 import sys
 import threading
 import uuid
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -21,6 +22,7 @@ from gigachat._engine.session import run
 from gigachat._engine.signals import Signal
 from gigachat._transport.transport import AsyncTransport, BlockingTransport
 from gigachat.settings import Settings
+from tests.support.waiting import until
 from tests.unit.test_stream import FIRST, LAST, SECOND
 from tests.unit.world import Answer, World
 
@@ -146,7 +148,7 @@ def test_first_come_first_served_among_threads_and_tasks() -> None:
         thread = threading.Thread(target=target, args=(number,) if number % 2 else ())
         thread.start()
         threads.append(thread)
-        _until(lambda expected=number + 1: len(limiter._queue) == expected)
+        until(partial(lambda expected: len(limiter._queue) == expected, number + 1))
     first.release()
     for thread in threads:
         thread.join(60)
@@ -360,7 +362,7 @@ def test_a_dropped_slot_wakes_who_waits_at_once(monkeypatch: pytest.MonkeyPatch)
     got: list[Slot | None] = []
     waiter = threading.Thread(target=lambda: got.append(run(limiter.acquire(BlockingTransport(Settings()), 1, 60))))
     waiter.start()
-    _until(lambda: len(limiter._queue) == 1)
+    until(lambda: len(limiter._queue) == 1)
     slots.clear()
     waiter.join(5)
     assert not waiter.is_alive()
@@ -540,12 +542,3 @@ def _finish(coroutine: Any) -> Any:
     except StopIteration as done:
         return done.value
     raise AssertionError("it suspended")
-
-
-def _until(condition: Any) -> None:
-    deadline = threading.Event()
-    for _ in range(20000):
-        if condition():
-            return
-        deadline.wait(0.001)
-    raise AssertionError("it did not come true")

@@ -31,6 +31,7 @@ from gigachat.models import (
     Token,
     Usage,
 )
+from tests.support.payloads import DONE
 from tests.unit.world import COMPLETION, Answer, World
 
 MESSAGE: dict[str, Any] = {"role": "assistant", "content": "Hello."}
@@ -310,7 +311,7 @@ def test_fields_win_over_the_payload_and_the_payload_over_the_client(world: Worl
 @pytest.mark.parametrize("stream", [True, False])
 def test_the_method_decides_whether_it_streams(world: World, stream: bool) -> None:
     assert "stream" not in asked(world, {"messages": [MESSAGE], "stream": stream})
-    world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+    world.answers = [Answer(pieces=[DONE])]
     world.read(world.client(), Chat.model_validate({"messages": [MESSAGE], "stream": stream}))
     assert json.loads(world.api_requests[-1].content or b"")["stream"] is True
 
@@ -429,7 +430,7 @@ def test_the_callers_objects_are_never_changed(world: World) -> None:
     before = copy.deepcopy(holders)
     for payload in holders[:3]:
         world.chat(world.client(flags=["f"]), payload, temperature=0.5, model="other")
-        world.answers = [Answer(pieces=[b"data: [DONE]\n\n"])]
+        world.answers = [Answer(pieces=[DONE])]
         world.read(world.client(), payload)
     world.chat(world.client(), "x", functions=[function, mapping["functions"][0]])
     assert holders == before

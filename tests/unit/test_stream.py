@@ -23,6 +23,7 @@ from gigachat import (
 )
 from gigachat._engine.stream import _Reading
 from gigachat._engine.transport import Failure, Stage
+from tests.support.payloads import DONE, sse
 from tests.unit.world import Answer, World, error, finish, lost
 
 
@@ -31,14 +32,13 @@ def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> byte
     if finish:
         choice["finish_reason"] = finish
     body = {"choices": [choice], "created": 1, "model": "m", "object": "chat.completion", **more}
-    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
+    return sse(body)
 
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "precached_prompt_tokens": 0}
 FIRST = event({"role": "assistant", "content": "При"})
 SECOND = event({"content": "вет"})
 LAST = event({"content": ""}, "stop", usage=USAGE)
-DONE = b"data: [DONE]\n\n"
 
 
 def texts(chunks: list[ChatCompletionChunk]) -> list[str | None]:

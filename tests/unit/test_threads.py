@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from typing import Any
 
 import pytest
@@ -18,6 +17,8 @@ from gigachat.exceptions import (
     StreamInterruptedError,
 )
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
+from tests.support.callers import whole
+from tests.support.payloads import DONE, sse
 from tests.unit.namespaces import ask, body, path, plainly
 from tests.unit.world import Answer, World, error, lost
 
@@ -67,8 +68,8 @@ CHUNKS = [
 OPTIONS = {"temperature": 0.5, "function_call": {"name": "f"}, "functions": [{"name": "f"}]}
 
 
-def streamed(*chunks: dict[str, Any], end: bytes = b"data: [DONE]\n\n") -> Answer:
-    return Answer(pieces=[*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), end])
+def streamed(*chunks: dict[str, Any], end: bytes = DONE) -> Answer:
+    return Answer(pieces=[*map(sse, chunks), end])
 
 
 @pytest.mark.parametrize("method", ["get_threads", "list"])
@@ -180,12 +181,12 @@ def test_the_older_name_of_the_options(world: World) -> None:
     world.answers.append(answer)
     with pytest.warns(DeprecationWarning, match="thread_options") as warned:
         ask(world, "threads.run", "t1", options={"temperature": 0.5})
-    assert warned[0].filename.endswith("namespaces.py")  # the caller
+    assert warned[0].filename.endswith("world.py")  # the caller
     assert body(world) == {"temperature": 0.5, "thread_id": "t1"}
     world.answers.append(streamed(*CHUNKS))
     with pytest.warns(DeprecationWarning, match="thread_options") as warned:
         ask(world, "threads.run_stream", "t1", thread_options={"top_p": 0.1}, options={"temperature": 0.5})
-    assert warned[0].filename.endswith("namespaces.py")
+    assert warned[0].filename.endswith("world.py")
     assert body(world) == {"top_p": 0.1, "thread_id": "t1", "stream": True}
 
 
@@ -259,26 +260,16 @@ def test_streams(world: World, method: str, arguments: tuple[Any, ...], where: s
     assert request.headers["Accept"] == "text/event-stream"
 
 
-def whole(world: World, *chunks: Any, end: bytes = b"data: [DONE]\n\n") -> tuple[Any, str]:
+def put_together(world: World, *chunks: Any, end: bytes = DONE) -> tuple[Any, str]:
     world.answers.append(streamed(*chunks, end=end))
-    giga = world.client()
-    if world.mode == "blocking":
-        stream = giga.threads.run_stream("t1")
-        assert isinstance(stream, Stream)
-        with stream:
-            return stream.get_final_completion(), stream.get_final_text()
-
-    async def awaited() -> tuple[Any, str]:
-        stream = giga.a_threads.run_stream("t1")
-        assert isinstance(stream, AsyncStream)
-        async with stream:
-            return await stream.get_final_completion(), await stream.get_final_text()
-
-    return asyncio.run(awaited())
+    stream = world.method(world.client(), "threads.run_stream")("t1")
+    assert isinstance(stream, Stream if world.mode == "blocking" else AsyncStream)
+    _, text, completion = whole(stream, asyncio.run)
+    return completion, text
 
 
 def test_the_whole_of_a_stream(world: World) -> None:
-    completion, text = whole(world, *CHUNKS)
+    completion, text = put_together(world, *CHUNKS)
     assert isinstance(completion, models.ThreadCompletion)
     assert text == completion.message.content == "Здравствуйте!"
     expected = {key: value for key, value in COMPLETION.items() if key != "usage"}
@@ -292,7 +283,7 @@ def test_the_whole_of_a_call(world: World) -> None:
     call = {"name": "f", "arguments": {"a": 1}}
     choice = {"delta": {"role": "assistant", "content": "", "function_call": call}, "finish_reason": "function_call"}
     working = {"choices": [{"delta": {"role": "function_in_progress", "content": "working"}}]}
-    completion, text = whole(world, working, {"choices": [choice]})
+    completion, text = put_together(world, working, {"choices": [choice]})
     assert completion.message.function_call.arguments == {"a": 1}
     assert (completion.finish_reason, text, completion.usage.total_tokens) == ("function_call", "", 0)
 
@@ -300,12 +291,12 @@ def test_the_whole_of_a_call(world: World) -> None:
 @pytest.mark.parametrize("delta", [{"role": ""}, {"name": 5}, {"role": "assistant", "attachments": "x"}])
 def test_chunks_that_make_no_whole(world: World, delta: Any) -> None:
     with pytest.raises(APIResponseValidationError, match="cannot be joined into ThreadCompletion"):
-        whole(world, {"choices": [{"delta": delta, "finish_reason": "stop"}]})
+        put_together(world, {"choices": [{"delta": delta, "finish_reason": "stop"}]})
 
 
 def test_counts_that_are_no_numbers(world: World) -> None:
     end = {"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}], "usage": {"total_tokens": 1, "new": 1}}
-    completion, _ = whole(world, {"choices": [], "usage": {"total_tokens": 2, "new": "text"}}, end)
+    completion, _ = put_together(world, {"choices": [], "usage": {"total_tokens": 2, "new": "text"}}, end)
     assert completion.usage.model_dump(exclude_unset=True) == {"total_tokens": 3, "new": 1}
 
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
+from operator import attrgetter
 from typing import Any, Literal
 
 from gigachat import GigaChat
@@ -16,6 +17,7 @@ from gigachat._engine.signals import Signal
 from gigachat._engine.transport import Failure, Request, Stage
 from gigachat._headers import Headers
 from gigachat.exceptions import APIConnectionError, APIResponseValidationError
+from tests.support.callers import hybrid_name
 
 Mode = Literal["blocking", "async"]
 
@@ -176,29 +178,37 @@ class World:
         giga._start(giga._service, *transports)
         return giga
 
+    def method(self, giga: GigaChat, name: str) -> Any:
+        """The method of a blocking name in the mode of the test."""
+        return attrgetter(name if self.mode == "blocking" else hybrid_name(name))(giga)
+
     def do(self, giga: GigaChat, method: str, /, *arguments: Any, **options: Any) -> Any:
         """Call a method in the mode of the test."""
+        found = self.method(giga, method)
         if self.mode == "blocking":
-            return getattr(giga, method)(*arguments, **options)
+            return found(*arguments, **options)
 
         async def awaited() -> Any:
-            return await getattr(giga, f"a{method}")(*arguments, **options)
+            return await found(*arguments, **options)
 
         return asyncio.run(awaited())
 
     def chat(self, giga: GigaChat, *arguments: Any, **options: Any) -> Any:
         return self.do(giga, "chat", *arguments, **options)
 
-    def read(self, giga: GigaChat, *arguments: Any, into: list[Any] | None = None, **options: Any) -> list[Any]:
+    def read(
+        self, giga: GigaChat, *arguments: Any, method: str = "stream", into: list[Any] | None = None, **options: Any
+    ) -> list[Any]:
         """Read a stream to its end in the mode of the test; what came before an error is in `into`."""
         chunks: list[Any] = [] if into is None else into
+        stream = self.method(giga, method)(*arguments, **options)
         if self.mode == "blocking":
-            for chunk in giga.stream(*arguments, **options):
+            for chunk in stream:
                 chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
             return chunks
 
         async def awaited() -> None:
-            async for chunk in giga.astream(*arguments, **options):
+            async for chunk in stream:
                 chunks.append(chunk)
 
         asyncio.run(awaited())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.wire.modes import MODES, Mode
-from tests.wire.servers import Authority
 
 
 @pytest.fixture(params=MODES, ids=str)

@@ -17,12 +17,11 @@ import pytest
 import trio
 
 from gigachat import AsyncGigaChat, GigaChat
+from tests.support.waiting import PATIENCE
 
-__all__ = ["ASYNC_MODES", "MODES", "Giga", "Mode", "driven"]
+__all__ = ["ASYNC_MODES", "MODES", "Giga", "Mode", "driven", "with_client"]
 
 T = TypeVar("T")
-
-PATIENCE = 20.0  # seconds after which a test that waits has failed
 
 
 def driven(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -262,3 +261,13 @@ class _Counted:
 
 MODES = (Mode("blocking"), Mode("asyncio"), Mode("trio"))
 ASYNC_MODES = MODES[1:]
+
+
+def with_client(mode: Mode, options: dict[str, Any], work: Callable[[Giga], Any], *, own: bool = False) -> Any:
+    """Do something with a client and close it."""
+
+    async def main() -> Any:
+        async with mode.giga(own=own, **options) as giga:
+            return await work(giga)
+
+    return mode.run(main)

@@ -1,60 +1,26 @@
-"""Servers of bytes with TLS or without, what they say, and the authority they have their certificates from.
+"""Servers of bytes with TLS or without, and what they do with a request.
 
 A server ends by itself after some seconds, so that a test that fails does not hang.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import trustme
+from tests.support import servers
+from tests.support.certificates import Authority
+from tests.support.payloads import answer
+from tests.support.servers import Act, Peer, Received
 
-from tests.e2e.proxies import server_context
-from tests.faults import wire
-from tests.faults.wire import Act, Peer, Received, chunked, http
-
-__all__ = [
-    "DONE",
-    "Authority",
-    "Pouring",
-    "Server",
-    "answer",
-    "completion",
-    "cut",
-    "end_tls",
-    "event",
-    "refusal",
-    "says",
-    "stall",
-    "streamed",
-    "together",
-]
-
-DONE = b"data: [DONE]\n\n"
+__all__ = ["Pouring", "Server", "cut", "end_tls", "stall", "together"]
 
 
-@dataclass(frozen=True)
-class Authority:
-    """An authority of the test: its certificate in a file, and a server's context with a certificate of it."""
-
-    file: Path
-    context: ssl.SSLContext
-
-    @classmethod
-    def made(cls, folder: Path) -> Authority:
-        issuer = trustme.CA()
-        issuer.cert_pem.write_to_path(str(folder / "ca.pem"))
-        return cls(folder / "ca.pem", server_context(issuer, "127.0.0.1", "localhost", "api.example"))
-
-
-class Server(wire.Server):
+class Server(servers.Server):
     """A server on a port of its own, whose good answer is "good"; without TLS it is a proxy for such requests too.
 
     Args:
@@ -63,7 +29,7 @@ class Server(wire.Server):
         patience: Seconds after which it ends all connections, those to come too.
     """
 
-    def __init__(self, good: bytes | None = None, *, tls: Authority | None = None, patience: float = 5.0) -> None:
+    def __init__(self, good: bytes | None = None, *, tls: Authority | None = None, patience: float = 30.0) -> None:
         super().__init__(answer("good") if good is None else good, listening=False)
         self.gave_up = False
         self.proxied: list[str] = []  # the whole addresses that were asked for
@@ -116,49 +82,6 @@ class Server(wire.Server):
         self._impatience.cancel()
         super().__exit__(*raised)
         self._impatience.join()
-
-
-# What a server says.
-
-
-def completion(text: str) -> bytes:
-    """The body of an answer to a chat."""
-    choice = {"message": {"role": "assistant", "content": text}, "index": 0, "finish_reason": "stop"}
-    return json.dumps({"choices": [choice], "model": "GigaChat"}, ensure_ascii=False).encode()
-
-
-def answer(text: str, *headers: tuple[str, str | int]) -> bytes:
-    """An answer to a chat."""
-    return http(completion(text), *headers)
-
-
-def refusal(text: str, *headers: tuple[str, str | int], status: int = 400) -> bytes:
-    """An answer that is an error."""
-    return http(json.dumps({"message": text}, ensure_ascii=False).encode(), *headers, status=status)
-
-
-def event(text: str, *, last: bool = False) -> bytes:
-    """An event of a stream."""
-    choice = {"delta": {"content": text}, "index": 0, **({"finish_reason": "stop"} if last else {})}
-    return f"data: {json.dumps({'choices': [choice]}, ensure_ascii=False)}\n\n".encode()
-
-
-def streamed(*texts: str) -> bytes:
-    """A good answer to a chat that is streamed."""
-    return chunked([*map(event, texts[:-1]), event(texts[-1], last=True), DONE])
-
-
-# What a server does.
-
-
-def says(*parts: bytes) -> Act:
-    """Send these parts."""
-
-    def act(peer: Peer, _: Received) -> None:
-        for part in parts:
-            peer.send(part)
-
-    return act
 
 
 def together(peer: Peer, *parts: bytes) -> None:

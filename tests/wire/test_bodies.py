@@ -14,9 +14,11 @@ import pytest
 
 from gigachat import APIConnectionError, APIResponseValidationError, BadRequestError, GigaChatException
 from gigachat._engine.transport import Failure, Request, Timeouts
-from tests.faults.wire import Act, Peer, Received, chunked, head, http
-from tests.wire.modes import Giga, Mode
-from tests.wire.servers import DONE, Authority, Server, completion, cut, end_tls, event, says, stall
+from tests.support.certificates import Authority
+from tests.support.payloads import DONE, chunked, completion, event, head, http
+from tests.support.servers import Act, Peer, Received, says
+from tests.wire.modes import Giga, Mode, with_client
+from tests.wire.servers import Server, cut, end_tls, stall
 
 Coder = Callable[[bytes], bytes]
 
@@ -91,28 +93,10 @@ broken = pytest.mark.parametrize("kind", BROKEN.values(), ids=list(BROKEN))
 EVENTS = event("да") + event("нет", last=True)
 
 
-def with_client(mode: Mode, options: dict[str, Any], own: bool, work: Callable[[Giga], Any]) -> Any:
-    """Do something with a client and close it."""
-
-    async def main() -> Any:
-        async with mode.giga(own=own, **options) as giga:
-            return await work(giga)
-
-    return mode.run(main)
-
-
-async def chat(giga: Giga) -> str:
-    return await giga.chat()
-
-
 async def refused_chat(giga: Giga) -> BadRequestError:
     with pytest.raises(BadRequestError) as raised:
         await giga.chat()
     return raised.value
-
-
-async def streamed(giga: Giga) -> list[str]:
-    return await giga.read()
 
 
 def downloading(path: Path) -> Callable[[Giga], Any]:
@@ -130,7 +114,7 @@ def downloading(path: Path) -> Callable[[Giga], Any]:
 @read
 def test_an_answer_is_read(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     with Server(coded(kind, completion("да" * 1000))) as server:
-        assert with_client(mode, server.reach, own, chat) == "да" * 1000
+        assert with_client(mode, server.reach, Giga.chat, own=own) == "да" * 1000
 
 
 @own
@@ -138,7 +122,7 @@ def test_an_answer_is_read(mode: Mode, own: bool, kind: tuple[str, Coder]) -> No
 def test_the_words_of_an_error_are_read(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     body = json.dumps({"message": "wrong " * 100}).encode()
     with Server(coded(kind, body, status=400)) as server:
-        assert with_client(mode, server.reach, own, refused_chat).message == "wrong " * 100
+        assert with_client(mode, server.reach, refused_chat, own=own).message == "wrong " * 100
 
 
 @own
@@ -146,7 +130,7 @@ def test_the_words_of_an_error_are_read(mode: Mode, own: bool, kind: tuple[str, 
 def test_the_answer_of_a_sign_in_is_read(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     with Server() as server:
         server.sign_in_for_ever = says(coded(kind, json.dumps({"access_token": "of-this-one"}).encode()))
-        assert with_client(mode, server.options, own, chat) == "good"
+        assert with_client(mode, server.options, Giga.chat, own=own) == "good"
         assert server.requests[0].headers["authorization"] == "Bearer of-this-one"
 
 
@@ -155,7 +139,7 @@ def test_the_answer_of_a_sign_in_is_read(mode: Mode, own: bool, kind: tuple[str,
 def test_a_stream_is_read(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     for body in (EVENTS, EVENTS + DONE):  # the mark, and the end of what is whole, are both an end
         with Server(coded(kind, body, content_type="text/event-stream")) as server:
-            assert with_client(mode, server.reach, own, streamed) == ["да", "нет"]
+            assert with_client(mode, server.reach, Giga.read, own=own) == ["да", "нет"]
 
 
 @own
@@ -163,7 +147,7 @@ def test_a_stream_is_read(mode: Mode, own: bool, kind: tuple[str, Coder]) -> Non
 def test_a_file_is_read(mode: Mode, own: bool, kind: tuple[str, Coder], tmp_path: Path) -> None:
     content = bytes(range(256)) * 8
     with Server(coded(kind, content, content_type="application/octet-stream")) as server:
-        assert with_client(mode, server.reach, own, downloading(tmp_path / "file")) == content
+        assert with_client(mode, server.reach, downloading(tmp_path / "file"), own=own) == content
 
 
 def test_an_event_is_there_when_its_piece_has_come(mode: Mode) -> None:
@@ -205,7 +189,7 @@ def check_refusal(error: APIResponseValidationError, kind: tuple[str, Coder]) ->
 def test_an_answer_of_an_unknown_coding_is_refused(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     with Server(coded(kind, completion("да"))) as server:
         with pytest.raises(APIResponseValidationError) as raised:
-            with_client(mode, server.reach, own, chat)
+            with_client(mode, server.reach, Giga.chat, own=own)
         check_refusal(raised.value, kind)
 
 
@@ -213,14 +197,14 @@ def test_codings_in_two_headers_are_two(mode: Mode) -> None:
     body = gzip.compress(gzip.compress(completion("да")))
     with Server(http(body, ("Content-Encoding", "gzip"), ("Content-Encoding", "gzip"))) as server:
         with pytest.raises(APIResponseValidationError, match="gzip"):
-            with_client(mode, server.reach, False, chat)
+            with_client(mode, server.reach, Giga.chat)
 
 
 @own
 @refused
 def test_an_error_of_an_unknown_coding_has_its_status(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     with Server(coded(kind, b'{"message": "wrong"}', status=400)) as server:
-        assert with_client(mode, server.reach, own, refused_chat).status_code == 400
+        assert with_client(mode, server.reach, refused_chat, own=own).status_code == 400
 
 
 @own
@@ -229,7 +213,7 @@ def test_a_sign_in_of_an_unknown_coding_is_refused(mode: Mode, own: bool, kind: 
     with Server() as server:
         server.sign_in_for_ever = says(coded(kind, b'{"access_token": "t"}'))
         with pytest.raises(APIResponseValidationError) as raised:
-            with_client(mode, server.options, own, chat)
+            with_client(mode, server.options, Giga.chat, own=own)
         check_refusal(raised.value, kind)
         assert server.requests == []
 
@@ -239,7 +223,7 @@ def test_a_sign_in_of_an_unknown_coding_is_refused(mode: Mode, own: bool, kind: 
 def test_a_stream_of_an_unknown_coding_is_refused(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     with Server(coded(kind, EVENTS + DONE, content_type="text/event-stream")) as server:
         with pytest.raises(APIResponseValidationError) as raised:
-            with_client(mode, server.reach, own, streamed)
+            with_client(mode, server.reach, Giga.read, own=own)
         check_refusal(raised.value, kind)
 
 
@@ -250,7 +234,7 @@ def test_a_file_of_an_unknown_coding_is_not_written(
 ) -> None:
     with Server(coded(kind, b"content", content_type="application/octet-stream")) as server:
         with pytest.raises(APIResponseValidationError) as raised:
-            with_client(mode, server.reach, own, downloading(tmp_path / "file"))
+            with_client(mode, server.reach, downloading(tmp_path / "file"), own=own)
         check_refusal(raised.value, kind)
     assert list(tmp_path.iterdir()) == []
 
@@ -263,14 +247,14 @@ def test_a_file_of_an_unknown_coding_is_not_written(
 def test_half_an_answer_is_none(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     with Server(coded(kind, completion("да"))) as server:
         with pytest.raises(GigaChatException):
-            with_client(mode, server.reach, own, chat)
+            with_client(mode, server.reach, Giga.chat, own=own)
 
 
 @own
 @broken
 def test_half_an_error_has_its_status(mode: Mode, own: bool, kind: tuple[str, Coder]) -> None:
     with Server(coded(kind, b'{"message": "wrong"}', status=400)) as server:
-        assert with_client(mode, server.reach, own, refused_chat).status_code == 400
+        assert with_client(mode, server.reach, refused_chat, own=own).status_code == 400
 
 
 @own
@@ -279,7 +263,7 @@ def test_half_a_sign_in_is_none(mode: Mode, own: bool, kind: tuple[str, Coder]) 
     with Server() as server:
         server.sign_in_for_ever = says(coded(kind, b'{"access_token": "t"} '))
         with pytest.raises(GigaChatException):
-            with_client(mode, server.options, own, chat)
+            with_client(mode, server.options, Giga.chat, own=own)
         assert server.requests == []
 
 
@@ -289,7 +273,7 @@ def test_half_a_stream_is_broken_off(mode: Mode, own: bool, kind: tuple[str, Cod
     """Also where its last chunk has a finish reason, behind which the end of a body that is whole would be its end."""
     with Server(coded(kind, EVENTS, content_type="text/event-stream")) as server:
         with pytest.raises(GigaChatException):
-            with_client(mode, server.reach, own, streamed)
+            with_client(mode, server.reach, Giga.read, own=own)
 
 
 @own
@@ -297,15 +281,15 @@ def test_half_a_stream_is_broken_off(mode: Mode, own: bool, kind: tuple[str, Cod
 def test_half_a_file_is_not_written(mode: Mode, own: bool, kind: tuple[str, Coder], tmp_path: Path) -> None:
     with Server(coded(kind, bytes(range(256)) * 100, content_type="application/octet-stream")) as server:
         with pytest.raises(GigaChatException):
-            with_client(mode, server.reach, own, downloading(tmp_path / "file"))
+            with_client(mode, server.reach, downloading(tmp_path / "file"), own=own)
     assert list(tmp_path.iterdir()) == []
 
 
 # Bodies that have no length: they are whole where the connection ends as it should.
 
 FORMS: dict[str, tuple[bytes, str, Callable[[Path], Callable[[Giga], Any]], Any]] = {
-    "answer": (completion("да"), "application/json", lambda _: chat, "да"),
-    "stream": (EVENTS, "text/event-stream", lambda _: streamed, ["да", "нет"]),
+    "answer": (completion("да"), "application/json", lambda _: Giga.chat, "да"),
+    "stream": (EVENTS, "text/event-stream", lambda _: Giga.read, ["да", "нет"]),
     "file": (b"content", "application/octet-stream", lambda folder: downloading(folder / "file"), b"content"),
 }
 forms = pytest.mark.parametrize("form", list(FORMS))
@@ -330,7 +314,7 @@ def test_what_ends_without_the_word_of_tls_is_not_whole(
     with Server(tls=authority) as server:
         server.script.append(endless(form, cut))
         with pytest.raises(APIConnectionError):
-            with_client(mode, server.reach, False, FORMS[form][2](tmp_path))
+            with_client(mode, server.reach, FORMS[form][2](tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -338,7 +322,7 @@ def test_what_ends_without_the_word_of_tls_is_not_whole(
 def test_what_ends_with_the_word_of_tls_is_whole(mode: Mode, form: str, authority: Authority, tmp_path: Path) -> None:
     with Server(tls=authority) as server:
         server.script.append(endless(form, end_tls))
-        assert with_client(mode, server.reach, False, FORMS[form][2](tmp_path)) == FORMS[form][3]
+        assert with_client(mode, server.reach, FORMS[form][2](tmp_path)) == FORMS[form][3]
 
 
 @own
@@ -346,7 +330,7 @@ def test_what_ends_with_the_word_of_tls_is_whole(mode: Mode, form: str, authorit
 def test_without_tls_the_end_of_the_connection_is_the_end(mode: Mode, own: bool, form: str, tmp_path: Path) -> None:
     with Server() as server:
         server.script.append(endless(form, Peer.cut))
-        assert with_client(mode, server.reach, own, FORMS[form][2](tmp_path)) == FORMS[form][3]
+        assert with_client(mode, server.reach, FORMS[form][2](tmp_path), own=own) == FORMS[form][3]
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
@@ -383,7 +367,7 @@ def test_an_interrupt_behind_the_end_interrupts_nothing(mode: Mode) -> None:
 
 def test_an_end_mark_without_a_line_end_is_one(mode: Mode) -> None:
     with Server(chunked([EVENTS, DONE.rstrip()])) as server:
-        assert with_client(mode, server.reach, False, streamed) == ["да", "нет"]
+        assert with_client(mode, server.reach, Giga.read) == ["да", "нет"]
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
@@ -397,7 +381,7 @@ def test_what_is_shorter_than_announced_is_not_whole(
         with Server(tls=authority if secured else None) as server:
             server.script.append(endless(form, end, length))
             with pytest.raises(APIConnectionError):
-                with_client(mode, server.reach, False, FORMS[form][2](tmp_path))
+                with_client(mode, server.reach, FORMS[form][2](tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -408,4 +392,4 @@ def test_an_error_that_is_cut_has_its_status(mode: Mode, authority: Authority) -
 
     with Server(tls=authority) as server:
         server.script.append(act)
-        assert with_client(mode, server.reach, False, refused_chat).status_code == 400
+        assert with_client(mode, server.reach, refused_chat).status_code == 400

@@ -27,9 +27,10 @@ from gigachat import (
     ResponseError,
 )
 from gigachat.settings import Settings
-from tests.faults.wire import Peer, head, http
-from tests.wire.modes import Giga, Mode
-from tests.wire.servers import DONE, Pouring, Server, completion, event, says
+from tests.support.payloads import DONE, chunk, completion, event, head, http
+from tests.support.servers import Peer, says
+from tests.wire.modes import Giga, Mode, with_client
+from tests.wire.servers import Pouring, Server
 
 MIB = 2**20
 _left_open = pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")
@@ -48,20 +49,6 @@ def memory_below(limit: int) -> Iterator[None]:
         tracemalloc.stop()
 
 
-def with_client(mode: Mode, options: dict[str, Any], work: Callable[[Giga], Any], *, own: bool = False) -> Any:
-    """Do something with a client and close it."""
-
-    async def main() -> Any:
-        async with mode.giga(own=own, **options) as giga:
-            return await work(giga)
-
-    return mode.run(main)
-
-
-async def chat(giga: Giga) -> str:
-    return await giga.chat()
-
-
 async def chat_twice(giga: Giga) -> str:
     with pytest.raises(APIResponseValidationError, match="max_response_bytes"):
         await giga.chat()
@@ -75,17 +62,9 @@ def calling(method: str, *arguments: Any) -> Callable[[Giga], Any]:
     return call
 
 
-async def read(giga: Giga) -> list[str]:
-    return await giga.read()
-
-
 CHUNKED = ("Transfer-Encoding", "chunked")
 JSON = ("Content-Type", "application/json")
 EVENTS = ("Content-Type", "text/event-stream")
-
-
-def as_chunk(piece: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 @lru_cache
@@ -115,7 +94,7 @@ def test_an_answer_longer_than_the_bound_is_refused(mode: Mode, own: bool, form:
         act = Pouring(head(200, JSON, length), BLANKS, count, WHOLE)
     elif "chunks" in form:  # which count where there is a length too
         short = [("Content-Length", 10)] if "length" in form else []
-        act = Pouring(head(200, JSON, CHUNKED, *short), as_chunk(BLANKS), count, as_chunk(WHOLE) + b"0\r\n\r\n")
+        act = Pouring(head(200, JSON, CHUNKED, *short), chunk(BLANKS), count, chunk(WHOLE) + b"0\r\n\r\n")
     elif form == "until the end":
         act = Pouring(head(200, JSON, ("Connection", "close")), BLANKS, count, WHOLE, cut=True)
     else:
@@ -143,10 +122,10 @@ def test_an_answer_as_long_as_the_bound_is_read(mode: Mode, own: bool, coding: s
         with Server(answer) as server:
             options = server.reach | {"max_response_bytes": bound}
             if length == bound:
-                assert with_client(mode, options, chat, own=own) == "good"
+                assert with_client(mode, options, Giga.chat, own=own) == "good"
             else:
                 with pytest.raises(APIResponseValidationError, match="max_response_bytes"):
-                    with_client(mode, options, chat, own=own)
+                    with_client(mode, options, Giga.chat, own=own)
 
 
 def test_the_bound_holds_for_every_answer_that_is_held_in_memory(mode: Mode) -> None:
@@ -167,8 +146,8 @@ def test_the_bound_is_an_option_of_the_environment_too(mode: Mode, monkeypatch: 
     monkeypatch.setenv("GIGACHAT_MAX_RESPONSE_BYTES", "60")
     with Server() as server:
         with pytest.raises(APIResponseValidationError, match="max_response_bytes"):
-            with_client(mode, server.reach, chat)
-        assert with_client(mode, server.reach | {"max_response_bytes": 10_000}, chat) == "good"
+            with_client(mode, server.reach, Giga.chat)
+        assert with_client(mode, server.reach | {"max_response_bytes": 10_000}, Giga.chat) == "good"
 
 
 def test_the_bound_has_a_default() -> None:
@@ -193,7 +172,7 @@ def test_a_file_that_goes_to_disk_may_be_longer(mode: Mode, tmp_path: Path) -> N
     body = packed(b"", BLANKS, count)
     acts = (
         Pouring(head(200, binary, ("Content-Length", len(BLANKS) * count)), BLANKS, count),
-        Pouring(head(200, binary, CHUNKED), as_chunk(BLANKS), count, b"0\r\n\r\n"),
+        Pouring(head(200, binary, CHUNKED), chunk(BLANKS), count, b"0\r\n\r\n"),
         says(head(200, binary, ("Content-Encoding", "gzip"), ("Content-Length", len(body))) + body),
     )
 
@@ -247,8 +226,8 @@ def long_answer(form: str, status: int) -> Pouring:
         length = ("Content-Length", 1 + len(BLANKS) * count + len(end))
         return Pouring(head(status, JSON, length) + b"{", BLANKS, count, end)
     if form == "chunks":
-        begin = head(status, JSON, CHUNKED) + as_chunk(b"{")
-        return Pouring(begin, as_chunk(BLANKS), count, as_chunk(end) + b"0\r\n\r\n")
+        begin = head(status, JSON, CHUNKED) + chunk(b"{")
+        return Pouring(begin, chunk(BLANKS), count, chunk(end) + b"0\r\n\r\n")
     body = packed(b"{", BLANKS, count, end)
     return Pouring(http(body, ("Content-Encoding", "gzip"), status=status), b"", 0)
 
@@ -264,8 +243,8 @@ def check_long_error(error: GigaChatException) -> None:
 def test_an_error_without_an_end_is_cut_off(mode: Mode, own: bool, form: str, tmp_path: Path) -> None:
     """Its status says enough, and is raised if no other error is."""
     works: list[Callable[[Giga], Any]] = [
-        chat,
-        read,
+        Giga.chat,
+        Giga.read,
         calling("download_file", "f", tmp_path / "file"),
     ]
     for work in works:
@@ -282,7 +261,7 @@ def test_an_error_within_the_bound_is_read_whole(mode: Mode) -> None:
     body = b'{"message": "wrong"' + b" " * 900_000 + b"}"
     with Server(http(body, status=500)) as server:
         with pytest.raises(ResponseError) as raised:
-            with_client(mode, server.reach | {"max_response_bytes": 1000}, chat)
+            with_client(mode, server.reach | {"max_response_bytes": 1000}, Giga.chat)
     assert raised.value.message == "wrong"
 
 
@@ -294,7 +273,7 @@ def test_a_sign_in_without_an_end_is_cut_off(mode: Mode, own: bool, form: str, s
     with Server() as server:
         server.sign_in_for_ever = act
         with memory_below(8 * MIB), pytest.raises(GigaChatException) as raised:
-            with_client(mode, server.options, chat, own=own)
+            with_client(mode, server.options, Giga.chat, own=own)
         check_long_error(raised.value)
         assert server.requests == []
     assert act.poured < 24 * MIB
@@ -315,12 +294,12 @@ ENDLESS_EVENTS = {
 @pytest.mark.parametrize("form", list(ENDLESS_EVENTS))
 def test_an_event_without_an_end_is_an_error(mode: Mode, form: str) -> None:
     begin, piece = ENDLESS_EVENTS[form]
-    end = as_chunk(b"\n\n" + event("good", last=True) + DONE) + b"0\r\n\r\n"
-    act = Pouring(head(200, EVENTS, CHUNKED) + (as_chunk(begin) if begin else b""), as_chunk(piece), 1024, end)
+    end = chunk(b"\n\n" + event("good", last=True) + DONE) + b"0\r\n\r\n"
+    act = Pouring(head(200, EVENTS, CHUNKED) + (chunk(begin) if begin else b""), chunk(piece), 1024, end)
     with Server() as server:
         server.script.append(act)
         with memory_below(64 * MIB), pytest.raises(GigaChatException):
-            with_client(mode, server.reach, read)
+            with_client(mode, server.reach, Giga.read)
     assert act.poured < 40 * MIB
 
 
@@ -331,14 +310,14 @@ def test_an_event_that_is_packed_is_bounded_too(mode: Mode, own: bool, form: str
     body = packed(begin, piece, 1024, b"\n\n" + event("good", last=True) + DONE)
     with Server(http(body, ("Content-Encoding", "gzip"), content_type="text/event-stream")) as server:
         with memory_below(64 * MIB), pytest.raises(GigaChatException):
-            with_client(mode, server.reach, read, own=own)
+            with_client(mode, server.reach, Giga.read, own=own)
 
 
 def test_an_event_within_the_bound_is_read(mode: Mode) -> None:
     """However long it is, and however long the whole stream."""
     text = "x" * (3 * MIB)
     with Server(http(event(text) * 3 + event("", last=True) + DONE, content_type="text/event-stream")) as server:
-        assert with_client(mode, server.reach, read) == [text] * 3 + [""]
+        assert with_client(mode, server.reach, Giga.read) == [text] * 3 + [""]
 
 
 # What comes before an answer and around it.
@@ -353,7 +332,7 @@ HEADS = {
     "a status line": Pouring(b"HTTP/1.1 200 ", b"x" * 1000, 4000, b"\r\n\r\n"),
     "blank lines": Pouring(b"", b"\r\n" * 1000, 2000, GOOD_END),
     "trailers": Pouring(
-        head(200, JSON, CHUNKED) + as_chunk(WHOLE) + b"0\r\n", b"X-More: of the same\r\n" * 100, 2000, b"\r\n"
+        head(200, JSON, CHUNKED) + chunk(WHOLE) + b"0\r\n", b"X-More: of the same\r\n" * 100, 2000, b"\r\n"
     ),
     "the size of a chunk": Pouring(head(200, JSON, CHUNKED), b"0" * 1000, 4000, b"0\r\n\r\n"),
     "the extension of a chunk": Pouring(
@@ -369,11 +348,11 @@ def test_what_comes_around_an_answer_without_an_end_is_an_error(mode: Mode, form
     with Server() as server:
         server.script.append(act)
         with pytest.raises(GigaChatException):
-            with_client(mode, server.reach, chat)
+            with_client(mode, server.reach, Giga.chat)
     assert not server.gave_up
 
 
 def test_a_few_interim_answers_are_passed_over(mode: Mode) -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     with Server(interim + GOOD_END) as server:
-        assert with_client(mode, server.reach, chat) == "good"
+        assert with_client(mode, server.reach, Giga.chat) == "good"

@@ -26,10 +26,12 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat.server import GigaChatServer
-from tests.faults.wire import Peer, Received, head
+from tests.support.certificates import Authority
+from tests.support.payloads import head, streamed
+from tests.support.programs import run_program
+from tests.support.servers import Peer, Received, says
 from tests.wire.modes import Giga, Mode
-from tests.wire.programs import run_program
-from tests.wire.servers import Authority, Server, cut, says, stall, streamed
+from tests.wire.servers import Server, cut, stall
 
 
 def printed(program: str, *arguments: str, **variables: str) -> list[str]:

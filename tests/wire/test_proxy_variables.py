@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from gigachat import ConfigurationError
-from tests.e2e.proxies import Proxy, http_proxy, socks_proxy
-from tests.faults.wire import grant
+from tests.support.certificates import Authority
+from tests.support.payloads import grant
+from tests.support.proxies import Proxy, http_proxy, socks_proxy
+from tests.support.servers import says
 from tests.wire.modes import Mode
-from tests.wire.servers import Authority, Server, says
+from tests.wire.servers import Server
 
 HIDDEN = "hid-den"
 UNUSABLE = [

@@ -116,7 +116,7 @@ def test_an_interrupt_at_the_end_of_a_response_loses_no_slot(
         raise KeyboardInterrupt
 
     async def main() -> None:
-        async with mode.giga(**server.reach, max_connections=1, queue_timeout=0.2) as giga:
+        async with mode.giga(**server.reach, max_connections=1, queue_timeout=10) as giga:
             monkeypatch.setattr(Connection if step == "is_reusable" else Connections, step, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 await giga.chat()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.programs import run_program
+from tests.support.programs import run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such signals")
 LONG = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import copy
 import gc
-import json
 import ssl
 import threading
 from collections.abc import Callable
@@ -22,9 +21,11 @@ from gigachat.context import (
     request_id_cvar,
     session_id_cvar,
 )
-from tests.faults.wire import grant
+from tests.support.certificates import Authority
+from tests.support.payloads import completion, grant, sse, streamed
+from tests.support.servers import says
 from tests.wire.modes import ASYNC_MODES, Mode
-from tests.wire.servers import Authority, Server, completion, says, streamed
+from tests.wire.servers import Server
 
 
 def mock(request: httpx2.Request) -> httpx2.Response:
@@ -242,7 +243,7 @@ def test_a_stream_in_the_second_version_of_the_api_is_too(
 ) -> None:
     a, _ = contexts
     event = {"messages": [{"role": "assistant", "content": [{"text": "good"}]}], "finish_reason": "stop"}
-    done = b"event: response.message.done\ndata: %b\n\n" % json.dumps(event).encode()
+    done = sse(event, "response.message.done")
 
     async def main() -> None:
         async with mode.giga(**server.reach) as giga:

@@ -25,11 +25,14 @@ import trio
 
 from gigachat import GigaChat, GigaChatException
 from gigachat.context import authorization_cvar, custom_headers_cvar
-from tests.e2e.proxies import http_proxy
-from tests.faults.wire import Act, Peer, Received, head
+from tests.support.certificates import Authority
+from tests.support.payloads import event, head, refusal
+from tests.support.programs import run_program
+from tests.support.proxies import http_proxy
+from tests.support.servers import Act, Peer, Received
+from tests.support.waiting import PATIENCE
 from tests.wire.modes import ASYNC_MODES, Giga, Mode
-from tests.wire.programs import run_program
-from tests.wire.servers import Authority, Server, event, refusal
+from tests.wire.servers import Server
 
 KEY = base64.b64encode(b"id:canary-of-the-key").decode()
 SECRETS = (
@@ -270,7 +273,7 @@ def cut_short(mode: Mode, scene: Scene) -> list[BaseException]:
             nursery.cancel_scope.cancel()
 
     def kill() -> None:
-        if scene.reached.wait(5):
+        if scene.reached.wait(PATIENCE):
             threading.Event().wait(0.05)  # so that it waits there
             signal.pthread_kill(main_thread, signal.SIGUSR1)
 
@@ -362,7 +365,7 @@ def test_a_call_that_is_cancelled_at_any_step_shows_no_credential(
 def reached(way: str, signs_in: bool, authority: Authority) -> Iterator[dict[str, Any]]:
     """A server on the way that is wanted; how to reach it."""
     with ExitStack() as stack:
-        server = stack.enter_context(Server(tls=authority if "TLS" in way else None, patience=60))
+        server = stack.enter_context(Server(tls=authority if "TLS" in way else None))
         options = {**server.reach, "access_token": "canary-token", "share_token": False}
         if way == "proxy":
             options |= {"proxy": server.origin.replace("//", "//me:canary-proxy@"), "base_url": "http://api.example/v1"}

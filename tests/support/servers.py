@@ -11,20 +11,20 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import formatdate
 from functools import partial
 from typing import Any, Self, TypeAlias
 
-__all__ = ["Act", "Peer", "Received", "Server", "chunked", "grant", "head", "http", "payload"]
+from tests.support.payloads import grant
+from tests.support.waiting import PATIENCE
+
+__all__ = ["KEY", "Act", "Peer", "Received", "Server", "cuts", "hangs", "says"]
 
 KEY = "aWQ6c2VjcmV0"
 _numbers = itertools.count()
-PATIENCE = 20.0  # seconds after which a test that waits has failed
 
 
 @dataclass(frozen=True)
@@ -237,51 +237,31 @@ class Server:
             assert not thread.is_alive()
 
 
-def head(status: str | int = 200, *headers: tuple[str, str | int]) -> bytes:
-    """The beginning of an answer."""
-    reason = status if isinstance(status, str) else f"{status} Said"
-    lines = [f"HTTP/1.1 {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+def says(*parts: bytes) -> Act:
+    """Send these parts."""
+
+    def act(peer: Peer, _: Received) -> None:
+        for part in parts:
+            peer.send(part)
+
+    return act
 
 
-def http(
-    body: bytes, *headers: tuple[str, str | int], status: str | int = 200, content_type: str = "application/json"
-) -> bytes:
-    """A whole answer."""
-    return head(status, ("Content-Type", content_type), ("Content-Length", len(body)), *headers) + body
+def cuts(part: bytes) -> Act:
+    """Send this part and end the connection."""
+
+    def act(peer: Peer, _: Received) -> None:
+        peer.send(part)
+        peer.cut()
+
+    return act
 
 
-def chunked(
-    pieces: list[bytes], *headers: tuple[str, str | int], content_type: str = "text/event-stream", whole: bool = True
-) -> bytes:
-    """An answer in pieces, with its end or without."""
-    typed = (("Content-Type", content_type),) if content_type else ()
-    begun = head(200, *typed, ("Transfer-Encoding", "chunked"), *headers)
-    body = b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces if piece)
-    return begun + body + (b"0\r\n\r\n" if whole else b"")
+def hangs(part: bytes) -> Act:
+    """Send this part and say nothing more."""
 
+    def act(peer: Peer, _: Received) -> None:
+        peer.send(part)
+        peer.stay_silent()
 
-def payload(part: bytes) -> bytes:
-    """What the beginning of an answer in pieces brings of its body."""
-    _, _, rest = part.partition(b"\r\n\r\n")
-    body = b""
-    while b"\r\n" in rest:
-        size, _, rest = rest.partition(b"\r\n")
-        length = int(size, 16)
-        body += rest[:length]
-        rest = rest[length + 2 :]
-    return body
-
-
-def grant(token: str, lifetime: float, *, clock: float = 0.0, unit: int = 1000) -> bytes:
-    """The answer of a good sign-in.
-
-    Args:
-        token: The token.
-        lifetime: Seconds until it expires.
-        clock: Seconds by which the server's clock is ahead of ours.
-        unit: How many of its units a second has.
-    """
-    now = time.time() + clock
-    body = {"access_token": token, "expires_at": int((now + lifetime) * unit)}
-    return http(json.dumps(body).encode(), ("Date", formatdate(now, usegmt=True)))
+    return act

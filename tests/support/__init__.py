@@ -1,0 +1,1 @@
+"""What several folders of tests need: clients driven in a mode, servers of bytes, proxies, certificates, payloads."""
