@@ -102,7 +102,7 @@ test-matrix: $(READY) ## Run the built wheel on each CPython found: newest depen
 # themselves, as coverage does.
 coverage: $(READY) ## Measure which branches of the engine and the transport the tests run
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/faults tests/e2e tests/wire --ignore-glob='*/test_server*' \
+	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/faults tests/e2e tests/wire \
 		--ignore=tests/wire/test_signals.py
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 from tests.support.callers import Caller, Mode
-from tests.support.callers import hybrid_name as hybrid_name
 from tests.support.payloads import chunk, head, http
 from tests.support.servers import Received, Server, says
 

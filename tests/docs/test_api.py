@@ -16,10 +16,11 @@ from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.chat import ChatNamespace
 from gigachat.api.threads import ThreadsNamespace
 from gigachat.server.app import create_app
-from tests.contract.replay import Exchange, hybrid_name, recording
+from tests.contract.replay import Exchange, recording
 from tests.contract.test_recordings import CASES
 from tests.contract.test_recordings_v2 import CASES as CASES_V2
 from tests.docs.pages import ROOT, read
+from tests.support.callers import hybrid_name
 
 PAGES = ("docs/api.md", "docs/api.ru.md")
 SIGN_IN = {"get_token"}
@@ -134,7 +135,7 @@ def test_exchanges_of_the_table_are_those_of_its_methods(row: Row) -> None:
 
 @pytest.mark.parametrize("row", rows(PAGES[0]), ids=lambda row: row.endpoint)
 def test_tests_of_the_table_are_about_its_endpoint(row: Row) -> None:
-    files = [ROOT / file for file in row.files if file.startswith("tests/e2e/")]
+    files = [ROOT / file for file in row.files if file.startswith(("tests/e2e/", "tests/server/"))]
     assert files
     text = "".join(file.read_text("utf-8") for file in files)
     path = re.sub(r"^\w+ (/api)?/v\d|\{\w+\}.*", "", row.endpoint)

@@ -18,9 +18,7 @@ from pathlib import Path
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 OLDEST = PROJECT["requires-python"].removeprefix(">=")
 
-SUITES = ("unit", "contract", "e2e", "faults", "compat", "property")
-# The local server works the same way everywhere; the ends of the range are enough for its own tests.
-OF_THE_SERVER = ("test_server*", "test_testing*", "test_upstream*", "test_command*")
+SUITES = ("unit", "contract", "e2e", "server", "faults", "compat", "property")
 
 # Whether it can make an environment is asked too: some systems leave that out.
 QUESTION = "import ensurepip, platform; print(platform.python_implementation(), platform.python_version())"
@@ -64,10 +62,11 @@ def bounds(name: str) -> list[str]:
 
 
 def suites(name: str) -> list[str]:
-    """Return pytest's arguments for an environment: all tests on the lowest dependencies and on the newest CPython."""
+    """Return pytest's arguments: the tests of the local server run at the ends of the range only."""
     names = list(environments())
-    left = () if name in (names[0], names[-1]) else OF_THE_SERVER
-    return [*(f"tests/{suite}" for suite in SUITES), *(f"--ignore-glob=*/e2e/{pattern}" for pattern in left)]
+    if name in (names[0], names[-1]):
+        return [f"tests/{suite}" for suite in SUITES]
+    return [*(f"tests/{suite}" for suite in SUITES if suite != "server"), "--ignore-glob=*/e2e/test_testing*"]
 
 
 if __name__ == "__main__":

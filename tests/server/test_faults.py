@@ -20,7 +20,7 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer
 from gigachat.server.orders.faults import Fault, fault_from_header, faults_from_file
-from tests.e2e.callers import options
+from tests.support.callers import options
 
 
 def client(server: GigaChatServer, fault: str, **more: Any) -> GigaChat:

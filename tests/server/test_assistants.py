@@ -9,28 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from gigachat.server import GigaChatServer
-from tests.e2e.test_server import NAMES_TEXT, SYNTAX, WEATHER, Api
+from tests.server.api import NAMES_TEXT, SYNTAX, WEATHER, Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 NO_ASSISTANT = "No such assistant"
 NO_FILE = "No such file"
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer(tls=False) as server:
-        api = Api(server)
-        yield api
-        api.http.close()
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    shared.server.clear()
-    return shared
 
 
 def post(api: Api, path: str = "", **body: Any) -> httpx2.Response:

@@ -23,7 +23,7 @@ from gigachat.server import GigaChatServer, WithEmbedder, create_app
 from gigachat.server.engines.echo import Echo
 from gigachat.server.state.activity import Activity
 from gigachat.server.state.requests import Received
-from tests.e2e.callers import options
+from tests.support.callers import options
 
 SECRET = "sk-Совершенно-секретно".encode()
 

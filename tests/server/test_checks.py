@@ -8,30 +8,14 @@ import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer
-from tests.e2e.test_server import BODY, SYNTAX, WEATHER, Api, sign_in
+from tests.server.api import BODY, SYNTAX, WEATHER, Api, sign_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gigachat.server.state.state import AccountKind
 
 DETECTION = "GigaCheckDetection"
 CLASSIFICATION = "GigaCheckClassification"
 TEXT = "Тише едешь, дальше будешь, но иногда всё же стоит поторопиться, не правда ли, друзья? " * 2
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer(tls=False) as server:
-        api = Api(server)
-        yield api
-        api.http.close()
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    shared.server.clear()
-    return shared
 
 
 def ask_ai(api: Api, text: Any, model: Any = DETECTION) -> httpx2.Response:

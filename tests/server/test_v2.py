@@ -14,7 +14,7 @@ import pytest
 
 from gigachat.server import GigaChatServer, MadeFile, Message, Source, State, ToolUse, create_app
 from gigachat.server.engines.echo import Echo
-from tests.e2e.test_server import NAMES_TEXT, SYNTAX, UNANSWERED, UNASKED, WEATHER, Api
+from tests.server.api import NAMES_TEXT, SYNTAX, UNANSWERED, UNASKED, WEATHER, Api
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -11,7 +11,7 @@ import pytest
 
 from gigachat import GigaChat
 from gigachat.server import GigaChatServer, middleware
-from tests.e2e.callers import options
+from tests.support.callers import options
 
 CHAT = "/api/v1/chat/completions"
 LARGE = 2 * 1024 * 1024

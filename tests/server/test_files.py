@@ -13,10 +13,10 @@ import pytest
 from gigachat.server import GigaChatServer
 from gigachat.server.engine import MadeFile, ToolUse
 from gigachat.server.engines.echo import Echo
-from tests.e2e.test_server import BODY, SYNTAX, Api
+from tests.server.api import BODY, SYNTAX, Api
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from gigachat.server import ChatRequest, Piece
 
@@ -46,20 +46,6 @@ AUDIO = [
     "audio/x-ogg",
     "audio/opus",
 ]
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer(tls=False) as server:
-        api = Api(server)
-        yield api
-        api.http.close()
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    shared.server.clear()
-    return shared
 
 
 def upload(api: Api, name: str, content: bytes, mime: str, **fields: str) -> httpx2.Response:

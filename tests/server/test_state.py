@@ -15,7 +15,7 @@ import pytest
 
 from gigachat import GigaChat, NotFoundError
 from gigachat.server import GigaChatServer
-from tests.e2e.callers import options
+from tests.support.callers import options
 
 
 def test_everything_outlives_the_server(tmp_path: Path) -> None:

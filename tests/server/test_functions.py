@@ -7,25 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gigachat.server import GigaChatServer
-from tests.e2e.test_server import SYNTAX, WEATHER, Api
+from tests.server.api import SYNTAX, WEATHER, Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer(tls=False) as server:
-        api = Api(server)
-        yield api
-        api.http.close()
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    shared.server.clear()
-    return shared
+    pass
 
 
 # Validation

@@ -15,7 +15,7 @@ import pytest
 from gigachat.server import GigaChatServer
 from gigachat.server.engines.echo import Echo
 from gigachat.server.state.records import Batch
-from tests.e2e.test_server import BODY, SYNTAX, WEATHER, Api
+from tests.server.api import BODY, SYNTAX, WEATHER, Api
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -23,20 +23,6 @@ if TYPE_CHECKING:
     from gigachat.server import ChatRequest, Piece
 
 PATIENCE = 60.0
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer(tls=False) as server:
-        api = Api(server)
-        yield api
-        api.http.close()
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    shared.server.clear()
-    return shared
 
 
 def lines(requests: dict[str, Any]) -> bytes:

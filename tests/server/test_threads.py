@@ -14,7 +14,7 @@ import pytest
 
 from gigachat.server import GigaChatServer
 from gigachat.server.engines.echo import Echo
-from tests.e2e.test_server import SYNTAX, UNANSWERED, WEATHER, Api, events
+from tests.server.api import SYNTAX, UNANSWERED, WEATHER, Api, events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator

@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from gigachat.server import GigaChatServer, create_app
 from gigachat.server.wire.strict import BODIES, FORMS, QUERIES, UNCHECKED
-from tests.e2e.test_server import WEATHER, Api, sign_in
-from tests.e2e.test_server_v2 import FUNCTIONS, call_of, result_of, said
+from tests.server.api import WEATHER, Api, sign_in
+from tests.server.test_v2 import FUNCTIONS, call_of, result_of, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,6 @@ def shared() -> Iterator[Api]:
         api = Api(server)
         yield api
         api.http.close()
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    shared.server.clear()
-    return shared
 
 
 def refused(field: str) -> dict[str, Any]:
