@@ -66,7 +66,7 @@ NOT_RUN = ("CONTRIBUTING.md", "docs/testing.md", "docs/testing.ru.md")
 RUN = [block for page in PAGES if page not in (*READMES, *API, *NOT_RUN) for block in python_blocks(page)]
 API_BLOCKS = [(block, number) for page in API for number, block in enumerate(python_blocks(page))]
 README_BLOCKS = [
-    (block, number)
+    pytest.param(block, number, marks=[pytest.mark.slow] if page.endswith(".ru.md") else [])
     for page in READMES
     for number, block in enumerate(python_blocks(page))
     if number < len(PRINTED) and PRINTED[number] is not None

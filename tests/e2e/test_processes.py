@@ -230,6 +230,7 @@ own_token.close()
     run_quietly(program, server)
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("mode", ["blocking", "async"])
 @pytest.mark.parametrize("end", ["dropped", "closed", "read"])
@@ -899,6 +900,7 @@ gc.collect()
     run_quietly(program, server)
 
 
+@pytest.mark.slow
 def test_a_client_left_open_in_a_running_loop_is_collected_quietly(server: GigaChatServer) -> None:
     # The error holds the client in a circle, so that the collector finds it together with its connections.
     program = """

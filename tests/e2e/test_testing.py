@@ -110,6 +110,7 @@ async def test_the_async_client_works_in_an_async_test(gigachat_aclient: AsyncGi
     assert (await gigachat_aclient.chat("Привет!")).choices
 
 
+@pytest.mark.slow
 def test_the_server_takes_options_and_clients_are_closed(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         import asyncio
@@ -302,6 +303,7 @@ def test_a_request_that_is_no_chat_is_left_out(gigachat_server: GigaChatServer, 
         gigachat_server.assert_asked("нет")
 
 
+@pytest.mark.slow
 def test_a_failing_test_points_at_its_own_line(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         def test_bot(gigachat_server, gigachat_client):

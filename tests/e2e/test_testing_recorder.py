@@ -111,6 +111,7 @@ def _told(result: pytest.RunResult) -> list[str]:
     return [line for line in result.outlines if "TOLD" in line]
 
 
+@pytest.mark.slow
 def test_what_was_recorded_is_given_again_without_the_service(
     pytester: pytest.Pytester, service: GigaChatServer, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -589,6 +589,7 @@ ASYNC_WAYS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["async", "hybrid"])
 @pytest.mark.parametrize("way", ASYNC_WAYS)
 @pytest.mark.parametrize("operation", named("stream", "v2-stream"), ids=str)

@@ -110,6 +110,7 @@ def test_a_script_answers_by_its_rules(tmp_path: Path) -> None:
         assert (other.message.content, other.finish_reason) == ("Я другая модель", "length")
 
 
+@pytest.mark.slow
 @needs_posix
 def test_faults_of_a_file_and_a_folder_for_the_state(tmp_path: Path) -> None:
     faults = tmp_path / "faults.json"
@@ -158,6 +159,7 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments: tuple[str, ...], said: 
     assert last.startswith(said)
 
 
+@pytest.mark.slow
 def test_a_state_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gigachat", "serve", "--port", "0", "--state", str(tmp_path)]
     (tmp_path / "records.sqlite3").write_text("x" * 1000)

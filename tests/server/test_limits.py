@@ -191,6 +191,7 @@ def test_who_does_not_pay_in_advance_never_runs_out(kind: AccountKind | None) ->
         giga.chat("Привет!")
 
 
+@pytest.mark.slow
 def test_no_more_requests_are_let_in_than_the_rate_permits() -> None:
     with GigaChatServer(rate=3) as server, GigaChat(**server.client_options, max_retries=0) as giga:
         giga.get_token()

@@ -30,6 +30,7 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", PROBLEMS, ids=lambda text: text[:30])
 def test_a_file_that_cannot_be_read_is_named_in_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "rules.yaml"

@@ -651,6 +651,7 @@ def test_a_pattern_is_left_to_an_order(api: Api, pattern: str) -> None:
     assert (answer.status_code, answer.json()["message"]) == (422, f"Invalid params: {text}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keyword", ["allOf", "anyOf", "properties", "$ref"])
 def test_a_sample_of_a_large_schema_takes_bounded_work(keyword: str) -> None:
     many = 100_000

@@ -356,6 +356,7 @@ def ways(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from ways(member, (*way, step))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "body"), [("/v1", WHOLE_V1), ("/v2", WHOLE_V2)], ids=["v1", "v2"])
 def test_any_value_in_any_place_is_taken_or_refused_in_words(api: Api, path: str, body: dict[str, Any]) -> None:
     heard = set()

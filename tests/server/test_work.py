@@ -24,6 +24,7 @@ def test_neighbours_are_joined_in_linear_time() -> None:
     assert time.process_time() - begun < 10
 
 
+@pytest.mark.slow
 def test_results_are_named_in_linear_time() -> None:
     begun = time.process_time()
     calls = [FunctionCall(str(number), {}) for number in range(MANY)]

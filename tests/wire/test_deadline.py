@@ -316,6 +316,7 @@ def test_each_attempt_counts(mode: Mode) -> None:
         mode.run(main)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_sign_in_that_drips_ends_in_time(mode: Mode, form: str) -> None:
     async def main() -> None:

@@ -74,6 +74,7 @@ for call in (blocking, awaited):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["no-such-folder/keys.log", "."])
 def test_a_file_for_the_keys_of_tls_that_cannot_be_written_is_named(where: str, tmp_path: Path) -> None:
     """Scanners set it to a file of a folder that is not there."""
@@ -125,6 +126,7 @@ for call in (blocking, awaited):
 """
 
 
+@pytest.mark.slow
 def test_a_package_that_lacks_its_certificate_says_so(tmp_path: Path) -> None:
     """As one that is packed into a program with its modules only; whoever needs no certificate of ours goes on."""
     sources = Path(gigachat.__file__).parent

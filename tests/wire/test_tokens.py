@@ -117,6 +117,7 @@ def test_a_client_keeps_its_token_for_itself_and_its_views(mode: Mode, kind: str
         assert authorizations(server) == ["Bearer token-1"] * 3
 
 
+@pytest.mark.slow
 def test_a_tls_context_shares_no_token(mode: Mode) -> None:
     """Not with one that comes to lie where another was, and not with itself in another client."""
 
