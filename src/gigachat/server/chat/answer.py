@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Answer:
+class Answer(ABC):
     """One answer in progress; each version adds the shapes of its bodies.
 
     Args:
@@ -77,9 +78,9 @@ class Answer:
         self.obey(order)
         return one_by_one(order)
 
+    @abstractmethod
     def obey(self, order: Ordered) -> None:
         """Copy the fields of an order that are not pieces."""
-        raise NotImplementedError
 
     def owe(self) -> None:
         """Note that the answer holds a call, whose result must come next."""
