@@ -200,7 +200,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
             StreamInterruptedError: The stream failed or was closed before its end.
         """
         if not self._ended:
-            raise _interrupted("it failed, or was closed, before its end")
+            raise StreamInterruptedError(
+                "the stream failed, or was closed, before its end: keep its chunks as you read them to use a part of it"
+            )
         return self._chunks()
 
     def _chunks(self) -> list[ChunkT]:
