@@ -17,7 +17,7 @@ from tests.support.payloads import DONE, answer, chunked, completion, event, gra
 from tests.support.proxies import http_proxy, socks_proxy
 from tests.support.servers import Act, Peer, Received, says
 from tests.support.waiting import PATIENCE
-from tests.wire.modes import ASYNC_MODES, Mode
+from tests.wire.modes import ASYNC_MODES, Giga, Mode
 from tests.wire.servers import Server, stall, together
 
 # Cookies.
@@ -220,6 +220,28 @@ def test_a_stream_that_is_dropped_is_closed_in_its_event_loop(mode: Mode) -> Non
     with Server() as server:
         server.script.append(says(streamed("good", "more")[:-5]))
         mode.run(main)
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+def test_a_stream_collected_in_a_cycle_with_its_client_closes_its_connection(
+    mode: Mode, secured: bool, authority: Authority
+) -> None:
+    """A socket that is finalized before the stream warns, and the warning is an error here."""
+
+    async def main() -> None:
+        giga = Giga(mode, **server.reach)
+        await giga.chat()
+        stream = giga.stream()
+        assert await giga.next(stream) == "good"
+        cycle = [giga, stream]
+        cycle.append(cycle)
+        del giga, stream, cycle
+        gc.collect()
+
+    with Server(tls=authority if secured else None) as server:
+        server.script += [says(answer("good")), says(streamed("good", "more")[:-5])]
+        mode.run(main)
+        assert server.wait_for_connections(0)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["", "own client"])

@@ -210,6 +210,7 @@ class AsyncConnection(Connection, httpcore2.AsyncNetworkBackend):
         kind = TrioSocket if event_loops.in_trio() else AsyncioSocket
         with connect_errors():
             self._socket = await kind.connect(host, port, self.remaining(timeout))
+        self.close_when_collected(event_loops.call_soon, self._loop, self._socket.abort)
         return _AsyncStream(self, self._socket)
 
     def close(self) -> None:

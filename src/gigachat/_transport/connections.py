@@ -27,7 +27,7 @@ from gigachat._transport.tls_stream import TLS
 from gigachat._transport.workarounds import forwarding_trailing_data, trailing_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gigachat._transport.proxies import Proxy
 
@@ -102,6 +102,13 @@ class Connection(ABC):
             return self.wire.is_idle() and not self._trailing_data(self.wire)[0]
         except AttributeError:  # another version of httpcore2: what cannot be looked into is not used again
             return False
+
+    def close_when_collected(self, close: Callable[..., object], *arguments: object) -> None:
+        """Call a function when the connection is collected; it must not hold the connection.
+
+        In a reference cycle, Python may finalize a socket, which warns, before the stream that would close it.
+        """
+        weakref.finalize(self, close, *arguments).atexit = False
 
     @abstractmethod
     def close(self) -> None:
@@ -231,6 +238,7 @@ class BlockingConnection(Connection, httpcore2.NetworkBackend):
         with connect_errors():
             opened = self._opened(host, port, end_of(self.remaining(timeout)))
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.close_when_collected(opened.close)
         return _SocketStream(self, opened)
 
     def _opened(self, host: str, port: int, until: float | None) -> socket.socket:
@@ -256,6 +264,7 @@ class BlockingConnection(Connection, httpcore2.NetworkBackend):
             self._socket, do_handshake_on_connect=not deferred, suppress_ragged_eofs=False, server_hostname=hostname
         )
         self._socket = secured
+        self.close_when_collected(secured.close)
         if deferred:
             secured.do_handshake()
         return secured
