@@ -900,6 +900,25 @@ gc.collect()
     run_quietly(program, server)
 
 
+@pytest.mark.parametrize("work", ["chat", "stream"])
+def test_a_notebook_under_nest_asyncio_ends_quietly(server: GigaChatServer, work: str) -> None:
+    """Its event loop is neither closed nor shut down, and is collected when modules are already cleared."""
+    program = f"""
+import asyncio, nest_asyncio
+from gigachat import AsyncGigaChat
+nest_asyncio.apply()
+async def cell():
+    giga = AsyncGigaChat()
+    if {work == "stream"}:
+        stream = giga.stream("x")
+        await anext(stream)
+    await giga.chat("x")
+asyncio.run(cell())
+asyncio.run(cell())
+"""
+    run_quietly(program, server)
+
+
 @pytest.mark.slow
 def test_a_client_left_open_in_a_running_loop_is_collected_quietly(server: GigaChatServer) -> None:
     # The error holds the client in a circle, so that the collector finds it together with its connections.
