@@ -43,6 +43,7 @@ from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
 from tests.support.certificates import Authority
 from tests.support.payloads import WEATHER, chunked, event, http
+from tests.support.programs import LEFT_OPEN
 from tests.support.raw_servers import raw_server, site
 from tests.support.waiting import PATIENCE, until
 
@@ -478,6 +479,7 @@ def test_a_finished_stream_leaves_its_connection_for_the_next_request(
     assert server.connections == before
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 def test_a_stream_left_early_frees_its_connection(server: GigaChatServer, mode: Mode) -> None:
     with Caller(mode, options(server) | {"max_connections": 1, "queue_timeout": 20}) as caller:
         if mode == "blocking":

@@ -39,7 +39,7 @@ from gigachat.server import GigaChatServer
 from tests.e2e.test_transport import Broken
 from tests.support.callers import Caller, Mode, options
 from tests.support.payloads import DONE, chunk, chunked, completion, event, http
-from tests.support.programs import environment, run_quietly
+from tests.support.programs import LEFT_OPEN, environment, run_quietly
 from tests.support.raw_servers import Gate, is_open, raw_server
 from tests.support.waiting import begun, until
 
@@ -674,6 +674,7 @@ def test_trio(server: GigaChatServer) -> None:
     assert len(server.requests_to("oauth")) == 1
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 def test_trio_cancels_retries_and_waits_for_slots(server: GigaChatServer) -> None:
     one_slot: dict[str, Any] = {"max_concurrency": 1, "queue_timeout": 0.05, "retry_backoff_factor": 0.01}
 
@@ -814,6 +815,7 @@ def test_closing_frees_idle_connections(mode: Mode) -> None:
         until(lambda: not any(map(is_open, gate.connections)))
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.parametrize("end", ["read", "closed", "collected"])
 def test_a_stream_outlives_its_closed_client_and_frees_the_connection(mode: Mode, end: str) -> None:
     connections: list[socket.socket] = []
@@ -941,6 +943,7 @@ gc.collect()
     run_quietly(program, server)
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("what", ["answers", "streams", "errors"])

@@ -10,9 +10,10 @@ import functools
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from gigachat._engine.event_stream import EventStream
 from gigachat._engine.requests import context_headers
 from gigachat._engine.session import run
-from gigachat._engine.stream import AsyncStream, EventStream, Stream
+from gigachat._engine.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

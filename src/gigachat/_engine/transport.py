@@ -123,8 +123,8 @@ class Response(Protocol):
         """Wake the thread or task that waits in `receive`; it must close the response."""
         ...
 
-    def abandon(self) -> None:
-        """Release the connection from a finalizer, without waiting."""
+    def abandon(self) -> bool:
+        """Release the connection from a finalizer, without waiting; whether it was open in this process."""
         ...
 
 

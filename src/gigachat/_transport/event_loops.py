@@ -151,9 +151,7 @@ def close_with_loop(resource: Any) -> None:
     known[1].add(resource)
 
 
-async def _until_shutdown(
-    loop: Loop, resources: weakref.WeakSet[Any], ends: dict[Loop, Any]
-) -> AsyncGenerator[None]:
+async def _until_shutdown(loop: Loop, resources: weakref.WeakSet[Any], ends: dict[Loop, Any]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
