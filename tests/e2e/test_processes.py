@@ -497,6 +497,21 @@ def test_a_copy_of_an_async_client(server: GigaChatServer, copied: Callable[[Any
     assert len(server.requests_to("oauth")) == 1
 
 
+@pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_bound_methods_of_all_groups_travel_between_processes(
+    server: GigaChatServer, copied: Callable[[Any], Any]
+) -> None:
+    """As in `pool.submit(giga.chat, "…")`."""
+    with GigaChat(**options(server)) as giga:
+        assert copied(giga.chat)("x").choices
+        assert copied(giga.chat.create)("x").messages
+        assert copied(giga.assistants.get)().data == []
+        assert copied(giga.threads.get_threads)().threads == []
+        assert asyncio.run(copied(giga.achat)("x")).choices
+        assert copied(giga.with_options(extra_headers={"X-Mine": "1"}).chat)("x").choices
+        assert server.requests[-1].headers["x-mine"] == "1"
+
+
 def test_a_named_function_for_tokens_travels_along(server: GigaChatServer) -> None:
     giga = GigaChat(base_url=server.base_url, ca_bundle_file=server.ca_bundle_file, access_token_provider=token_of_ours)
     for twin in (copy.deepcopy(giga), pickle.loads(pickle.dumps(giga))):

@@ -79,10 +79,17 @@ class Namespace(Resource[Mode]):
         mode: Mode of its methods, if its class has none.
     """
 
+    _attribute: tuple[Resource[Any], str]
+    """Its client, and its name there."""
+
     def __init__(self, base_client: Resource[Any], mode: type[Blocking | Async] | None = None) -> None:
         self._service, self._blocking, self._async = base_client._service, base_client._blocking, base_client._async
         if mode is not None:
             self._mode = mode
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as an attribute of its client."""
+        return getattr, self._attribute
 
 
 ResourceT = TypeVar("ResourceT", bound=Resource[Any], contravariant=True)
@@ -196,13 +203,20 @@ class namespace(Generic[ResourceT, T]):
         self._make = make
         self.__doc__ = make.__doc__
 
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self._name = name
+
     @overload
     def __get__(self, resource: None, owner: Any) -> Self: ...
     @overload
     def __get__(self, resource: Any, owner: Any = None) -> T: ...
     def __get__(self, resource: Any, owner: Any = None) -> Any:
         """Return the group, in the mode and with the options of its resource."""
-        return self if resource is None else self._make(resource)
+        if resource is None:
+            return self
+        group: Any = self._make(resource)
+        group._attribute = resource, self._name
+        return group
 
 
 if TYPE_CHECKING:
