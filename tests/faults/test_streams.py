@@ -117,9 +117,7 @@ def _odd_streams() -> Iterator[Odd]:
         yield Odd(f"type-{content_type.partition(' ')[0] or 'missing'}", _sends(typed(content_type)))
     page = b"<!doctype html>\n<html>\n<body>Sign in</body>\n</html>\n"
     stated = b'{"status":429,"message":"Too many words"}'
-    yield Odd(
-        "html", _sends(lambda _: http(page, content_type="text/html")), 0, APIResponseValidationError, "text/html"
-    )
+    yield Odd("html", _sends(lambda _: http(page, content_type="text/html")), 0, APIResponseValidationError, "web page")
     yield Odd("html-as-events", _sends(lambda _: chunked([page])), 0, interrupted, "end mark is missing")
     yield Odd("json", _sends(lambda _: http(b"{}")), 0, APIResponseValidationError, "application/json")
     yield Odd("json-error", _sends(lambda _: http(stated)), 0, RateLimitError, "Too many words")

@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
-from gigachat._engine.parsing import json_object, x_headers
+from gigachat._engine.parsing import json_object, page_advice, x_headers
 from gigachat._engine.sse import EventSplitter
 from gigachat._engine.transport import Failure
 from gigachat.exceptions import (
@@ -215,10 +215,11 @@ class EventStream(Generic[ChunkT, CompletionT]):
             content = await response.read(self._most_bytes)
         except Failure as failure:
             return failure.error
-        return _error_of(content, service.address(self.call.call), response.headers) or (
-            APIResponseValidationError(
-                f"expected a stream of events (text/event-stream), got {content_type}", content=content
-            )
+        url = service.address(self.call.call)
+        reason = page_advice(content) or f"it is {content_type}"
+        return _error_of(content, url, response.headers) or APIResponseValidationError(
+            f"expected a stream of events (text/event-stream), but the response is none: {reason} ({url})",
+            content=content,
         )
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.calls import NO_OPTIONS
 from gigachat._engine.requests import build_request, context_headers
 from gigachat._engine.transport import Failure
-from gigachat.exceptions import ResponseError
+from gigachat.exceptions import APIResponseValidationError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -76,7 +76,12 @@ class Session:
         finally:
             if slot is not None:
                 slot.release()
-        return call.read(content, response.headers)
+        try:
+            return call.read(content, response.headers)
+        except APIResponseValidationError as error:
+            if error.completion is None:
+                error.args = (f"{error} ({self.service.address(call)})",)
+            raise
 
     @asynccontextmanager
     async def open(self, call: Call[Any]) -> AsyncIterator[Response]:
