@@ -445,6 +445,7 @@ def test_models_resolve(api: Api) -> None:
             "or random role messages",
         ),
         ({"response_format": {"type": "json_object"}}, 400, 'Unknown type "json_object" in response_format'),
+        ({"response_format": {"type": "regex", "regex": "a"}}, 400, 'Unknown type "regex" in response_format'),
         (
             {"response_format": {"type": "json_schema"}},
             400,
