@@ -210,6 +210,8 @@ class State:
         left = self.account.left
         if package not in left:
             raise ValueError(f"a package is one of {', '.join(left)}")
+        if type(tokens) is not int or tokens < 0:
+            raise ValueError(f"tokens is a number from 0, not {tokens!r}")
         with self._paying:
             left[package] = max(0, left[package] - tokens)
             if self.store is not None:
