@@ -1075,6 +1075,8 @@ def test_senseless_settings() -> None:
         GigaChatServer(tls=False, mtls=True)
     with pytest.raises(ValueError, match="negative"):
         GigaChatServer(pace=-1)
+    with pytest.raises(ValueError, match="endless"):
+        GigaChatServer(token_lifetime=float("nan"))
     with pytest.raises(RuntimeError, match="not been started"):
         _ = GigaChatServer().base_url
 

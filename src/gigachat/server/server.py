@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -82,8 +83,8 @@ class GigaChatServer(Controls):
     ) -> None:
         if mtls and not tls:
             raise ValueError("mtls needs tls")
-        if min(pace, batch_pace, token_lifetime, password_token_lifetime) < 0:
-            raise ValueError("paces and lifetimes are seconds and can't be negative")
+        if not all(0 <= seconds < math.inf for seconds in (pace, batch_pace, token_lifetime, password_token_lifetime)):
+            raise ValueError("paces and lifetimes are seconds, and can't be negative or endless")
         if rate is not None and rate < 1:
             raise ValueError("rate is at least one request a second")
         if account_kind not in (None, *KIND_SCOPES):

@@ -85,7 +85,8 @@ class Store:
             self._open.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
             self.close()
-            raise ValueError(f"the state cannot be kept in {self.folder}: {error}") from None
+            problem = "it is a file, name a folder" if self.folder.is_file() else getattr(error, "strerror", error)
+            raise ValueError(f"the state cannot be kept in {self.folder}: {problem}") from None
 
     def _prepare(self) -> None:
         """Create the folders, and make them and the files in them private."""
