@@ -929,12 +929,12 @@ def test_the_pace_of_a_stream() -> None:
 
 def test_the_journal(api: Api) -> None:
     api.chat()
-    api.http.get("/models?a=1&b=%D1%8F", headers={"X-Custom": "yes"})
+    api.http.get("/models?a=1&b=%D1%8F", headers=[("X-Custom", "yes"), ("X-Custom", "no")])
     first, second = api.server.requests
     assert (first.method, first.path) == ("POST", "/api/v1/chat/completions")
     assert first.json == {"model": "GigaChat", "messages": [USER]}
     assert json.loads(first.body) == first.json
-    assert second.headers["x-CUSTOM"] == "yes"
+    assert second.headers["x-CUSTOM"] == "yes, no"
     assert "X-Custom" in second.headers
     assert second.query == {"a": "1", "b": "я"}
     assert first.at <= second.at

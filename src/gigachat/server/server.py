@@ -13,7 +13,7 @@ from gigachat.server.app import create_app
 from gigachat.server.chat.validation_v2 import TOOLS
 from gigachat.server.controls import Controls
 from gigachat.server.orders.queue import Script
-from gigachat.server.state.state import KIND_SCOPES, Account, State
+from gigachat.server.state.state import KIND_SCOPES, State
 from gigachat.server.state.store import Store
 from gigachat.server.uvicorn_thread import UvicornThread
 from gigachat.server.wire.messages import RESULT_ROLES
@@ -104,22 +104,21 @@ class GigaChatServer(Controls):
         self._engine = engine
         self._seed = seed
         self._store = None if state is None else Store(Path(state))
-        told: dict[str, Any] = {
-            "token_lifetime": token_lifetime,
-            "password_token_lifetime": password_token_lifetime,
-            "strict": strict,
-            "rate": rate,
-            "result_role": result_role,
-            "closed_tools": frozenset(closed_tools),
-        }
-        if self._store is None:
-            memory = State(account=Account(kind=account_kind), **told)
-        else:
-            try:
-                memory = State.kept_in(self._store, account_kind, **told)
-            except BaseException:
+        try:
+            memory = State.of(
+                account_kind,
+                self._store,
+                token_lifetime=token_lifetime,
+                password_token_lifetime=password_token_lifetime,
+                strict=strict,
+                rate=rate,
+                result_role=result_role,
+                closed_tools=frozenset(closed_tools),
+            )
+        except BaseException:
+            if self._store is not None:
                 self._store.close()
-                raise
+            raise
         super().__init__(memory, Script(seed))
         self._port: int | None = None
         self._certificates: Certificates | None = None

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Store", "write_private"]
-
 _T = TypeVar("_T")
 _DATABASE = "records.sqlite3"
 _OWN = frozenset({_DATABASE, f"{_DATABASE}-journal", "files", "certificates"})
