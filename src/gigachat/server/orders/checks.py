@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Order", "explained", "read_list", "reason"]
-
 OrderT = TypeVar("OrderT", bound="Order")
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Send
 
-__all__ = ["HEADER", "Fault", "Spoiling", "fault_from_header", "faults_from_file"]
-
 HEADER = "x-gigachat-fault"
 _OF_ERRORS = ("message", "code", "body", "retry_after")
 _WHOSE = {"path", "times", "probability"}
@@ -46,30 +44,25 @@ _HeaderValue = Annotated[str, AfterValidator(_printable)]
 
 
 class Fault(Order):
-    """One fault: an error instead of a response, or a damaged response."""
+    """One fault: an error instead of a response, or a damaged response. `GigaChatServer.fail` describes the fields."""
 
-    path: str | None = Field(default=None, description="End of the path of the requests meant; any when omitted.")
-    times: Annotated[int, Field(ge=1)] | None = Field(default=1, description="How many requests; all when null.")
-    probability: float = Field(default=1.0, ge=0, le=1, description="Of each request meant.")
-    delay: _Seconds | None = Field(default=None, description="Seconds before anything is answered.")
-    status: int | None = Field(default=None, ge=200, le=599, description="HTTP status of an error.")
-    message: str | None = Field(default=None, description="Text of the error; the service's usual one when omitted.")
-    code: int | None = Field(default=None, description="Number for the OAuth gateway's error shape.")
-    body: Annotated[bytes | None, BeforeValidator(_text_as_bytes)] = Field(
-        default=None, description="Bytes instead of any JSON; HTML unless they look like JSON."
-    )
-    headers: dict[_HeaderName, _HeaderValue] = Field(
-        default_factory=dict, description="Headers to add or replace, of any answer."
-    )
-    retry_after: Annotated[_HeaderValue | None, BeforeValidator(_number_as_text)] = Field(
-        default=None, description="The header of that name: seconds or a date."
-    )
-    expired_token: bool = Field(default=False, description="The token has expired: 401 with the service's text.")
-    cut_bytes: _Count | None = Field(default=None, description="Bytes of the body after which the connection ends.")
-    cut_events: _Count | None = Field(default=None, description="Events after which a stream ends.")
-    drip: _Seconds | None = Field(default=None, description="Seconds before each single byte of the body.")
-    garbage: bool = Field(default=False, description="Random bytes in the place of the body.")
-    content_type: _HeaderValue | None = Field(default=None, description="Instead of the right content type.")
+    path: str | None = None
+    times: Annotated[int, Field(ge=1)] | None = 1
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    delay: _Seconds | None = None
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    message: str | None = None
+    code: int | None = None
+    body: Annotated[bytes | None, BeforeValidator(_text_as_bytes)] = None
+    headers: dict[_HeaderName, _HeaderValue] = Field(default_factory=dict)
+    retry_after: Annotated[_HeaderValue | None, BeforeValidator(_number_as_text)] = None
+    """The header of that name: seconds or a date."""
+    expired_token: bool = False
+    cut_bytes: _Count | None = None
+    cut_events: _Count | None = None
+    drip: _Seconds | None = None
+    garbage: bool = False
+    content_type: _HeaderValue | None = None
 
     @model_validator(mode="after")
     def _has_effect(self) -> Fault:

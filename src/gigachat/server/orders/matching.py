@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from gigachat.server.engine import Message
     from gigachat.server.state.requests import Received
 
-__all__ = [
-    "Condition",
-    "ReceivedChat",
-    "When",
-    "asks_for_stream",
-    "describe",
-    "read_chat",
-    "read_chats",
-]
-
 _CHATS = "/chat/completions"
 _LONGEST = 200
 _MOST = 20

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from gigachat.server.orders.matching import ReceivedChat
 
-__all__ = ["Rule", "rules_from_file"]
-
 
 class Rule(Condition):
     """An answer and the chats it is for; see `GigaChatServer.reply`.
