@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
-from gigachat.server.orders.checks import Order, read_list
+from gigachat.server.orders.checks import Order, explained, read_list
 from gigachat.server.orders.matching import Condition
 from gigachat.server.orders.replies import check_order
 from gigachat.server.patterns import Pattern
@@ -76,6 +76,8 @@ class _FileRule(Order):
     def _one_answer(self) -> _FileRule:
         if sum(answer is not None for answer in (self.reply, self.call, self.fail)) != 1:
             raise ValueError("a rule has one of reply, call and fail")
+        if self.fail is not None and (self.reasoning is not None or self.finish_reason is not None):
+            raise ValueError("reasoning and finish_reason belong to reply and call, not to fail")
         return self
 
     def rule(self) -> Rule:
@@ -106,4 +108,8 @@ def rules_from_file(path: Path) -> list[Rule]:
     Raises:
         ValueError: It cannot be read; the message names the file and the place.
     """
-    return [one.rule() for one in read_list(path, _FileRule)]
+    rules: list[Rule] = []
+    for number, one in enumerate(read_list(path, _FileRule), 1):
+        with explained(f"{path}: item {number}"):
+            rules.append(one.rule())
+    return rules
