@@ -445,6 +445,7 @@ def test_models_resolve(api: Api) -> None:
             "or random role messages",
         ),
         ({"response_format": {"type": "json_object"}}, 400, 'Unknown type "json_object" in response_format'),
+        ({"response_format": {"type": "regex", "regex": "a"}}, 400, 'Unknown type "regex" in response_format'),
         (
             {"response_format": {"type": "json_schema"}},
             400,
@@ -928,12 +929,12 @@ def test_the_pace_of_a_stream() -> None:
 
 def test_the_journal(api: Api) -> None:
     api.chat()
-    api.http.get("/models?a=1&b=%D1%8F", headers={"X-Custom": "yes"})
+    api.http.get("/models?a=1&b=%D1%8F", headers=[("X-Custom", "yes"), ("X-Custom", "no")])
     first, second = api.server.requests
     assert (first.method, first.path) == ("POST", "/api/v1/chat/completions")
     assert first.json == {"model": "GigaChat", "messages": [USER]}
     assert json.loads(first.body) == first.json
-    assert second.headers["x-CUSTOM"] == "yes"
+    assert second.headers["x-CUSTOM"] == "yes, no"
     assert "X-Custom" in second.headers
     assert second.query == {"a": "1", "b": "я"}
     assert first.at <= second.at
@@ -1074,6 +1075,8 @@ def test_senseless_settings() -> None:
         GigaChatServer(tls=False, mtls=True)
     with pytest.raises(ValueError, match="negative"):
         GigaChatServer(pace=-1)
+    with pytest.raises(ValueError, match="endless"):
+        GigaChatServer(token_lifetime=float("nan"))
     with pytest.raises(RuntimeError, match="not been started"):
         _ = GigaChatServer().base_url
 

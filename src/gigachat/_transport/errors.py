@@ -83,7 +83,9 @@ def _failure(
     limits = request.timeouts
     reason = str(error) or type(error).__name__
     if request.deadline is not None and isinstance(error, _TIMEOUTS) and clock() >= request.deadline:
-        return Failure(stage, total_timeout_error(limits.total, f"{host} {_waiting(stage)}"))
+        # The caller may have taken the time between two chunks, not the service.
+        missing = f"the response of {host} was incomplete" if stage is Stage.READING else f"{host} did not answer"
+        return Failure(stage, total_timeout_error(limits.total, missing))
     refused = _refused_certificate(error, outer, host, proxy)
     if refused is not None:
         return refused
@@ -104,13 +106,10 @@ def _failure(
     if isinstance(error, httpcore2.WriteTimeout):
         return Failure(stage, APITimeoutError(f"{host} did not take the request{_within(limits.write)}"))
     if isinstance(error, _TIMEOUTS):
-        return Failure(stage, APITimeoutError(f"{host} {_waiting(stage)}{_within(limits.read, 'timeout=')}"))
+        waiting = "sent nothing more of its response" if stage is Stage.READING else "did not answer"
+        return Failure(stage, APITimeoutError(f"{host} {waiting}{_within(limits.read, 'timeout=')}"))
     when = "during the response" if stage is Stage.READING else "before a response came"
     return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}"))
-
-
-def _waiting(stage: Stage) -> str:
-    return "sent nothing more of its response" if stage is Stage.READING else "did not answer"
 
 
 def _within(seconds: float | None, option: str = "") -> str:

@@ -91,7 +91,7 @@ class FrontDesk:
             await refusal(Headers(scope=scope), Refusal(400, str(error)))(scope, receive, send)
             return
         if fault is not None:
-            if await gone(receive, fault.delay):
+            if await gone(receive, fault.delay or 0.0):
                 return
             send = Spoiling(fault, send, scope.get("state", {}).get("transport"))
             if fault.status is not None:
@@ -110,8 +110,11 @@ class FrontDesk:
         await self._app(scope, replay, send)
 
     def _fault(self, received: Received, *, known: bool) -> Fault | None:
-        asked = received.headers.get(HEADER)
-        return fault_from_header(asked) if asked is not None and known else self._script.fault(received)
+        asked = received.headers.get(HEADER) if known else None
+        if asked is None:
+            return self._script.fault(received)
+        fault = fault_from_header(asked)
+        return fault if fault is not None and self._script.hits(fault, received) else None
 
 
 class _Disconnected(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -12,7 +13,7 @@ from gigachat.server.app import create_app
 from gigachat.server.chat.validation_v2 import TOOLS
 from gigachat.server.controls import Controls
 from gigachat.server.orders.queue import Script
-from gigachat.server.state.state import KIND_SCOPES, Account, State
+from gigachat.server.state.state import KIND_SCOPES, State
 from gigachat.server.state.store import Store
 from gigachat.server.uvicorn_thread import UvicornThread
 from gigachat.server.wire.messages import RESULT_ROLES
@@ -82,8 +83,8 @@ class GigaChatServer(Controls):
     ) -> None:
         if mtls and not tls:
             raise ValueError("mtls needs tls")
-        if min(pace, batch_pace, token_lifetime, password_token_lifetime) < 0:
-            raise ValueError("paces and lifetimes are seconds and can't be negative")
+        if not all(0 <= seconds < math.inf for seconds in (pace, batch_pace, token_lifetime, password_token_lifetime)):
+            raise ValueError("paces and lifetimes are seconds, and can't be negative or endless")
         if rate is not None and rate < 1:
             raise ValueError("rate is at least one request a second")
         if account_kind not in (None, *KIND_SCOPES):
@@ -103,22 +104,21 @@ class GigaChatServer(Controls):
         self._engine = engine
         self._seed = seed
         self._store = None if state is None else Store(Path(state))
-        told: dict[str, Any] = {
-            "token_lifetime": token_lifetime,
-            "password_token_lifetime": password_token_lifetime,
-            "strict": strict,
-            "rate": rate,
-            "result_role": result_role,
-            "closed_tools": frozenset(closed_tools),
-        }
-        if self._store is None:
-            memory = State(account=Account(kind=account_kind), **told)
-        else:
-            try:
-                memory = State.kept_in(self._store, account_kind, **told)
-            except BaseException:
+        try:
+            memory = State.of(
+                account_kind,
+                self._store,
+                token_lifetime=token_lifetime,
+                password_token_lifetime=password_token_lifetime,
+                strict=strict,
+                rate=rate,
+                result_role=result_role,
+                closed_tools=frozenset(closed_tools),
+            )
+        except BaseException:
+            if self._store is not None:
                 self._store.close()
-                raise
+            raise
         super().__init__(memory, Script(seed))
         self._port: int | None = None
         self._certificates: Certificates | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from gigachat.server.chat.usage import PromptUsage, answer_tokens, prompt_usage
-from gigachat.server.orders.replies import Ordered, Part, literal_events, one_by_one, read_order
+from gigachat.server.orders.replies import Ordered, Part, one_by_one, read_order
 from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
@@ -76,7 +76,7 @@ class Answer(ABC):
         order = read_order(rule.answer)
         self.state_id = order.state_id
         self.obey(order)
-        return one_by_one(order)
+        return one_by_one(order.pieces)
 
     @abstractmethod
     def obey(self, order: Ordered) -> None:
@@ -135,7 +135,7 @@ async def event_stream(
     headers = api_headers(request.headers)
     literal = service.script.stream()
     if literal is not None:
-        sent = literal_events(literal.payloads)
+        sent = one_by_one(literal.events)
         return EventStream(sent, headers, pace=service.pace, keep_open=literal.keep_open)
     rule = service.script.reply(asked.chat.options)
 

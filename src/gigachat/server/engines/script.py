@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gigachat.server.engines.echo import Echo
 from gigachat.server.orders.matching import ReceivedChat
+from gigachat.server.orders.queue import Queue
 from gigachat.server.orders.replies import Part, read_order
-from gigachat.server.orders.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -29,13 +29,16 @@ class Scripted:
     """
 
     def __init__(self, rules: Sequence[Rule], otherwise: Engine | None = None) -> None:
-        self._rules = Rules(list(rules))
+        self._rules: Queue[Rule] = Queue()
+        for rule in rules:
+            self._rules.add(rule, rule.times)
         self._otherwise = otherwise or Echo()
 
     async def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         """Yield the answer of the first rule for a request."""
         names = [str(one["name"]) for one in request.functions]
-        rule = self._rules.take(ReceivedChat(request.messages, request.model.id, names, False, request.options))
+        chat = ReceivedChat(request.messages, request.model.id, names, False, request.options)
+        rule = self._rules.take(lambda rule: rule.fits(chat))
         if rule is not None:
             for piece in read_order(rule.answer).pieces:
                 if not isinstance(piece, Part):  # parts of v2 are for tests
