@@ -62,6 +62,9 @@ class Client(
 ):
     """Base of all clients: the options, and every endpoint.
 
+    Every endpoint raises `GigaChatException` if its request fails; a stream raises it while it is read. An invalid
+    argument raises `ValueError` or `TypeError`, and nothing is sent. `Raises` of a method lists what is special to it.
+
     Each option but the HTTP clients and the function for tokens can also be set by the environment variable of its
     name with `GIGACHAT_` in front; an argument wins over it, and None means not given.
 

@@ -18,6 +18,5 @@ class Account(Resource[Mode]):
 
         Raises:
             ForbiddenError: The account pays as it goes and has no packages.
-            GigaChatException: The request failed.
         """
         return get("/balance", models.Balance)

@@ -27,9 +27,6 @@ class AssistantsNamespace(Namespace[Mode]):
 
         Args:
             assistant_id: Id of the only one wanted.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         call = get("/assistants", models.Assistants)
         if assistant_id is not None:
@@ -57,10 +54,6 @@ class AssistantsNamespace(Namespace[Mode]):
             file_ids: Ids of files it knows.
             functions: Functions it may call.
             metadata: Data of your own, up to 16 pairs.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = {
             "model": checked_id(model, "model"),
@@ -90,10 +83,6 @@ class AssistantsNamespace(Namespace[Mode]):
             file_ids: Ids of files it knows.
             functions: Functions it may call.
             metadata: Data of your own, up to 16 pairs.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = {
             "assistant_id": checked_id(assistant_id, "assistant_id"),
@@ -108,9 +97,6 @@ class AssistantsNamespace(Namespace[Mode]):
 
         Args:
             assistant_id: Its id.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         body = {"assistant_id": checked_id(assistant_id, "assistant_id")}
         return post("/assistants/delete", body, models.AssistantDelete)
@@ -122,9 +108,6 @@ class AssistantsNamespace(Namespace[Mode]):
         Args:
             assistant_id: Id of the assistant.
             file_id: Id of the file.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         body = {"assistant_id": checked_id(assistant_id, "assistant_id"), "file_id": checked_id(file_id, "file_id")}
         return post("/assistants/files/delete", body, models.AssistantFileDelete)

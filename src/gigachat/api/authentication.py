@@ -25,9 +25,6 @@ class Authentication(Resource[Mode]):
             The token with `expires_at` in milliseconds of Unix time (0 for a ready token, which needs no request);
             None where requests carry no token, as with a client certificate alone. If `authorization_cvar` has
             a token, no sign-in takes place.
-
-        Raises:
-            GigaChatException: The sign-in failed.
         """
         authorization, transport = self._service.authorization, self._session.transport
         if authorization is None or authorization_cvar.get():

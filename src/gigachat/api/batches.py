@@ -49,7 +49,6 @@ class Batches(Resource[Mode]):
         Raises:
             ValueError, TypeError: There is no such file, or a line the service would refuse; nothing is sent.
             ForbiddenError: The account does not pay as it goes.
-            GigaChatException: The request failed.
         """
         if method not in BATCH_METHODS:
             raise ValueError(f"method is one of {', '.join(BATCH_METHODS)}, not {method!r}")
@@ -71,7 +70,6 @@ class Batches(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such batch.
-            GigaChatException: The request failed.
         """
         return _batches_call(batch_id)
 
@@ -97,7 +95,6 @@ class Batches(Resource[Mode]):
         Raises:
             APITimeoutError: The batch is not done in time. It continues, and you can wait for it again.
             NotFoundError: There is no such batch.
-            GigaChatException: The request failed.
         """
         if not poll_interval > 0:
             raise ValueError("poll_interval must be above 0")
@@ -134,7 +131,6 @@ class Batches(Resource[Mode]):
         Raises:
             APIResponseValidationError: It has no results: most likely it is not completed.
             NotFoundError: There is no such batch.
-            GigaChatException: The request failed, or the response was interrupted.
         """
         known = batch
         if not isinstance(known, models.Batch) or not known.output_file_id:

@@ -85,10 +85,6 @@ class ChatNamespace(Namespace[Mode]):
         Args:
             payload: The user's text, a `Chat`, its fields as a mapping, or a list of messages.
             **fields: Fields of the chat, merged over the payload.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
         return _call(self, payload, fields)
 
@@ -104,10 +100,6 @@ class ChatNamespace(Namespace[Mode]):
                 (`temperature=0.2, max_tokens=100`): they are sent inside `model_options`. `tools` takes names of the
                 service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"` or the name of the
                 tool that must be used.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
         return create_call(self, payload, fields)
 
@@ -122,10 +114,6 @@ class ChatNamespace(Namespace[Mode]):
         Args:
             payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
             **fields: Fields of the request, as for `create`.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         return stream_call(self, payload, fields)
 
@@ -168,8 +156,6 @@ class ChatNamespace(Namespace[Mode]):
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
         return parse_call(self, payload, fields, response_format, strict)
 
@@ -207,10 +193,6 @@ class Chat(Resource[Mode]):
         Args:
             payload: The user's text, a `Chat`, its fields as a mapping, or a list of messages.
             **fields: Fields of the chat, merged over the payload.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
@@ -255,8 +237,6 @@ class Chat(Resource[Mode]):
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
         return _parse_call(self, payload, fields, response_format, strict)
 

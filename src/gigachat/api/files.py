@@ -46,7 +46,6 @@ class Files(Resource[Mode]):
         Raises:
             ValueError, TypeError: There is no such file, it is empty or too large, or nothing the service takes;
                 nothing is sent.
-            GigaChatException: The request failed.
         """
         with opened_upload(file, purpose) as upload:
             call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
@@ -54,11 +53,7 @@ class Files(Resource[Mode]):
 
     @endpoint
     def get_files(self) -> Call[models.UploadedFiles]:
-        """Return all files of the account (reference, section 9.3).
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Return all files of the account (reference, section 9.3)."""
         return get("/files", models.UploadedFiles)
 
     @endpoint
@@ -70,7 +65,6 @@ class Files(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: The request failed.
         """
         return get(f"/files/{segment(file)}", models.UploadedFile)
 
@@ -83,7 +77,6 @@ class Files(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: The request failed.
         """
         return Call("POST", f"/files/{segment(file)}/delete", read_model(models.DeletedFile))
 
@@ -101,7 +94,6 @@ class Files(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: The request failed.
         """
         return content_call(file_id, _in_base64(models.Image), "application/jpg")
 
@@ -117,7 +109,6 @@ class Files(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such file.
-            GigaChatException: The request failed.
         """
         return content_call(file_id, _in_base64(models.File))
 
@@ -137,7 +128,6 @@ class Files(Resource[Mode]):
         Raises:
             ValueError: There is no such directory; nothing is sent.
             NotFoundError: There is no such file.
-            GigaChatException: The request failed, or the response was interrupted.
             OSError: It cannot be written.
         """
         target = Path(path)

@@ -25,9 +25,6 @@ class Functions(Resource[Mode]):
 
         Args:
             openapi_function: The document as text, YAML or JSON.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         if not isinstance(openapi_function, str):
             raise TypeError(f"the OpenAPI document must be text, not {type(openapi_function).__name__}")
@@ -45,9 +42,6 @@ class Functions(Resource[Mode]):
 
         Returns:
             The verdict: `valid`, `errors`, and if there are none, `warnings`.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         body: Mapping[str, Any] | BaseModel
         if isinstance(function, Mapping | models.Function):

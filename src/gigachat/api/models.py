@@ -14,11 +14,7 @@ class Models(Resource[Mode]):
 
     @endpoint
     def get_models(self) -> Call[models.Models]:
-        """Return all models of the address (reference, section 3.1).
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Return all models of the address (reference, section 3.1)."""
         return get("/models", models.Models)
 
     @endpoint
@@ -30,6 +26,5 @@ class Models(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such model.
-            GigaChatException: The request failed.
         """
         return get(f"/models/{segment(model)}", models.Model)

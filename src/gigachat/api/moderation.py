@@ -30,7 +30,6 @@ class Moderation(Resource[Mode]):
 
         Raises:
             ForbiddenError: The account does not pay as it goes.
-            GigaChatException: The request failed.
         """
         if not isinstance(text, str):
             raise TypeError(f"the text must be str, not {type(text).__name__}")
@@ -55,9 +54,6 @@ class Moderation(Resource[Mode]):
             settings: Which filters judge: `neuro`, `blacklist`, `whitelist`, `unnormalized_history`; all those the
                 service has by default if not given.
             functions: Functions the model may call, whose descriptions are judged too.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         body = given(
             model=checked_id(model, "model"),

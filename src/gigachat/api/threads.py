@@ -26,7 +26,7 @@ __all__ = ["Threads", "ThreadsNamespace"]
 
 
 class ThreadsNamespace(Namespace[Mode]):
-    """Threads of the account."""
+    """Threads of the account. A stream sends its request when its first chunk is read, or on entering `with`."""
 
     @endpoint
     def get_threads(
@@ -38,9 +38,6 @@ class ThreadsNamespace(Namespace[Mode]):
             assistants_ids: Only those of these assistants.
             limit: Most threads wanted.
             before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         call = get("/threads", models.Threads)
         call.query = {**given(assistants_ids=checked_ids(assistants_ids, "assistants_ids")), **_page(limit, before)}
@@ -54,9 +51,6 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Returns:
             Its id.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         read = read_model(models.Thread)
         return Call("POST", "/threads", lambda content, headers: read(content, headers).id_, json={})
@@ -67,9 +61,6 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Args:
             threads_ids: Their ids.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         if not threads_ids:
             raise ValueError("threads_ids is empty: give at least one id")
@@ -85,9 +76,6 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Returns:
             True.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         body = {"thread_id": checked_id(thread_id, "thread_id")}
         return Call("POST", "/threads/delete", lambda content, headers: True, json=body)
@@ -102,9 +90,6 @@ class ThreadsNamespace(Namespace[Mode]):
             thread_id: Its id.
             limit: Most messages wanted.
             before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         call = get("/threads/messages", models.ThreadMessages)
         call.query = {"thread_id": checked_id(thread_id, "thread_id"), **_page(limit, before)}
@@ -117,10 +102,6 @@ class ThreadsNamespace(Namespace[Mode]):
         Args:
             thread_id: Its id.
             message: A message, or what the user says.
-
-        Raises:
-            ValueError, TypeError: The message is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
         return self._add_call(checked_id(thread_id, "thread_id"), message)
 
@@ -133,10 +114,6 @@ class ThreadsNamespace(Namespace[Mode]):
         Args:
             thread_id: Its id; a new thread if not given.
             messages: Messages, or what the user says.
-
-        Raises:
-            ValueError, TypeError: A message is invalid, or there is none; nothing is sent.
-            GigaChatException: The request failed.
         """
         return self._add_call(thread_id, messages or ())
 
@@ -155,10 +132,6 @@ class ThreadsNamespace(Namespace[Mode]):
             assistant_id: Assistant that answers.
             thread_options: How the answer is made.
             options: Older name of `thread_options`.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = _run_body(thread_id, assistant_id, thread_options, options)
         return post("/threads/run", body, models.ThreadRunResponse)
@@ -169,9 +142,6 @@ class ThreadsNamespace(Namespace[Mode]):
 
         Args:
             thread_id: Id of the thread.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         call = get("/threads/run", models.ThreadRunResult)
         call.query = {"thread_id": checked_id(thread_id, "thread_id")}
@@ -185,20 +155,7 @@ class ThreadsNamespace(Namespace[Mode]):
         thread_options: Options | None = None,
         options: Options | None = None,
     ) -> ThreadStream:
-        """Have the messages of a thread answered, as a stream of chunks (reference, section 12.2).
-
-        The request is sent when the first chunk is read, or on entering `with`.
-
-        Args:
-            thread_id: Id of the thread.
-            assistant_id: Assistant that answers.
-            thread_options: How the answer is made.
-            options: Older name of `thread_options`.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
-        """
+        """Return the answer to the messages of a thread as a stream; arguments as in `run` (reference, section 12.2)."""
         return _stream("/threads/run", _run_body(thread_id, assistant_id, thread_options, options))
 
     @endpoint
@@ -218,10 +175,6 @@ class ThreadsNamespace(Namespace[Mode]):
             assistant_id: Assistant that answers.
             model: Model of a new thread without an assistant; the client's if not given.
             thread_options: How the answer is made.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
         return post("/threads/messages/run", body, models.ThreadCompletion)
@@ -236,21 +189,9 @@ class ThreadsNamespace(Namespace[Mode]):
         thread_options: Options | None = None,
         update_interval: float | None = None,
     ) -> ThreadStream:
-        """Add messages to a thread and return the answer to them as a stream of chunks (reference, section 12.2).
+        """Like `run_messages`, as a stream of chunks (reference, section 12.2).
 
-        The request is sent when the first chunk is read, or on entering `with`.
-
-        Args:
-            messages: Messages, or what the user says.
-            thread_id: Id of the thread; a new one if not given.
-            assistant_id: Assistant that answers.
-            model: Model of a new thread without an assistant; the client's if not given.
-            thread_options: How the answer is made.
-            update_interval: Seconds between chunks.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
+        `update_interval` is the time between chunks, in seconds.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
         return _stream("/threads/messages/run", {**body, **given(update_interval=update_interval)})
@@ -262,10 +203,6 @@ class ThreadsNamespace(Namespace[Mode]):
         Args:
             thread_id: Id of the thread.
             thread_options: How the answer is made.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = _run_body(thread_id, None, thread_options)
         return post("/threads/messages/rerun", body, models.ThreadCompletion)
@@ -274,18 +211,9 @@ class ThreadsNamespace(Namespace[Mode]):
     def rerun_messages_stream(
         self, thread_id: str, thread_options: Options | None = None, update_interval: float | None = None
     ) -> ThreadStream:
-        """Have the last messages of a thread answered anew, as a stream of chunks (reference, section 12.2).
+        """Like `rerun_messages`, as a stream of chunks (reference, section 12.2).
 
-        The request is sent when the first chunk is read, or on entering `with`.
-
-        Args:
-            thread_id: Id of the thread.
-            thread_options: How the answer is made.
-            update_interval: Seconds between chunks.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
+        `update_interval` is the time between chunks, in seconds.
         """
         body = _run_body(thread_id, None, thread_options)
         return _stream("/threads/messages/rerun", {**body, **given(update_interval=update_interval)})
