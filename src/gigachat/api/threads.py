@@ -9,9 +9,8 @@ from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
 from gigachat._engine.parsing import read_chunk, read_model
-from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of, validated
-from gigachat.api.streaming import ACCEPT, IN_PROGRESS, finished, text
-from gigachat.exceptions import APIResponseValidationError
+from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of
+from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,7 +154,7 @@ class ThreadsNamespace(Namespace[Mode]):
         thread_options: Options | None = None,
         options: Options | None = None,
     ) -> ThreadStream:
-        """Return the answer to the messages of a thread as a stream; arguments as in `run` (reference, section 12.2)."""
+        """Return the answer to the messages of a thread as a stream; arguments as for `run` (section 12.2)."""
         return _stream("/threads/run", _run_body(thread_id, assistant_id, thread_options, options))
 
     @endpoint
@@ -287,27 +286,12 @@ def _stream(path: str, body: dict[str, Any]) -> ThreadStream:
 
 
 def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:
-    """Join the chunks of a stream into the response that the call has without streaming."""
-    whole: dict[str, Any] = {}
-    message: dict[str, Any] = {"role": "assistant"}
     usage: dict[str, Any] = {}
     for chunk in chunks:
-        fields = chunk.model_dump(exclude={"choices", "usage"}, exclude_unset=True, by_alias=True)
-        whole.update({name: value for name, value in fields.items() if value is not None})
         # Each chunk counts its own tokens.
         for name, tokens in chunk.usage.model_dump(exclude_unset=True, exclude_none=True).items():
             before = usage.get(name, 0)
             usage[name] = before + tokens if isinstance(before, int) and isinstance(tokens, int) else tokens
-        for choice in chunk.choices:
-            if choice.index != 0 or choice.delta.role == IN_PROGRESS:
-                continue
-            if choice.finish_reason is not None:
-                whole["finish_reason"] = choice.finish_reason
-            for name, value in choice.delta.model_dump(exclude_unset=True, exclude_none=True).items():
-                added = name in ("content", "reasoning_content")
-                message[name] = f"{message.get(name, '')}{value}" if added else value
-    return validated(models.ThreadCompletion, {**whole, "message": message, "usage": usage}, _not_together)
-
-
-def _not_together(reason: str) -> APIResponseValidationError:
-    return APIResponseValidationError(f"the chunks cannot be joined into ThreadCompletion: {reason}")
+    answer = joined_choices(chunks).get(0, {"message": {"role": "assistant"}})
+    reason = answer.get("finish_reason")
+    return joined(models.ThreadCompletion, chunks, usage=usage, message=answer["message"], finish_reason=reason)
