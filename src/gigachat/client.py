@@ -351,6 +351,6 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
     def __getattr__(name):
         from gigachat import _compat_client
 
-        if name not in _compat_client.__all__:
+        if name not in vars(_compat_client):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(_compat_client, name)
