@@ -24,6 +24,7 @@ __all__ = [
     "checked_ids",
     "field_of",
     "given",
+    "ids",
     "messages_of",
     "model_of",
     "models_of",
@@ -181,6 +182,11 @@ def checked_id(value: str, name: str) -> str:
     if not value:
         raise ValueError(f"{name} is empty")
     return value
+
+
+def ids(**values: str) -> dict[str, str]:
+    """Return ids as fields; see `checked_id`."""
+    return {name: checked_id(value, name) for name, value in values.items()}
 
 
 def checked_ids(values: Iterable[str] | None, name: str) -> list[str] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gigachat import models
 from gigachat._engine.calls import Call, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace
-from gigachat.api.arguments import checked_id, checked_ids, given, models_of
+from gigachat.api.arguments import checked_ids, given, ids, models_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class AssistantsNamespace(Namespace[Mode]):
         """
         call = get("/assistants", models.Assistants)
         if assistant_id is not None:
-            call.query = {"assistant_id": checked_id(assistant_id, "assistant_id")}
+            call.query = ids(assistant_id=assistant_id)
         return call
 
     @endpoint
@@ -55,11 +55,8 @@ class AssistantsNamespace(Namespace[Mode]):
             functions: Functions it may call.
             metadata: Data of your own, up to 16 pairs.
         """
-        body = {
-            "model": checked_id(model, "model"),
-            "name": checked_id(name, "name"),
-            **_fields(description, instructions, file_ids, functions, metadata),
-        }
+        own = given(description=description, instructions=instructions, metadata=metadata)
+        body = {**ids(model=model, name=name), **own, **_lists(file_ids, functions)}
         return post("/assistants", body, models.CreateAssistant)
 
     @endpoint
@@ -84,11 +81,8 @@ class AssistantsNamespace(Namespace[Mode]):
             functions: Functions it may call.
             metadata: Data of your own, up to 16 pairs.
         """
-        body = {
-            "assistant_id": checked_id(assistant_id, "assistant_id"),
-            **given(name=name),
-            **_fields(description, instructions, file_ids, functions, metadata),
-        }
+        own = given(name=name, description=description, instructions=instructions, metadata=metadata)
+        body = {**ids(assistant_id=assistant_id), **own, **_lists(file_ids, functions)}
         return post("/assistants/modify", body, models.Assistant)
 
     @endpoint
@@ -98,8 +92,7 @@ class AssistantsNamespace(Namespace[Mode]):
         Args:
             assistant_id: Its id.
         """
-        body = {"assistant_id": checked_id(assistant_id, "assistant_id")}
-        return post("/assistants/delete", body, models.AssistantDelete)
+        return post("/assistants/delete", ids(assistant_id=assistant_id), models.AssistantDelete)
 
     @endpoint
     def delete_file(self, assistant_id: str, file_id: str) -> Call[models.AssistantFileDelete]:
@@ -109,7 +102,7 @@ class AssistantsNamespace(Namespace[Mode]):
             assistant_id: Id of the assistant.
             file_id: Id of the file.
         """
-        body = {"assistant_id": checked_id(assistant_id, "assistant_id"), "file_id": checked_id(file_id, "file_id")}
+        body = ids(assistant_id=assistant_id, file_id=file_id)
         return post("/assistants/files/delete", body, models.AssistantFileDelete)
 
 
@@ -122,17 +115,8 @@ class Assistants(Resource[Mode]):
         return AssistantsNamespace(self, self._mode)
 
 
-def _fields(
-    description: str | None,
-    instructions: str | None,
-    file_ids: Sequence[str] | None,
-    functions: Functions | None,
-    metadata: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+def _lists(file_ids: Sequence[str] | None, functions: Functions | None) -> dict[str, Any]:
     return given(
-        description=description,
-        instructions=instructions,
         file_ids=checked_ids(file_ids, "file_ids"),
         functions=None if functions is None else models_of(models.Function, functions, "functions"),
-        metadata=metadata,
     )

@@ -9,7 +9,7 @@ from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
 from gigachat._engine.parsing import read_chunk, read_model
-from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of
+from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of
 from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class ThreadsNamespace(Namespace[Mode]):
         Returns:
             True.
         """
-        body = {"thread_id": checked_id(thread_id, "thread_id")}
-        return Call("POST", "/threads/delete", lambda content, headers: True, json=body)
+        return Call("POST", "/threads/delete", lambda content, headers: True, json=ids(thread_id=thread_id))
 
     @endpoint
     def get_messages(
@@ -91,7 +90,7 @@ class ThreadsNamespace(Namespace[Mode]):
             before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
         """
         call = get("/threads/messages", models.ThreadMessages)
-        call.query = {"thread_id": checked_id(thread_id, "thread_id"), **_page(limit, before)}
+        call.query = {**ids(thread_id=thread_id), **_page(limit, before)}
         return call
 
     @endpoint
@@ -102,7 +101,8 @@ class ThreadsNamespace(Namespace[Mode]):
             thread_id: Its id.
             message: A message, or what the user says.
         """
-        return self._add_call(checked_id(thread_id, "thread_id"), message)
+        body = {**ids(thread_id=thread_id), "messages": messages_of(message)}
+        return post("/threads/messages", body, models.ThreadMessagesResponse)
 
     @endpoint
     def add_messages(
@@ -114,7 +114,9 @@ class ThreadsNamespace(Namespace[Mode]):
             thread_id: Its id; a new thread if not given.
             messages: Messages, or what the user says.
         """
-        return self._add_call(thread_id, messages or ())
+        place = {"model": self._service.model} if thread_id is None else ids(thread_id=thread_id)
+        body = {**place, "messages": messages_of(messages or ())}
+        return post("/threads/messages", body, models.ThreadMessagesResponse)
 
     @endpoint
     def run(
@@ -143,7 +145,7 @@ class ThreadsNamespace(Namespace[Mode]):
             thread_id: Id of the thread.
         """
         call = get("/threads/run", models.ThreadRunResult)
-        call.query = {"thread_id": checked_id(thread_id, "thread_id")}
+        call.query = ids(thread_id=thread_id)
         return call
 
     @stream_endpoint
@@ -193,7 +195,7 @@ class ThreadsNamespace(Namespace[Mode]):
         `update_interval` is the time between chunks, in seconds.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
-        return _stream("/threads/messages/run", {**body, **given(update_interval=update_interval)})
+        return _stream("/threads/messages/run", body, update_interval)
 
     @endpoint
     def rerun_messages(self, thread_id: str, thread_options: Options | None = None) -> Call[models.ThreadCompletion]:
@@ -214,16 +216,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
         `update_interval` is the time between chunks, in seconds.
         """
-        body = _run_body(thread_id, None, thread_options)
-        return _stream("/threads/messages/rerun", {**body, **given(update_interval=update_interval)})
-
-    def _add_call(
-        self, thread_id: str | None, messages: Message | Sequence[Message]
-    ) -> Call[models.ThreadMessagesResponse]:
-        place = (
-            {"model": self._service.model} if thread_id is None else {"thread_id": checked_id(thread_id, "thread_id")}
-        )
-        return post("/threads/messages", {**place, "messages": messages_of(messages)}, models.ThreadMessagesResponse)
+        return _stream("/threads/messages/rerun", _run_body(thread_id, None, thread_options), update_interval)
 
     def _messages_body(
         self,
@@ -233,14 +226,10 @@ class ThreadsNamespace(Namespace[Mode]):
         model: str | None,
         thread_options: Options | None,
     ) -> dict[str, Any]:
-        body = {
-            **_options(thread_options),
-            **given(thread_id=_id(thread_id, "thread_id"), assistant_id=_id(assistant_id, "assistant_id")),
-        }
-        if thread_id is None and assistant_id is None:
-            body["model"] = model or self._service.model
-        body["messages"] = messages_of(messages)
-        return body
+        place = ids(**given(thread_id=thread_id, assistant_id=assistant_id))
+        if not place:
+            place["model"] = model or self._service.model
+        return {**_options(thread_options), **place, "messages": messages_of(messages)}
 
 
 class Threads(Resource[Mode]):
@@ -250,10 +239,6 @@ class Threads(Resource[Mode]):
     def threads(self) -> ThreadsNamespace[Mode]:
         """Threads: `client.threads.get_threads()`."""
         return ThreadsNamespace(self, self._mode)
-
-
-def _id(value: str | None, name: str) -> str | None:
-    return None if value is None else checked_id(value, name)
 
 
 def _page(limit: int | None, before: int | None) -> dict[str, str]:
@@ -268,8 +253,7 @@ def _run_body(
         warnings.warn("`options` is deprecated, use `thread_options`", DeprecationWarning, stacklevel=4)
     return {
         **_options(options if thread_options is None else thread_options),
-        "thread_id": checked_id(thread_id, "thread_id"),
-        **given(assistant_id=_id(assistant_id, "assistant_id")),
+        **ids(thread_id=thread_id, **given(assistant_id=assistant_id)),
     }
 
 
@@ -280,8 +264,9 @@ def _options(options: Options | None) -> dict[str, Any]:
     return read.model_dump(exclude_none=True, by_alias=True, exclude={"stream"})
 
 
-def _stream(path: str, body: dict[str, Any]) -> ThreadStream:
-    call = Call("POST", path, read_model(models.ThreadCompletion), json={**body, "stream": True}, headers=ACCEPT)
+def _stream(path: str, body: dict[str, Any], update_interval: float | None = None) -> ThreadStream:
+    body = {**body, **given(update_interval=update_interval), "stream": True}
+    call = Call("POST", path, read_model(models.ThreadCompletion), json=body, headers=ACCEPT)
     return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated)
 
 
