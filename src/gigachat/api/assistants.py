@@ -23,11 +23,7 @@ class AssistantsNamespace(Namespace[Mode]):
 
     @endpoint
     def get(self, assistant_id: str | None = None) -> Call[models.Assistants]:
-        """Return the assistants, or one of them (reference, section 12.1).
-
-        Args:
-            assistant_id: Id of the only one wanted.
-        """
+        """Return the assistants, or the one of an id (reference, section 12.1)."""
         call = get("/assistants", models.Assistants)
         if assistant_id is not None:
             call.query = ids(assistant_id=assistant_id)
@@ -70,38 +66,19 @@ class AssistantsNamespace(Namespace[Mode]):
         functions: Functions | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Call[models.Assistant]:
-        """Change an assistant; what is not given stays (reference, section 12.1).
-
-        Args:
-            assistant_id: Its id.
-            name: Its name.
-            description: What it is for.
-            instructions: Its system message.
-            file_ids: Ids of files it knows.
-            functions: Functions it may call.
-            metadata: Data of your own, up to 16 pairs.
-        """
+        """Change an assistant by its id; arguments as for `create`, None changes nothing (reference, section 12.1)."""
         own = given(name=name, description=description, instructions=instructions, metadata=metadata)
         body = {**ids(assistant_id=assistant_id), **own, **_lists(file_ids, functions)}
         return post("/assistants/modify", body, models.Assistant)
 
     @endpoint
     def delete(self, assistant_id: str) -> Call[models.AssistantDelete]:
-        """Delete an assistant (reference, section 12.1).
-
-        Args:
-            assistant_id: Its id.
-        """
+        """Delete an assistant by its id (reference, section 12.1)."""
         return post("/assistants/delete", ids(assistant_id=assistant_id), models.AssistantDelete)
 
     @endpoint
     def delete_file(self, assistant_id: str, file_id: str) -> Call[models.AssistantFileDelete]:
-        """Remove a file from an assistant (reference, section 12.1).
-
-        Args:
-            assistant_id: Id of the assistant.
-            file_id: Id of the file.
-        """
+        """Remove a file from an assistant, by their ids (reference, section 12.1)."""
         body = ids(assistant_id=assistant_id, file_id=file_id)
         return post("/assistants/files/delete", body, models.AssistantFileDelete)
 

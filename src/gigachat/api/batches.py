@@ -30,7 +30,7 @@ _EMBEDDER = "Embeddings"
 
 
 class Batches(Resource[Mode]):
-    """Requests that are processed in the background."""
+    """Requests that are processed in the background. A batch that does not exist raises `NotFoundError`."""
 
     @endpoint
     def create_batch(self, file: BatchFile, method: BatchMethod = "chat_completions") -> Call[models.Batch]:
@@ -67,9 +67,6 @@ class Batches(Resource[Mode]):
 
         Args:
             batch_id: Id of the only one wanted.
-
-        Raises:
-            NotFoundError: There is no such batch.
         """
         return _batches_call(batch_id)
 
@@ -94,7 +91,6 @@ class Batches(Resource[Mode]):
 
         Raises:
             APITimeoutError: The batch is not done in time. It continues, and you can wait for it again.
-            NotFoundError: There is no such batch.
         """
         if not poll_interval > 0:
             raise ValueError("poll_interval must be above 0")
@@ -130,7 +126,6 @@ class Batches(Resource[Mode]):
 
         Raises:
             APIResponseValidationError: It has no results: most likely it is not completed.
-            NotFoundError: There is no such batch.
         """
         known = batch
         if not isinstance(known, models.Batch) or not known.output_file_id:

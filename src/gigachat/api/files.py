@@ -26,7 +26,7 @@ __all__ = ["Files", "content_call"]
 
 
 class Files(Resource[Mode]):
-    """Files kept by the service."""
+    """Files kept by the service. A file that does not exist raises `NotFoundError`."""
 
     @procedure
     async def upload_file(
@@ -58,26 +58,12 @@ class Files(Resource[Mode]):
 
     @endpoint
     def get_file(self, file: str) -> Call[models.UploadedFile]:
-        """Return information about a file (reference, section 9.3).
-
-        Args:
-            file: Its id.
-
-        Raises:
-            NotFoundError: There is no such file.
-        """
+        """Return information about a file by its id (reference, section 9.3)."""
         return get(f"/files/{segment(file)}", models.UploadedFile)
 
     @endpoint
     def delete_file(self, file: str) -> Call[models.DeletedFile]:
-        """Delete a file (reference, section 9.4).
-
-        Args:
-            file: Its id.
-
-        Raises:
-            NotFoundError: There is no such file.
-        """
+        """Delete a file by its id (reference, section 9.4)."""
         return Call("POST", f"/files/{segment(file)}/delete", read_model(models.DeletedFile))
 
     @endpoint
@@ -91,9 +77,6 @@ class Files(Resource[Mode]):
 
         Returns:
             The image; `content` is base64.
-
-        Raises:
-            NotFoundError: There is no such file.
         """
         return content_call(file_id, _in_base64(models.Image), "application/jpg")
 
@@ -106,9 +89,6 @@ class Files(Resource[Mode]):
 
         Returns:
             The file; `content` is base64.
-
-        Raises:
-            NotFoundError: There is no such file.
         """
         return content_call(file_id, _in_base64(models.File))
 
@@ -127,7 +107,6 @@ class Files(Resource[Mode]):
 
         Raises:
             ValueError: There is no such directory; nothing is sent.
-            NotFoundError: There is no such file.
             OSError: It cannot be written.
         """
         target = Path(path)

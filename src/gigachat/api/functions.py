@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gigachat import models
 from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat._engine.parsing import read_model
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 __all__ = ["Functions"]
 
@@ -43,10 +40,7 @@ class Functions(Resource[Mode]):
         Returns:
             The verdict: `valid`, `errors`, and if there are none, `warnings`.
         """
-        body: Mapping[str, Any] | BaseModel
-        if isinstance(function, Mapping | models.Function):
-            body = function
-        else:
+        if not isinstance(function, Mapping | models.Function):
             raise TypeError(f"a function is a Function or a mapping of its fields, not {type(function).__name__}")
         read = read_model(models.FunctionValidationResult)
-        return Call("POST", "/functions/validate", read, json=body, repeatable=True)
+        return Call("POST", "/functions/validate", read, json=function, repeatable=True)

@@ -46,21 +46,13 @@ class ThreadsNamespace(Namespace[Mode]):
 
     @endpoint
     def create_thread(self) -> Call[str]:
-        """Create an empty thread (reference, section 12.2).
-
-        Returns:
-            Its id.
-        """
+        """Create an empty thread and return its id (reference, section 12.2)."""
         read = read_model(models.Thread)
         return Call("POST", "/threads", lambda content, headers: read(content, headers).id_, json={})
 
     @endpoint
     def retrieve(self, threads_ids: Sequence[str]) -> Call[models.Threads]:
-        """Return some threads (reference, section 12.2).
-
-        Args:
-            threads_ids: Their ids.
-        """
+        """Return the threads of some ids (reference, section 12.2)."""
         if not threads_ids:
             raise ValueError("threads_ids is empty: give at least one id")
         body = {"threads_ids": checked_ids(threads_ids, "threads_ids")}
@@ -68,14 +60,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
     @endpoint
     def delete(self, thread_id: str) -> Call[bool]:
-        """Delete a thread (reference, section 12.2).
-
-        Args:
-            thread_id: Its id.
-
-        Returns:
-            True.
-        """
+        """Delete a thread by its id and return True (reference, section 12.2)."""
         return Call("POST", "/threads/delete", lambda content, headers: True, json=ids(thread_id=thread_id))
 
     @endpoint
@@ -139,11 +124,7 @@ class ThreadsNamespace(Namespace[Mode]):
 
     @endpoint
     def get_run(self, thread_id: str) -> Call[models.ThreadRunResult]:
-        """Return the status of a thread's run, and its messages (reference, section 12.2).
-
-        Args:
-            thread_id: Id of the thread.
-        """
+        """Return the status of a thread's run, and its messages (reference, section 12.2)."""
         call = get("/threads/run", models.ThreadRunResult)
         call.query = ids(thread_id=thread_id)
         return call
