@@ -6,8 +6,6 @@ from gigachat import models
 from gigachat._engine.calls import Call, get
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 
-__all__ = ["Account"]
-
 
 class Account(Resource[Mode]):
     """The account of the client."""

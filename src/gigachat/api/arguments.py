@@ -18,21 +18,6 @@ if TYPE_CHECKING:
     ModelT = TypeVar("ModelT", bound=BaseModel)
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
 
-__all__ = [
-    "chat_request",
-    "checked_id",
-    "checked_ids",
-    "field_of",
-    "given",
-    "ids",
-    "messages_of",
-    "model_of",
-    "models_of",
-    "payload_fields",
-    "problem",
-    "validated",
-]
-
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
     """Return the fields of the request for a payload, in a new mapping.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Functions: TypeAlias = Sequence[models.Function | Mapping[str, Any]]
 
-__all__ = ["Assistants", "AssistantsNamespace"]
-
 
 class AssistantsNamespace(Namespace[Mode]):
     """Assistants of the account."""

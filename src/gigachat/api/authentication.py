@@ -11,8 +11,6 @@ from gigachat.context import authorization_cvar
 if TYPE_CHECKING:
     from gigachat._engine.auth.tokens import Token
 
-__all__ = ["Authentication"]
-
 
 class Authentication(Resource[Mode]):
     """The client's access token."""

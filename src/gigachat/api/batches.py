@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     BatchRequest: TypeAlias = str | models.Chat | Mapping[str, Any]
     BatchFile: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | IO[str] | Iterable[BatchRequest]
 
-__all__ = ["Batches"]
-
 _UNFINISHED = ("created", "in_progress")
 _EMBEDDER = "Embeddings"
 

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     Message: TypeAlias = models.Messages | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
 
-__all__ = ["AsyncChatNamespace", "BlockingChatNamespace", "Chat", "ChatFields", "ChatNamespace"]
-
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
 

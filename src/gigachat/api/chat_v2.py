@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
     Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | models.Function | Mapping[str, Any]
 
-__all__ = ["ChatCompletionFields", "answer", "chat_call", "stream_call"]
-
 _PATH = "/chat/completions"
 _DONE = "response.message.done"
 

@@ -13,8 +13,6 @@ from gigachat._engine.parsing import read_list
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Embeddings"]
-
 
 class Embeddings(Resource[Mode]):
     """Embeddings and token counts."""

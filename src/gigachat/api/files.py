@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     FileT = TypeVar("FileT", bound=models.File)
     T = TypeVar("T")
 
-__all__ = ["Files", "content_call"]
-
 
 class Files(Resource[Mode]):
     """Files kept by the service. A file that does not exist raises `NotFoundError`."""

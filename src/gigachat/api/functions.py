@@ -10,8 +10,6 @@ from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat._engine.parsing import read_model
 
-__all__ = ["Functions"]
-
 
 class Functions(Resource[Mode]):
     """Help with functions the model may call."""

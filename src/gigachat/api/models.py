@@ -6,8 +6,6 @@ from gigachat import models
 from gigachat._engine.calls import Call, get, segment
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 
-__all__ = ["Models"]
-
 
 class Models(Resource[Mode]):
     """Models of the service."""

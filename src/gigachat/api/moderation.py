@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from gigachat.api.arguments import Message
 
-__all__ = ["Moderation"]
-
 
 class Moderation(Resource[Mode]):
     """Checks of texts."""

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-
-__all__ = ["RawRequests"]
-
 _READING = ("GET", "HEAD", "OPTIONS")
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     Chunk: TypeAlias = models.ChatCompletionChunk | models.ThreadCompletionChunk
     CompletionT = TypeVar("CompletionT", bound=models.APIResponse)
 
-__all__ = ["ACCEPT", "finished", "joined", "joined_choices", "text"]
-
 ACCEPT = {"accept": "text/event-stream", "cache-control": "no-store"}
 """Headers of requests for a stream, of v2 too."""
 _IN_PROGRESS = "function_in_progress"  # role of chunks that report a built-in function; not part of the response

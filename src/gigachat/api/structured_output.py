@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     FormatT = TypeVar("FormatT", bound=BaseModel)
 
-__all__ = ["format_of", "parsing_call", "refuse_class"]
-
 T = TypeVar("T")
 
 _CODE_FENCE = re.compile(r"\s*```\w*\n(.*?)\n?\s*```\s*", re.DOTALL)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     Options: TypeAlias = models.ThreadRunOptions | Mapping[str, Any]
     ThreadStream: TypeAlias = StreamCall[models.ThreadCompletionChunk, models.ThreadCompletion]
 
-__all__ = ["Threads", "ThreadsNamespace"]
-
 
 class ThreadsNamespace(Namespace[Mode]):
     """Threads of the account. A stream sends its request when its first chunk is read, or on entering `with`."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from gigachat._types import FileTypes
 
-__all__ = ["opened_file", "opened_upload"]
-
 _HEAD = 4096  # bytes that tell what a file is
 _BEGINNINGS = (
     (rb"\xff\xd8\xff", ".jpg"),
