@@ -22,20 +22,6 @@ if TYPE_CHECKING:
     from gigachat._engine.service import Service
     from gigachat._engine.session import Session
 
-__all__ = [
-    "Async",
-    "Blocking",
-    "Mode",
-    "Namespace",
-    "Resource",
-    "async_variant",
-    "endpoint",
-    "namespace",
-    "overloaded_endpoint",
-    "procedure",
-    "stream_endpoint",
-]
-
 
 class Blocking:
     """Mode in which a method blocks until it has its result."""

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from gigachat._engine.sse import Event
     from gigachat._engine.transport import Response
 
-__all__ = ["EventStream"]
-
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
 
-__all__ = ["json_object", "page_advice", "parse", "read_chunk", "read_list", "read_model", "x_headers"]
-
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some gateways write one before JSON

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from gigachat._engine.service import Service
     from gigachat._engine.transport import Response, Transport
 
-__all__ = ["Session", "run"]
-
 T = TypeVar("T")
 
 _SUBJECTS = ("model", "tool", "function", "thread", "assistant", "file")  # of a 404 that API v2 itself may answer

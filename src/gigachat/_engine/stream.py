@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from gigachat._engine.event_stream import EventStream
 
-__all__ = ["AsyncStream", "Stream"]
-
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from gigachat._engine.signals import Signal
     from gigachat.exceptions import GigaChatException
 
-__all__ = ["Failure", "Request", "Response", "Stage", "Timeouts", "Transport", "Upload", "clock"]
-
 
 # Seconds on a clock that never jumps and, where the system has one, includes the time the machine sleeps.
 clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Request
     from gigachat._transport.proxies import Proxy
 
-__all__ = ["WIRE_ERRORS", "failure", "forget_variables"]
-
 # h11 itself raises for a body of another length than announced, such as a changed file, resolving a host
 # name raises UnicodeError, and a proxy that does not speak SOCKS causes SOCKSError.
 _NOT_SENDABLE = (httpcore2.UnsupportedProtocol, httpcore2.LocalProtocolError, h11.LocalProtocolError, UnicodeError)

@@ -30,18 +30,6 @@ if TYPE_CHECKING:
 
     Loop: TypeAlias = asyncio.AbstractEventLoop | trio.lowlevel.TrioToken
 
-__all__ = [
-    "call_soon",
-    "close_with_loop",
-    "in_trio",
-    "is_closed",
-    "running_loop",
-    "sleep",
-    "spawn",
-    "wait",
-    "without_asyncgen_hooks",
-]
-
 T = TypeVar("T")
 
 

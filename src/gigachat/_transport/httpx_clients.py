@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from gigachat._transport.hooks import EventHooks
     from gigachat.settings import Settings
 
-__all__ = ["AsyncClientTransport", "BlockingClientTransport"]
-
 _PHASES = ("connect", "read", "write")
 _LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, *WIRE_ERRORS)
 

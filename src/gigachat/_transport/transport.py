@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from gigachat._transport.event_loops import Loop
     from gigachat.settings import Settings
 
-__all__ = ["AsyncTransport", "BlockingTransport"]
-
 _DRAIN_PIECES = 16
 _IN_USE = "all of max_connections are in use, perhaps by streams that are not closed"
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
