@@ -122,7 +122,6 @@ class Recorder:
             ]
             if self._problems:
                 self._problems.append(f"{self._file} was not written")
-        self._problems += filter(None, [self.save()])
         return list(dict.fromkeys(map(self._scrubber.clean, self._problems)))
 
     def unused(self) -> str:
