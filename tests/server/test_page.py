@@ -19,8 +19,8 @@ import httpx2
 import pytest
 
 from gigachat import GigaChat, __version__
-from gigachat.server import GigaChatServer, WithEmbedder, create_app
-from gigachat.server.engines.echo import Echo
+from gigachat.server import GigaChatServer, create_app
+from gigachat.server.engines.script import Scripted
 from gigachat.server.state.activity import Activity
 from gigachat.server.state.requests import Received
 from tests.support.callers import options
@@ -139,10 +139,10 @@ def test_it_says_what_the_server_is_and_how_to_point_the_sdk_at_it(server: GigaC
 
 
 def test_it_names_the_engine_and_the_account() -> None:
-    with GigaChatServer(tls=False, account_kind="corp", strict=True, engine=WithEmbedder(Echo(), Echo())) as server:
+    with GigaChatServer(tls=False, account_kind="corp", strict=True, engine=Scripted([])) as server:
         with Browser(server) as browser:
             told = browser.open()
-    assert (told["engine"], told["account"], told["strict"]) == ("echo", "corp", True)
+    assert (told["engine"], told["account"], told["strict"]) == ("scripted", "corp", True)
     assert told["environment"]["GIGACHAT_SCOPE"] == "GIGACHAT_API_CORP"
 
 

@@ -27,8 +27,8 @@ import httpx2
 import pytest
 from pydantic import UUID4, BaseModel, Field
 
-from gigachat.server import ChatRequest, Embedding, FunctionCall, GigaChatServer, Piece, create_app
-from gigachat.server.engines.echo import Echo
+from gigachat.server import ChatRequest, FunctionCall, GigaChatServer, Piece, State, create_app
+from gigachat.server.engines.embedders import hashed_vector
 from gigachat.server.engines.sample_json import Unfilled, sample
 from gigachat.server.tokens import count_tokens, phrases
 from tests.server.api import (
@@ -51,7 +51,6 @@ from tests.server.api import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from gigachat.server.catalogue import Model
 
 RECORDED = Path(__file__).parents[1] / "contract" / "recorded"
 
@@ -699,13 +698,12 @@ def test_embeddings_leave_the_others_their_turn() -> None:
     """Long texts take seconds."""
     begun = threading.Event()
 
-    class Telling(Echo):
-        async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-            begun.set()
-            return await super().embed(texts, model)
+    def telling(text: str, dimensions: int) -> Sequence[float]:
+        begun.set()
+        return hashed_vector(text, dimensions)
 
     body = {"model": "EmbeddingsGigaR", "input": [" ".join(f"w{n}x{turn}" for n in range(700)) for turn in range(4)]}
-    with GigaChatServer(engine=Telling()) as server, ThreadPoolExecutor(1) as beside, http_client(server) as http:
+    with GigaChatServer(embedder=telling) as server, ThreadPoolExecutor(1) as beside, http_client(server) as http:
         api = Api(server)
         made = beside.submit(api.http.post, "/embeddings", json=body, timeout=60)
         assert begun.wait(10)
@@ -962,12 +960,6 @@ class Doubling:
             return
         yield request.messages[-1].content * 2
 
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        return [Embedding([0.5] * model.dimensions, 1) for _ in texts]
-
-    async def count(self, texts: Sequence[str]) -> Sequence[int]:
-        return [len(text) for text in texts]
-
 
 def test_another_engine() -> None:
     with GigaChatServer(engine=Doubling()) as server:
@@ -977,27 +969,49 @@ def test_another_engine() -> None:
         api.http.close()
 
 
-class Endless(Doubling):
-    """An engine whose vectors never come."""
-
-    def __init__(self) -> None:
-        self.left = threading.Event()
-
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        try:
-            return await asyncio.Future()
-        finally:
-            self.left.set()
-
-
 def test_who_goes_away_ends_the_making_of_vectors() -> None:
-    engine = Endless()
-    with GigaChatServer(engine=engine) as server:
-        api = Api(server)
-        with pytest.raises(httpx2.ReadTimeout):
-            api.http.post("/embeddings", json={"model": "Embeddings", "input": ["a"]}, timeout=0.5)
-        assert engine.left.wait(10)
-        api.http.close()
+    """The server no longer waits for the vector in progress, and makes no other."""
+    texts: list[str] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(text: str, dimensions: int) -> Sequence[float]:
+        texts.append(text)
+        begun.set()
+        assert ended.wait(10)
+        return [0.5] * dimensions
+
+    body = json.dumps({"model": "Embeddings", "input": ["a", "b"]}).encode()
+    state = State()
+    state.tokens.add("token", 60.0)
+    asked = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        if not asked:
+            asked = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        assert await asyncio.to_thread(begun.wait, 10)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        assert message.get("body", b"") == b""
+
+    async def main() -> None:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/embeddings",
+            "query_string": b"",
+            "headers": [(b"authorization", b"Bearer token")],
+        }
+        try:
+            async with asyncio.timeout(10):
+                await create_app(state, embedder=slow)(scope, receive, send)
+        finally:
+            ended.set()
+
+    asyncio.run(main())
+    assert texts == ["a"]
 
 
 def test_the_application_alone() -> None:

@@ -11,6 +11,7 @@ from gigachat.server.access.certificates import Certificates
 from gigachat.server.app import create_app
 from gigachat.server.chat.validation_v2 import TOOLS
 from gigachat.server.controls import Controls
+from gigachat.server.engines.embedders import hashed_vector
 from gigachat.server.orders.queue import Script
 from gigachat.server.state.state import KIND_SCOPES, Account, State
 from gigachat.server.state.store import Store
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from gigachat.server.engine import Engine
+    from gigachat.server.engine import Embedder, Engine
     from gigachat.server.state.state import AccountKind
 
 
@@ -41,6 +42,7 @@ class GigaChatServer(Controls):
         token_lifetime: Seconds an OAuth token lives.
         password_token_lifetime: Seconds a token of `/token` lives.
         engine: What answers; the echo when None.
+        embedder: What makes vectors; words are hashed when omitted.
         account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes to
             it what the service closes, the balance to the one, batches and `ai/check` to the others; one request of a
             person is in work at a time, ten of a company, and ten sign-ins a second are permitted. With None the scope
@@ -71,6 +73,7 @@ class GigaChatServer(Controls):
         token_lifetime: float = 1800.0,
         password_token_lifetime: float = 86400.0,
         engine: Engine | None = None,
+        embedder: Embedder = hashed_vector,
         account_kind: AccountKind | None = None,
         batch_pace: float = 0.0,
         strict: bool = False,
@@ -101,6 +104,7 @@ class GigaChatServer(Controls):
         self._pace = pace
         self._batch_pace = batch_pace
         self._engine = engine
+        self._embedder = embedder
         self._seed = seed
         self._store = None if state is None else Store(Path(state))
         told: dict[str, Any] = {
@@ -296,6 +300,7 @@ class GigaChatServer(Controls):
             self._state,
             self._script,
             self._engine,
+            embedder=self._embedder,
             pace=self._pace,
             batch_pace=self._batch_pace,
             environment=self.environment if self._certificates is not None else None,
