@@ -104,7 +104,7 @@ def test_bearer_is_accepted_as_the_word_before_the_key(api: Api) -> None:
 
 
 def test_the_key_is_the_pair_in_base64(api: Api) -> None:
-    pair = f"{api.server.client_id}:{api.server.client_secret}"
+    pair = f"{api.server.account.client_id}:{api.server.account.client_secret}"
     assert base64.b64decode(api.server.credentials).decode() == pair
 
 
@@ -156,7 +156,7 @@ def test_password_token_answers_as_recorded(api: Api, prefix: str) -> None:
     recorded = recording("chat_parse_json_schema")[0]["response"]
     before = time.time()
     with http_client(server) as http:
-        answer = http.post(f"{server.origin}{prefix}/token", auth=(server.user, server.password))
+        answer = http.post(f"{server.origin}{prefix}/token", auth=(server.account.user, server.account.password))
         body = answer.json()
         assert shape(body) == shape(json.loads(recorded["body"]))
         assert answer.headers.keys() - {"date"} == recorded["headers"].keys()
@@ -168,7 +168,7 @@ def test_password_token_answers_as_recorded(api: Api, prefix: str) -> None:
 
 def test_wrong_password_is_refused(api: Api) -> None:
     with http_client(api.server) as http:
-        for pair in ("user", f"{api.server.user}:wrong", f"nobody:{api.server.password}"):
+        for pair in ("user", f"{api.server.account.user}:wrong", f"nobody:{api.server.account.password}"):
             key = base64.b64encode(pair.encode()).decode()
             answer = http.post("/token", headers={"Authorization": f"Basic {key}"})
             assert answer.status_code == 401
@@ -199,7 +199,7 @@ def test_tokens_expire() -> None:
         http_client(server) as http,
     ):
         oauth = sign_in(http, server).json()["access_token"]
-        password = http.post("/token", auth=(server.user, server.password)).json()["tok"]
+        password = http.post("/token", auth=(server.account.user, server.account.password)).json()["tok"]
         for token in (oauth, password):
             answer = http.get("/models", headers={"Authorization": f"Bearer {token}"})
             assert answer.status_code == 401
@@ -1041,7 +1041,7 @@ def test_an_unknown_authority_is_not_trusted(api: Api) -> None:
 
 
 def test_names_and_forms_of_the_certificate(api: Api) -> None:
-    context = ssl.create_default_context(cadata=Path(api.server.ca_bundle_der_file).read_bytes())
+    context = ssl.create_default_context(cadata=Path(api.server.certificates.ca_bundle_der_file).read_bytes())
     with httpx2.Client(verify=context, trust_env=False) as http:
         for origin in (api.server.origin, api.server.origin.replace("localhost", "127.0.0.1")):
             assert http.get(f"{origin}/v1/models").status_code == 401
@@ -1063,7 +1063,7 @@ def test_mtls_stands_for_a_token() -> None:
         assert "GIGACHAT_CREDENTIALS" not in server.environment
         for key, password in (
             (server.client_key_file, None),
-            (server.client_encrypted_key_file, server.client_key_password),
+            (server.certificates.client_encrypted_key_file, server.certificates.client_key_password),
         ):
             context = ssl.create_default_context(cafile=server.ca_bundle_file)
             context.load_cert_chain(server.client_cert_file, key, password)

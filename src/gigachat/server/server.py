@@ -195,64 +195,41 @@ class GigaChatServer(Controls):
         return f"{self.origin}{OAUTH_PATH}"
 
     @property
+    def account(self) -> Account:
+        """Its key, the user name and password for `/token`, and what its kind permits."""
+        return self._state.account
+
+    @property
     def scope(self) -> str:
         """The one scope granted to the key."""
-        return self._state.account.scope
+        return self.account.scope
 
     @property
     def credentials(self) -> str:
         """The authorization key: base64 of client id and secret."""
-        return self._state.account.credentials
+        return self.account.credentials
 
     @property
-    def client_id(self) -> str:
-        """First half of the key."""
-        return self._state.account.client_id
-
-    @property
-    def client_secret(self) -> str:
-        """Second half of the key."""
-        return self._state.account.client_secret
-
-    @property
-    def user(self) -> str:
-        """User name for `/token`."""
-        return self._state.account.user
-
-    @property
-    def password(self) -> str:
-        """Password for `/token`."""
-        return self._state.account.password
+    def certificates(self) -> Certificates:
+        """The authority's certificate and a client's, in files of several forms."""
+        if self._certificates is None:
+            raise RuntimeError("the server has not been started")
+        return self._certificates
 
     @property
     def ca_bundle_file(self) -> str:
         """Path of the authority's certificate, PEM."""
-        return self._files.ca_bundle_file
-
-    @property
-    def ca_bundle_der_file(self) -> str:
-        """Path of the authority's certificate, DER."""
-        return self._files.ca_bundle_der_file
+        return self.certificates.ca_bundle_file
 
     @property
     def client_cert_file(self) -> str:
         """Path of a client certificate of the authority, PEM."""
-        return self._files.client_cert_file
+        return self.certificates.client_cert_file
 
     @property
     def client_key_file(self) -> str:
         """Path of the client certificate's key, PEM, not encrypted."""
-        return self._files.client_key_file
-
-    @property
-    def client_encrypted_key_file(self) -> str:
-        """Path of the same key, encrypted with `client_key_password`."""
-        return self._files.client_encrypted_key_file
-
-    @property
-    def client_key_password(self) -> str:
-        """Password of the encrypted key."""
-        return self._files.client_key_password
+        return self.certificates.client_key_file
 
     @property
     def environment(self) -> dict[str, str]:
@@ -287,12 +264,6 @@ class GigaChatServer(Controls):
         self._script = Script(self._seed)
         self._state = self._state.fresh()
         self._app = self._application()
-
-    @property
-    def _files(self) -> Certificates:
-        if self._certificates is None:
-            raise RuntimeError("the server has not been started")
-        return self._certificates
 
     def _application(self) -> ASGIApp:
         """Return what answers, with the memory and the orders of this moment."""
