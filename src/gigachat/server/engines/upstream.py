@@ -152,12 +152,13 @@ def _messages(messages: Sequence[Message]) -> Iterable[dict[str, Any]]:
     for number, message in enumerate(messages):
         content = message.content
         if message.role == "function":
-            called = next((one for one in open_calls if one[1].name == message.name), None)
-            if called is None:
-                yield {"role": "user", "content": result_text(message)}
-            else:
+            named = [one for one in open_calls if one[1].name == message.name] or open_calls
+            if named:
+                called = named[0]
                 open_calls.remove(called)
                 yield {"role": "tool", "tool_call_id": called[0], "name": message.name, "content": content}
+            else:
+                yield {"role": "user", "content": result_text(message)}
         elif message.calls:
             open_calls = [(f"call_{number}_{place}", call) for place, call in enumerate(message.calls)]
             tool_calls = [
