@@ -279,7 +279,7 @@ def test_sign_in_has_its_fields_too(api: Api) -> None:
     sign_in(api.http, api.server).raise_for_status()
     scope = {"scope": api.server.scope}
     assert sign_in(api.http, api.server, data={**scope, "grant_type": "x"}).json() == refused("grant_type")
-    pair = (api.server.user, api.server.password)
+    pair = (api.server.account.user, api.server.account.password)
     api.http.post("/token", auth=pair).raise_for_status()
     api.http.post("/token", auth=pair, data=scope).raise_for_status()
     assert api.http.post("/token", auth=pair, data={"user": "u"}).json() == refused("user")

@@ -259,7 +259,7 @@ class RecordingServer(GigaChatServer):
     @contextlib.contextmanager
     def playing(self, recorder: Recorder) -> Iterator[None]:
         """Answer for a test."""
-        recorder.hide(self.credentials, self.client_secret)
+        recorder.hide(self.credentials, self.account.client_secret)
         self._recorder = recorder
         try:
             yield

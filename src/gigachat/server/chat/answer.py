@@ -65,7 +65,7 @@ class Answer(ABC):
         Raises:
             Refusal: See `prompt_usage`.
         """
-        usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=always_cached)
+        usage = await prompt_usage(asked.chat, service.state, always_cached=always_cached)
         return cls(asked, service, client_id, usage)
 
     def pieces(self, rule: Rule | None) -> AsyncGenerator[Piece | Part, None]:
@@ -98,7 +98,7 @@ class Answer(ABC):
         if spent is not None:
             self.prompt, self.completion = PromptUsage.of(spent), spent.completion
         else:
-            self.completion = await answer_tokens(text, calls, self.service.engine)
+            self.completion = await answer_tokens(text, calls)
         self.service.state.pay(self.asked.chat.model, self.prompt.charged + self.completion)
 
     def keep(self, message: Mapping[str, Any]) -> None:

@@ -1,11 +1,12 @@
-"""Embeddings and token counts (reference, section 8). The engine makes both."""
+"""Embeddings and token counts (reference, section 8)."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import read_model
-from gigachat.server.engines.embedders import check_lengths
+from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object, typed
 from gigachat.server.wire.responses import answer, unless_gone
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from gigachat.server.service import Endpoint, Service
 
+# The embedder has a tokenizer of its own: five more than tokens/count in all recordings (reference, section 8.1).
+_EMBEDDER_EXTRA = 5
+
 
 async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, Any]:
     """Return the answer to an embeddings request (reference, section 8.1).
@@ -26,7 +30,7 @@ async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, An
 
     Args:
         options: The request as it came.
-        service: Its engine makes the vectors.
+        service: Its embedder makes the vectors.
 
     Raises:
         Refusal: As the service would refuse it.
@@ -34,13 +38,16 @@ async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, An
     model = read_model(options, "embedder")
     if not service.state.can_pay(model):
         raise Refusal(402)
+    texts = _texts(options)
+    counts = [count + _EMBEDDER_EXTRA for count in await count_all(texts)]
+    for index, count in enumerate(counts):
+        if count > model.text_limit:
+            raise Refusal(413, f"Tokens limit exceeded: {count} of {model.text_limit} in input {index}")
     data: list[dict[str, Any]] = []
-    embeddings = await service.engine.embed(_texts(options), model)
-    check_lengths([made.tokens for made in embeddings], model)
-    for index, made in enumerate(embeddings):
-        usage = {"prompt_tokens": made.tokens}
-        service.state.pay(model, made.tokens)
-        data.append({"object": "embedding", "index": index, "embedding": made.vector, "usage": usage})
+    for index, (text, count) in enumerate(zip(texts, counts, strict=True)):
+        vector = await asyncio.to_thread(service.embedder, text, model.dimensions)
+        data.append({"object": "embedding", "index": index, "embedding": vector, "usage": {"prompt_tokens": count}})
+    service.state.pay(model, sum(counts))
     return {"object": "list", "model": model.id, "data": data}
 
 
@@ -54,7 +61,7 @@ async def _count_tokens(request: Request, service: Service) -> Response:
     body = read_object(await request.body())
     read_model(body, None)
     texts = _texts(body)
-    counts = await service.engine.count(texts)
+    counts = await count_all(texts)
     counted = [
         {"object": "tokens", "tokens": count, "characters": len(text)}
         for text, count in zip(texts, counts, strict=True)

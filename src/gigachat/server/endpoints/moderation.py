@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import read_model
+from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.messages import v1_message
 from gigachat.server.wire.requests import list_of, read_object, typed
@@ -36,7 +37,7 @@ async def _check_ai(request: Request, service: Service) -> Response:
         raise invalid_params(f"input must have at least {_LEAST_WORDS} words")
     if 2 * len(_CYRILLIC.findall(text)) < len(_LETTER.findall(text)):
         raise invalid_params("input must be in Russian")
-    [tokens] = await service.engine.count([text])
+    [tokens] = await count_all([text])
     verdict = {"category": "human", "characters": len(text), "tokens": tokens, "ai_intervals": []}
     return answer(request, verdict | service.script.verdict("ai"))
 
@@ -56,7 +57,7 @@ async def _check_filter(request: Request, service: Service) -> Response:
         texts.append(json.dumps(functions, ensure_ascii=False))
     verdict: dict[str, Any] = {
         "is_profane": False,
-        "usage": {"filter_tokens": sum(await service.engine.count(texts))},
+        "usage": {"filter_tokens": sum(await count_all(texts))},
     }
     return answer(request, verdict | service.script.verdict("filter"))
 

@@ -183,7 +183,6 @@ class _Run:
         The reason of the end comes with the last text, as in the only sample.
         """
         self.streaming = True
-        engine = self.service.engine
         prompt, cached = made.prompt.charged, made.prompt.cached
         message: dict[str, Any] = {"content": "", "role": "assistant"}
         reason = "stop"
@@ -206,7 +205,7 @@ class _Run:
                         waiting = None
                     call = delta.get("function_call")
                     calls = [] if call is None else [FunctionCall(call["name"], call["arguments"])]
-                    spent = await answer_tokens("".join(delta.get(name) or "" for name in _TEXTS), calls, engine)
+                    spent = await answer_tokens("".join(delta.get(name) or "" for name in _TEXTS), calls)
                     waiting = {
                         "choices": [choice],
                         "created": int(time.time()),
