@@ -289,7 +289,7 @@ def test_a_thread_is_made_for_an_assistant(api: Api) -> None:
         ({"assistant_id": "nothing"}, 404, "No such assistant"),
         ({"model": "Unknown"}, 404, "No such model"),
         ({"model": "GigaChat", "messages": []}, 422, EMPTY),
-        ({"model": "GigaChat", "messages": None}, 422, EMPTY),
+        ({"model": "GigaChat", "messages": None}, 400, SYNTAX),
         ({"model": "GigaChat", "messages": [user(attachments=["nothing"])]}, 404, "No such file"),
         ({"model": "GigaChat", "messages": [{"role": "nobody"}]}, 400, SYNTAX),
     ],

@@ -13,7 +13,6 @@ from gigachat.server.engine import Message
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
-from gigachat.server.wire.requests import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,20 +111,13 @@ def v1_history(options: Mapping[str, Any], state: State) -> History:
     """Return what `storage` of a v1 request asks for.
 
     Raises:
-        Refusal: 400 for a wrong shape, 404 for an unknown thread or assistant, 422 for what excludes each other.
+        Refusal: 404 for an unknown thread or assistant, 422 for what excludes each other.
     """
-    storage = typed(options, "storage", dict)
+    storage = options.get("storage")
     if storage is None:
         return History()
-    stateful = typed(storage, "is_stateful", bool)
-    if stateful is None:
-        raise invalid_params("storage.is_stateful is required")
-    assistant_id = typed(storage, "assistant_id", str)
-    if assistant_id is not None and options.get("model") is not None:
-        raise invalid_params("storage.assistant_id can't be used together with model")
-    history = _history(storage, assistant_id, "storage.assistant_id", state)
-    history.kept = bool(stateful)
-    return history
+    named = ("storage.assistant_id", storage.get("assistant_id"))
+    return _history(options, storage, named, state, kept=storage["is_stateful"])
 
 
 def v2_history(options: Mapping[str, Any], state: State) -> History:
@@ -134,30 +126,27 @@ def v2_history(options: Mapping[str, Any], state: State) -> History:
     Raises:
         Refusal: See `v1_history`.
     """
-    storage = typed(options, "storage", dict)
-    assistant_id = typed(options, "assistant_id", str)
+    storage = options.get("storage")
+    named = ("assistant_id", options.get("assistant_id"))
+    return _history(options, storage or {}, named, state, kept=storage is not None)
+
+
+def _history(
+    options: Mapping[str, Any], storage: Mapping[str, Any], named: tuple[str, str | None], state: State, *, kept: bool
+) -> History:
+    field_name, assistant_id = named
+    thread_id, limit = storage.get("thread_id"), storage.get("limit")
     if assistant_id is not None and options.get("model") is not None:
-        raise invalid_params("assistant_id can't be used together with model")
-    history = _history(storage or {}, assistant_id, "assistant_id", state)
-    history.kept = storage is not None
-    return history
-
-
-def _history(storage: Mapping[str, Any], assistant_id: str | None, name: str, state: State) -> History:
-    limit = typed(storage, "limit", int)
+        raise invalid_params(f"{field_name} can't be used together with model")
     if limit is not None and limit <= 0:
         raise invalid_params("storage.limit must be in range (0, +inf)")
-    metadata = typed(storage, "metadata", dict)
-    thread_id = typed(storage, "thread_id", str)
     if thread_id is not None and assistant_id is not None:
-        raise invalid_params(f"{name} can't be used together with storage.thread_id")
-    thread = state.threads.get(thread_id) if thread_id is not None else None
-    if thread is not None and thread.run_lock:
-        raise invalid_params("the thread is locked by a run")
+        raise invalid_params(f"{field_name} can't be used together with storage.thread_id")
+    thread = state.threads.unlocked(thread_id) if thread_id is not None else None
     if thread is not None and thread.assistant_id is not None and state.assistants.known(thread.assistant_id):
         assistant_id = thread.assistant_id
     assistant = state.assistants.get(assistant_id) if assistant_id is not None else None
-    return History(thread=thread, assistant=assistant, limit=limit, metadata=metadata)
+    return History(kept, thread, assistant, limit, storage.get("metadata"))
 
 
 def kept_messages(thread: Thread) -> list[Message]:

@@ -6,18 +6,19 @@ It turns the pieces of an answer into the recorded shapes, key for key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gigachat.models.chat import Chat
 from gigachat.server.chat.answer import Answer, event_stream
 from gigachat.server.chat.validation_v1 import check_chat
 from gigachat.server.engine import FunctionCall, Piece, Reasoning, Spent, Stop, ToolUse
 from gigachat.server.orders.replies import Part
 from gigachat.server.state.state import new_state_id
-from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.responses import DONE, answer, event, unless_gone
+from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
     from gigachat.server.chat.validation import CheckedRequest
     from gigachat.server.orders.replies import Ordered
     from gigachat.server.orders.rules import Rule
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
 
 # In the cache of every account (all recordings of v1).
 _ALWAYS_CACHED = 2
 
 
 async def _complete(request: Request, service: Service) -> Response:
-    asked = check_chat(read_object(await request.body()), service.state)
+    asked = check_chat(await read_body(request, Chat, strict=service.state.strict), service.state)
     if asked.stream:
         return await streamed(request, asked, service, _events)
     work = answered(asked, service, request.headers.get("x-client-id"))
@@ -235,4 +236,4 @@ def _mark(file_id: str) -> str:
     return f'<img src="{file_id}" fuse="true"/> '
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (("POST", "/chat/completions", _complete),)
+ENDPOINTS: Endpoints = (("POST", "/chat/completions", _complete),)

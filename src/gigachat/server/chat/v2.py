@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gigachat.models.chat_completions import ChatCompletionRequest
 from gigachat.server.chat.answer import Answer, event_stream
 from gigachat.server.chat.validation_v2 import check_chat_v2
 from gigachat.server.engine import FunctionCall, Piece, Reasoning, Source, Spent, Stop, ToolUse
 from gigachat.server.orders.replies import Part
 from gigachat.server.state.state import new_state_id
-from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.responses import answer, named_event, unless_gone
+from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
 
     from gigachat.server.orders.replies import Ordered
     from gigachat.server.orders.rules import Rule
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
 
 # Nothing of a prompt that was never seen (all recordings of v2).
 _ALWAYS_CACHED = 0
 
 
 async def _complete(request: Request, service: Service) -> Response:
-    asked = check_chat_v2(read_object(await request.body()), service.state)
+    body = await read_body(request, ChatCompletionRequest, strict=service.state.strict)
+    asked = check_chat_v2(body, service.state)
     made = await _AnswerV2.begin(asked, service, request.headers.get("x-client-id"), _ALWAYS_CACHED)
 
     def parts(rule: Rule | None) -> AsyncGenerator[Part, None]:
@@ -233,4 +235,4 @@ def _merged(parts: Sequence[Part]) -> list[dict[str, Any]]:
     return merged
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (("POST", "/chat/completions", _complete),)
+ENDPOINTS: Endpoints = (("POST", "/chat/completions", _complete),)

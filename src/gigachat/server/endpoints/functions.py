@@ -14,15 +14,13 @@ from gigachat.schema import parameters_schema
 from gigachat.server.chat.validation import FUNCTION_NAME
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
-from gigachat.server.wire.responses import answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
 
 # Validation. Two findings are documented, `name is required` and `few_shot_examples are missing`. They read like those
 # of a JSON Schema validator of Go, whose wording the others follow.
@@ -32,7 +30,7 @@ _NAMES = {type(None): "null", bool: "boolean", str: "string", int: "integer", fl
 _FIELDS = {"description": str, "parameters": dict, "return_parameters": dict, "few_shot_examples": list}
 
 
-async def _validate(request: Request, service: Service) -> Response:
+async def _validate(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /functions/validate`: status 200 whatever is found."""
     function = read_object(await request.body())
     errors = list(_errors(function))
@@ -50,7 +48,7 @@ async def _validate(request: Request, service: Service) -> Response:
         verdict["errors"] = [{"description": text, "schema_location": place} for place, text in errors]
     elif warnings:
         verdict["warnings"] = warnings
-    return answer(request, verdict)
+    return verdict
 
 
 def _errors(function: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -98,7 +96,7 @@ _LARGEST = 100_000
 _NOT_OPENAPI = "the text is not an OpenAPI 3 document"
 
 
-async def _convert(request: Request, service: Service) -> Response:
+async def _convert(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /functions/convert`."""
     body = await request.body()
     if len(body) > _LARGEST_TEXT:
@@ -108,7 +106,7 @@ async def _convert(request: Request, service: Service) -> Response:
     except UnicodeDecodeError:
         raise invalid_shape() from None
     # Reading a large YAML document takes seconds.
-    return answer(request, {"functions": await asyncio.to_thread(converted, text)})
+    return {"functions": await asyncio.to_thread(converted, text)}
 
 
 def converted(text: str) -> list[dict[str, Any]]:
@@ -247,7 +245,7 @@ def _schema(holder: dict[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("POST", "/functions/validate", _validate),
     ("POST", "/functions/convert", _convert),
 )

@@ -12,17 +12,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from gigachat.models.threads import ThreadRunOptions
 from gigachat.server.chat.history import History
 from gigachat.server.chat.usage import answer_tokens
 from gigachat.server.chat.v1 import answered, streamed
-from gigachat.server.chat.validation import check_values
+from gigachat.server.chat.validation import check_limits
 from gigachat.server.chat.validation_v1 import check_chat
-from gigachat.server.endpoints.threads import check_unlocked, message_card, new_messages, thread_of
+from gigachat.server.endpoints.threads import MESSAGES, message_card, new_messages, thread_of
 from gigachat.server.engine import FunctionCall
 from gigachat.server.state.records import ThreadMessage
 from gigachat.server.wire.errors import Refusal, invalid_params
-from gigachat.server.wire.requests import needed, read_object
 from gigachat.server.wire.responses import DONE, answer, event
+from gigachat.server.wire.shapes import fields_of, read_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
     from gigachat.server.chat.v1 import AnswerV1
     from gigachat.server.chat.validation import CheckedRequest
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
     from gigachat.server.state.records import Thread
     from gigachat.server.state.state import State
 
+_RUN = {**fields_of(ThreadRunOptions), "thread_id": str, "stream": bool | None, "update_interval": float | None}
 _OBJECT = "threads.messages.run"
 # What a body says of the thread; all else goes into the chat.
 _OF_THE_THREAD = frozenset({"thread_id", "assistant_id", "model", "messages", "limit", "storage"})
@@ -46,8 +48,7 @@ _log = logging.getLogger("gigachat.server")
 
 async def _start(request: Request, service: Service) -> Response:
     """Answer `POST /threads/run`: the run is in the background, or streamed."""
-    body = read_object(await request.body())
-    needed(body, "thread_id", str)
+    body = await read_body(request, {**_RUN, "assistant_id": str | None}, strict=service.state.strict)
     thread = thread_of(body, service.state)
     asked = _checked(thread, thread.messages, body, service.state)
     run = _Run(service.state.threads.put(thread), service)
@@ -73,7 +74,7 @@ async def _show(request: Request, service: Service) -> Response:
 
 async def _add_and_run(request: Request, service: Service) -> Response:
     """Answer `POST /threads/messages/run`: a refused request leaves the thread as it was."""
-    body = read_object(await request.body())
+    body = await read_body(request, {**_RUN, **MESSAGES}, strict=service.state.strict)
     new = new_messages(body, service.state)
     thread = thread_of(body, service.state)
     added = [ThreadMessage(one, thread.model) for one in new]
@@ -85,9 +86,8 @@ async def _add_and_run(request: Request, service: Service) -> Response:
 
 async def _rerun(request: Request, service: Service) -> Response:
     """Answer `POST /threads/messages/rerun`: the last answer is generated again and replaced."""
-    body = read_object(await request.body())
-    thread = service.state.threads.get(needed(body, "thread_id", str))
-    check_unlocked(thread)
+    body = await read_body(request, _RUN, strict=service.state.strict)
+    thread = service.state.threads.unlocked(body["thread_id"])
     kept = _without_answer(thread.messages)
     asked = _checked(thread, thread.messages[:kept], body, service.state)
     return await _Run(thread, service, kept).answer(request, asked)
@@ -248,7 +248,7 @@ def _checked(
     Raises:
         Refusal: As a chat would be refused; 422 for a limit or a temperature out of range.
     """
-    check_values(body, {"limit": (int, "(0, +inf)")})
+    check_limits(body, {"limit": "(0, +inf)"})
     options = {name: value for name, value in body.items() if name not in _OF_THE_THREAD and value is not None}
     options |= {"model": thread.model, "messages": [one.message for one in messages]}
     known = thread.assistant_id is not None and state.assistants.known(thread.assistant_id)
@@ -276,7 +276,7 @@ def _last_exchange(messages: Sequence[ThreadMessage]) -> Sequence[ThreadMessage]
     return messages[start:]
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("POST", "/threads/run", _start),
     ("GET", "/threads/run", _show),
     ("POST", "/threads/messages/run", _add_and_run),

@@ -37,6 +37,11 @@ def compact(value: Any) -> bytes:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
+def present(**fields: Any) -> dict[str, Any]:
+    """Return the fields that have a value, as the service shows a record."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def event(value: Any) -> bytes:
     """Return one event of a v1 stream."""
     return b"data: " + compact(value) + b"\n\n"
