@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.server.catalogue import Model
-    from gigachat.server.state.records import Assistant, Threads
+    from gigachat.server.state.records import Assistant, ThreadMessage, Threads
     from gigachat.server.state.state import State
 
 
@@ -52,6 +52,11 @@ class History:
         return self.assistant.model if self.assistant is not None else None
 
     @property
+    def past(self) -> Sequence[ThreadMessage]:
+        """The messages before the request."""
+        return self.thread.messages if self.thread is not None else ()
+
+    @property
     def functions(self) -> Sequence[Mapping[str, Any]]:
         """The functions of the assistant."""
         return self.assistant.functions or () if self.assistant is not None else ()
@@ -62,8 +67,7 @@ class History:
         Raises:
             Refusal: 422 when an order rule is broken.
         """
-        before = kept_messages(self.thread) if self.thread is not None else []
-        whole = [*before, *new]
+        whole = [*kept_messages(self.past), *new]
         instructions = self.assistant.instructions if self.assistant is not None else None
         if instructions and whole[0].role != "system":
             whole.insert(0, Message("system", instructions))
@@ -149,10 +153,10 @@ def _history(
     return History(kept, thread, assistant, limit, storage.get("metadata"))
 
 
-def kept_messages(thread: Thread) -> list[Message]:
-    """Return the messages of a thread, whichever contract brought them."""
+def kept_messages(kept: Sequence[ThreadMessage]) -> list[Message]:
+    """Return messages of a thread, whichever contract brought them."""
     messages: list[Message] = []
-    for one in thread.messages:
+    for one in kept:
         if isinstance(one.message.get("content"), list):
             messages += v2_messages(one.message)
         else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
 from gigachat.models.chat import Chat
-from gigachat.server.chat.v1 import answered
+from gigachat.server.chat.v1 import AnswerV1
 from gigachat.server.chat.validation_v1 import check_chat
 from gigachat.server.endpoints.embeddings import EMBEDDINGS, embedded
 from gigachat.server.state.records import Batch, StoredFile
@@ -121,7 +121,8 @@ async def _result(method: str, request: dict[str, Any], service: Service) -> dic
     check_shape(request, EMBEDDINGS if method == "embedder" else Chat, strict=service.state.strict)
     if method == "embedder":
         return await embedded(request, service)
-    return await answered(check_chat(request, service.state), service)
+    made = await AnswerV1.begin(check_chat(request, service.state), service)
+    return await made.whole()
 
 
 ENDPOINTS: Endpoints = (
