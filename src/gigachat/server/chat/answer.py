@@ -15,7 +15,7 @@ from gigachat.server.orders.replies import Part, literal_events, one_by_one, rea
 from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import EventStream, answer, api_headers, started, unless_gone
+from gigachat.server.wire.responses import EventStream, answer, api_headers, unless_gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -125,8 +125,11 @@ class Answer(ABC):
         if literal is not None:
             sent = literal_events(literal.payloads)
             return EventStream(sent, headers, pace=self.service.pace, keep_open=literal.keep_open)
-        sent = self._until_refused(await unless_gone(request.receive, started(self.events())))
-        return EventStream(sent, headers, pace=max(self.service.pace, self.asked.update_interval))
+        events = self.events()
+        # Made before the headers are sent, so that its error is still an ordinary response.
+        first = await unless_gone(request.receive, anext(events))
+        pace = max(self.service.pace, self.asked.update_interval)
+        return EventStream(self._until_refused(first, events), headers, pace=pace)
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Yield the events of the stream."""
@@ -141,8 +144,9 @@ class Answer(ABC):
         for event in await self.end(parts):
             yield event
 
-    async def _until_refused(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def _until_refused(self, first: bytes, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         async with aclosing(events):
+            yield first
             try:
                 async for one in events:
                     yield one

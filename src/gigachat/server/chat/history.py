@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gigachat.server.engine import Message
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
+from gigachat.server.wire.limits import check_limits
 from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
 
 if TYPE_CHECKING:
@@ -120,8 +121,7 @@ def v1_history(options: Mapping[str, Any], state: State) -> History:
     storage = options.get("storage")
     if storage is None:
         return History()
-    named = ("storage.assistant_id", storage.get("assistant_id"))
-    return _history(options, storage, named, state, kept=storage["is_stateful"])
+    return _history(options, storage, "storage.assistant_id", storage.get("assistant_id"), state)
 
 
 def v2_history(options: Mapping[str, Any], state: State) -> History:
@@ -131,26 +131,25 @@ def v2_history(options: Mapping[str, Any], state: State) -> History:
         Refusal: See `v1_history`.
     """
     storage = options.get("storage")
-    named = ("assistant_id", options.get("assistant_id"))
-    return _history(options, storage or {}, named, state, kept=storage is not None)
+    stored = {**(storage or {}), "is_stateful": storage is not None}
+    return _history(options, stored, "assistant_id", options.get("assistant_id"), state)
 
 
 def _history(
-    options: Mapping[str, Any], storage: Mapping[str, Any], named: tuple[str, str | None], state: State, *, kept: bool
+    options: Mapping[str, Any], storage: Mapping[str, Any], name: str, assistant_id: str | None, state: State
 ) -> History:
-    field_name, assistant_id = named
-    thread_id, limit = storage.get("thread_id"), storage.get("limit")
+    """Return the history of a `storage`; `name` is the field that names the assistant."""
+    thread_id = storage.get("thread_id")
     if assistant_id is not None and options.get("model") is not None:
-        raise invalid_params(f"{field_name} can't be used together with model")
-    if limit is not None and limit <= 0:
-        raise invalid_params("storage.limit must be in range (0, +inf)")
-    if thread_id is not None and assistant_id is not None:
-        raise invalid_params(f"{field_name} can't be used together with storage.thread_id")
+        raise invalid_params(f"{name} can't be used together with model")
+    if assistant_id is not None and thread_id is not None:
+        raise invalid_params(f"{name} can't be used together with storage.thread_id")
+    check_limits(storage, {"limit": "(0, +inf)"}, "storage.")
     thread = state.threads.unlocked(thread_id) if thread_id is not None else None
-    if thread is not None and thread.assistant_id is not None and state.assistants.known(thread.assistant_id):
+    if thread is not None and state.assistants.known(thread.assistant_id or ""):
         assistant_id = thread.assistant_id
     assistant = state.assistants.get(assistant_id) if assistant_id is not None else None
-    return History(kept, thread, assistant, limit, storage.get("metadata"))
+    return History(storage["is_stateful"], thread, assistant, storage.get("limit"), storage.get("metadata"))
 
 
 def kept_messages(kept: Sequence[ThreadMessage]) -> list[Message]:

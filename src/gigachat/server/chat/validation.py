@@ -6,20 +6,29 @@ Reference, sections 4, 5 and 13. Unknown names are 404, wrong values 422. The sh
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import Model, find_model
 from gigachat.server.chat.history import History
 from gigachat.server.wire.errors import Refusal, invalid_params
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from gigachat.server.engine import ChatRequest, Message
     from gigachat.server.state.state import State
+    from gigachat.server.wire.limits import Limits
 
 FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 EFFORTS = ("low", "medium", "high")
+SAMPLING: Limits = {
+    "temperature": "(0, +inf)",
+    "top_p": "[0, 1]",
+    "repetition_penalty": "(0, +inf)",
+    "max_tokens": "(0, +inf)",
+    "update_interval": "[0, +inf)",
+}
 _MOST_IMAGES = 10
 _MOST_MEDIA = 80 * 1024 * 1024
 _LONGEST_REGEX = 10_000
@@ -39,52 +48,6 @@ class CheckedRequest:
         """The messages of the request as they came."""
         messages: Sequence[Mapping[str, Any]] = self.chat.options["messages"]
         return messages
-
-
-# Values
-
-Limits: TypeAlias = "Mapping[str, Any]"
-"""What is allowed in fields by name: an interval, in the words of the refusal, a tuple of values, or the limits inside
-an object."""
-
-SAMPLING: Limits = {
-    "temperature": "(0, +inf)",
-    "top_p": "[0, 1]",
-    "repetition_penalty": "(0, +inf)",
-    "max_tokens": "(0, +inf)",
-    "update_interval": "[0, +inf)",
-}
-
-
-def check_limits(values: Mapping[str, Any], limits: Limits, place: str = "") -> None:
-    """Check fields against their limits; null counts as absent.
-
-    Args:
-        values: The object.
-        limits: Those of its fields.
-        place: The path of the object, for the refusal: `reasoning.`
-
-    Raises:
-        Refusal: 422 for a value that is not allowed.
-    """
-    for name, allowed in limits.items():
-        value = values.get(name)
-        if value is None:
-            continue
-        if isinstance(allowed, Mapping):
-            check_limits(value, allowed, f"{place}{name}.")
-        elif isinstance(allowed, tuple) and value not in allowed:
-            raise invalid_params(f"{place}{name} must be one of {', '.join(allowed)}")
-        elif isinstance(allowed, str) and not _inside(value, allowed):
-            raise invalid_params(f"{place}{name} must be in range {allowed}")
-
-
-def _inside(value: float, interval: str) -> bool:
-    """Return whether a number is in an interval such as `(0, 1]`."""
-    low, high = map(float, interval[1:-1].split(","))
-    return (value >= low if interval[0] == "[" else value > low) and (
-        value <= high if interval[-1] == "]" else value < high
-    )
 
 
 def check_format(options: Mapping[str, Any], *, regex: bool = False) -> tuple[Mapping[str, Any] | None, str | None]:

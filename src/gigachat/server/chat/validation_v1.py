@@ -12,20 +12,20 @@ from gigachat.server.chat.validation import (
     check_files,
     check_format,
     check_functions,
-    check_limits,
     raw_messages,
     requested_model,
 )
 from gigachat.server.engine import ChatRequest
 from gigachat.server.wire.errors import invalid_params
+from gigachat.server.wire.limits import check_limits
 from gigachat.server.wire.messages import check_result, v1_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.server.chat.history import History
-    from gigachat.server.chat.validation import Limits
     from gigachat.server.state.state import State
+    from gigachat.server.wire.limits import Limits
 
 _BUILT_IN = frozenset({"text2image", "text2model3d", "get_file_content"})
 _LIMITS: Limits = {**SAMPLING, "reasoning_effort": EFFORTS, "function_ranker": {"top_n": "(0, +inf)"}}

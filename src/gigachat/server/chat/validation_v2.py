@@ -15,19 +15,19 @@ from gigachat.server.chat.validation import (
     check_files,
     check_format,
     check_functions,
-    check_limits,
     raw_messages,
     requested_model,
 )
 from gigachat.server.engine import ChatRequest, Message
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
+from gigachat.server.wire.limits import check_limits
 from gigachat.server.wire.messages import v2_messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gigachat.server.chat.validation import Limits
     from gigachat.server.state.state import State
+    from gigachat.server.wire.limits import Limits
 
 TOOLS = frozenset(ChatTool.model_fields) - {"functions"}
 """The built-in tools."""

@@ -16,11 +16,11 @@ from gigachat.models.threads import ThreadRunOptions
 from gigachat.server.chat.history import History
 from gigachat.server.chat.usage import answer_tokens
 from gigachat.server.chat.v1 import AnswerV1, v1_usage
-from gigachat.server.chat.validation import check_limits
 from gigachat.server.chat.validation_v1 import check_chat
 from gigachat.server.endpoints.threads import MESSAGES, message_card, new_messages, thread_of
 from gigachat.server.state.records import ThreadMessage
 from gigachat.server.wire.errors import Refusal
+from gigachat.server.wire.limits import check_limits
 from gigachat.server.wire.shapes import fields_of, read_body
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def _start(request: Request, service: Service) -> Response | dict[str, Any
         return await run.respond(request)
     service.later(run.work())
     await asyncio.sleep(0)  # the work begins, and locks the thread
-    return {"status": thread.status, "thread_id": thread.id, "created_at": int(time.time())}
+    return {"status": "in_progress", "thread_id": thread.id, "created_at": int(time.time())}
 
 
 async def _show(request: Request, service: Service) -> dict[str, Any]:

@@ -135,19 +135,6 @@ async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
         leaving.cancel()
 
 
-async def started(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Return the same events with the first one made, so that its error is still an ordinary answer."""
-    first = await anext(events)
-
-    async def whole() -> AsyncGenerator[bytes, None]:
-        async with aclosing(events):
-            yield first
-            async for one in events:
-                yield one
-
-    return whole()
-
-
 class EventStream(Response):
     """A stream of events.
 
