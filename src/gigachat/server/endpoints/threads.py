@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
 from gigachat.models.chat import Messages
 from gigachat.server.catalogue import read_model
+from gigachat.server.chat.history import kept_messages
 from gigachat.server.chat.validation import check_files, raw_messages
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
@@ -124,22 +125,14 @@ def thread_of(body: Mapping[str, Any], state: State) -> Thread:
 
 def message_card(message: ThreadMessage, files: Files) -> dict[str, Any]:
     """Return a message of either chat contract as the service shows it; what it has not is left out."""
-    raw = message.message
-    content = raw.get("content") or ""
-    attached = list(raw.get("attachments") or ())
-    call = raw.get("function_call")
-    if isinstance(content, list):
-        parts: list[Mapping[str, Any]] = content
-        content = "".join(part.get("text") or "" for part in parts)
-        attached = [file["id"] for part in parts for file in part.get("files") or ()]
-        call = next((part["function_call"] for part in parts if part.get("function_call")), None)
+    [read, *_] = kept_messages([message])
     return present(
         message_id=message.id,
         role=message.role,
-        content=content,
-        attachments=files.attached(attached) or None,
+        content=read.content,
+        attachments=files.attached(read.files) or None,
         created_at=message.created_at,
-        function_call=call,
+        function_call=next((asdict(call) for call in read.calls), None),
         finish_reason=message.finish_reason,
     )
 

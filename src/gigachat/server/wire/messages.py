@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -156,19 +155,14 @@ def check_result(name: str, text: str, status: int) -> None:
 def name_results(messages: Sequence[Message]) -> list[Message]:
     """Give results without a name that of the call they answer, in the order of the calls."""
     found: list[Message] = []
-    calls: deque[str] = deque()
-    answered: Counter[str] = Counter()  # named results, whose calls are still in the queue
+    calls: list[str] = []
     for message in messages:
         if message.role != "function":
-            calls, answered = deque(call.name for call in message.calls), Counter()
-        elif message.name:
-            answered[message.name] += 1
-        else:
-            while calls and answered[calls[0]] > 0:
-                answered[calls.popleft()] -= 1
-            if calls:
-                found.append(replace(message, name=calls.popleft()))
-                continue
+            calls = [call.name for call in message.calls]
+        elif message.name in calls:
+            calls.remove(message.name)
+        elif not message.name and calls:
+            message = replace(message, name=calls.pop(0))
         found.append(message)
     return found
 
