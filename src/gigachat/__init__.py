@@ -3,36 +3,15 @@
 Clients and models are imported when first used: `import gigachat` loads neither pydantic nor the HTTP library.
 """
 
+# ruff: noqa: F403, F405 - every error is a name of the package
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gigachat import exceptions as exceptions
 from gigachat.context import custom_headers_cvar, request_id_cvar, session_id_cvar
-from gigachat.exceptions import (
-    APIConnectionError,
-    APIResponseValidationError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    CertificateError,
-    ClientClosedError,
-    ConfigurationError,
-    ContentFilterFinishReasonError,
-    ForbiddenError,
-    GigaChatException,
-    LengthFinishReasonError,
-    ModelNotSpecifiedError,
-    NotFoundError,
-    PaymentRequiredError,
-    RateLimitError,
-    RequestEntityTooLargeError,
-    ResponseError,
-    ServerError,
-    StreamInterruptedError,
-    TotalTimeoutError,
-    UnprocessableEntityError,
-)
+from gigachat.exceptions import *
 
 if TYPE_CHECKING:
     from gigachat._engine.stream import AsyncStream, Stream

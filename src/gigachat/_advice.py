@@ -10,8 +10,6 @@ from gigachat._service import BASE_URL, NEWER_BASE_URL, SCOPES, is_vendor_host
 if TYPE_CHECKING:
     from gigachat.exceptions import ResponseError
 
-__all__ = ["CERTIFICATE_REQUIRED", "PROXY_LOGIN", "certificate_advice", "connecting_advice", "response_advice"]
-
 _SCOPES = "{}, {} or {}".format(*SCOPES)
 _BY_OAUTH_CODE = {
     1: f"Check `scope`: {_SCOPES}.",

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gigachat import models
     from gigachat.api.chat import Payload
 
-__all__ = ["AsyncNames"]
-
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
 

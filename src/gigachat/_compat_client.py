@@ -3,7 +3,7 @@
 `gigachat.client` imports this module when it is asked for one of them: it loads pydantic.
 """
 
-from __future__ import annotations
+# ruff: noqa: F401 - they are imported from `gigachat.client`
 
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
 from gigachat.context import authorization_cvar
@@ -38,41 +38,3 @@ from gigachat.models import (
 from gigachat.resources.chat import AsyncChatNamespace, ChatNamespace
 from gigachat.settings import Settings
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
-
-__all__ = [
-    "AICheckResult",
-    "AccessToken",
-    "AssistantsAsyncClient",
-    "AssistantsSyncClient",
-    "AsyncChatNamespace",
-    "Balance",
-    "Chat",
-    "ChatCompletion",
-    "ChatCompletionChunk",
-    "ChatCompletionRequest",
-    "ChatCompletionResponse",
-    "ChatMessage",
-    "ChatNamespace",
-    "ChatResponseFormat",
-    "ChatStorage",
-    "DeletedFile",
-    "Embeddings",
-    "Image",
-    "JsonSchemaResponseFormat",
-    "LengthFinishReasonError",
-    "Messages",
-    "MessagesRole",
-    "Model",
-    "ModelNotSpecifiedError",
-    "Models",
-    "OpenApiFunctions",
-    "PrimaryChatCompletionChunk",
-    "Settings",
-    "ThreadsAsyncClient",
-    "ThreadsSyncClient",
-    "Token",
-    "TokensCount",
-    "UploadedFile",
-    "UploadedFiles",
-    "authorization_cvar",
-]

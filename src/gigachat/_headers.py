@@ -13,8 +13,6 @@ from gigachat._secret import Secret, hidden
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Headers", "checked_headers"]
-
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 

@@ -15,24 +15,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from gigachat._secret import Secret
 
-__all__ = [
-    "File",
-    "Hidden",
-    "HiddenText",
-    "HttpUrl",
-    "Status",
-    "Text",
-    "Timeout",
-    "checked_proxy",
-    "checked_timeout",
-    "pairs",
-    "readable_file",
-    "readable_path",
-    "split",
-    "timeouts_of",
-    "unquoted",
-]
-
 _QUOTES = ("''", '""', "``", "“”", "„“", "‘’", "«»")
 _INVISIBLE = "\ufeff\u200b\u2060"  # byte order mark and zero-width spaces
 

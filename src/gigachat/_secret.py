@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Secret", "hidden"]
-
 
 class Secret(str):
     """Text that is sent as it is and not shown where objects are printed, as in a log or a traceback with variables."""

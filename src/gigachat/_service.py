@@ -7,22 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "API_PATH",
-    "AUTH_URL",
-    "BASE_URL",
-    "BATCH_METHODS",
-    "FILE_KINDS",
-    "FILE_TYPES",
-    "MOST_BATCH_REQUESTS",
-    "MOST_ERROR_BYTES",
-    "NEWER_BASE_URL",
-    "OAUTH_PATH",
-    "SCOPE",
-    "SCOPES",
-    "FileKind",
-    "is_vendor_host",
-]
 
 # Addresses (reference, section 1.1)
 

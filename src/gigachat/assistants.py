@@ -4,25 +4,8 @@ from __future__ import annotations
 
 from gigachat._engine.endpoint import Async, Blocking
 from gigachat.api.assistants import AssistantsNamespace
-from gigachat.models import (
-    Assistant,
-    AssistantDelete,
-    AssistantFileDelete,
-    Assistants,
-    CreateAssistant,
-    Function,
-)
-
-__all__ = [
-    "Assistant",
-    "AssistantDelete",
-    "AssistantFileDelete",
-    "Assistants",
-    "AssistantsAsyncClient",
-    "AssistantsSyncClient",
-    "CreateAssistant",
-    "Function",
-]
+from gigachat.models import Function as Function
+from gigachat.models.assistants import *  # noqa: F403
 
 
 class AssistantsSyncClient(AssistantsNamespace[Blocking]):

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from os import PathLike
-    from types import TracebackType
 
     import httpx2
 
@@ -61,6 +60,9 @@ class Client(
     authentication.Authentication[Mode],
 ):
     """Base of all clients: the options, and every endpoint.
+
+    Every endpoint raises `GigaChatException` if its request fails; a stream raises it while it is read. An invalid
+    argument raises `ValueError` or `TypeError`, and nothing is sent. `Raises` of a method lists what is special to it.
 
     Each option but the HTTP clients and the function for tokens can also be set by the environment variable of its
     name with `GIGACHAT_` in front; an argument wins over it, and None means not given.
@@ -298,17 +300,13 @@ class GigaChat(Client[Blocking], AsyncNames):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
 
@@ -333,9 +331,7 @@ class AsyncGigaChat(Client[Async]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
 
@@ -348,6 +344,6 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
     def __getattr__(name):
         from gigachat import _compat_client
 
-        if name not in _compat_client.__all__:
+        if name not in vars(_compat_client):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(_compat_client, name)

@@ -176,11 +176,8 @@ class APIConnectionError(GigaChatException, ConnectionError):
 
     cause: BaseException | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "cause"}
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.args, self.__getstate__()
+        return type(self), self.args, {name: value for name, value in self.__dict__.items() if name != "cause"}
 
     def __copy__(self) -> Self:
         copied = type(self)(*self.args)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["function_fields", "inline_references", "parameters_schema"]
 
@@ -84,10 +84,20 @@ def _inline(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
         target = _inline(_resolve(reference, root), root, (*inside, reference))
         beside = _inline({key: value for key, value in node.items() if key != "$ref"}, root, inside)
         return _both(target, beside)
+    kept = {key: value for key, value in node.items() if key not in _DEFINITIONS}
+    return _with_parts(kept, lambda part: _inline(part, root, inside))
+
+
+def _with_parts(node: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a schema with the schemas in it changed."""
+    # A property may be called `enum` or `$ref`: its name is not a keyword.
     return {
-        key: value if key in _DATA else _inline_part(key, value, root, inside)
+        key: value
+        if key in _DATA
+        else {name: change(schema) for name, schema in value.items()}
+        if key in _MAPS_OF_SCHEMAS and isinstance(value, dict)
+        else change(value)
         for key, value in node.items()
-        if key not in _DEFINITIONS
     }
 
 
@@ -101,17 +111,6 @@ def _both(target: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(ours, list) and isinstance(theirs, list):
             both[key] = [*theirs, *(name for name in ours if name not in theirs)]
     return both
-
-
-def _inline_part(key: str, value: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
-    return _inline_map(value, root, inside) if key in _MAPS_OF_SCHEMAS else _inline(value, root, inside)
-
-
-def _inline_map(schemas: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
-    # A property may be called `enum` or `$ref`: its name is not a keyword.
-    if not isinstance(schemas, dict):
-        return schemas
-    return {name: _inline(schema, root, inside) for name, schema in schemas.items()}
 
 
 def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -133,15 +132,10 @@ def _simplified(node: Any) -> Any:
         return [_simplified(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = _without_null(node)
-    simple = {
-        key: value
-        if key in _DATA
-        else {name: {} if schema is True else _simplified(schema) for name, schema in value.items()}
-        if key in _MAPS_OF_SCHEMAS and isinstance(value, dict)
-        else _simplified(value)
-        for key, value in node.items()
-    }
+    simple = _with_parts(_without_null(node), _simplified)
+    for key in _MAPS_OF_SCHEMAS:
+        if isinstance(simple.get(key), dict):
+            simple[key] = {name: {} if schema is True else schema for name, schema in simple[key].items()}
     if simple.get("type") == "object":
         simple.setdefault("properties", {})
     return simple

@@ -4,33 +4,9 @@ from __future__ import annotations
 
 from gigachat._engine.endpoint import Async, Blocking
 from gigachat.api.threads import ThreadsNamespace
-from gigachat.models import (
-    Messages,
-    MessagesRole,
-    ThreadCompletion,
-    ThreadCompletionChunk,
-    ThreadMessages,
-    ThreadMessagesResponse,
-    ThreadRunOptions,
-    ThreadRunResponse,
-    ThreadRunResult,
-    Threads,
-)
-
-__all__ = [
-    "Messages",
-    "MessagesRole",
-    "ThreadCompletion",
-    "ThreadCompletionChunk",
-    "ThreadMessages",
-    "ThreadMessagesResponse",
-    "ThreadRunOptions",
-    "ThreadRunResponse",
-    "ThreadRunResult",
-    "Threads",
-    "ThreadsAsyncClient",
-    "ThreadsSyncClient",
-]
+from gigachat.models import Messages as Messages
+from gigachat.models import MessagesRole as MessagesRole
+from gigachat.models.threads import *  # noqa: F403
 
 
 class ThreadsSyncClient(ThreadsNamespace[Blocking]):

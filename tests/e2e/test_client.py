@@ -43,6 +43,7 @@ from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
 from tests.support.certificates import Authority
 from tests.support.payloads import WEATHER, chunked, event, http
+from tests.support.programs import LEFT_OPEN
 from tests.support.raw_servers import raw_server, site
 from tests.support.waiting import PATIENCE, until
 
@@ -271,7 +272,7 @@ def test_a_token_still_good_is_used_while_oauth_is_down(
 
 
 def test_expiry_of_a_password_token_is_read_as_seconds(server: GigaChatServer, mode: Mode) -> None:
-    login = {"credentials": None, "user": server.user, "password": server.password}
+    login = {"credentials": None, "user": server.account.user, "password": server.account.password}
     with Caller(mode, options(server) | login) as caller:
         for _ in range(3):
             caller.chat("x")
@@ -281,7 +282,7 @@ def test_expiry_of_a_password_token_is_read_as_seconds(server: GigaChatServer, m
 
 
 def test_a_pair_and_a_ready_token_are_ways_in(server: GigaChatServer, mode: Mode) -> None:
-    pair = {"credentials": None, "client_id": server.client_id, "client_secret": server.client_secret}
+    pair = {"credentials": None, "client_id": server.account.client_id, "client_secret": server.account.client_secret}
     with Caller(mode, options(server) | pair) as caller:
         token = caller.do("get_token").access_token
     server.clear()
@@ -312,7 +313,7 @@ def test_a_token_the_server_no_longer_takes_is_renewed(mode: Mode) -> None:
 
 @pytest.mark.parametrize("form", ["pem", "der", "folder"])
 def test_an_authority_of_ones_own_is_trusted(server: GigaChatServer, mode: Mode, form: str, tmp_path: Path) -> None:
-    path = server.ca_bundle_der_file if form == "der" else server.ca_bundle_file
+    path = server.certificates.ca_bundle_der_file if form == "der" else server.ca_bundle_file
     if form == "folder":
         (tmp_path / "ours.crt").write_bytes(Path(path).read_bytes())
         (tmp_path / "README").write_text("not a certificate")
@@ -351,8 +352,8 @@ def test_a_client_certificate_alone_is_enough(mode: Mode, key: str) -> None:
             identity["key_file"] = server.client_key_file
         else:
             identity |= {
-                "key_file": server.client_encrypted_key_file,
-                "key_file_password": server.client_key_password,
+                "key_file": server.certificates.client_encrypted_key_file,
+                "key_file_password": server.certificates.client_key_password,
             }
         with Caller(mode, options(server) | identity) as caller:
             assert caller.chat("x").choices
@@ -379,7 +380,7 @@ def test_a_key_that_cannot_be_decrypted_is_refused_without_asking(password: str 
         identity = {
             "credentials": None,
             "cert_file": server.client_cert_file,
-            "key_file": server.client_encrypted_key_file,
+            "key_file": server.certificates.client_encrypted_key_file,
             "key_file_password": password,
         }
         with pytest.raises(ConfigurationError, match="key_file_password") as raised:
@@ -478,6 +479,7 @@ def test_a_finished_stream_leaves_its_connection_for_the_next_request(
     assert server.connections == before
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 def test_a_stream_left_early_frees_its_connection(server: GigaChatServer, mode: Mode) -> None:
     with Caller(mode, options(server) | {"max_connections": 1, "queue_timeout": 20}) as caller:
         if mode == "blocking":

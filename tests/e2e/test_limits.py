@@ -20,6 +20,7 @@ from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
+from tests.support.programs import LEFT_OPEN
 from tests.support.raw_servers import Gate, raw_server
 from tests.support.waiting import begun, until
 
@@ -182,6 +183,7 @@ def test_clients_of_different_limits_share_one_counter_and_nobody_overtakes(mode
 # Streams keep their slot.
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.parametrize("end", ["read", "closed", "collected"])
 def test_a_stream_keeps_its_slot_until_it_ends(server: GigaChatServer, mode: Mode, end: str) -> None:
     with Caller(mode, {**options(server), "max_concurrency": 1, "queue_timeout": 0.05}) as caller:

@@ -39,7 +39,7 @@ from gigachat.server import GigaChatServer
 from tests.e2e.test_transport import Broken
 from tests.support.callers import Caller, Mode, options
 from tests.support.payloads import DONE, chunk, chunked, completion, event, http
-from tests.support.programs import environment, run_quietly
+from tests.support.programs import LEFT_OPEN, environment, run_quietly
 from tests.support.raw_servers import Gate, is_open, raw_server
 from tests.support.waiting import begun, until
 
@@ -497,6 +497,21 @@ def test_a_copy_of_an_async_client(server: GigaChatServer, copied: Callable[[Any
     assert len(server.requests_to("oauth")) == 1
 
 
+@pytest.mark.parametrize("copied", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_bound_methods_of_all_groups_travel_between_processes(
+    server: GigaChatServer, copied: Callable[[Any], Any]
+) -> None:
+    """As in `pool.submit(giga.chat, "…")`."""
+    with GigaChat(**options(server)) as giga:
+        assert copied(giga.chat)("x").choices
+        assert copied(giga.chat.create)("x").messages
+        assert copied(giga.assistants.get)().data == []
+        assert copied(giga.threads.get_threads)().threads == []
+        assert asyncio.run(copied(giga.achat)("x")).choices
+        assert copied(giga.with_options(extra_headers={"X-Mine": "1"}).chat)("x").choices
+        assert server.requests[-1].headers["x-mine"] == "1"
+
+
 def test_a_named_function_for_tokens_travels_along(server: GigaChatServer) -> None:
     giga = GigaChat(base_url=server.base_url, ca_bundle_file=server.ca_bundle_file, access_token_provider=token_of_ours)
     for twin in (copy.deepcopy(giga), pickle.loads(pickle.dumps(giga))):
@@ -674,6 +689,7 @@ def test_trio(server: GigaChatServer) -> None:
     assert len(server.requests_to("oauth")) == 1
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 def test_trio_cancels_retries_and_waits_for_slots(server: GigaChatServer) -> None:
     one_slot: dict[str, Any] = {"max_concurrency": 1, "queue_timeout": 0.05, "retry_backoff_factor": 0.01}
 
@@ -814,6 +830,7 @@ def test_closing_frees_idle_connections(mode: Mode) -> None:
         until(lambda: not any(map(is_open, gate.connections)))
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.parametrize("end", ["read", "closed", "collected"])
 def test_a_stream_outlives_its_closed_client_and_frees_the_connection(mode: Mode, end: str) -> None:
     connections: list[socket.socket] = []
@@ -900,6 +917,25 @@ gc.collect()
     run_quietly(program, server)
 
 
+@pytest.mark.parametrize("work", ["chat", "stream"])
+def test_a_notebook_under_nest_asyncio_ends_quietly(server: GigaChatServer, work: str) -> None:
+    """Its event loop is neither closed nor shut down, and is collected when modules are already cleared."""
+    program = f"""
+import asyncio, nest_asyncio
+from gigachat import AsyncGigaChat
+nest_asyncio.apply()
+async def cell():
+    giga = AsyncGigaChat()
+    if {work == "stream"}:
+        stream = giga.stream("x")
+        await anext(stream)
+    await giga.chat("x")
+asyncio.run(cell())
+asyncio.run(cell())
+"""
+    run_quietly(program, server)
+
+
 @pytest.mark.slow
 def test_a_client_left_open_in_a_running_loop_is_collected_quietly(server: GigaChatServer) -> None:
     # The error holds the client in a circle, so that the collector finds it together with its connections.
@@ -922,6 +958,7 @@ gc.collect()
     run_quietly(program, server)
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("what", ["answers", "streams", "errors"])

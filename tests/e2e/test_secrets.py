@@ -249,8 +249,11 @@ def with_canaries(server: GigaChatServer, **more: Any) -> dict[str, Any]:
 
 def of(server: GigaChatServer, evidence: Evidence) -> None:
     """Take the server's own credentials and the tokens it gave out for planted ones; and note what it shows."""
-    evidence.credentials |= {"its key": server.credentials, "its secret": server.client_secret}
-    evidence.credentials |= {"its password": server.password, "the password of its key": server.client_key_password}
+    evidence.credentials |= {"its key": server.credentials, "its secret": server.account.client_secret}
+    evidence.credentials |= {
+        "its password": server.account.password,
+        "the password of its key": server.certificates.client_key_password,
+    }
     tokens = {request.headers.get("authorization", "x ").partition(" ")[2] for request in server.requests}
     evidence.credentials |= {f"token {number}": token for number, token in enumerate(tokens - {""})}
     evidence.objects("server", server, server._state, server.requests, *server.requests)
@@ -262,8 +265,8 @@ def test_a_full_run_shows_no_credential(
 ) -> None:
     ways: dict[str, dict[str, Any]] = {
         "key": {},
-        "pair": {"client_id": server.client_id, "client_secret": server.client_secret},
-        "password": {"user": server.user, "password": server.password},
+        "pair": {"client_id": server.account.client_id, "client_secret": server.account.client_secret},
+        "password": {"user": server.account.user, "password": server.account.password},
     }
     more = ways.get(way, {})
     if way == "provider":
@@ -498,11 +501,11 @@ def test_the_variables_of_the_callers_own_errors_are_left_alone(mode: Mode) -> N
 
 
 def test_a_key_that_cannot_be_decrypted_shows_no_password(server: GigaChatServer, evidence: Evidence) -> None:
-    identity = {"cert_file": server.client_cert_file, "key_file": server.client_encrypted_key_file}
+    identity = {"cert_file": server.client_cert_file, "key_file": server.certificates.client_encrypted_key_file}
     for kind in (GigaChat, AsyncGigaChat):
         more = {**identity, "key_file_password": PLANTED["key_file_password"]}
         evidence.attempt("wrong password", partial(kind, **options(server) | more))
-        more["key_file_password"] = server.client_key_password
+        more["key_file_password"] = server.certificates.client_key_password
         with_key = evidence.attempt("right password", partial(kind, **options(server) | more))
         assert isinstance(with_key, GigaChat | AsyncGigaChat)
     of(server, evidence)

@@ -291,7 +291,7 @@ def test_no_assertion_shows_a_secret(gigachat_server: GigaChatServer, gigachat_c
     with pytest.raises(AssertionError) as caught:
         gigachat_server.assert_asked("Пока!")
     shown = f"{caught.value} {gigachat_server.chats} {gigachat_server.requests}"
-    for secret in (sent, gigachat_server.credentials, gigachat_server.client_secret, "planted"):
+    for secret in (sent, gigachat_server.credentials, gigachat_server.account.client_secret, "planted"):
         assert secret not in shown
 
 

@@ -86,12 +86,6 @@ def test_the_filter(api: Api) -> None:
     assert ask_filter(api, "Привет!", settings=settings).status_code == 200
 
 
-@pytest.mark.parametrize("order", [{}, {"is_profane": True, "category": "ai"}])
-def test_a_verdict_is_of_one_kind(api: Api, order: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="a verdict has is_profane or category"):
-        api.server.verdict(**order)
-
-
 def test_functions_cost_tokens_too(api: Api) -> None:
     without = ask_filter(api, "hi").json()["usage"]["filter_tokens"]
     assert ask_filter(api, "hi", functions=[WEATHER]).json()["usage"]["filter_tokens"] > without

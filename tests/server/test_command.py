@@ -156,15 +156,38 @@ def test_faults_of_a_file_and_a_folder_for_the_state(tmp_path: Path) -> None:
         (("--port", "0", "--name", "a b"), "no certificate can name 'a b': "),
         (("--port", "0", "--name", ""), "no certificate can name '': "),
         (("--mtls", "--no-tls"), "mtls needs tls"),
-        (("--host", "192.0.2.1"), "Can't listen on 192.0.2.1:8443: "),
+        (("--faults", "."), ".: "),
+        (("--engine", "script", "--script", "."), ".: "),
+        (("--engine", "llama", "--model-file", "."), ".: "),
+        (("--engine", "upstream", "--upstream", "localhost"), "an address begins with http:// or https://: localhost"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gigachat", "serve", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith(said)
+    [line] = done.stderr.splitlines()
+    assert line.startswith(said)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "1.2.3.999", "http://localhost", "a" * 80 + ".example"])
+def test_a_host_that_is_none_of_this_machine_is_named(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", host]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"Can't listen on {host}:8443: ")
+    assert line.endswith("; --host is an address or a name of this machine")
+
+
+@pytest.mark.parametrize("place", ["file", "file/in"])
+def test_a_file_where_a_folder_is_wanted_is_named(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert main(["serve", "--state", str(tmp_path / place)]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"the state cannot be kept in {tmp_path / place}: ")
+    assert line.endswith("it is a file, name a folder") is (place == "file")
+    assert "Errno" not in line
 
 
 @pytest.mark.slow
@@ -200,15 +223,23 @@ def test_a_taken_port_is_named() -> None:
     assert "--port 0 takes a free port" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "argument", ["--pace=-1", "--port=70000", "--token-lifetime=inf", "--pace=x", "--port=x", "--rate=x"]
+    "argument",
+    [
+        *("--pace=-1", "--pace=x", "--pace=nan", "--pace=1e300", "--pace="),
+        *("--port=70000", "--port=-1", "--port=x", "--port=1.5"),
+        *("--token-lifetime=0", "--token-lifetime=inf", "--token-lifetime=-5", "--token-lifetime=1e300"),
+        *("--rate=0", "--rate=-1", "--rate=x", "--rate=1.5", "--rate=" + "9" * 30),
+        *("--seed=-1", "--seed=x", "--seed=" + "9" * 30),
+        *("--state=", "--faults=", "--script=", "--model-file=", "--host=", "--upstream=", "--upstream-model="),
+        *("--engine=x", "--account=x", "--embeddings=x"),
+    ],
 )
-def test_nonsense_is_refused(argument: str) -> None:
-    command = [sys.executable, "-m", "gigachat", "serve", argument]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2
-    last = done.stderr.splitlines()[-1]
+def test_nonsense_is_refused(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["serve", argument])
+    assert left.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
     assert argument.partition("=")[0] in last
     assert "_" not in last  # a name of ours
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from gigachat import (
     APIConnectionError,
     APIResponseValidationError,
     AuthenticationError,
+    BadRequestError,
     GigaChat,
     GigaChatException,
     RateLimitError,
@@ -21,6 +23,8 @@ from gigachat import (
 from gigachat.server import GigaChatServer
 from gigachat.server.orders.faults import Fault, fault_from_header, faults_from_file
 from tests.support.callers import options
+
+OF_ERRORS = ("message", "code", "body", "retry_after")
 
 
 def client(server: GigaChatServer, fault: str, **more: Any) -> GigaChat:
@@ -106,7 +110,7 @@ def test_a_body_drips_byte_by_byte_and_arrives_whole(server: GigaChatServer) -> 
 
 
 def test_a_fault_that_cannot_be_understood_is_named(server: GigaChatServer) -> None:
-    with pytest.raises(GigaChatException, match=r"x-gigachat-fault: statsu: .*known are path, times, probability"):
+    with pytest.raises(GigaChatException, match=r"x-gigachat-fault: there is no field statsu; known are path, times"):
         client(server, "statsu=500").chat("x")
 
 
@@ -143,9 +147,13 @@ YAML = """
     ("text", "problem"),
     [
         ("- status: 9000", "less than or equal to 599"),
-        ("- mode: red", "Extra inputs are not permitted; known are path"),
+        ("- mode: red", "item 1: there is no field mode; known are path"),
         ("- [", "while parsing"),
-        ("status: 500", "valid list"),
+        ("status: 500", "write a list"),
+        ("- {status: 500}\n- message: x", "item 2: message belongs to an error: add status, such as status=500"),
+        ("- {path: /models}", "item 1: nothing would happen: add what to do"),
+        ("- {status: 500, times: true}", "item 1: times: Input should be a valid integer"),
+        ("- {status: 500, retry_after: true}", "item 1: retry_after: Input should be a valid string"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_place(tmp_path: Path, text: str, problem: str) -> None:
@@ -199,4 +207,42 @@ def test_a_cut_answer_ends_its_connection(server: GigaChatServer) -> None:
 
 def test_a_header_is_read_as_a_fault() -> None:
     assert fault_from_header("delay=0.5; cut-events = 3;garbage") == Fault(delay=0.5, cut_events=3, garbage=True)
-    assert fault_from_header("") == Fault()
+    assert fault_from_header("path=/models; probability=0.5; delay=0") == Fault(
+        path="/models", probability=0.5, delay=0.0
+    )
+    assert fault_from_header(" ; ") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        *((f"{name}=1", f"{name} belongs to an error: add status") for name in OF_ERRORS),
+        ("probability=0.5", "nothing would happen: add what to do"),
+        ("path=/models", "nothing would happen: add what to do"),
+        ("status=500; times=2", "times counts requests"),
+        ("expired-token; status=403", "expired_token has its own status and message"),
+        ("status=500, message=hi", "status: .* a semicolon separates two fields$"),
+        ("status=500 message=hi", "status: .* a semicolon separates two fields$"),
+        ("status=x; message=hi", "status: Input should be a valid integer, unable to parse string as an integer$"),
+        ("garbage=maybe", "garbage: Input should be a valid boolean"),
+        ("delay=nan", "delay: Input should be a finite number"),
+    ],
+)
+def test_a_header_without_effect_or_sense_is_refused(server: GigaChatServer, header: str, problem: str) -> None:
+    with pytest.raises(BadRequestError) as told:
+        client(server, header).chat("x")
+    assert re.match(f"x-gigachat-fault: {problem}", told.value.message or "")
+
+
+def test_a_header_chooses_its_requests(server: GigaChatServer) -> None:
+    giga = client(server, "path=/embeddings; status=500")
+    giga.chat("x")
+    with pytest.raises(GigaChatException, match="500"):
+        giga.embeddings(["x"])
+    client(server, "status=500; probability=0").chat("x")
+    client(server, "cut_events=1").chat("x")
+
+
+def test_a_fault_in_a_header_may_change_the_type_alone(server: GigaChatServer) -> None:
+    with pytest.raises(APIResponseValidationError, match="text/html"):
+        list(client(server, "content_type=text/html").stream("x"))

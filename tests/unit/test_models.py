@@ -502,6 +502,14 @@ def test_a_response_format_goes_out_as_it_is(world: World, response_format: Any)
     assert asked(world, "x", response_format=response_format)["response_format"] == expected
 
 
+@pytest.mark.parametrize("choices", [[], [{"message": {"role": "assistant", "content": None}, "index": 0}]])
+def test_an_answer_without_text_cannot_be_parsed(world: World, choices: list[Any]) -> None:
+    world.answers.append(Answer({"choices": choices}))
+    with pytest.raises(APIResponseValidationError, match="the answer has no text") as raised:
+        world.do(world.client(), "chat_parse", "Hi", response_format=Weather)
+    assert isinstance(raised.value.completion, ChatCompletion)
+
+
 BAD_CHATS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ("", {}, ValueError, "empty"),
     ([], {}, ValueError, "at least one message"),

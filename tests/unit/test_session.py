@@ -6,6 +6,7 @@ import base64
 import json
 import traceback
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +393,27 @@ def test_a_list_that_is_none_is_our_error(world: World, body: bytes) -> None:
     with pytest.raises(APIResponseValidationError, match="cannot be read as a list") as caught:
         world.do(world.client(), "tokens_count", ["x"])
     assert caught.value.content == body
+
+
+@pytest.mark.parametrize(
+    ("ask", "address"),
+    [
+        (lambda world, giga: world.chat(giga, "x"), "/v1/chat/completions"),
+        (lambda world, giga: world.do(giga, "tokens_count", ["x"]), "/v1/tokens/count"),
+        (lambda world, giga: world.do(giga, "get_batches"), "/v1/batches"),
+        (lambda world, giga: world.read(giga, "x"), "/v1/chat/completions"),
+    ],
+    ids=["object", "list", "two shapes", "stream"],
+)
+def test_a_page_in_the_place_of_a_response_is_named_with_its_address(
+    world: World, ask: Callable[[World, Any], Any], address: str
+) -> None:
+    page = "\n <html><title>Вход в сеть</title></html>".encode()
+    world.answers = [Answer(page, headers={"Content-Type": "text/html; charset=utf-8"})]
+    with pytest.raises(APIResponseValidationError, match="it is a web page") as caught:
+        ask(world, world.client())
+    assert str(caught.value).endswith(f"{address})")
+    assert caught.value.content == page
 
 
 def test_a_list_is_read_with_its_headers(world: World) -> None:

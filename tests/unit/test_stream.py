@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import warnings
 from contextlib import suppress
 from typing import Any
 from weakref import ref
@@ -21,9 +22,10 @@ from gigachat import (
     ServerError,
     StreamInterruptedError,
 )
-from gigachat._engine.stream import _Reading
+from gigachat._engine.event_stream import _Reading
 from gigachat._engine.transport import Failure, Stage
 from tests.support.payloads import DONE, sse
+from tests.support.programs import LEFT_OPEN
 from tests.unit.world import Answer, World, error, finish, lost
 
 
@@ -56,6 +58,7 @@ def test_chunks_come_once_each_and_the_end_mark_ends(world: World) -> None:
     assert request.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 def test_the_request_goes_out_with_the_first_chunk_asked_for(world: World) -> None:
     giga = world.client()
     world.answers = [Answer(pieces=[FIRST, DONE])]
@@ -270,6 +273,7 @@ def test_text_alone(world: World) -> None:
         assert asyncio.run(main()) == ["При", "вет"]
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 def test_a_forgotten_stream_frees_its_connection(world: World) -> None:
     giga = world.client(max_concurrency=1)
     answer = Answer(pieces=[FIRST, SECOND])
@@ -287,6 +291,31 @@ def test_a_forgotten_stream_frees_its_connection(world: World) -> None:
     gc.collect()
     assert answer.state == "abandoned"
     world.chat(giga, "x")  # its slot is free as well
+
+
+def test_an_async_stream_left_open_warns_and_no_other_does() -> None:
+    async def leave(stream: Any) -> None:
+        async for _ in stream:
+            break
+
+    async def read(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    async def close(stream: Any) -> None:
+        async with stream:
+            await anext(stream)
+
+    for act, warned in [(leave, True), (read, False), (close, False)]:
+        world = World("async")
+        world.answers = [Answer(pieces=[FIRST, SECOND, DONE])]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            asyncio.run(act(world.client().astream("x")))
+            gc.collect()
+        assert [(each.category, str(each.message)[:33]) for each in caught] == warned * [
+            (ResourceWarning, "an async stream was left open: re")
+        ]
 
 
 def test_a_cancelled_stream_frees_its_connection() -> None:

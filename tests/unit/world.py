@@ -86,8 +86,9 @@ class _Response:
     async def interrupt(self) -> None:
         self._answer.state = "interrupted"
 
-    def abandon(self) -> None:
+    def abandon(self) -> bool:
         self._answer.state = "abandoned"
+        return True
 
 
 class World:

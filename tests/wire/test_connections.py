@@ -14,6 +14,7 @@ from gigachat import APIConnectionError, APITimeoutError, GigaChatException
 from gigachat.context import authorization_cvar
 from tests.support.certificates import Authority
 from tests.support.payloads import DONE, answer, chunked, completion, event, grant, http, refusal, streamed
+from tests.support.programs import LEFT_OPEN
 from tests.support.proxies import http_proxy, socks_proxy
 from tests.support.servers import Act, Peer, Received, says
 from tests.support.waiting import PATIENCE
@@ -202,6 +203,7 @@ def test_a_tunnel_that_fails_is_asked_for_again(mode: Mode, ends: str) -> None:
 # Dropping.
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the library's, under trio
 @pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
 def test_a_stream_that_is_dropped_is_closed_in_its_event_loop(mode: Mode) -> None:
@@ -222,6 +224,7 @@ def test_a_stream_that_is_dropped_is_closed_in_its_event_loop(mode: Mode) -> Non
         mode.run(main)
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
 def test_a_stream_collected_in_a_cycle_with_its_client_closes_its_connection(
     mode: Mode, secured: bool, authority: Authority
@@ -326,6 +329,7 @@ def test_a_stream_cancelled_anywhere_loses_no_connection(mode: Mode, secured: bo
         assert server.wait_for_connections(0)
 
 
+@pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
 def test_who_is_cancelled_while_he_waits_for_a_connection_takes_none(mode: Mode) -> None:
     async def main() -> None:

@@ -156,6 +156,26 @@ def test_a_stream_that_drips_ends_in_time(mode: Mode, own: bool, form: str) -> N
 
 
 @own
+def test_a_reader_that_pauses_for_the_whole_time_is_told_no_fault_of_the_service(mode: Mode, own: bool) -> None:
+    def check(seconds: float) -> None:
+        async def main() -> None:
+            async with mode.giga(own=own, **server.reach, total_timeout=seconds) as giga:
+                stream = giga.stream()
+                assert await giga.next(stream) == "good"
+                await mode.pause(seconds)
+                with pytest.raises(APITimeoutError) as told:
+                    await giga.next(stream)
+                assert "total_timeout=" in str(told.value)
+                assert str(told.value).endswith(f"s: the response of 127.0.0.1:{server.port} was incomplete")
+
+        with Server() as server:
+            server.script.append(sending_and_then_nothing(head(200, EVENTS, CHUNKED) + chunk(event("good"))))
+            mode.run(main)
+
+    patiently(check)
+
+
+@own
 def test_a_file_that_drips_ends_in_time_and_is_not_written(mode: Mode, own: bool, tmp_path: Path) -> None:
     async def main() -> None:
         async with mode.giga(own=own, **server.reach, total_timeout=SHORT) as giga:

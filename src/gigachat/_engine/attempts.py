@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from gigachat._engine.retry import RetryPolicy
     from gigachat._engine.transport import Request, Response, Transport
 
-__all__ = ["send_with_retries"]
-
 logger = logging.getLogger("gigachat")
 
 

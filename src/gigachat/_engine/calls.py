@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
 
-__all__ = ["NO_OPTIONS", "Call", "RequestOptions", "StreamCall", "get", "post", "segment"]
-
 T = TypeVar("T")
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")

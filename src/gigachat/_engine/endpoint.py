@@ -10,9 +10,10 @@ import functools
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from gigachat._engine.event_stream import EventStream
 from gigachat._engine.requests import context_headers
 from gigachat._engine.session import run
-from gigachat._engine.stream import AsyncStream, EventStream, Stream
+from gigachat._engine.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -20,20 +21,6 @@ if TYPE_CHECKING:
     from gigachat._engine.calls import Call, StreamCall
     from gigachat._engine.service import Service
     from gigachat._engine.session import Session
-
-__all__ = [
-    "Async",
-    "Blocking",
-    "Mode",
-    "Namespace",
-    "Resource",
-    "async_variant",
-    "endpoint",
-    "namespace",
-    "overloaded_endpoint",
-    "procedure",
-    "stream_endpoint",
-]
 
 
 class Blocking:
@@ -78,10 +65,17 @@ class Namespace(Resource[Mode]):
         mode: Mode of its methods, if its class has none.
     """
 
+    _attribute: tuple[Resource[Any], str]
+    """Its client, and its name there."""
+
     def __init__(self, base_client: Resource[Any], mode: type[Blocking | Async] | None = None) -> None:
         self._service, self._blocking, self._async = base_client._service, base_client._blocking, base_client._async
         if mode is not None:
             self._mode = mode
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as an attribute of its client."""
+        return getattr, self._attribute
 
 
 ResourceT = TypeVar("ResourceT", bound=Resource[Any], contravariant=True)
@@ -195,13 +189,20 @@ class namespace(Generic[ResourceT, T]):
         self._make = make
         self.__doc__ = make.__doc__
 
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self._name = name
+
     @overload
     def __get__(self, resource: None, owner: Any) -> Self: ...
     @overload
     def __get__(self, resource: Any, owner: Any = None) -> T: ...
     def __get__(self, resource: Any, owner: Any = None) -> Any:
         """Return the group, in the mode and with the options of its resource."""
-        return self if resource is None else self._make(resource)
+        if resource is None:
+            return self
+        group: Any = self._make(resource)
+        group._attribute = resource, self._name
+        return group
 
 
 if TYPE_CHECKING:

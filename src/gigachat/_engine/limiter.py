@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from gigachat._engine.transport import Timeouts, Transport
 
-__all__ = ["Limiter", "Slot", "current_caller", "shared_limiters"]
-
 _LOOK_AGAIN = 1.0  # seconds between two looks of a waiter
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
 
-__all__ = ["json_object", "parse", "read_chunk", "read_list", "read_model", "x_headers"]
-
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some gateways write one before JSON
@@ -96,8 +94,15 @@ def parse(model: type[AnswerT], content: bytes) -> AnswerT:
 def _unreadable(error: Any, content: bytes, what: str) -> APIResponseValidationError:
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    reason = f"{place}: {first['msg']}" if place else first["msg"]
-    return APIResponseValidationError(f"the answer cannot be read as {what}: {reason}", content=content)
+    reason = page_advice(content) or (f"{place}: {first['msg']}" if place else first["msg"])
+    return APIResponseValidationError(f"the response cannot be read as {what}: {reason}", content=content)
+
+
+def page_advice(content: bytes) -> str:
+    """Return what to check if a web page came in the place of a response; empty if it is none."""
+    if not content.lstrip().startswith(b"<"):
+        return ""
+    return "it is a web page. Check base_url=, and whether a proxy or a login page of the network answered instead"
 
 
 def json_object(content: bytes) -> dict[str, Any]:
@@ -111,7 +116,7 @@ def json_object(content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise APIResponseValidationError("the answer is not a JSON object", content=content)
+        raise APIResponseValidationError("the response is not a JSON object", content=content)
     return value
 
 

@@ -14,8 +14,6 @@ from weakref import WeakValueDictionary
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["Registry"]
-
 ValueT = TypeVar("ValueT")
 
 _REMEMBERED = 512

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from gigachat._engine.calls import Call, RequestOptions
     from gigachat._engine.service import Service
 
-__all__ = ["build_request", "context_headers"]
-
 _CONTEXT_HEADERS: tuple[tuple[str, Callable[[], Any]], ...] = (
     ("authorization", authorization_cvar.get),
     ("x-session-id", session_id_cvar.get),

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from gigachat.exceptions import GigaChatException, ResponseError
 
-__all__ = ["NO_RETRIES", "Retry", "RetryPolicy"]
-
 _LONGEST_PAUSE = 60.0
 _RATE_LIMIT_FIRST_PAUSE = 0.5
 _MOST_DOUBLINGS = 20

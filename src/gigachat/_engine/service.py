@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Transport
     from gigachat.settings import Settings
 
-__all__ = ["MODEL", "Service"]
-
 logger = logging.getLogger("gigachat")
 
 USER_AGENT = "GigaChat-python-lib"

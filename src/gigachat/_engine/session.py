@@ -13,7 +13,7 @@ from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.calls import NO_OPTIONS
 from gigachat._engine.requests import build_request, context_headers
 from gigachat._engine.transport import Failure
-from gigachat.exceptions import ResponseError
+from gigachat.exceptions import APIResponseValidationError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from gigachat._engine.limiter import Slot
     from gigachat._engine.service import Service
     from gigachat._engine.transport import Response, Transport
-
-__all__ = ["Session", "run"]
 
 T = TypeVar("T")
 
@@ -76,7 +74,12 @@ class Session:
         finally:
             if slot is not None:
                 slot.release()
-        return call.read(content, response.headers)
+        try:
+            return call.read(content, response.headers)
+        except APIResponseValidationError as error:
+            if error.completion is None:
+                error.args = (f"{error} ({self.service.address(call)})",)
+            raise
 
     @asynccontextmanager
     async def open(self, call: Call[Any]) -> AsyncIterator[Response]:

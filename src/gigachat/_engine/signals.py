@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Signal"]
-
 
 class Signal:
     """A flag, set once; tasks wait for it by `Transport.wait`."""

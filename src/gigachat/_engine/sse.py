@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 from gigachat.exceptions import APIResponseValidationError
 
-__all__ = ["Event", "EventSplitter"]
-
 _MOST_BYTES = 16 * 1024 * 1024  # of an unfinished event
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from gigachat._engine.signals import Signal
     from gigachat.exceptions import GigaChatException
 
-__all__ = ["Failure", "Request", "Response", "Stage", "Timeouts", "Transport", "Upload", "clock"]
-
 
 # Seconds on a clock that never jumps and, where the system has one, includes the time the machine sleeps.
 clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
@@ -123,8 +121,8 @@ class Response(Protocol):
         """Wake the thread or task that waits in `receive`; it must close the response."""
         ...
 
-    def abandon(self) -> None:
-        """Release the connection from a finalizer, without waiting."""
+    def abandon(self) -> bool:
+        """Release the connection from a finalizer, without waiting; whether it was open in this process."""
         ...
 
 

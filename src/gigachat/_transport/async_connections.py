@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from gigachat._transport.event_loops import Loop
 from gigachat._transport.tls_stream import ByteStream
 
-__all__ = ["AsyncConnection"]
-
 _HIGH_WATER = 256 * 1024  # unread bytes at which the loop stops receiving
 
 

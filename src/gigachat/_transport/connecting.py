@@ -14,8 +14,6 @@ from gigachat._transport.tls import context_for
 if TYPE_CHECKING:
     from gigachat.settings import Settings
 
-__all__ = ["KEEPALIVE", "connection_to"]
-
 KEEPALIVE = 30.0
 """Seconds an idle connection is kept."""
 

@@ -33,19 +33,6 @@ if TYPE_CHECKING:
 
     Origin: TypeAlias = tuple[bytes, bytes, int | None]
 
-__all__ = [
-    "ABORTED",
-    "MAX_HEADER_BYTES",
-    "PIECE",
-    "TOO_LONG_HEAD",
-    "UNBOUNDED",
-    "BlockingConnection",
-    "Connection",
-    "Connections",
-    "connect_errors",
-    "is_readable",
-]
-
 ABORTED = "this client closed the connection"
 MAX_HEADER_BYTES = 256 * 1024
 TOO_LONG_HEAD = f"more than {MAX_HEADER_BYTES} bytes before the headers of a response ended"

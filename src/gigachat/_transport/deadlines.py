@@ -9,8 +9,6 @@ from gigachat._engine.transport import clock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["end_of", "left_until", "shares"]
-
 T = TypeVar("T")
 
 

@@ -10,8 +10,6 @@ import zlib
 
 from gigachat.exceptions import APIResponseValidationError
 
-__all__ = ["ACCEPTED", "Decoder", "decoder_for"]
-
 ACCEPTED = "gzip, deflate"
 _MOST = 256 * 1024  # decoded bytes of one piece
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # window bits, by which zlib knows the format

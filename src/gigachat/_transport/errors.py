@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Request
     from gigachat._transport.proxies import Proxy
 
-__all__ = ["WIRE_ERRORS", "failure", "forget_variables"]
-
 # h11 itself raises for a body of another length than announced, such as a changed file, resolving a host
 # name raises UnicodeError, and a proxy that does not speak SOCKS causes SOCKSError.
 _NOT_SENDABLE = (httpcore2.UnsupportedProtocol, httpcore2.LocalProtocolError, h11.LocalProtocolError, UnicodeError)
@@ -83,7 +81,9 @@ def _failure(
     limits = request.timeouts
     reason = str(error) or type(error).__name__
     if request.deadline is not None and isinstance(error, _TIMEOUTS) and clock() >= request.deadline:
-        return Failure(stage, total_timeout_error(limits.total, f"{host} {_waiting(stage)}"))
+        # The caller may have taken the time between two chunks, not the service.
+        missing = f"the response of {host} was incomplete" if stage is Stage.READING else f"{host} did not answer"
+        return Failure(stage, total_timeout_error(limits.total, missing))
     refused = _refused_certificate(error, outer, host, proxy)
     if refused is not None:
         return refused
@@ -104,13 +104,10 @@ def _failure(
     if isinstance(error, httpcore2.WriteTimeout):
         return Failure(stage, APITimeoutError(f"{host} did not take the request{_within(limits.write)}"))
     if isinstance(error, _TIMEOUTS):
-        return Failure(stage, APITimeoutError(f"{host} {_waiting(stage)}{_within(limits.read, 'timeout=')}"))
+        waiting = "sent nothing more of its response" if stage is Stage.READING else "did not answer"
+        return Failure(stage, APITimeoutError(f"{host} {waiting}{_within(limits.read, 'timeout=')}"))
     when = "during the response" if stage is Stage.READING else "before a response came"
     return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}"))
-
-
-def _waiting(stage: Stage) -> str:
-    return "sent nothing more of its response" if stage is Stage.READING else "did not answer"
 
 
 def _within(seconds: float | None, option: str = "") -> str:

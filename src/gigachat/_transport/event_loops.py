@@ -30,18 +30,6 @@ if TYPE_CHECKING:
 
     Loop: TypeAlias = asyncio.AbstractEventLoop | trio.lowlevel.TrioToken
 
-__all__ = [
-    "call_soon",
-    "close_with_loop",
-    "in_trio",
-    "is_closed",
-    "running_loop",
-    "sleep",
-    "spawn",
-    "wait",
-    "without_asyncgen_hooks",
-]
-
 T = TypeVar("T")
 
 
@@ -146,16 +134,16 @@ def close_with_loop(resource: Any) -> None:
             _ends.pop(ended, None)
         resources: weakref.WeakSet[Any] = weakref.WeakSet()
         # An event loop that shuts down closes the async generators that were started in it.
-        known = _ends[loop] = _until_shutdown(loop, resources), resources
+        known = _ends[loop] = _until_shutdown(loop, resources, _ends), resources
         run(_begin(known[0]))
     known[1].add(resource)
 
 
-async def _until_shutdown(loop: Loop, resources: weakref.WeakSet[Any]) -> AsyncGenerator[None]:
+async def _until_shutdown(loop: Loop, resources: weakref.WeakSet[Any], ends: dict[Loop, Any]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        _ends.pop(loop, None)
+        ends.pop(loop, None)  # at the exit of the interpreter, names of the module may be None already
         for resource in list(resources):
             await resource.aclose()
 

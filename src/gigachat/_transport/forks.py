@@ -12,8 +12,6 @@ from typing import Protocol
 from gigachat._engine.transport import Failure, Stage
 from gigachat.exceptions import APIConnectionError
 
-__all__ = ["inherited_response", "keep", "process", "watch"]
-
 process = 0
 """How many forks this process is away from the first one."""
 

@@ -11,8 +11,6 @@ from typing import Any, TypeAlias
 
 import httpx2
 
-__all__ = ["AsyncHookedClient", "EventHooks", "HookedClient", "without_query_in_logs"]
-
 EventHooks: TypeAlias = dict[str, list[Callable[..., Any]]]
 
 

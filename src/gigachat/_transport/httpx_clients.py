@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from gigachat._transport.hooks import EventHooks
     from gigachat.settings import Settings
 
-__all__ = ["AsyncClientTransport", "BlockingClientTransport"]
-
 _PHASES = ("connect", "read", "write")
 _LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, *WIRE_ERRORS)
 
@@ -236,13 +234,14 @@ class _ClientResponse(BodyReader):
     async def _close(self) -> None:
         """Close the response of httpx2."""
 
-    def abandon(self) -> None:
-        """Release the connection from a finalizer."""
-        if self._process == forks.process:
-            self._shut_down()
-            self._close_later()
-        else:
+    def abandon(self) -> bool:
+        """Release the connection from a finalizer; whether it was open in this process."""
+        if self._process != forks.process:
             forks.keep(self._response, self._pieces)
+            return False
+        self._shut_down()
+        self._close_later()
+        return True
 
     @abstractmethod
     def _close_later(self) -> None:

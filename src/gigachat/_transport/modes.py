@@ -11,8 +11,6 @@ from gigachat._transport import event_loops
 if TYPE_CHECKING:
     from gigachat._engine.signals import Signal
 
-__all__ = ["AsyncMode", "BlockingMode"]
-
 
 class BlockingMode:
     """Awaits block the thread."""

@@ -20,8 +20,6 @@ from gigachat.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from gigachat.settings import Settings
 
-__all__ = ["Proxy", "httpcore_proxy", "proxy_for"]
-
 
 class Proxy(NamedTuple):
     """A proxy.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from gigachat._engine.transport import Timeouts, Upload
 
-__all__ = ["FIXED_HEADERS", "extensions", "form", "multipart", "parsed_url", "with_query"]
-
 FIXED_HEADERS = {"accept": "*/*", "accept-encoding": ACCEPTED, "connection": "keep-alive"}
 _IN_PATHS = "/%:@!$&'()*+,;=~-._"
 

@@ -12,8 +12,6 @@ from gigachat.exceptions import APIConnectionError, APIResponseValidationError
 if TYPE_CHECKING:
     from gigachat._transport.decoding import Decoder
 
-__all__ = ["BodyReader"]
-
 
 class BodyReader(ABC):
     """A response whose body has not been read."""

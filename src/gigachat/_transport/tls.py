@@ -23,8 +23,6 @@ from gigachat.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from gigachat.settings import Settings
 
-__all__ = ["IGNORE_UNEXPECTED_EOF", "context_for", "proxy_context"]
-
 logger = logging.getLogger("gigachat")
 
 IGNORE_UNEXPECTED_EOF: int = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # OpenSSL 1.1.1 has no such option

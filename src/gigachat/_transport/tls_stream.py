@@ -8,8 +8,6 @@ from typing import Protocol
 
 from gigachat._transport.deadlines import end_of, left_until
 
-__all__ = ["TLS", "ByteStream"]
-
 _RECORD = 64 * 1024
 
 

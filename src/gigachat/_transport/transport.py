@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from gigachat._transport.event_loops import Loop
     from gigachat.settings import Settings
 
-__all__ = ["AsyncTransport", "BlockingTransport"]
-
 _DRAIN_PIECES = 16
 _IN_USE = "all of max_connections are in use, perhaps by streams that are not closed"
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
@@ -267,15 +265,17 @@ class _Response(BodyReader):
         if not self._released and self._process == forks.process:
             self._connection.interrupt()
 
-    def abandon(self) -> None:
-        """Release the connection from a finalizer."""
+    def abandon(self) -> bool:
+        """Release the connection from a finalizer; whether it was open in this process."""
         if self._released:
-            return  # the connection may have the next request already
+            return False  # the connection may have the next request already
         self._released = True
-        if self._process == forks.process:
+        inherited = self._process != forks.process
+        if not inherited:
             self._connection.abort()
         if self._slot is not None:
             self._slot.release()
+        return not inherited
 
 
 class _BlockingResponse(_Response):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-__all__ = ["forwarding_trailing_data", "trailing_data"]
-
 # The bytes that the parser of an idle HTTP/1.1 connection holds behind the response. httpcore2 would take them for the
 # response to the next request: it looks at the socket of an idle connection, not at what the parser has been given
 # already, and has no public way to ask. Report for httpcore2: "Idle connections with unread bytes in the h11 parser are

@@ -6,8 +6,6 @@ from gigachat import models
 from gigachat._engine.calls import Call, get
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 
-__all__ = ["Account"]
-
 
 class Account(Resource[Mode]):
     """The account of the client."""
@@ -18,6 +16,5 @@ class Account(Resource[Mode]):
 
         Raises:
             ForbiddenError: The account pays as it goes and has no packages.
-            GigaChatException: The request failed.
         """
         return get("/balance", models.Balance)

@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     ModelT = TypeVar("ModelT", bound=BaseModel)
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
 
-__all__ = [
-    "check_messages",
-    "checked_id",
-    "checked_ids",
-    "given",
-    "is_blank",
-    "messages_of",
-    "model_of",
-    "models_of",
-    "payload_fields",
-    "problem",
-    "validated",
-]
-
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
     """Return the fields of the request for a payload, in a new mapping.
@@ -59,19 +45,32 @@ def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
     )
 
 
-def check_messages(messages: Sequence[Any]) -> None:
-    """Refuse a chat without messages.
+def chat_request(kind: type[ModelT], fields: dict[str, Any], model: str | None, stream: bool) -> ModelT:
+    """Return the request of a chat.
+
+    Args:
+        kind: Class of the request.
+        fields: Its fields.
+        model: Model of a request that names none; None where an assistant or thread has one.
+        stream: Whether a stream is wanted.
 
     Raises:
-        ValueError: There is no message.
+        ValueError: A field is missing or wrong, or there is no message.
     """
-    if not messages:
+    named = fields.get("model")
+    if model is not None and not (named.strip() if isinstance(named, str) else named):
+        fields["model"] = model
+    if stream or "stream" in fields:
+        fields["stream"] = stream or None  # the method decides
+    request = validated(kind, fields)
+    if not getattr(request, "messages", None):
         raise ValueError("messages is empty: give at least one message")
+    return request
 
 
-def is_blank(model: Any) -> bool:
-    """Whether the name of a model is missing or empty."""
-    return not (model.strip() if isinstance(model, str) else model)
+def field_of(value: Any, name: str) -> Any:
+    """Return a field of a model or mapping; None where there is none."""
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
 
 
 def validated(kind: type[ModelT], fields: Mapping[str, Any], wrong: Callable[[str], Exception] = ValueError) -> ModelT:
@@ -168,6 +167,11 @@ def checked_id(value: str, name: str) -> str:
     if not value:
         raise ValueError(f"{name} is empty")
     return value
+
+
+def ids(**values: str) -> dict[str, str]:
+    """Return ids as fields; see `checked_id`."""
+    return {name: checked_id(value, name) for name, value in values.items()}
 
 
 def checked_ids(values: Iterable[str] | None, name: str) -> list[str] | None:

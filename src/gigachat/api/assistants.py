@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gigachat import models
 from gigachat._engine.calls import Call, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace
-from gigachat.api.arguments import checked_id, checked_ids, given, models_of
+from gigachat.api.arguments import checked_ids, given, ids, models_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,25 +15,16 @@ if TYPE_CHECKING:
 
     Functions: TypeAlias = Sequence[models.Function | Mapping[str, Any]]
 
-__all__ = ["Assistants", "AssistantsNamespace"]
-
 
 class AssistantsNamespace(Namespace[Mode]):
     """Assistants of the account."""
 
     @endpoint
     def get(self, assistant_id: str | None = None) -> Call[models.Assistants]:
-        """Return the assistants, or one of them (reference, section 12.1).
-
-        Args:
-            assistant_id: Id of the only one wanted.
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Return the assistants, or the one of an id (reference, section 12.1)."""
         call = get("/assistants", models.Assistants)
         if assistant_id is not None:
-            call.query = {"assistant_id": checked_id(assistant_id, "assistant_id")}
+            call.query = ids(assistant_id=assistant_id)
         return call
 
     @endpoint
@@ -57,16 +48,9 @@ class AssistantsNamespace(Namespace[Mode]):
             file_ids: Ids of files it knows.
             functions: Functions it may call.
             metadata: Data of your own, up to 16 pairs.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
-        body = {
-            "model": checked_id(model, "model"),
-            "name": checked_id(name, "name"),
-            **_fields(description, instructions, file_ids, functions, metadata),
-        }
+        own = given(description=description, instructions=instructions, metadata=metadata)
+        body = {**ids(model=model, name=name), **own, **_lists(file_ids, functions)}
         return post("/assistants", body, models.CreateAssistant)
 
     @endpoint
@@ -80,53 +64,20 @@ class AssistantsNamespace(Namespace[Mode]):
         functions: Functions | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Call[models.Assistant]:
-        """Change an assistant; what is not given stays (reference, section 12.1).
-
-        Args:
-            assistant_id: Its id.
-            name: Its name.
-            description: What it is for.
-            instructions: Its system message.
-            file_ids: Ids of files it knows.
-            functions: Functions it may call.
-            metadata: Data of your own, up to 16 pairs.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
-        """
-        body = {
-            "assistant_id": checked_id(assistant_id, "assistant_id"),
-            **given(name=name),
-            **_fields(description, instructions, file_ids, functions, metadata),
-        }
+        """Change an assistant by its id; arguments as for `create`, None changes nothing (reference, section 12.1)."""
+        own = given(name=name, description=description, instructions=instructions, metadata=metadata)
+        body = {**ids(assistant_id=assistant_id), **own, **_lists(file_ids, functions)}
         return post("/assistants/modify", body, models.Assistant)
 
     @endpoint
     def delete(self, assistant_id: str) -> Call[models.AssistantDelete]:
-        """Delete an assistant (reference, section 12.1).
-
-        Args:
-            assistant_id: Its id.
-
-        Raises:
-            GigaChatException: The request failed.
-        """
-        body = {"assistant_id": checked_id(assistant_id, "assistant_id")}
-        return post("/assistants/delete", body, models.AssistantDelete)
+        """Delete an assistant by its id (reference, section 12.1)."""
+        return post("/assistants/delete", ids(assistant_id=assistant_id), models.AssistantDelete)
 
     @endpoint
     def delete_file(self, assistant_id: str, file_id: str) -> Call[models.AssistantFileDelete]:
-        """Remove a file from an assistant (reference, section 12.1).
-
-        Args:
-            assistant_id: Id of the assistant.
-            file_id: Id of the file.
-
-        Raises:
-            GigaChatException: The request failed.
-        """
-        body = {"assistant_id": checked_id(assistant_id, "assistant_id"), "file_id": checked_id(file_id, "file_id")}
+        """Remove a file from an assistant, by their ids (reference, section 12.1)."""
+        body = ids(assistant_id=assistant_id, file_id=file_id)
         return post("/assistants/files/delete", body, models.AssistantFileDelete)
 
 
@@ -139,17 +90,8 @@ class Assistants(Resource[Mode]):
         return AssistantsNamespace(self, self._mode)
 
 
-def _fields(
-    description: str | None,
-    instructions: str | None,
-    file_ids: Sequence[str] | None,
-    functions: Functions | None,
-    metadata: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+def _lists(file_ids: Sequence[str] | None, functions: Functions | None) -> dict[str, Any]:
     return given(
-        description=description,
-        instructions=instructions,
         file_ids=checked_ids(file_ids, "file_ids"),
         functions=None if functions is None else models_of(models.Function, functions, "functions"),
-        metadata=metadata,
     )

@@ -11,8 +11,6 @@ from gigachat.context import authorization_cvar
 if TYPE_CHECKING:
     from gigachat._engine.auth.tokens import Token
 
-__all__ = ["Authentication"]
-
 
 class Authentication(Resource[Mode]):
     """The client's access token."""
@@ -25,9 +23,6 @@ class Authentication(Resource[Mode]):
             The token with `expires_at` in milliseconds of Unix time (0 for a ready token, which needs no request);
             None where requests carry no token, as with a client certificate alone. If `authorization_cvar` has
             a token, no sign-in takes place.
-
-        Raises:
-            GigaChatException: The sign-in failed.
         """
         authorization, transport = self._service.authorization, self._session.transport
         if authorization is None or authorization_cvar.get():

@@ -14,6 +14,7 @@ from gigachat._engine.parsing import parse, read_model, x_headers
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
 from gigachat.api.arguments import checked_id, model_of
 from gigachat.api.files import content_call
+from gigachat.api.uploads import opened_file
 from gigachat.exceptions import APIResponseValidationError, APITimeoutError
 
 if TYPE_CHECKING:
@@ -23,14 +24,12 @@ if TYPE_CHECKING:
     BatchRequest: TypeAlias = str | models.Chat | Mapping[str, Any]
     BatchFile: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | IO[str] | Iterable[BatchRequest]
 
-__all__ = ["Batches"]
-
 _UNFINISHED = ("created", "in_progress")
 _EMBEDDER = "Embeddings"
 
 
 class Batches(Resource[Mode]):
-    """Requests that are processed in the background."""
+    """Requests that are processed in the background. A batch that does not exist raises `NotFoundError`."""
 
     @endpoint
     def create_batch(self, file: BatchFile, method: BatchMethod = "chat_completions") -> Call[models.Batch]:
@@ -49,7 +48,6 @@ class Batches(Resource[Mode]):
         Raises:
             ValueError, TypeError: There is no such file, or a line the service would refuse; nothing is sent.
             ForbiddenError: The account does not pay as it goes.
-            GigaChatException: The request failed.
         """
         if method not in BATCH_METHODS:
             raise ValueError(f"method is one of {', '.join(BATCH_METHODS)}, not {method!r}")
@@ -68,10 +66,6 @@ class Batches(Resource[Mode]):
 
         Args:
             batch_id: Id of the only one wanted.
-
-        Raises:
-            NotFoundError: There is no such batch.
-            GigaChatException: The request failed.
         """
         return _batches_call(batch_id)
 
@@ -96,8 +90,6 @@ class Batches(Resource[Mode]):
 
         Raises:
             APITimeoutError: The batch is not done in time. It continues, and you can wait for it again.
-            NotFoundError: There is no such batch.
-            GigaChatException: The request failed.
         """
         if not poll_interval > 0:
             raise ValueError("poll_interval must be above 0")
@@ -129,37 +121,22 @@ class Batches(Resource[Mode]):
             batch: The batch, completed, or its id.
 
         Returns:
-            The results. One that cannot be read has its text in `line`.
+            The results. One that cannot be read has its text in `line`. More than `max_response_bytes` are refused:
+            `download_file` writes the batch's `output_file_id` to disk.
 
         Raises:
             APIResponseValidationError: It has no results: most likely it is not completed.
-            NotFoundError: There is no such batch.
-            GigaChatException: The request failed, or the response was interrupted.
         """
         known = batch
         if not isinstance(known, models.Batch) or not known.output_file_id:
             known = await self._known(_id(batch))
-        results: list[models.BatchResult] = []
         try:
-            call = content_call(known.output_file_id or "", lambda content, headers: None)
+            call = content_call(known.output_file_id or "", _read_results)
         except ValueError:  # no id, or what is none
             raise APIResponseValidationError(
                 f"batch {known.id_} has no results: it is {known.status or 'of no status'}"
             ) from None
-        async with self._session.open(call) as response:
-            rest = b""
-            received = 0
-            while piece := await response.receive():
-                received += len(piece)
-                if received > self._service.max_response_bytes:
-                    raise APIResponseValidationError(
-                        f"the results are longer than max_response_bytes={self._service.max_response_bytes}: "
-                        "download_file() writes them to disk"
-                    )
-                *lines, rest = (rest + piece).split(b"\n")
-                results += _results(lines)
-        results += _results([rest])
-        return results
+        return await self._session.send(call)
 
     async def _known(self, batch_id: str) -> models.Batch:
         found = await self._session.send(_batches_call(batch_id))
@@ -194,8 +171,8 @@ def _read_batches(content: bytes, headers: Mapping[str, str]) -> models.Batches:
     return batches
 
 
-def _results(lines: Iterable[bytes]) -> list[models.BatchResult]:
-    return [_result(line) for line in lines if line.strip()]
+def _read_results(content: bytes, headers: Mapping[str, str]) -> list[models.BatchResult]:
+    return [_result(line) for line in content.split(b"\n") if line.strip()]
 
 
 def _result(line: bytes) -> models.BatchResult:
@@ -210,7 +187,11 @@ def _lines(file: Any, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
     if isinstance(file, str) and file.lstrip().startswith("{"):
         return file.encode()
     if isinstance(file, str | os.PathLike):
-        return _file(file)
+        with opened_file(file, "names no file; the requests themselves go in as a list or as bytes") as opened:
+            try:
+                return opened.read()
+            except OSError as error:
+                raise ValueError(f"{os.fspath(file)!r} cannot be read: {error.strerror}") from error
     if isinstance(file, bytes | bytearray | memoryview):
         return bytes(file)
     if callable(getattr(file, "read", None)):
@@ -222,18 +203,6 @@ def _lines(file: Any, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
         raise TypeError(f"a batch is a file of requests or a list of them, not {type(file).__name__}")
     lines = [_line(one, index, method, chat_defaults) for index, one in enumerate(file)]
     return b"\n".join(lines) + b"\n" if lines else b""
-
-
-def _file(path: str | os.PathLike[str]) -> bytes:
-    if not os.path.isfile(path):
-        raise ValueError(
-            f"{os.fspath(path)[:100]!r} names no file; the requests themselves go in as a list or as bytes"
-        )
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from error
 
 
 def _line(one: Any, index: int, method: str, chat_defaults: Mapping[str, Any]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from gigachat import models
@@ -19,18 +18,15 @@ from gigachat._engine.endpoint import (
     stream_endpoint,
 )
 from gigachat._engine.parsing import read_chunk, read_model
-from gigachat.api.arguments import check_messages, is_blank, payload_fields, validated
-from gigachat.api.chat_v2 import create_call, parse_call, stream_call
-from gigachat.api.streaming import ACCEPT, IN_PROGRESS, finished, text
-from gigachat.api.structured_output import check_class, instance_of, refuse_class
+from gigachat.api import chat_v2
+from gigachat.api.arguments import chat_request, field_of, payload_fields
+from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
+from gigachat.api.structured_output import format_of, parsing_call, refuse_class
 from gigachat.context import chat_url_cvar
-from gigachat.exceptions import (
-    APIResponseValidationError,
-    ContentFilterFinishReasonError,
-    LengthFinishReasonError,
-)
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
     from pydantic import BaseModel
 
     from gigachat.api.chat_v2 import ChatCompletionFields
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
 
     Message: TypeAlias = models.Messages | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
-
-__all__ = ["AsyncChatNamespace", "BlockingChatNamespace", "Chat", "ChatFields", "ChatNamespace"]
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
@@ -85,10 +79,6 @@ class ChatNamespace(Namespace[Mode]):
         Args:
             payload: The user's text, a `Chat`, its fields as a mapping, or a list of messages.
             **fields: Fields of the chat, merged over the payload.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
         return _call(self, payload, fields)
 
@@ -104,12 +94,8 @@ class ChatNamespace(Namespace[Mode]):
                 (`temperature=0.2, max_tokens=100`): they are sent inside `model_options`. `tools` takes names of the
                 service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"` or the name of the
                 tool that must be used.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
-        return create_call(self, payload, fields)
+        return chat_v2.chat_call(self, payload, fields)
 
     @stream_endpoint
     def stream(
@@ -122,12 +108,8 @@ class ChatNamespace(Namespace[Mode]):
         Args:
             payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
             **fields: Fields of the request, as for `create`.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
-        return stream_call(self, payload, fields)
+        return chat_v2.stream_call(self, payload, fields)
 
     @overload
     def parse(
@@ -168,10 +150,10 @@ class ChatNamespace(Namespace[Mode]):
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
-        return parse_call(self, payload, fields, response_format, strict)
+        asked = format_of(models.ChatResponseFormat, response_format, strict)
+        call = chat_v2.chat_call(self, payload, {**fields, "response_format": asked})
+        return parsing_call(call, response_format, chat_v2.answer)
 
 
 class BlockingChatNamespace(ChatNamespace[Blocking]):
@@ -207,10 +189,6 @@ class Chat(Resource[Mode]):
         Args:
             payload: The user's text, a `Chat`, its fields as a mapping, or a list of messages.
             **fields: Fields of the chat, merged over the payload.
-
-        Raises:
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
@@ -255,10 +233,9 @@ class Chat(Resource[Mode]):
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
-            ValueError, TypeError: The payload is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
-        return _parse_call(self, payload, fields, response_format, strict)
+        asked = format_of(models.JsonSchemaResponseFormat, response_format, strict)
+        return parsing_call(_call(self, payload, {**fields, "response_format": asked}), response_format, _answer)
 
 
 def _call(
@@ -287,80 +264,20 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
         if value is not None:
             data[name] = value
     refuse_class(data.get("response_format"), "chat_parse")
-    service = resource._service
-    if is_blank(data.get("model")) and not _goes_on(data.get("storage")):
-        data["model"] = service.model
+    service, storage = resource._service, data.get("storage")
     for name, default in service.chat_defaults.items():
         if data.get(name) is None:
             data[name] = default
-    if stream or "stream" in data:
-        data["stream"] = stream or None  # the method decides
-    request = validated(models.Chat, data)
-    check_messages(request.messages)
-    return request
-
-
-def _goes_on(storage: Any) -> bool:
-    """Whether the service takes the model from an assistant or thread."""
-    if isinstance(storage, Mapping):
-        return bool(storage.get("assistant_id") or storage.get("thread_id"))
-    return isinstance(storage, models.Storage) and bool(storage.assistant_id or storage.thread_id)
+    has_model = field_of(storage, "assistant_id") or field_of(storage, "thread_id")
+    return chat_request(models.Chat, data, None if has_model else service.model, stream)
 
 
 def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:
-    """Join the chunks of a stream into the response that the call has without streaming."""
-    choices: dict[int, dict[str, Any]] = {}
-    whole: dict[str, Any] = {"choices": choices}
-    for chunk in chunks:
-        extra = chunk.model_dump(exclude={"choices", "usage"}, exclude_unset=True, by_alias=True)
-        whole.update({name: value for name, value in extra.items() if value is not None})
-        whole["x_headers"] = chunk.x_headers
-        if chunk.usage is not None:
-            whole["usage"] = chunk.usage
-        for part in chunk.choices:
-            choice = choices.setdefault(part.index, {"index": part.index, "message": {}})
-            choice.update(part.model_extra or {})
-            if part.finish_reason is not None:
-                choice["finish_reason"] = part.finish_reason
-            message = choice["message"]
-            if part.delta.role == IN_PROGRESS:
-                continue
-            for name, value in part.delta.model_dump(exclude_unset=True).items():
-                if name in ("content", "reasoning_content"):
-                    message[name] = f"{message.get(name, '')}{value or ''}"
-                elif value is not None:
-                    message[name] = value
-    for choice in choices.values():
-        choice["message"].setdefault("role", "assistant")
-    whole["choices"] = [choices[index] for index in sorted(choices)]
-    return validated(models.ChatCompletion, whole, _not_together)
+    choices = joined_choices(chunks)
+    return joined(models.ChatCompletion, chunks, choices=[choices[index] for index in sorted(choices)])
 
 
-def _not_together(reason: str) -> APIResponseValidationError:
-    return APIResponseValidationError(f"the chunks cannot be joined into ChatCompletion: {reason}")
-
-
-def _parse_call(
-    resource: Resource[Any], payload: Any, fields: Mapping[str, Any], response_format: Any, strict: bool
-) -> Call[Any]:
-    check_class(response_format)
-    asked = models.JsonSchemaResponseFormat.model_validate({"schema": response_format, "strict": strict})
-    call = _call(resource, payload, {**fields, "response_format": asked})
-    read = call.read
-
-    def read_both(content: bytes, headers: Mapping[str, str]) -> tuple[models.ChatCompletion, Any]:
-        completion = read(content, headers)
-        return completion, _parsed(completion, response_format)
-
-    return Call(call.method, call.path, read_both, json=call.json)
-
-
-def _parsed(completion: models.ChatCompletion, response_format: Any) -> Any:
-    if not completion.choices:
-        raise APIResponseValidationError("the answer has no choices", completion=completion)
-    choice = completion.choices[0]
-    if choice.finish_reason == "length":
-        raise LengthFinishReasonError(completion)
-    if choice.finish_reason == "blacklist":
-        raise ContentFilterFinishReasonError(completion)
-    return instance_of(response_format, choice.message.content, completion)
+def _answer(completion: models.ChatCompletion) -> tuple[str | None, str]:
+    """Return why the answer ended, and its text."""
+    choice = next(iter(completion.choices), None)
+    return (None, "") if choice is None else (choice.finish_reason, choice.message.content)

@@ -1,4 +1,4 @@
-"""Chat v2: calls for completions, streams and structured answers (reference, section 5). Its methods are in `chat`.
+"""Chat v2: calls for completions and streams (reference, section 5). The methods are in `chat`.
 
 Sources disagree on the role of a function's result: unless `function_result_role` decides, it is `function` for the
 vendor's hosts, and for other hosts as the message says.
@@ -7,23 +7,20 @@ vendor's hosts, and for other hosts as the message says.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.parsing import parse, read_model
 from gigachat._service import is_vendor_host
-from gigachat.api.arguments import check_messages, is_blank, payload_fields, validated
-from gigachat.api.streaming import ACCEPT
-from gigachat.api.structured_output import check_class, instance_of, refuse_class
+from gigachat.api.arguments import chat_request, field_of, payload_fields
+from gigachat.api.streaming import ACCEPT, joined
+from gigachat.api.structured_output import refuse_class
 from gigachat.context import chat_completions_url_cvar
-from gigachat.exceptions import (
-    APIResponseValidationError,
-    ContentFilterFinishReasonError,
-    LengthFinishReasonError,
-)
+from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
     from gigachat._engine.endpoint import Resource
@@ -33,10 +30,6 @@ if TYPE_CHECKING:
     Message: TypeAlias = models.ChatMessage | Mapping[str, Any]
     Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
     Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | models.Function | Mapping[str, Any]
-
-__all__ = ["ChatCompletionFields", "create_call", "parse_call", "stream_call"]
-
-T = TypeVar("T")
 
 _PATH = "/chat/completions"
 _DONE = "response.message.done"
@@ -73,47 +66,18 @@ class ChatCompletionFields(TypedDict, total=False):
     additional_fields: Mapping[str, Any] | None
 
 
-def create_call(
-    resource: Resource[Any], payload: Any, fields: Mapping[str, Any]
-) -> Call[models.ChatCompletionResponse]:
-    """Return the call for an answer."""
-    return _call(resource, payload, fields, read_model(models.ChatCompletionResponse))
-
-
 def stream_call(
     resource: Resource[Any], payload: Any, fields: Mapping[str, Any]
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream."""
-    call = _call(resource, payload, fields, read_model(models.ChatCompletionResponse), stream=True)
-    return StreamCall(call, _read_chunk, _finished, _text, _accumulated, _ends)
+    call = chat_call(resource, payload, fields, stream=True)
+    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, _ends)
 
 
-def parse_call(
-    resource: Resource[Any], payload: Any, fields: Mapping[str, Any], response_format: Any, strict: bool
-) -> Call[tuple[models.ChatCompletionResponse, Any]]:
-    """Return the call for an answer and an instance of a class made of it."""
-    check_class(response_format)
-    asked = models.ChatResponseFormat.model_validate({"schema": response_format, "strict": strict})
-    read = read_model(models.ChatCompletionResponse)
-
-    def read_both(content: bytes, headers: Mapping[str, str]) -> tuple[models.ChatCompletionResponse, Any]:
-        completion = read(content, headers)
-        return completion, _parsed(completion, response_format)
-
-    return _call(resource, payload, {**fields, "response_format": asked}, read_both)
-
-
-# What goes out.
-
-
-def _call(
-    resource: Resource[Any],
-    payload: Any,
-    fields: Mapping[str, Any],
-    read: Callable[[bytes, Mapping[str, str]], T],
-    *,
-    stream: bool = False,
-) -> Call[T]:
+def chat_call(
+    resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool = False
+) -> Call[models.ChatCompletionResponse]:
+    """Return the call for an answer."""
     service = resource._service
     told = chat_completions_url_cvar.get()
     headers = ACCEPT if stream else None
@@ -134,6 +98,7 @@ def _call(
                 role = "function"
             messages = [_with_role(one, role) if _has_result(one) else one for one in body.messages]
             body = body.model_copy(update={"messages": messages})
+    read = read_model(models.ChatCompletionResponse)
     return Call("POST", _PATH if told is None else told, read, json=body, headers=headers, v2=told is None)
 
 
@@ -157,14 +122,9 @@ def _request(service: Service, payload: Any, fields: Mapping[str, Any], stream: 
     options = data.get("model_options")
     if isinstance(options, Mapping):
         refuse_class(options.get("response_format"), "chat.parse")
-    if is_blank(data.get("model")) and not _goes_on(data):
-        data["model"] = service.model
     data.update(_defaults(service, data))
-    if stream or "stream" in data:
-        data["stream"] = stream or None  # the method decides
-    request = validated(models.ChatCompletionRequest, data)
-    check_messages(request.messages)
-    return request
+    has_model = data.get("assistant_id") or field_of(data.get("storage"), "thread_id")
+    return chat_request(models.ChatCompletionRequest, data, None if has_model else service.model, stream)
 
 
 def _merged(payload: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,13 +143,6 @@ def _merged(payload: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
             merged.pop("disable_filter", None)  # the same thing in other words
         merged.update(layer)
     return merged
-
-
-def _goes_on(data: Mapping[str, Any]) -> bool:
-    """Whether the service takes the model from an assistant or thread."""
-    storage = data.get("storage")
-    thread = storage.get("thread_id") if isinstance(storage, Mapping) else getattr(storage, "thread_id", None)
-    return bool(data.get("assistant_id") or thread)
 
 
 def _has_result(message: models.ChatMessage) -> bool:
@@ -258,25 +211,24 @@ def _finished(chunk: models.PrimaryChatCompletionChunk) -> bool:
     return _finish_reason(chunk) is not None
 
 
-def _finish_reason(
-    answer: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse,
-) -> str | None:
-    reasons = (answer.finish_reason, *(message.finish_reason for message in answer.messages or ()))
+def _finish_reason(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
+    reasons = (completion.finish_reason, *(message.finish_reason for message in completion.messages or ()))
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _text(chunk: models.PrimaryChatCompletionChunk) -> str:
-    return chunk.text
+def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
+    """Return why the answer ended, and its text: that of the first message that has any."""
+    texts = (
+        "".join(part.text or "" for part in message.content or ())
+        for message in completion.messages
+        if message.role == "assistant"
+    )
+    return _finish_reason(completion), next(filter(None, texts), "")
 
 
 def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
-    """Join the chunks of a stream into the response that the call has without streaming."""
-    whole: dict[str, Any] = {}
     messages: dict[str, dict[str, Any]] = {}  # one of the model, and its reasoning
     for chunk in chunks:
-        extra = chunk.model_dump(exclude={"event", "messages", "x_headers"}, exclude_unset=True)
-        whole.update({name: value for name, value in extra.items() if value is not None})
-        whole["x_headers"] = chunk.x_headers
         for part in chunk.messages or ():
             more = part.model_dump(exclude_unset=True, by_alias=True)
             role = more.pop("role", None) or "assistant"
@@ -284,8 +236,8 @@ def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.Chat
             for piece in more.pop("content", None) or ():
                 _append(message["content"], piece)
             message.update({name: value for name, value in more.items() if value is not None})
-    whole["messages"] = sorted(messages.values(), key=lambda message: message["role"] == "assistant")
-    return validated(models.ChatCompletionResponse, whole, _not_together)
+    in_order = sorted(messages.values(), key=lambda message: message["role"] == "assistant")
+    return joined(models.ChatCompletionResponse, chunks, messages=in_order)
 
 
 _BESIDE_TEXT = {"files", "function_call", "function_result", "tool_execution"}
@@ -324,20 +276,3 @@ def _joined(name: str, before: Any, value: Any) -> Any:
         elif isinstance(one, dict) and isinstance(other, dict):
             both[kind] = {**one, **other}
     return both
-
-
-def _not_together(reason: str) -> APIResponseValidationError:
-    return APIResponseValidationError(f"the chunks cannot be joined into ChatCompletionResponse: {reason}")
-
-
-def _parsed(completion: models.ChatCompletionResponse, response_format: Any) -> Any:
-    reason = _finish_reason(completion)
-    if reason == "length":
-        raise LengthFinishReasonError(completion)
-    if reason is not None and (reason.endswith("blacklist") or reason.startswith("request_")):
-        raise ContentFilterFinishReasonError(completion)
-    for message in completion.messages:
-        text = "".join(part.text or "" for part in message.content or ())
-        if message.role == "assistant" and text:
-            return instance_of(response_format, text, completion)
-    raise APIResponseValidationError("the answer has no text", completion=completion)

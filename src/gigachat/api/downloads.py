@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["is_directory", "replacing", "safe_name"]
-
 _LONGEST_NAME = 255  # bytes, as most file systems have it
 _NO_NAME = re.compile(r'[<>:"|?*\x00-\x1f]')
 

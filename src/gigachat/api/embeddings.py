@@ -13,8 +13,6 @@ from gigachat._engine.parsing import read_list
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Embeddings"]
-
 
 class Embeddings(Resource[Mode]):
     """Embeddings and token counts."""
@@ -29,7 +27,6 @@ class Embeddings(Resource[Mode]):
 
         Raises:
             RequestEntityTooLargeError: A text is longer than the model takes.
-            GigaChatException: The request failed.
         """
         if not model:
             raise ValueError("model is empty")
@@ -42,9 +39,6 @@ class Embeddings(Resource[Mode]):
         Args:
             input_: One text or several.
             model: Whose tokenizer counts; the client's model if not given.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         body = {"model": model or self._service.model, "input": _texts(input_)}
         return Call("POST", "/tokens/count", read_list(list[models.TokensCount]), json=body, repeatable=True)

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     FileT = TypeVar("FileT", bound=models.File)
     T = TypeVar("T")
 
-__all__ = ["Files", "content_call"]
-
 
 class Files(Resource[Mode]):
-    """Files kept by the service."""
+    """Files kept by the service. A file that does not exist raises `NotFoundError`."""
 
     @procedure
     async def upload_file(
@@ -46,7 +44,6 @@ class Files(Resource[Mode]):
         Raises:
             ValueError, TypeError: There is no such file, it is empty or too large, or nothing the service takes;
                 nothing is sent.
-            GigaChatException: The request failed.
         """
         with opened_upload(file, purpose) as upload:
             call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
@@ -54,37 +51,17 @@ class Files(Resource[Mode]):
 
     @endpoint
     def get_files(self) -> Call[models.UploadedFiles]:
-        """Return all files of the account (reference, section 9.3).
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Return all files of the account (reference, section 9.3)."""
         return get("/files", models.UploadedFiles)
 
     @endpoint
     def get_file(self, file: str) -> Call[models.UploadedFile]:
-        """Return information about a file (reference, section 9.3).
-
-        Args:
-            file: Its id.
-
-        Raises:
-            NotFoundError: There is no such file.
-            GigaChatException: The request failed.
-        """
+        """Return information about a file by its id (reference, section 9.3)."""
         return get(f"/files/{segment(file)}", models.UploadedFile)
 
     @endpoint
     def delete_file(self, file: str) -> Call[models.DeletedFile]:
-        """Delete a file (reference, section 9.4).
-
-        Args:
-            file: Its id.
-
-        Raises:
-            NotFoundError: There is no such file.
-            GigaChatException: The request failed.
-        """
+        """Delete a file by its id (reference, section 9.4)."""
         return Call("POST", f"/files/{segment(file)}/delete", read_model(models.DeletedFile))
 
     @endpoint
@@ -98,10 +75,6 @@ class Files(Resource[Mode]):
 
         Returns:
             The image; `content` is base64.
-
-        Raises:
-            NotFoundError: There is no such file.
-            GigaChatException: The request failed.
         """
         return content_call(file_id, _in_base64(models.Image), "application/jpg")
 
@@ -114,10 +87,6 @@ class Files(Resource[Mode]):
 
         Returns:
             The file; `content` is base64.
-
-        Raises:
-            NotFoundError: There is no such file.
-            GigaChatException: The request failed.
         """
         return content_call(file_id, _in_base64(models.File))
 
@@ -136,8 +105,6 @@ class Files(Resource[Mode]):
 
         Raises:
             ValueError: There is no such directory; nothing is sent.
-            NotFoundError: There is no such file.
-            GigaChatException: The request failed, or the response was interrupted.
             OSError: It cannot be written.
         """
         target = Path(path)

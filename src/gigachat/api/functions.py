@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gigachat import models
 from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat._engine.parsing import read_model
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-__all__ = ["Functions"]
 
 
 class Functions(Resource[Mode]):
@@ -25,9 +20,6 @@ class Functions(Resource[Mode]):
 
         Args:
             openapi_function: The document as text, YAML or JSON.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         if not isinstance(openapi_function, str):
             raise TypeError(f"the OpenAPI document must be text, not {type(openapi_function).__name__}")
@@ -45,14 +37,8 @@ class Functions(Resource[Mode]):
 
         Returns:
             The verdict: `valid`, `errors`, and if there are none, `warnings`.
-
-        Raises:
-            GigaChatException: The request failed.
         """
-        body: Mapping[str, Any] | BaseModel
-        if isinstance(function, Mapping | models.Function):
-            body = function
-        else:
+        if not isinstance(function, Mapping | models.Function):
             raise TypeError(f"a function is a Function or a mapping of its fields, not {type(function).__name__}")
         read = read_model(models.FunctionValidationResult)
-        return Call("POST", "/functions/validate", read, json=body, repeatable=True)
+        return Call("POST", "/functions/validate", read, json=function, repeatable=True)

@@ -6,19 +6,13 @@ from gigachat import models
 from gigachat._engine.calls import Call, get, segment
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 
-__all__ = ["Models"]
-
 
 class Models(Resource[Mode]):
     """Models of the service."""
 
     @endpoint
     def get_models(self) -> Call[models.Models]:
-        """Return all models of the address (reference, section 3.1).
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Return all models of the address (reference, section 3.1)."""
         return get("/models", models.Models)
 
     @endpoint
@@ -30,6 +24,5 @@ class Models(Resource[Mode]):
 
         Raises:
             NotFoundError: There is no such model.
-            GigaChatException: The request failed.
         """
         return get(f"/models/{segment(model)}", models.Model)

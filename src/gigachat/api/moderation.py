@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from gigachat.api.arguments import Message
 
-__all__ = ["Moderation"]
-
 
 class Moderation(Resource[Mode]):
     """Checks of texts."""
@@ -30,7 +28,6 @@ class Moderation(Resource[Mode]):
 
         Raises:
             ForbiddenError: The account does not pay as it goes.
-            GigaChatException: The request failed.
         """
         if not isinstance(text, str):
             raise TypeError(f"the text must be str, not {type(text).__name__}")
@@ -55,9 +52,6 @@ class Moderation(Resource[Mode]):
             settings: Which filters judge: `neuro`, `blacklist`, `whitelist`, `unnormalized_history`; all those the
                 service has by default if not given.
             functions: Functions the model may call, whose descriptions are judged too.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         body = given(
             model=checked_id(model, "model"),

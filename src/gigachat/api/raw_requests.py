@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-
-__all__ = ["RawRequests"]
-
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -46,9 +43,7 @@ class RawRequests(Resource[Mode]):
             headers: Further headers; `Authorization` among them replaces the client's token.
 
         Raises:
-            ValueError, TypeError: The request cannot be sent.
             ResponseError: The service refused it; of the class of its status.
-            GigaChatException: The request failed.
         """
         if not all(isinstance(text, str) for text in (method, path)):
             raise TypeError("method and path must be text")

@@ -1,23 +1,27 @@
-"""Streams in the form of v1, of chats and of threads: what a chunk adds, and whether one ends the answer.
+"""Streams of chats and threads: the text of a chunk, the end of the answer, chunks joined into a whole response.
 
-`chat` and `threads` join chunks into a whole response (reference, section 4.7).
+Chunks of chats v1 and of threads have the same form (reference, section 4.7).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from gigachat.api.arguments import validated
+from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gigachat import models
 
     Chunk: TypeAlias = models.ChatCompletionChunk | models.ThreadCompletionChunk
-
-__all__ = ["ACCEPT", "IN_PROGRESS", "finished", "text"]
+    CompletionT = TypeVar("CompletionT", bound=models.APIResponse)
 
 ACCEPT = {"accept": "text/event-stream", "cache-control": "no-store"}
 """Headers of requests for a stream, of v2 too."""
-IN_PROGRESS = "function_in_progress"
-"""Role of chunks that report the progress of a built-in function; they are not part of the response."""
+_IN_PROGRESS = "function_in_progress"  # role of chunks that report a built-in function; not part of the response
+_APPENDED = ("content", "reasoning_content")
 
 
 def finished(chunk: Chunk) -> bool:
@@ -28,5 +32,47 @@ def finished(chunk: Chunk) -> bool:
 def text(chunk: Chunk) -> str:
     """Return the text a chunk adds to the answer."""
     return "".join(
-        choice.delta.content or "" for choice in chunk.choices if choice.index == 0 and choice.delta.role != IN_PROGRESS
+        choice.delta.content or ""
+        for choice in chunk.choices
+        if choice.index == 0 and choice.delta.role != _IN_PROGRESS
+    )
+
+
+def joined_choices(chunks: Sequence[Chunk]) -> dict[int, dict[str, Any]]:
+    """Return the fields of the choices, by index, each with its whole message."""
+    choices: dict[int, dict[str, Any]] = {}
+    for chunk in chunks:
+        for part in chunk.choices:
+            choice = choices.setdefault(part.index, {"index": part.index, "message": {"role": "assistant"}})
+            choice.update(part.model_extra or {})
+            if part.finish_reason is not None:
+                choice["finish_reason"] = part.finish_reason
+            if part.delta.role == _IN_PROGRESS:
+                continue
+            message = choice["message"]
+            for name, value in part.delta.model_dump(exclude_unset=True).items():
+                if value is not None:
+                    message[name] = message.get(name, "") + value if name in _APPENDED else value
+    return choices
+
+
+def joined(kind: type[CompletionT], chunks: Sequence[models.APIResponse], **fields: Any) -> CompletionT:
+    """Join the chunks of a stream into the response that the call has without streaming.
+
+    Args:
+        kind: Class of the response.
+        chunks: The chunks. A later value of a field takes the place of an earlier one.
+        fields: Fields of the response that are not taken from the chunks.
+
+    Raises:
+        APIResponseValidationError: The fields do not fit.
+    """
+    whole: dict[str, Any] = {}
+    for chunk in chunks:
+        own = chunk.model_dump(exclude={"choices", "event", *fields}, exclude_unset=True, by_alias=True)
+        whole.update((name, value) for name, value in own.items() if value is not None)
+    return validated(
+        kind,
+        {**whole, **fields},
+        lambda reason: APIResponseValidationError(f"the chunks cannot be joined into {kind.__name__}: {reason}"),
     )

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from gigachat._engine.calls import Call
 from gigachat.api.arguments import problem
-from gigachat.exceptions import APIResponseValidationError
+from gigachat.exceptions import (
+    APIResponseValidationError,
+    ContentFilterFinishReasonError,
+    LengthFinishReasonError,
+)
 
-__all__ = ["check_class", "instance_of", "refuse_class"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic import BaseModel
+
+    FormatT = TypeVar("FormatT", bound=BaseModel)
+
+T = TypeVar("T")
 
 _CODE_FENCE = re.compile(r"\s*```\w*\n(.*?)\n?\s*```\s*", re.DOTALL)
-
-
-def check_class(response_format: Any) -> None:
-    """Check the class that responses are parsed into.
-
-    Raises:
-        TypeError: It is not a pydantic model class.
-    """
-    if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
-        raise TypeError("response_format= takes a pydantic model class")
 
 
 def refuse_class(response_format: Any, method: str) -> None:
@@ -34,12 +36,50 @@ def refuse_class(response_format: Any, method: str) -> None:
         raise TypeError(f"response_format= takes a schema here; for a class use {method}(..., response_format=...)")
 
 
-def instance_of(kind: Any, text: str, completion: Any) -> Any:
-    """Parse a text, perhaps inside code fences, as an instance of a class.
+def format_of(kind: type[FormatT], response_format: Any, strict: bool) -> FormatT:
+    """Return the format that asks for instances of a class.
+
+    Args:
+        kind: Class of the format.
+        response_format: The class.
+        strict: Whether the service keeps exactly to the schema.
 
     Raises:
-        APIResponseValidationError: The text does not fit; the error holds the completion.
+        TypeError: It is not a pydantic model class.
     """
+    if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
+        raise TypeError("response_format= takes a pydantic model class")
+    return kind.model_validate({"schema": response_format, "strict": strict})
+
+
+def parsing_call(
+    call: Call[T], response_format: Any, answer: Callable[[T], tuple[str | None, str]]
+) -> Call[tuple[T, Any]]:
+    """Return a call that gives its completion and an instance of a class made of it.
+
+    Args:
+        call: The call that gives the completion.
+        response_format: The class.
+        answer: Returns why the answer of a completion ended, and its text.
+    """
+    read = call.read
+
+    def read_both(content: bytes, headers: Mapping[str, str]) -> tuple[T, Any]:
+        completion = read(content, headers)
+        reason, text = answer(completion)
+        if reason == "length":
+            raise LengthFinishReasonError(completion)
+        if reason is not None and (reason.endswith("blacklist") or reason.startswith("request_")):
+            raise ContentFilterFinishReasonError(completion)
+        if not text:
+            raise APIResponseValidationError("the answer has no text", completion=completion)
+        return completion, _instance(response_format, text, completion)
+
+    return Call(call.method, call.path, read_both, json=call.json, v2=call.v2)
+
+
+def _instance(kind: Any, text: str, completion: Any) -> Any:
+    """Parse a text, perhaps inside code fences, as an instance of a class."""
     fenced = _CODE_FENCE.fullmatch(text)
     try:
         return kind.model_validate_json(fenced[1] if fenced else text)

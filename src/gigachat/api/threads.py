@@ -9,9 +9,8 @@ from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
 from gigachat._engine.parsing import read_chunk, read_model
-from gigachat.api.arguments import checked_id, checked_ids, given, messages_of, model_of, validated
-from gigachat.api.streaming import ACCEPT, IN_PROGRESS, finished, text
-from gigachat.exceptions import APIResponseValidationError
+from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of
+from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,11 +21,9 @@ if TYPE_CHECKING:
     Options: TypeAlias = models.ThreadRunOptions | Mapping[str, Any]
     ThreadStream: TypeAlias = StreamCall[models.ThreadCompletionChunk, models.ThreadCompletion]
 
-__all__ = ["Threads", "ThreadsNamespace"]
-
 
 class ThreadsNamespace(Namespace[Mode]):
-    """Threads of the account."""
+    """Threads of the account. A stream sends its request when its first chunk is read, or on entering `with`."""
 
     @endpoint
     def get_threads(
@@ -38,9 +35,6 @@ class ThreadsNamespace(Namespace[Mode]):
             assistants_ids: Only those of these assistants.
             limit: Most threads wanted.
             before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         call = get("/threads", models.Threads)
         call.query = {**given(assistants_ids=checked_ids(assistants_ids, "assistants_ids")), **_page(limit, before)}
@@ -50,27 +44,13 @@ class ThreadsNamespace(Namespace[Mode]):
 
     @endpoint
     def create_thread(self) -> Call[str]:
-        """Create an empty thread (reference, section 12.2).
-
-        Returns:
-            Its id.
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Create an empty thread and return its id (reference, section 12.2)."""
         read = read_model(models.Thread)
         return Call("POST", "/threads", lambda content, headers: read(content, headers).id_, json={})
 
     @endpoint
     def retrieve(self, threads_ids: Sequence[str]) -> Call[models.Threads]:
-        """Return some threads (reference, section 12.2).
-
-        Args:
-            threads_ids: Their ids.
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Return the threads of some ids (reference, section 12.2)."""
         if not threads_ids:
             raise ValueError("threads_ids is empty: give at least one id")
         body = {"threads_ids": checked_ids(threads_ids, "threads_ids")}
@@ -78,19 +58,8 @@ class ThreadsNamespace(Namespace[Mode]):
 
     @endpoint
     def delete(self, thread_id: str) -> Call[bool]:
-        """Delete a thread (reference, section 12.2).
-
-        Args:
-            thread_id: Its id.
-
-        Returns:
-            True.
-
-        Raises:
-            GigaChatException: The request failed.
-        """
-        body = {"thread_id": checked_id(thread_id, "thread_id")}
-        return Call("POST", "/threads/delete", lambda content, headers: True, json=body)
+        """Delete a thread by its id and return True (reference, section 12.2)."""
+        return Call("POST", "/threads/delete", lambda content, headers: True, json=ids(thread_id=thread_id))
 
     @endpoint
     def get_messages(
@@ -102,12 +71,9 @@ class ThreadsNamespace(Namespace[Mode]):
             thread_id: Its id.
             limit: Most messages wanted.
             before: Only those before it; sources do not say of what kind, most likely a Unix time in seconds.
-
-        Raises:
-            GigaChatException: The request failed.
         """
         call = get("/threads/messages", models.ThreadMessages)
-        call.query = {"thread_id": checked_id(thread_id, "thread_id"), **_page(limit, before)}
+        call.query = {**ids(thread_id=thread_id), **_page(limit, before)}
         return call
 
     @endpoint
@@ -117,12 +83,9 @@ class ThreadsNamespace(Namespace[Mode]):
         Args:
             thread_id: Its id.
             message: A message, or what the user says.
-
-        Raises:
-            ValueError, TypeError: The message is invalid; nothing is sent.
-            GigaChatException: The request failed.
         """
-        return self._add_call(checked_id(thread_id, "thread_id"), message)
+        body = {**ids(thread_id=thread_id), "messages": messages_of(message)}
+        return post("/threads/messages", body, models.ThreadMessagesResponse)
 
     @endpoint
     def add_messages(
@@ -133,12 +96,10 @@ class ThreadsNamespace(Namespace[Mode]):
         Args:
             thread_id: Its id; a new thread if not given.
             messages: Messages, or what the user says.
-
-        Raises:
-            ValueError, TypeError: A message is invalid, or there is none; nothing is sent.
-            GigaChatException: The request failed.
         """
-        return self._add_call(thread_id, messages or ())
+        place = {"model": self._service.model} if thread_id is None else ids(thread_id=thread_id)
+        body = {**place, "messages": messages_of(messages or ())}
+        return post("/threads/messages", body, models.ThreadMessagesResponse)
 
     @endpoint
     def run(
@@ -155,26 +116,15 @@ class ThreadsNamespace(Namespace[Mode]):
             assistant_id: Assistant that answers.
             thread_options: How the answer is made.
             options: Older name of `thread_options`.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = _run_body(thread_id, assistant_id, thread_options, options)
         return post("/threads/run", body, models.ThreadRunResponse)
 
     @endpoint
     def get_run(self, thread_id: str) -> Call[models.ThreadRunResult]:
-        """Return the status of a thread's run, and its messages (reference, section 12.2).
-
-        Args:
-            thread_id: Id of the thread.
-
-        Raises:
-            GigaChatException: The request failed.
-        """
+        """Return the status of a thread's run, and its messages (reference, section 12.2)."""
         call = get("/threads/run", models.ThreadRunResult)
-        call.query = {"thread_id": checked_id(thread_id, "thread_id")}
+        call.query = ids(thread_id=thread_id)
         return call
 
     @stream_endpoint
@@ -185,20 +135,7 @@ class ThreadsNamespace(Namespace[Mode]):
         thread_options: Options | None = None,
         options: Options | None = None,
     ) -> ThreadStream:
-        """Have the messages of a thread answered, as a stream of chunks (reference, section 12.2).
-
-        The request is sent when the first chunk is read, or on entering `with`.
-
-        Args:
-            thread_id: Id of the thread.
-            assistant_id: Assistant that answers.
-            thread_options: How the answer is made.
-            options: Older name of `thread_options`.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
-        """
+        """Return the answer to the messages of a thread as a stream; arguments as for `run` (section 12.2)."""
         return _stream("/threads/run", _run_body(thread_id, assistant_id, thread_options, options))
 
     @endpoint
@@ -218,10 +155,6 @@ class ThreadsNamespace(Namespace[Mode]):
             assistant_id: Assistant that answers.
             model: Model of a new thread without an assistant; the client's if not given.
             thread_options: How the answer is made.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
         return post("/threads/messages/run", body, models.ThreadCompletion)
@@ -236,24 +169,12 @@ class ThreadsNamespace(Namespace[Mode]):
         thread_options: Options | None = None,
         update_interval: float | None = None,
     ) -> ThreadStream:
-        """Add messages to a thread and return the answer to them as a stream of chunks (reference, section 12.2).
+        """Like `run_messages`, as a stream of chunks (reference, section 12.2).
 
-        The request is sent when the first chunk is read, or on entering `with`.
-
-        Args:
-            messages: Messages, or what the user says.
-            thread_id: Id of the thread; a new one if not given.
-            assistant_id: Assistant that answers.
-            model: Model of a new thread without an assistant; the client's if not given.
-            thread_options: How the answer is made.
-            update_interval: Seconds between chunks.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
+        `update_interval` is the time between chunks, in seconds.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
-        return _stream("/threads/messages/run", {**body, **given(update_interval=update_interval)})
+        return _stream("/threads/messages/run", body, update_interval)
 
     @endpoint
     def rerun_messages(self, thread_id: str, thread_options: Options | None = None) -> Call[models.ThreadCompletion]:
@@ -262,10 +183,6 @@ class ThreadsNamespace(Namespace[Mode]):
         Args:
             thread_id: Id of the thread.
             thread_options: How the answer is made.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: The request failed.
         """
         body = _run_body(thread_id, None, thread_options)
         return post("/threads/messages/rerun", body, models.ThreadCompletion)
@@ -274,29 +191,11 @@ class ThreadsNamespace(Namespace[Mode]):
     def rerun_messages_stream(
         self, thread_id: str, thread_options: Options | None = None, update_interval: float | None = None
     ) -> ThreadStream:
-        """Have the last messages of a thread answered anew, as a stream of chunks (reference, section 12.2).
+        """Like `rerun_messages`, as a stream of chunks (reference, section 12.2).
 
-        The request is sent when the first chunk is read, or on entering `with`.
-
-        Args:
-            thread_id: Id of the thread.
-            thread_options: How the answer is made.
-            update_interval: Seconds between chunks.
-
-        Raises:
-            ValueError, TypeError: An argument cannot be sent.
-            GigaChatException: While reading: the request failed, or the stream was interrupted.
+        `update_interval` is the time between chunks, in seconds.
         """
-        body = _run_body(thread_id, None, thread_options)
-        return _stream("/threads/messages/rerun", {**body, **given(update_interval=update_interval)})
-
-    def _add_call(
-        self, thread_id: str | None, messages: Message | Sequence[Message]
-    ) -> Call[models.ThreadMessagesResponse]:
-        place = (
-            {"model": self._service.model} if thread_id is None else {"thread_id": checked_id(thread_id, "thread_id")}
-        )
-        return post("/threads/messages", {**place, "messages": messages_of(messages)}, models.ThreadMessagesResponse)
+        return _stream("/threads/messages/rerun", _run_body(thread_id, None, thread_options), update_interval)
 
     def _messages_body(
         self,
@@ -306,14 +205,10 @@ class ThreadsNamespace(Namespace[Mode]):
         model: str | None,
         thread_options: Options | None,
     ) -> dict[str, Any]:
-        body = {
-            **_options(thread_options),
-            **given(thread_id=_id(thread_id, "thread_id"), assistant_id=_id(assistant_id, "assistant_id")),
-        }
-        if thread_id is None and assistant_id is None:
-            body["model"] = model or self._service.model
-        body["messages"] = messages_of(messages)
-        return body
+        place = ids(**given(thread_id=thread_id, assistant_id=assistant_id))
+        if not place:
+            place["model"] = model or self._service.model
+        return {**_options(thread_options), **place, "messages": messages_of(messages)}
 
 
 class Threads(Resource[Mode]):
@@ -323,10 +218,6 @@ class Threads(Resource[Mode]):
     def threads(self) -> ThreadsNamespace[Mode]:
         """Threads: `client.threads.get_threads()`."""
         return ThreadsNamespace(self, self._mode)
-
-
-def _id(value: str | None, name: str) -> str | None:
-    return None if value is None else checked_id(value, name)
 
 
 def _page(limit: int | None, before: int | None) -> dict[str, str]:
@@ -341,8 +232,7 @@ def _run_body(
         warnings.warn("`options` is deprecated, use `thread_options`", DeprecationWarning, stacklevel=4)
     return {
         **_options(options if thread_options is None else thread_options),
-        "thread_id": checked_id(thread_id, "thread_id"),
-        **given(assistant_id=_id(assistant_id, "assistant_id")),
+        **ids(thread_id=thread_id, **given(assistant_id=assistant_id)),
     }
 
 
@@ -353,33 +243,19 @@ def _options(options: Options | None) -> dict[str, Any]:
     return read.model_dump(exclude_none=True, by_alias=True, exclude={"stream"})
 
 
-def _stream(path: str, body: dict[str, Any]) -> ThreadStream:
-    call = Call("POST", path, read_model(models.ThreadCompletion), json={**body, "stream": True}, headers=ACCEPT)
+def _stream(path: str, body: dict[str, Any], update_interval: float | None = None) -> ThreadStream:
+    body = {**body, **given(update_interval=update_interval), "stream": True}
+    call = Call("POST", path, read_model(models.ThreadCompletion), json=body, headers=ACCEPT)
     return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated)
 
 
 def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:
-    """Join the chunks of a stream into the response that the call has without streaming."""
-    whole: dict[str, Any] = {}
-    message: dict[str, Any] = {"role": "assistant"}
     usage: dict[str, Any] = {}
     for chunk in chunks:
-        fields = chunk.model_dump(exclude={"choices", "usage"}, exclude_unset=True, by_alias=True)
-        whole.update({name: value for name, value in fields.items() if value is not None})
         # Each chunk counts its own tokens.
         for name, tokens in chunk.usage.model_dump(exclude_unset=True, exclude_none=True).items():
             before = usage.get(name, 0)
             usage[name] = before + tokens if isinstance(before, int) and isinstance(tokens, int) else tokens
-        for choice in chunk.choices:
-            if choice.index != 0 or choice.delta.role == IN_PROGRESS:
-                continue
-            if choice.finish_reason is not None:
-                whole["finish_reason"] = choice.finish_reason
-            for name, value in choice.delta.model_dump(exclude_unset=True, exclude_none=True).items():
-                added = name in ("content", "reasoning_content")
-                message[name] = f"{message.get(name, '')}{value}" if added else value
-    return validated(models.ThreadCompletion, {**whole, "message": message, "usage": usage}, _not_together)
-
-
-def _not_together(reason: str) -> APIResponseValidationError:
-    return APIResponseValidationError(f"the chunks cannot be joined into ThreadCompletion: {reason}")
+    answer = joined_choices(chunks).get(0, {"message": {"role": "assistant"}})
+    reason = answer.get("finish_reason")
+    return joined(models.ThreadCompletion, chunks, usage=usage, message=answer["message"], finish_reason=reason)

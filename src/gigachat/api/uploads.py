@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from gigachat._types import FileTypes
 
-__all__ = ["opened_upload"]
-
 _HEAD = 4096  # bytes that tell what a file is
 _BEGINNINGS = (
     (rb"\xff\xd8\xff", ".jpg"),
@@ -59,9 +57,11 @@ def opened_upload(file: FileTypes, purpose: str) -> Iterator[Upload]:
     """
     name, content, mime, headers = _parts(file)
     if isinstance(content, str | os.PathLike):
-        path = os.fspath(content)
-        with _opened(path, bare=not isinstance(file, tuple)) as opened:
-            yield _checked(name or os.path.basename(os.fsdecode(path)), opened, mime, purpose, headers)
+        absent = "names no file"
+        if not isinstance(file, tuple):
+            absent += "; to upload text itself, pass its bytes or a tuple: ('name.txt', text)"
+        with opened_file(content, absent) as opened:
+            yield _checked(name or os.path.basename(os.fsdecode(content)), opened, mime, purpose, headers)
     else:
         yield _checked(name, content, mime, purpose, headers)
 
@@ -102,17 +102,20 @@ def _content(content: Any) -> Any:
     return content
 
 
-def _opened(path: str | bytes, *, bare: bool) -> IO[bytes]:
+def opened_file(path: str | os.PathLike[str], absent: str) -> IO[bytes]:
+    """Open a file of the caller to be read.
+
+    Args:
+        path: Its path.
+        absent: What to say about a path at which there is nothing.
+
+    Raises:
+        ValueError: It cannot be opened. The message shows the path, for that may be text by mistake, only in part.
+    """
     shown = os.fsdecode(path)
     shown = shown if len(shown) <= 100 else f"{shown[:100]}…"
     if not os.path.isfile(path):
-        if os.path.isdir(path):
-            problem = "is a directory"
-        elif bare:
-            problem = "names no file; to upload text itself, pass its bytes or a tuple: ('name.txt', text)"
-        else:
-            problem = "names no file"
-        raise ValueError(f"{shown!r} {problem}")
+        raise ValueError(f"{shown!r} {'is a directory' if os.path.isdir(path) else absent}")
     try:
         return open(path, "rb")
     except OSError as error:

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from gigachat.models.base import APIResponse, NullAs, WireModel
-from gigachat.models.chat import Function
+from gigachat.models.chat import FewShotExample, Function
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
 from gigachat.schema import function_fields, parameters_schema
 
@@ -386,11 +386,8 @@ class ChatToolConfig(_Model):
             self.mode = "forced"
 
 
-class ChatFunctionExample(_Model):
+class ChatFunctionExample(FewShotExample):
     """Example of a function's use."""
-
-    request: str = Field(description="What the user says.")
-    params: dict[str, Any] = Field(description="The arguments that fit.")
 
 
 def _parameters(value: Any) -> Any:
@@ -627,25 +624,28 @@ class ChatCompletionRequest(_Stated):
 _CREATED_AT = AliasChoices("created_at", "created")
 
 
-class ChatCompletionResponse(_Stated, APIResponse):
-    """Response of a chat (reference, section 5.6)."""
-
+class _Answer(_Stated, APIResponse):
     model: str | None = Field(default=None, description="Version of the model that answered.")
     created_at: int | None = Field(default=None, validation_alias=_CREATED_AT, description="Unix time in seconds.")
-    messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
-        description="The model's message; its reasoning may precede it."
-    )
     message_id: str | None = Field(default=None, description="Message, with `storage`.")
     thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
     finish_reason: str | None = Field(
         default=None,
         description="`stop`, `length`, `function_call`, `function_call_error`, `blacklist`, `request_blacklist`, "
-        "`request_whitelist`, `request_filter`, `response_blacklist`, `error` or newer.",
+        "`request_whitelist`, `request_filter`, `response_blacklist`, `error` or newer; in a stream's last event.",
     )
-    usage: ChatUsage | None = Field(default=None, description="Tokens used.")
-    tool_execution: ChatToolExecution | None = Field(default=None, description="How a tool got on.")
+    usage: ChatUsage | None = Field(default=None, description="Tokens used; in a stream's last event, not always.")
+    tool_execution: ChatToolExecution | None = Field(default=None, description="Progress of a tool.")
     logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
     additional_data: Any = Field(default=None, description="Steps taken, by permission.")
+
+
+class ChatCompletionResponse(_Answer):
+    """Response of a chat (reference, section 5.6)."""
+
+    messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
+        description="The model's message; its reasoning may precede it."
+    )
 
     @property
     def text(self) -> str:
@@ -673,22 +673,13 @@ class ChatCompletionResponse(_Stated, APIResponse):
         return [file for message in self.messages for part in message.content or () for file in part.files or ()]
 
 
-class ChatCompletionChunk(_Stated, APIResponse):
+class ChatCompletionChunk(_Answer):
     """Event of a streamed answer (reference, section 5.7)."""
 
     event: str | None = Field(
         default=None, description="`response.message.delta`, `response.message.done`, `response.tool.*` or newer."
     )
-    model: str | None = Field(default=None, description="Version of the model that answers.")
-    created_at: int | None = Field(default=None, validation_alias=_CREATED_AT, description="Unix time in seconds.")
     messages: list[ChatMessageChunk] | None = Field(default=None, description="What the event adds to messages.")
-    message_id: str | None = Field(default=None, description="Message, with `storage`.")
-    thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
-    finish_reason: str | None = Field(default=None, description="Why the answer ended; in the last event only.")
-    usage: ChatUsage | None = Field(default=None, description="Tokens used; in the last event, not always.")
-    tool_execution: ChatToolExecution | None = Field(default=None, description="Progress of a tool.")
-    logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
-    additional_data: Any = Field(default=None, description="Steps taken, by permission.")
 
     @property
     def text(self) -> str:

@@ -140,9 +140,7 @@ class ThreadRunResult(APIResponse):
     messages: list[ThreadMessage] | None = Field(default=None, description="Its messages, those it answers among them.")
 
 
-class ThreadCompletion(APIResponse):
-    """An answer in a thread."""
-
+class _ThreadAnswer(APIResponse):
     object_: Annotated[str, NullAs()] = Field(
         default="threads.messages.run", alias="object", description="Kind of object."
     )
@@ -150,22 +148,21 @@ class ThreadCompletion(APIResponse):
     thread_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the thread.")
     message_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the message.")
     created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
-    usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used.")
+    usage: Annotated[Usage, NullAs(Usage)] = Field(
+        default_factory=Usage, description="Tokens used by the answer or the chunk."
+    )
+
+
+class ThreadCompletion(_ThreadAnswer):
+    """An answer in a thread."""
+
     message: Messages = Field(description="The message.")
     finish_reason: str | None = Field(
         default=None, description="`stop`, `length`, `function_call`, `blacklist`, `error` or newer."
     )
 
 
-class ThreadCompletionChunk(APIResponse):
+class ThreadCompletionChunk(_ThreadAnswer):
     """Chunk of a streamed answer in a thread."""
 
-    object_: Annotated[str, NullAs()] = Field(
-        default="threads.messages.run", alias="object", description="Kind of object."
-    )
-    model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answers.")
-    thread_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the thread.")
-    message_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the message.")
-    created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
-    usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used by this chunk.")
     choices: list[ChoicesChunk] = Field(description="What the chunk adds to the answer.")

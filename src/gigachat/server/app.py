@@ -34,6 +34,7 @@ from gigachat.server.endpoints import (
     threads,
 )
 from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.embedders import hashed_vector
 from gigachat.server.middleware import FrontDesk
 from gigachat.server.orders.queue import Script
 from gigachat.server.page.page import Page
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from gigachat.server.engine import Engine
+    from gigachat.server.engine import Embedder, Engine
     from gigachat.server.service import Endpoint, Endpoints
 
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -59,6 +60,7 @@ def create_app(
     script: Script | None = None,
     engine: Engine | None = None,
     *,
+    embedder: Embedder = hashed_vector,
     pace: float = 0.0,
     batch_pace: float = 0.0,
     environment: Mapping[str, str] | None = None,
@@ -69,11 +71,13 @@ def create_app(
         state: Account, settings and memory; a fresh one when omitted.
         script: Orders of tests; none when omitted.
         engine: What answers; the echo when omitted.
+        embedder: What makes vectors; words are hashed when omitted.
         pace: Seconds between the chunks of a stream; 0 is full speed.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
         environment: Variables that point the SDK at it, shown on the page without the key.
     """
-    service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace, environment or {})
+    state, script, engine = state or State(), script or Script(), engine or Echo()
+    service = Service(state, script, engine, embedder, pace, batch_pace, environment or {})
     routes = [_route("POST", OAUTH_PATH, sign_in, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):

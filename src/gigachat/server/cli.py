@@ -6,6 +6,7 @@ An engine is imported only when it is chosen.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import signal
@@ -15,19 +16,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gigachat.server.engine import WithEmbedder
 from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.embedders import Sentences, hashed_vector
 from gigachat.server.engines.script import Scripted
 from gigachat.server.orders.faults import faults_from_file
 from gigachat.server.orders.rules import rules_from_file
 from gigachat.server.server import GigaChatServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from gigachat.server.engine import Engine
-
-__all__ = ["add_arguments", "serve"]
 
 ValueT = TypeVar("ValueT")
 
@@ -61,7 +61,10 @@ def serve(options: argparse.Namespace) -> int:
     try:
         with ExitStack() as opened:
             _serve(options, stopped, opened)
-    except (ValueError, ImportError, OSError) as error:
+    except OSError as error:
+        print(error if error.filename is None else f"{error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
     finally:
@@ -81,6 +84,7 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
         pace=options.pace,
         token_lifetime=options.token_lifetime,
         engine=_engine(options, opened),
+        embedder=Sentences() if options.embeddings == "sentences" else hashed_vector,
         strict=options.strict,
         account_kind=options.account,
         rate=options.rate,
@@ -89,18 +93,19 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
     )
     for fault in faults:
         server.add_fault(fault)
+    try:
+        opened.enter_context(server)
+    except (OSError, UnicodeError) as error:
+        if getattr(error, "filename", None) is not None:  # a certificate's
+            raise
+        taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        advice = "--port 0 takes a free port" if taken else "--host is an address or a name of this machine"
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"Can't listen on {options.host}:{options.port}: {reason}; {advice}") from None
     if options.host not in _LOOPBACK:
         print(f"Warning: listening on {options.host}, reachable from other machines.", file=sys.stderr)
     if not options.tls:
         print("Warning: without TLS keys, tokens and messages travel in the clear.", file=sys.stderr)
-    try:
-        opened.enter_context(server)
-    except OSError as error:
-        if error.filename is not None:  # a certificate's
-            raise
-        reason = error.strerror or error
-        problem = f"Can't listen on {options.host}:{options.port}: {reason}; --port 0 takes a free port"
-        raise ValueError(problem) from None
     who = _ANSWERS[options.engine].format(model=options.model_file, upstream=_shown(options.upstream))
     print(f"# Local GigaChat at {server.origin}: {who}. Ctrl-C stops it.")
     for name, value in server.environment.items():
@@ -134,10 +139,6 @@ def _engine(options: argparse.Namespace, opened: ExitStack) -> Engine:
 
         url = _needed(options.upstream, "--upstream URL")
         engine = Upstream(url, model=options.upstream_model, api_key=os.environ.get(_UPSTREAM_KEY), seed=options.seed)
-    if options.embeddings == "sentences":
-        from gigachat.server.engines.embedders import Sentences
-
-        engine = WithEmbedder(engine, Sentences())
     return engine
 
 
@@ -147,41 +148,55 @@ def _needed(value: ValueT | None, argument: str) -> ValueT:
     return value
 
 
-# argparse names these two where a text is no number.
+def _number(name: str, kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{name} must be from {low} to {high}")
+        return value
+
+    read.__name__ = name  # argparse shows it where a text is no number
+    return read
 
 
-def seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError("seconds can't be negative or endless")
-    return value
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("a value can't be empty")
+    return text
 
 
-def port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
-    return value
+def _path(text: str) -> Path:
+    return Path(_text(text))
+
+
+_PORT = _number("port", int, 0, 65535)
+_PACE = _number("seconds", float, 0, 86_400)
+_LIFETIME = _number("seconds", float, 0.1, 31_536_000)
+_RATE = _number("rate", int, 1, 1_000_000)
+_SEED = _number("seed", int, 0, 2**32 - 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's arguments to a parser."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=port, default=8443, help="port, 0 for a free one (%(default)s)")
+    parser.add_argument("--host", type=_text, default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=_PORT, default=8443, help="port, 0 for a free one (%(default)s)")
     parser.add_argument(
         "--name", action="append", default=[], help="a name under which other machines reach it, for its certificate"
     )
     parser.add_argument("--tls", action=argparse.BooleanOptionalAction, default=True, help="serve HTTPS (the default)")
     parser.add_argument("--mtls", action="store_true", help="demand a client certificate instead of a token")
     parser.add_argument("--engine", choices=tuple(_ANSWERS), default="echo", help="what answers (%(default)s)")
-    parser.add_argument("--script", type=Path, metavar="FILE", help="rules of the engine script, YAML or JSON")
-    parser.add_argument("--model-file", type=Path, metavar="MODEL.gguf", help="weights of the engine llama")
+    parser.add_argument("--script", type=_path, metavar="FILE", help="rules of the engine script, YAML or JSON")
+    parser.add_argument("--model-file", type=_path, metavar="MODEL.gguf", help="weights of the engine llama")
     parser.add_argument(
         "--upstream",
+        type=_text,
         metavar="URL",
         help=f"address of an OpenAI-compatible server for the engine upstream; its key is read from {_UPSTREAM_KEY}",
     )
-    parser.add_argument("--upstream-model", metavar="NAME", help="model to ask it for, the first it lists if omitted")
+    parser.add_argument(
+        "--upstream-model", type=_text, metavar="NAME", help="model to ask for, its first one if omitted"
+    )
     parser.add_argument(
         "--embeddings",
         choices=("hashing", "sentences"),
@@ -190,20 +205,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pace",
-        type=seconds,
+        type=_PACE,
         default=0.05,
         help="seconds between chunks of a stream, 0 for full speed (%(default)s)",
     )
-    parser.add_argument("--token-lifetime", type=seconds, default=1800.0, help="seconds a token lives (%(default)s)")
+    parser.add_argument("--token-lifetime", type=_LIFETIME, default=1800.0, help="seconds a token lives (%(default)s)")
     parser.add_argument(
         "--account",
         choices=("pers", "b2b", "corp"),
         help="whose account it is, with the limits of its kind; without it nothing is limited",
     )
-    parser.add_argument("--rate", type=int, metavar="N", help="requests let in within a second; 429 beyond")
     parser.add_argument(
-        "--state", type=Path, metavar="DIR", help="folder to keep account, files, threads in; memory without it"
+        "--rate",
+        type=_RATE,
+        metavar="N",
+        help="requests let in within a second; 429 beyond",
     )
-    parser.add_argument("--faults", type=Path, metavar="FILE", help="what goes wrong and how often, YAML or JSON")
-    parser.add_argument("--seed", type=int, help="of what is left to chance: faults, a model's sampling")
+    parser.add_argument(
+        "--state", type=_path, metavar="DIR", help="folder to keep account, files, threads in; memory without it"
+    )
+    parser.add_argument("--faults", type=_path, metavar="FILE", help="what goes wrong and how often, YAML or JSON")
+    parser.add_argument("--seed", type=_SEED, help="of what is left to chance: faults, a model's sampling")
     parser.add_argument("--strict", action="store_true", help="refuse request fields that the API notes don't list")

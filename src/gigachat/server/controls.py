@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from gigachat.server.orders.checks import explained
 from gigachat.server.orders.faults import Fault
-from gigachat.server.orders.matching import ReceivedChat, describe, fits, read_chats, wanted
+from gigachat.server.orders.matching import Condition, ReceivedChat, describe, read_chats
 from gigachat.server.orders.queue import Events, Script, Verdict
+from gigachat.server.orders.replies import literal_event
 from gigachat.server.orders.rules import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from gigachat.server.orders.matching import When
     from gigachat.server.orders.replies import Payload
@@ -61,11 +64,18 @@ class Controls:
                 offers this function or built-in tool.
             always: Give the last of the answers again and again.
             after: Seconds to wait before answering.
+
+        Raises:
+            ValueError: An argument is invalid; the message names it.
         """
-        answers = (answer, *more)
-        for number, one in enumerate(answers, 1):
-            times = None if always and number == len(answers) else 1
-            self._script.add(Rule(one, after, when, model=model, function=function, times=times))
+        with explained("reply"):
+            rules = [
+                Rule(answer=one, after=after, when=when, model=model, function=function) for one in (answer, *more)
+            ]
+        for rule in rules[:-1] if always else rules:
+            self._script.replies.add(rule)
+        if always:
+            self._script.always.add(rules[-1], None, first=True)
 
     def reply_call(
         self,
@@ -88,8 +98,11 @@ class Controls:
             function: See `reply`.
             always: See `reply`.
             after: See `reply`.
+
+        Raises:
+            ValueError: See `reply`.
         """
-        call = {"function_call": {"name": name, "arguments": dict(arguments or {})}}
+        call = {"function_call": {"name": name, "arguments": arguments or {}}}
         self.reply(call, when=when, model=model, function=function, always=always, after=after)
 
     def verdict(
@@ -107,15 +120,10 @@ class Controls:
             ai_intervals: Where the text is machine-made: first and last character, from 1.
 
         Raises:
-            ValueError: Neither or both of `is_profane` and `category` are given.
+            ValueError: Neither or both of `is_profane` and `category` are given, or a value is invalid.
         """
-        if (is_profane is None) == (category is None):
-            raise ValueError("a verdict has is_profane or category")
-        if is_profane is not None:
-            self._script.add(Verdict("filter", {"is_profane": is_profane}))
-        else:
-            fields = {"category": category, "ai_intervals": [list(one) for one in ai_intervals]}
-            self._script.add(Verdict("ai", fields))
+        with explained("verdict"):
+            self._script.verdicts.add(Verdict(is_profane=is_profane, category=category, ai_intervals=ai_intervals))
 
     def fail(
         self,
@@ -128,7 +136,7 @@ class Controls:
         code: int | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        delay: float = 0.0,
+        delay: float | None = None,
         expired_token: bool = False,
         cut_bytes: int | None = None,
         cut_events: int | None = None,
@@ -156,30 +164,31 @@ class Controls:
             content_type: Instead of the right content type.
 
         Raises:
-            ValueError: A value cannot be; the text names it.
+            ValueError: A value is invalid, or the fault has no effect; the message names it.
         """
-        fault = Fault(
-            path=path,
-            times=times,
-            probability=probability,
-            delay=delay,
-            status=status,
-            message=message,
-            code=code,
-            body=body,
-            headers=dict(headers or {}),
-            expired_token=expired_token,
-            cut_bytes=cut_bytes,
-            cut_events=cut_events,
-            drip=drip,
-            garbage=garbage,
-            content_type=content_type,
-        )
+        with explained("fail"):
+            fault = Fault(
+                path=path,
+                times=times,
+                probability=probability,
+                delay=delay,
+                status=status,
+                message=message,
+                code=code,
+                body=body,
+                headers=dict(headers or {}),
+                expired_token=expired_token,
+                cut_bytes=cut_bytes,
+                cut_events=cut_events,
+                drip=drip,
+                garbage=garbage,
+                content_type=content_type,
+            )
         self.add_fault(fault)
 
     def add_fault(self, fault: Fault) -> None:
         """Order a fault, as `fail` does; those of a file are read by `faults.faults_from_file`."""
-        self._script.add(fault)
+        self._script.faults.add(fault, fault.times)
 
     def delay(self, seconds: float, *, path: str | None = None, times: int = 1) -> None:
         """Order a pause before the next `times` requests whose path ends with `path` are looked at; see `fail`."""
@@ -197,14 +206,23 @@ class Controls:
                 dictionary the JSON of one event, a pair of a name and a dictionary a named event as v2 sends them.
                 Nothing is added, `[DONE]` neither.
             keep_open: Leave body and connection open after them.
+
+        Raises:
+            ValueError: A payload is not one of these.
         """
-        self._script.add(Events(list(payloads), keep_open))
+        if isinstance(payloads, (str, bytes, Mapping)):
+            raise ValueError("stream_events: write a list of events")
+        try:
+            events = [literal_event(one) for one in payloads]
+        except ValueError as error:
+            raise ValueError(f"stream_events: {error}") from None
+        self._script.streams.add(Events(events, keep_open))
 
     def spend(self, package: str, tokens: int) -> None:
         """Take tokens off a package of the balance: `GigaChat`, `GigaChat-Pro`, `GigaChat-Max` or `embeddings`.
 
         Raises:
-            ValueError: There is no such package.
+            ValueError: There is no such package, or the number is invalid.
         """
         self._state.spend(package, tokens)
 
@@ -247,16 +265,20 @@ class Controls:
 
         Raises:
             AssertionError: None did, or not so many; the text says what was asked.
+            ValueError: An argument is invalid.
         """
         __tracebackhide__ = True
+        if times is not None and times < 1:
+            raise ValueError("assert_asked: times is 1 or more; assert_nothing_asked() checks that no chat came")
+        with explained("assert_asked"):
+            condition = Condition(when=when, model=model, function=function)
         requests = self.requests
         chats = read_chats(requests)
-        fitting = [chat for chat in chats if fits(chat, when, model, function)]
+        fitting = [chat for chat in chats if condition.fits(chat)]
         if fitting and times in (None, len(fitting)):
             return fitting[-1]
         words = "no chat asked" if not fitting else f"asked {len(fitting)} times, not {times}:"
-        text = f"{words} {wanted(when, model, function)}; {describe(chats, requests, when)}"
-        raise AssertionError(text)
+        raise AssertionError(f"{words} {condition}; {describe(chats, requests, when)}")
 
     def assert_nothing_asked(self) -> None:
         """Check that no chat came.

@@ -61,11 +61,7 @@ class FrontDesk:
 
         async def sending(message: Message) -> None:
             await send(message)
-            if message["type"] == "http.response.start":
-                kind = Headers(raw=message.get("headers", [])).get("content-type", "")
-                entry.answered(message["status"], stream=kind.startswith("text/event-stream"))
-            elif message["type"] == "http.response.body":
-                entry.sent(message.get("body", b""), last=not message.get("more_body", False))
+            entry.note(message)
 
         try:
             if refused is not None:
@@ -91,7 +87,7 @@ class FrontDesk:
             await refusal(Headers(scope=scope), Refusal(400, str(error)))(scope, receive, send)
             return
         if fault is not None:
-            if await gone(receive, fault.delay):
+            if await gone(receive, fault.delay or 0.0):
                 return
             send = Spoiling(fault, send, scope.get("state", {}).get("transport"))
             if fault.status is not None:
@@ -110,8 +106,11 @@ class FrontDesk:
         await self._app(scope, replay, send)
 
     def _fault(self, received: Received, *, known: bool) -> Fault | None:
-        asked = received.headers.get(HEADER)
-        return fault_from_header(asked) if asked is not None and known else self._script.fault(received)
+        asked = received.headers.get(HEADER) if known else None
+        if asked is None:
+            return self._script.fault(received)
+        fault = fault_from_header(asked)
+        return fault if fault is not None and self._script.hits(fault, received) else None
 
 
 class _Disconnected(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,8 +12,9 @@ from gigachat.server.access.certificates import Certificates
 from gigachat.server.app import create_app
 from gigachat.server.chat.validation_v2 import TOOLS
 from gigachat.server.controls import Controls
+from gigachat.server.engines.embedders import hashed_vector
 from gigachat.server.orders.queue import Script
-from gigachat.server.state.state import KIND_SCOPES, Account, State
+from gigachat.server.state.state import KIND_SCOPES, State
 from gigachat.server.state.store import Store
 from gigachat.server.uvicorn_thread import UvicornThread
 from gigachat.server.wire.messages import RESULT_ROLES
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from gigachat.server.engine import Engine
-    from gigachat.server.state.state import AccountKind
+    from gigachat.server.engine import Embedder, Engine
+    from gigachat.server.state.state import Account, AccountKind
 
 
 class GigaChatServer(Controls):
@@ -41,6 +43,7 @@ class GigaChatServer(Controls):
         token_lifetime: Seconds an OAuth token lives.
         password_token_lifetime: Seconds a token of `/token` lives.
         engine: What answers; the echo when None.
+        embedder: What makes vectors; words are hashed when omitted.
         account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes to
             it what the service closes, the balance to the one, batches and `ai/check` to the others; one request of a
             person is in work at a time, ten of a company, and ten sign-ins a second are permitted. With None the scope
@@ -71,6 +74,7 @@ class GigaChatServer(Controls):
         token_lifetime: float = 1800.0,
         password_token_lifetime: float = 86400.0,
         engine: Engine | None = None,
+        embedder: Embedder = hashed_vector,
         account_kind: AccountKind | None = None,
         batch_pace: float = 0.0,
         strict: bool = False,
@@ -82,8 +86,8 @@ class GigaChatServer(Controls):
     ) -> None:
         if mtls and not tls:
             raise ValueError("mtls needs tls")
-        if min(pace, batch_pace, token_lifetime, password_token_lifetime) < 0:
-            raise ValueError("paces and lifetimes are seconds and can't be negative")
+        if not all(0 <= seconds < math.inf for seconds in (pace, batch_pace, token_lifetime, password_token_lifetime)):
+            raise ValueError("paces and lifetimes are seconds, and can't be negative or endless")
         if rate is not None and rate < 1:
             raise ValueError("rate is at least one request a second")
         if account_kind not in (None, *KIND_SCOPES):
@@ -101,24 +105,24 @@ class GigaChatServer(Controls):
         self._pace = pace
         self._batch_pace = batch_pace
         self._engine = engine
+        self._embedder = embedder
         self._seed = seed
         self._store = None if state is None else Store(Path(state))
-        told: dict[str, Any] = {
-            "token_lifetime": token_lifetime,
-            "password_token_lifetime": password_token_lifetime,
-            "strict": strict,
-            "rate": rate,
-            "result_role": result_role,
-            "closed_tools": frozenset(closed_tools),
-        }
-        if self._store is None:
-            memory = State(account=Account(kind=account_kind), **told)
-        else:
-            try:
-                memory = State.kept_in(self._store, account_kind, **told)
-            except BaseException:
+        try:
+            memory = State.of(
+                account_kind,
+                self._store,
+                token_lifetime=token_lifetime,
+                password_token_lifetime=password_token_lifetime,
+                strict=strict,
+                rate=rate,
+                result_role=result_role,
+                closed_tools=frozenset(closed_tools),
+            )
+        except BaseException:
+            if self._store is not None:
                 self._store.close()
-                raise
+            raise
         super().__init__(memory, Script(seed))
         self._port: int | None = None
         self._certificates: Certificates | None = None
@@ -191,64 +195,41 @@ class GigaChatServer(Controls):
         return f"{self.origin}{OAUTH_PATH}"
 
     @property
+    def account(self) -> Account:
+        """Its key, the user name and password for `/token`, and what its kind permits."""
+        return self._state.account
+
+    @property
     def scope(self) -> str:
         """The one scope granted to the key."""
-        return self._state.account.scope
+        return self.account.scope
 
     @property
     def credentials(self) -> str:
         """The authorization key: base64 of client id and secret."""
-        return self._state.account.credentials
+        return self.account.credentials
 
     @property
-    def client_id(self) -> str:
-        """First half of the key."""
-        return self._state.account.client_id
-
-    @property
-    def client_secret(self) -> str:
-        """Second half of the key."""
-        return self._state.account.client_secret
-
-    @property
-    def user(self) -> str:
-        """User name for `/token`."""
-        return self._state.account.user
-
-    @property
-    def password(self) -> str:
-        """Password for `/token`."""
-        return self._state.account.password
+    def certificates(self) -> Certificates:
+        """The authority's certificate and a client's, in files of several forms."""
+        if self._certificates is None:
+            raise RuntimeError("the server has not been started")
+        return self._certificates
 
     @property
     def ca_bundle_file(self) -> str:
         """Path of the authority's certificate, PEM."""
-        return self._files.ca_bundle_file
-
-    @property
-    def ca_bundle_der_file(self) -> str:
-        """Path of the authority's certificate, DER."""
-        return self._files.ca_bundle_der_file
+        return self.certificates.ca_bundle_file
 
     @property
     def client_cert_file(self) -> str:
         """Path of a client certificate of the authority, PEM."""
-        return self._files.client_cert_file
+        return self.certificates.client_cert_file
 
     @property
     def client_key_file(self) -> str:
         """Path of the client certificate's key, PEM, not encrypted."""
-        return self._files.client_key_file
-
-    @property
-    def client_encrypted_key_file(self) -> str:
-        """Path of the same key, encrypted with `client_key_password`."""
-        return self._files.client_encrypted_key_file
-
-    @property
-    def client_key_password(self) -> str:
-        """Password of the encrypted key."""
-        return self._files.client_key_password
+        return self.certificates.client_key_file
 
     @property
     def environment(self) -> dict[str, str]:
@@ -284,18 +265,13 @@ class GigaChatServer(Controls):
         self._state = self._state.fresh()
         self._app = self._application()
 
-    @property
-    def _files(self) -> Certificates:
-        if self._certificates is None:
-            raise RuntimeError("the server has not been started")
-        return self._certificates
-
     def _application(self) -> ASGIApp:
         """Return what answers, with the memory and the orders of this moment."""
         return create_app(
             self._state,
             self._script,
             self._engine,
+            embedder=self._embedder,
             pace=self._pace,
             batch_pace=self._batch_pace,
             environment=self.environment if self._certificates is not None else None,

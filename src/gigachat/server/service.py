@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.engine import Engine
+    from gigachat.server.engine import Embedder, Engine
     from gigachat.server.orders.queue import Script
     from gigachat.server.state.state import State
 
@@ -26,6 +26,7 @@ class Service:
         state: What it remembers.
         script: What tests ordered.
         engine: What answers.
+        embedder: What makes vectors.
         pace: Seconds between the chunks of a stream.
         batch_pace: Seconds between the requests of a batch.
         environment: What points the SDK at it, for the page.
@@ -34,6 +35,7 @@ class Service:
     state: State
     script: Script
     engine: Engine
+    embedder: Embedder
     pace: float = 0.0
     batch_pace: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from gigachat._engine.auth.tokens import SignIn
     from gigachat.settings import Settings
 
-__all__ = ["authorization_for"]
-
 
 def authorization_for(
     settings: Settings,

@@ -22,8 +22,6 @@ from gigachat.exceptions import APIResponseValidationError, ConfigurationError, 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-__all__ = ["Grant", "OAuth", "PasswordLogin", "SignInMethod", "checked_token"]
-
 _FAR_FUTURE = 10**15  # milliseconds
 _LONGEST_LIFETIME = 24 * 3600.0
 _SKEWED_LIFETIME = 60.0  # if `expires_at` is in the past: the clocks differ

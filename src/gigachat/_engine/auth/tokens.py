@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     SignIn: TypeAlias = Callable[[Transport, Call[Grant | None], bool, float | None], Awaitable[Grant]]
     """Sends the request for a token; says whether to retry, and the deadline of the call."""
 
-__all__ = ["Authorization", "ProvidedAuthorization", "Token", "TokenEntry", "shared_tokens"]
-
 _REFRESH_PAUSE = 5.0  # seconds between attempts to refresh a token that is still valid
 _REJECTION_MEMORY = 60.0  # seconds in which a rejected successor of a rejected token is not replaced
 _LOOK_AGAIN = 1.0  # seconds after which a waiter looks whether the refresh still has a leader

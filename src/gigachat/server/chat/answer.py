@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gigachat.server.chat.usage import PromptUsage, answer_tokens, prompt_usage
 from gigachat.server.engine import FunctionCall, Reasoning, Spent, Stop, ToolUse
-from gigachat.server.orders.replies import Part, literal_events, one_by_one, read_order
+from gigachat.server.orders.replies import Part, one_by_one, read_order
 from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
@@ -72,7 +72,7 @@ class Answer(ABC):
         Raises:
             Refusal: See `prompt_usage`.
         """
-        usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=cls.always_cached)
+        usage = await prompt_usage(asked.chat, service.state, always_cached=cls.always_cached)
         return cls(asked, service, client_id, usage)
 
     # What each version writes
@@ -123,7 +123,7 @@ class Answer(ABC):
         headers = api_headers(request.headers)
         literal = self.service.script.stream()
         if literal is not None:
-            sent = literal_events(literal.payloads)
+            sent = one_by_one(literal.events)
             return EventStream(sent, headers, pace=self.service.pace, keep_open=literal.keep_open)
         events = self.events()
         # Made before the headers are sent, so that its error is still an ordinary response.
@@ -163,7 +163,7 @@ class Answer(ABC):
             return self.service.engine.complete(self.asked.chat)
         self.ordered, self.order = rule.answer, read_order(rule.answer)
         self.state_id = self.order.state_id
-        return one_by_one(self.order)
+        return one_by_one(self.order.pieces)
 
     async def _parts(self) -> AsyncGenerator[Part, None]:
         """Yield the pieces as content parts, then note what they cost."""
@@ -219,7 +219,7 @@ class Answer(ABC):
         else:
             text = "".join(part.fields.get("text") or "" for part in parts)
             calls = [part.fields["function_call"] for part in parts if "function_call" in part.fields]
-            self.completion = await answer_tokens(text, calls, self.service.engine)
+            self.completion = await answer_tokens(text, calls)
         self.service.state.pay(self.asked.chat.model, self.prompt.charged + self.completion)
 
     def _keep(self, parts: Sequence[Part]) -> None:

@@ -1,11 +1,12 @@
-"""Embeddings and token counts (reference, section 8). The engine makes both."""
+"""Embeddings and token counts (reference, section 8)."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import read_model
-from gigachat.server.engines.embedders import check_lengths
+from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.responses import unless_gone
 from gigachat.server.wire.shapes import read_body
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 EMBEDDINGS = {"model": str | None, "input": str | list[str]}
 """The shape of a request."""
 
+# The embedder has a tokenizer of its own: five more than tokens/count in all recordings (reference, section 8.1).
+_EMBEDDER_EXTRA = 5
+
 
 async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, Any]:
     """Return the answer to an embeddings request (reference, section 8.1).
@@ -28,7 +32,7 @@ async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, An
 
     Args:
         options: A request of the right shape.
-        service: Its engine makes the vectors.
+        service: Its embedder makes the vectors.
 
     Raises:
         Refusal: As the service would refuse it.
@@ -36,13 +40,16 @@ async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, An
     model = read_model(options, "embedder")
     if not service.state.can_pay(model):
         raise Refusal(402)
+    texts = _texts(options)
+    counts = [count + _EMBEDDER_EXTRA for count in await count_all(texts)]
+    for index, count in enumerate(counts):
+        if count > model.text_limit:
+            raise Refusal(413, f"Tokens limit exceeded: {count} of {model.text_limit} in input {index}")
     data: list[dict[str, Any]] = []
-    embeddings = await service.engine.embed(_texts(options), model)
-    check_lengths([made.tokens for made in embeddings], model)
-    for index, made in enumerate(embeddings):
-        usage = {"prompt_tokens": made.tokens}
-        service.state.pay(model, made.tokens)
-        data.append({"object": "embedding", "index": index, "embedding": made.vector, "usage": usage})
+    for index, (text, count) in enumerate(zip(texts, counts, strict=True)):
+        vector = await asyncio.to_thread(service.embedder, text, model.dimensions)
+        data.append({"object": "embedding", "index": index, "embedding": vector, "usage": {"prompt_tokens": count}})
+    service.state.pay(model, sum(counts))
     return {"object": "list", "model": model.id, "data": data}
 
 
@@ -56,7 +63,7 @@ async def _count_tokens(request: Request, service: Service) -> list[dict[str, An
     body = await read_body(request, EMBEDDINGS, strict=service.state.strict)
     read_model(body, None)
     texts = _texts(body)
-    counts = await service.engine.count(texts)
+    counts = await count_all(texts)
     return [
         {"object": "tokens", "tokens": count, "characters": len(text)}
         for text, count in zip(texts, counts, strict=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gigachat.models.chat import Function, Messages
 from gigachat.server.catalogue import read_model
 from gigachat.server.chat.validation import raw_messages
+from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.messages import v1_message
 from gigachat.server.wire.shapes import read_body
@@ -40,7 +41,7 @@ async def _check_ai(request: Request, service: Service) -> dict[str, Any]:
         raise invalid_params(f"input must have at least {_LEAST_WORDS} words")
     if 2 * len(_CYRILLIC.findall(text)) < len(_LETTER.findall(text)):
         raise invalid_params("input must be in Russian")
-    [tokens] = await service.engine.count([text])
+    [tokens] = await count_all([text])
     verdict = {"category": "human", "characters": len(text), "tokens": tokens, "ai_intervals": []}
     return verdict | service.script.verdict("ai")
 
@@ -55,7 +56,7 @@ async def _check_filter(request: Request, service: Service) -> dict[str, Any]:
         texts.append(json.dumps(functions, ensure_ascii=False))
     verdict: dict[str, Any] = {
         "is_profane": False,
-        "usage": {"filter_tokens": sum(await service.engine.count(texts))},
+        "usage": {"filter_tokens": sum(await count_all(texts))},
     }
     return verdict | service.script.verdict("filter")
 

@@ -191,7 +191,7 @@ class _Run(AnswerV1):
         calls = [delta["function_call"]] if "function_call" in delta else []
         prompt, cached = (0, 0) if self.charged else (self.prompt.charged, self.prompt.cached)
         self.charged = True
-        spent = await answer_tokens(text, calls, self.service.engine)
+        spent = await answer_tokens(text, calls)
         return {**self.around(choice), "usage": v1_usage(prompt, spent, cached)}
 
 

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 from gigachat.server.engines.echo import Echo
 from gigachat.server.orders.matching import ReceivedChat
+from gigachat.server.orders.queue import Queue
 from gigachat.server.orders.replies import Part, read_order
-from gigachat.server.orders.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from gigachat.server.catalogue import Model
-    from gigachat.server.engine import ChatRequest, Embedding, Engine, Piece
+    from gigachat.server.engine import ChatRequest, Engine, Piece
     from gigachat.server.orders.rules import Rule
-
-__all__ = ["Scripted"]
 
 
 class Scripted:
@@ -25,17 +22,20 @@ class Scripted:
 
     Args:
         rules: Tried in their order; see `rules_from_file`.
-        otherwise: Answers what no rule is for, counts and embeds; the echo when None.
+        otherwise: Answers what no rule is for; the echo when None.
     """
 
     def __init__(self, rules: Sequence[Rule], otherwise: Engine | None = None) -> None:
-        self._rules = Rules(list(rules))
+        self._rules: Queue[Rule] = Queue()
+        for rule in rules:
+            self._rules.add(rule, rule.times)
         self._otherwise = otherwise or Echo()
 
     async def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         """Yield the answer of the first rule for a request."""
         names = [str(one["name"]) for one in request.functions]
-        rule = self._rules.take(ReceivedChat(request.messages, request.model.id, names, False, request.options))
+        chat = ReceivedChat(request.messages, request.model.id, names, False, request.options)
+        rule = self._rules.take(lambda rule: rule.fits(chat))
         if rule is not None:
             for piece in read_order(rule.answer).pieces:
                 if not isinstance(piece, Part):  # parts of v2 are for tests
@@ -44,11 +44,3 @@ class Scripted:
         async with aclosing(self._otherwise.complete(request)) as pieces:
             async for piece in pieces:
                 yield piece
-
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return vectors as the other engine makes them."""
-        return await self._otherwise.embed(texts, model)
-
-    async def count(self, texts: Sequence[str]) -> Sequence[int]:
-        """Return numbers of tokens as the other engine counts them."""
-        return await self._otherwise.count(texts)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from gigachat.server.orders.files import read_list, reason
+from gigachat.server.orders.checks import Order, read_list, reason
 from gigachat.server.wire.responses import break_off
 
 if TYPE_CHECKING:
@@ -18,46 +18,68 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Send
 
-__all__ = ["HEADER", "Fault", "Spoiling", "fault_from_header", "faults_from_file"]
-
 HEADER = "x-gigachat-fault"
+_OF_ERRORS = ("message", "code", "body", "retry_after")
+_WHOSE = {"path", "times", "probability"}
+
+
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _text_as_bytes(value: object) -> object:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a header has no control characters")
+    return value
+
 
 _Count = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+_HeaderValue = Annotated[str, AfterValidator(_printable)]
 
 
-class Fault(BaseModel):
-    """One fault: an error instead of an answer, or a damaged answer."""
+class Fault(Order):
+    """One fault: an error instead of a response, or a damaged response. `GigaChatServer.fail` describes the fields."""
 
-    model_config = ConfigDict(extra="forbid")
+    path: str | None = None
+    times: Annotated[int, Field(ge=1)] | None = 1
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    delay: _Seconds | None = None
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    message: str | None = None
+    code: int | None = None
+    body: Annotated[bytes | None, BeforeValidator(_text_as_bytes)] = None
+    headers: dict[_HeaderName, _HeaderValue] = Field(default_factory=dict)
+    retry_after: Annotated[_HeaderValue | None, BeforeValidator(_number_as_text)] = None
+    """The header of that name: seconds or a date."""
+    expired_token: bool = False
+    cut_bytes: _Count | None = None
+    cut_events: _Count | None = None
+    drip: _Seconds | None = None
+    garbage: bool = False
+    content_type: _HeaderValue | None = None
 
-    path: str | None = Field(default=None, description="End of the path of the requests meant; any when omitted.")
-    times: Annotated[int, Field(ge=1)] | None = Field(default=1, description="How many requests; all when null.")
-    probability: float = Field(default=1.0, ge=0, le=1, description="Of each request meant.")
-    delay: _Seconds = Field(default=0.0, description="Seconds before anything is answered.")
-    status: int | None = Field(default=None, ge=200, le=599, description="HTTP status of an error.")
-    message: str | None = Field(default=None, description="Text of the error; the service's usual one when omitted.")
-    code: int | None = Field(default=None, description="Number for the OAuth gateway's error shape.")
-    body: bytes | None = Field(default=None, description="Bytes instead of any JSON; HTML unless they look like JSON.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Headers to add or replace, of any answer.")
-    retry_after: str | None = Field(
-        default=None, coerce_numbers_to_str=True, description="The header of that name: seconds or a date."
-    )
-    expired_token: bool = Field(default=False, description="The token has expired: 401 with the service's text.")
-    cut_bytes: _Count | None = Field(default=None, description="Bytes of the body after which the connection ends.")
-    cut_events: _Count | None = Field(default=None, description="Events after which a stream ends.")
-    drip: _Seconds | None = Field(default=None, description="Seconds before each single byte of the body.")
-    garbage: bool = Field(default=False, description="Random bytes in the place of the body.")
-    content_type: str | None = Field(default=None, description="Instead of the right content type.")
-
-    def model_post_init(self, context: Any) -> None:
-        """Translate the short forms into the long ones."""
+    @model_validator(mode="after")
+    def _has_effect(self) -> Fault:
+        """Refuse fields without effect, and translate the short forms into the long ones."""
         if self.expired_token:
+            if self.status is not None or self.message is not None:
+                raise ValueError("expired_token has its own status and message; leave them out")
             self.status, self.message = 401, "Token has expired"
-        if self.retry_after is not None:
-            self.headers = {**self.headers, "retry-after": self.retry_after}
-        if self.content_type is not None:
-            self.headers = {**self.headers, "content-type": self.content_type}
+        for name in _OF_ERRORS:
+            if self.status is None and getattr(self, name) is not None:
+                raise ValueError(f"{name} belongs to an error: add status, such as status=500")
+        if not self.model_dump(exclude=_WHOSE, exclude_defaults=True):
+            raise ValueError("nothing would happen: add what to do, such as status=500 or delay=1")
+        for name in ("retry_after", "content_type"):
+            if getattr(self, name) is not None:
+                self.headers = {**self.headers, name.replace("_", "-"): getattr(self, name)}
+        return self
 
 
 def faults_from_file(path: Path) -> list[Fault]:
@@ -69,20 +91,25 @@ def faults_from_file(path: Path) -> list[Fault]:
     return read_list(path, Fault)
 
 
-def fault_from_header(value: str) -> Fault:
-    """Return the fault that a request asks for itself: `status=503; retry_after=2`.
+def fault_from_header(value: str) -> Fault | None:
+    """Return the fault that a request asks for itself: `status=503; retry_after=2`; None when it asks for none.
 
     Raises:
         ValueError: It cannot be understood.
     """
-    fields: dict[str, Any] = {}
+    fields: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in value.split(";"))):
         name, given, text = part.partition("=")
         fields[name.strip().replace("-", "_")] = text.strip() if given else "true"
+    if not fields:
+        return None
+    if "times" in fields:
+        raise ValueError(f"{HEADER}: times counts requests, and a header is of one request; leave it out")
     try:
-        return Fault.model_validate(fields)
+        return Fault.model_validate(fields, strict=False)
     except ValidationError as error:
-        raise ValueError(f"{HEADER}: {reason(error, Fault)}") from None
+        separate = "" if ";" in value or value.count("=") < 2 else "; a semicolon separates two fields"
+        raise ValueError(f"{HEADER}: {reason(error)}{separate}") from None
 
 
 class Spoiling:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from pydantic import PlainValidator
 
 from gigachat.models import chat as v1
 from gigachat.models import chat_completions as v2
+from gigachat.server.orders.checks import Order
 from gigachat.server.wire.errors import Refusal, invalid_shape
 from gigachat.server.wire.messages import v1_message, v2_messages
 from gigachat.server.wire.requests import read_object
@@ -21,18 +24,6 @@ from gigachat.server.wire.shapes import check_shape
 if TYPE_CHECKING:
     from gigachat.server.engine import Message
     from gigachat.server.state.requests import Received
-
-__all__ = [
-    "ReceivedChat",
-    "When",
-    "asks_for_stream",
-    "describe",
-    "fits",
-    "is_about",
-    "read_chat",
-    "read_chats",
-    "wanted",
-]
 
 _CHATS = "/chat/completions"
 _CHAT = {
@@ -123,44 +114,61 @@ def asks_for_stream(request: Received) -> bool:
         return False
 
 
-def fits(chat: ReceivedChat, when: When | None, model: str | None, function: str | None) -> bool:
-    """Return whether a chat meets the conditions; None is met by all."""
-    if model is not None and chat.model != model:
-        return False
-    if function is not None and not is_about(function, chat.last_message, chat.functions):
-        return False
-    match when:
-        case None:
-            return True
-        case str():
-            return when.casefold() in chat.last_message.content.casefold()
-        case re.Pattern():
-            return when.search(chat.last_message.content) is not None
-        case _:
-            return bool(when(chat))
+def _checked_when(when: object) -> object:
+    if when is None or isinstance(when, str) or callable(when):
+        return when
+    if isinstance(when, re.Pattern) and isinstance(when.pattern, str):
+        return when
+    raise ValueError(f"write a text, a compiled expression of text or a function, not {type(when).__name__}")
 
 
-def is_about(function: str, last: Message, offered: Collection[str]) -> bool:
-    """Tell whether a function is what the answer to this last message is about: its result has come, or, when no result
-    has, it is offered.
+class Condition(Order):
+    """The chats that an order is for; a field that is None is met by all.
+
+    Attributes:
+        when: What the test says of the chat.
+        role: Role of the last message.
+        model: Model the chat asks for.
+        function: Function it is about.
     """
-    return last.name == function if last.role == "function" else function in offered
 
+    when: Annotated[When | None, PlainValidator(_checked_when)] = None
+    role: str | None = None
+    model: str | None = None
+    function: str | None = None
 
-def wanted(when: When | None, model: str | None, function: str | None) -> str:
-    """Return the conditions in words."""
-    match when:
-        case None:
-            words = "anything"
-        case str():
-            words = repr(when)
-        case re.Pattern():
-            words = f"something like {when.pattern!r}"
-        case _:
-            words = f"what {getattr(when, '__name__', 'the function')} says"
-    to = "" if model is None else f" of {model}"
-    offering = "" if function is None else f" with function {function}"
-    return f"{words}{to}{offering}"
+    def fits(self, chat: ReceivedChat) -> bool:
+        """Return whether a chat meets the condition."""
+        last = chat.last_message
+        if self.role not in (None, last.role) or self.model not in (None, chat.model):
+            return False
+        # Of the result that has come, or, when no result has, of a function that is offered.
+        about = (last.name,) if last.role == "function" else chat.functions
+        if self.function is not None and self.function not in about:
+            return False
+        match self.when:
+            case None:
+                return True
+            case str():
+                return self.when.casefold() in last.content.casefold()
+            case re.Pattern():
+                return self.when.search(last.content) is not None
+            case _:
+                return bool(self.when(chat))
+
+    def __str__(self) -> str:
+        match self.when:
+            case None:
+                words = "anything"
+            case str():
+                words = repr(self.when)
+            case re.Pattern():
+                words = f"something like {self.when.pattern!r}"
+            case _:
+                words = f"what {getattr(self.when, '__name__', 'the function')} says"
+        to = "" if self.model is None else f" of {self.model}"
+        offering = "" if self.function is None else f" with function {self.function}"
+        return f"{words}{to}{offering}"
 
 
 def describe(chats: Sequence[ReceivedChat], requests: Sequence[Received], sought: When | None = None) -> str:

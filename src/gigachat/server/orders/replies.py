@@ -1,22 +1,26 @@
 """Replies ordered by tests: a text, a message or a whole answer of either version, parsed into pieces.
 
-They are sent as they are; nothing is checked.
+They are sent as they are; only their shape is checked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from gigachat.server.engine import FunctionCall, Piece, Reasoning, Stop
 from gigachat.server.tokens import phrases
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import event, named_event
+from gigachat.server.wire.responses import compact
 from gigachat.server.wire.shapes import STATE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable
 
+T = TypeVar("T")
+_KINDS: Mapping[type, str] = {str: "a text", list: "a list", dict: "a dictionary"}
+_OF_V1 = ("content", "reasoning_content", "function_call", "functions_state_id", "finish_reason")
 
 Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
 """One event of a hand-made stream; with a name it is a pair."""
@@ -47,70 +51,129 @@ class Ordered:
     state_id: str | None = None
 
 
+def check_order(answer: object) -> object:
+    """Return an answer that can be sent.
+
+    Raises:
+        ValueError: It cannot; the message names the field.
+    """
+    if isinstance(answer, Refusal):
+        return answer
+    if not isinstance(answer, (str, Mapping)):
+        raise ValueError(f"write a text or a dictionary, not {type(answer).__name__}")
+    read_order(answer)
+    if not isinstance(answer, str):
+        _json(answer)
+    return answer
+
+
 def read_order(answer: str | Mapping[str, Any] | Refusal) -> Ordered:
     """Return an order read; see `GigaChatServer.reply` for what it may be.
 
     Raises:
         Refusal: The order is a refusal.
+        ValueError: It is not an answer of either version.
     """
     if isinstance(answer, Refusal):
         raise answer
     if isinstance(answer, str):
         return Ordered(list(phrases(answer)))
     if "messages" in answer:
-        return _v2(answer["messages"], {name: value for name, value in answer.items() if name != "messages"})
+        return _v2(_objects(answer, "messages"), {name: answer[name] for name in answer if name != "messages"})
     if isinstance(answer.get("content"), list):
         message = {"role": "assistant", **answer}
-        reason = message.pop("finish_reason", None)
-        return _v2([message], {} if reason is None else {"finish_reason": reason})
+        reason = {"finish_reason": message.pop("finish_reason")} if "finish_reason" in message else {}
+        return _v2([message], reason)
     if "choices" in answer:
-        choice = answer["choices"][0]
-        envelope = {name: value for name, value in answer.items() if name != "choices"}
-        return _v1(choice["message"], choice.get("finish_reason"), envelope)
-    return _v1(answer, answer.get("finish_reason"), {})
+        choices = _objects(answer, "choices")
+        said = _field(choices[0], "message", dict) if choices else None
+        if said is None:
+            raise ValueError("choices must hold an object with a message")
+        envelope = {name: answer[name] for name in answer if name != "choices"}
+        return _v1(said, _field(choices[0], "finish_reason", str), envelope)
+    if answer.keys().isdisjoint(_OF_V1):
+        raise ValueError(f"a message has one of {', '.join(_OF_V1)}; a whole answer has choices or messages")
+    return _v1(answer, _field(answer, "finish_reason", str), {})
 
 
 def _v1(message: Mapping[str, Any], reason: str | None, envelope: Mapping[str, Any]) -> Ordered:
-    pieces: list[Piece | Part] = [Reasoning(one) for one in phrases(message.get("reasoning_content") or "")]
-    pieces += phrases(message.get("content") or "")
-    call = message.get("function_call")
-    if call is not None:
-        pieces.append(FunctionCall(call["name"], call.get("arguments", {})))
+    thoughts = _field(message, "reasoning_content", str) or ""
+    pieces: list[Piece | Part] = [Reasoning(one) for one in phrases(thoughts)]
+    pieces += phrases(_field(message, "content", str) or "")
+    pieces += _calls(message)
     if reason is not None:
         pieces.append(Stop(reason))
-    return Ordered(pieces, envelope, None, message.get("functions_state_id"))
+    return Ordered(pieces, envelope, None, _field(message, "functions_state_id", str))
 
 
 def _v2(messages: Sequence[Mapping[str, Any]], envelope: Mapping[str, Any]) -> Ordered:
     pieces: list[Piece | Part] = []
     for message in messages:
-        role = message.get("role", "assistant")
-        for part in message.get("content", ()):
-            cut = list(phrases(part.get("text") or ""))
+        role = _field(message, "role", str) or "assistant"
+        for part in _objects(message, "content"):
+            _calls(part)
+            if any(_field(file, "id", str) is None for file in _objects(part, "files")):
+                raise ValueError("each of files must have an id")
+            cut = list(phrases(_field(part, "text", str) or ""))
             pieces += [Part(role, {"text": one}) for one in cut[:-1]]
             pieces.append(Part(role, {**part, "text": cut[-1]} if cut else part))
-    reason = envelope.get("finish_reason")
+    reason = _field(envelope, "finish_reason", str)
     if reason is not None:
         pieces.append(Stop(reason))
-    ids = [message[name] for message in messages for name in STATE_NAMES if message.get(name) is not None]
+    ids = [found for message in messages for name in STATE_NAMES if (found := _field(message, name, str)) is not None]
     return Ordered(pieces, envelope, messages, ids[0] if ids else None)
 
 
-async def one_by_one(order: Ordered) -> AsyncGenerator[Piece | Part, None]:
-    """Yield the pieces of an order, as an engine would."""
-    for piece in order.pieces:
-        yield piece
+def _calls(message: Mapping[str, Any]) -> list[FunctionCall]:
+    call = _field(message, "function_call", dict)
+    if call is None:
+        return []
+    name = _field(call, "name", str)
+    if not name:
+        raise ValueError("function_call must have a name")
+    return [FunctionCall(name, call.get("arguments", {}))]
 
 
-async def literal_events(payloads: Sequence[Payload]) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a literal stream: see `GigaChatServer.stream_events`."""
-    for payload in payloads:
-        if isinstance(payload, bytes):
-            yield payload
-        elif isinstance(payload, tuple):
-            name, value = payload
-            yield named_event(name, value)
-        elif isinstance(payload, str):
-            yield f"data: {payload}\n\n".encode()
-        else:
-            yield event(payload)
+def _field(fields: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise ValueError(f"{name} must be {_KINDS[kind]}, not {type(value).__name__}")
+    return value
+
+
+def _objects(fields: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    values = _field(fields, name, list) or []
+    if not all(isinstance(value, dict) for value in values):
+        raise ValueError(f"{name} must be a list of dictionaries")
+    return values
+
+
+def literal_event(payload: Payload) -> bytes:
+    """Return an event of a literal stream; see `GigaChatServer.stream_events`.
+
+    Raises:
+        ValueError: It cannot be one.
+    """
+    match payload:
+        case bytes():
+            return payload
+        case str():
+            return f"data: {payload}\n\n".encode()
+        case Mapping():
+            return b"data: " + _json(payload) + b"\n\n"
+        case (str() as name, Mapping() as value):
+            return f"event: {name}\n".encode() + literal_event(value)
+    raise ValueError(f"an event is bytes, a text, a dictionary, or a name and a dictionary, not {payload!r}")
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    try:
+        return compact(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"it cannot be sent as JSON: {error}") from None
+
+
+async def one_by_one(items: Iterable[T]) -> AsyncGenerator[T, None]:
+    """Yield the pieces or the events of an order, as an engine would."""
+    for item in items:
+        yield item

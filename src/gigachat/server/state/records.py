@@ -6,7 +6,6 @@ Each kind has a collection, in memory or also in a `Store`.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
@@ -157,7 +156,7 @@ _R = TypeVar("_R", bound=Record)
 
 
 class Collection(Generic[_R]):
-    """Records of one kind by id, oldest first. Safe to use from any thread.
+    """Records of one kind by id, oldest first. Only the server's event loop uses them, so they need no lock.
 
     Args:
         store: Where they are kept beyond the server's life; its records are loaded. Memory alone when None.
@@ -171,7 +170,6 @@ class Collection(Generic[_R]):
     """Fields that are not part of the stored record."""
 
     def __init__(self, store: Store | None = None) -> None:
-        self._lock = threading.Lock()
         self._store = store
         self._kind = type(self).__name__.lower()
         loaded = store.read(self._kind, self.make) if store is not None else ()
@@ -179,8 +177,7 @@ class Collection(Generic[_R]):
 
     def put(self, record: _R) -> _R:
         """Add or update a record and return it."""
-        with self._lock:
-            self._records[record.id] = record
+        self._records[record.id] = record
         if self._store is not None:
             fields = {name: value for name, value in asdict(record).items() if name not in self.not_stored}
             self._store.save(self._kind, record.id, fields)
@@ -188,8 +185,7 @@ class Collection(Generic[_R]):
 
     def known(self, record_id: str) -> bool:
         """Return whether there is a record with this id."""
-        with self._lock:
-            return record_id in self._records
+        return record_id in self._records
 
     def get(self, record_id: str) -> _R:
         """Return the record with this id.
@@ -197,16 +193,14 @@ class Collection(Generic[_R]):
         Raises:
             Refusal: 404 when there is none.
         """
-        with self._lock:
-            found = self._records.get(record_id)
+        found = self._records.get(record_id)
         if found is None:
             raise Refusal(404, self.unknown)
         return found
 
     def all(self) -> list[_R]:
         """Return all records, newest first."""
-        with self._lock:
-            return list(reversed(self._records.values()))
+        return list(reversed(self._records.values()))
 
     def delete(self, record_id: str) -> None:
         """Delete the record with this id.
@@ -214,9 +208,8 @@ class Collection(Generic[_R]):
         Raises:
             Refusal: 404 when there is none.
         """
-        with self._lock:
-            if self._records.pop(record_id, None) is None:
-                raise Refusal(404, self.unknown)
+        if self._records.pop(record_id, None) is None:
+            raise Refusal(404, self.unknown)
         if self._store is not None:
             self._store.delete(self._kind, record_id)
 

@@ -6,33 +6,14 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import Headers
 
-class CaseInsensitive(Mapping[str, str]):
-    """Headers by name, whatever the case; repeated ones are joined with a comma."""
-
-    def __init__(self, items: Sequence[tuple[bytes, bytes]]) -> None:
-        self._items: dict[str, str] = {}
-        for raw_name, raw_value in items:
-            name = raw_name.decode("latin-1").lower()
-            value = raw_value.decode("latin-1")
-            self._items[name] = f"{self._items[name]}, {value}" if name in self._items else value
-
-    def __getitem__(self, name: str) -> str:
-        return self._items[name.lower()]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._items
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +36,9 @@ class Received:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers by name, whatever the case."""
-        return CaseInsensitive(self.raw_headers)
+        """Headers by name, whatever the case; repeated ones are joined with a comma."""
+        raw = Headers(raw=list(self.raw_headers))
+        return Headers({name: ", ".join(raw.getlist(name)) for name in raw})
 
     @property
     def query(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from gigachat._service import SCOPES
@@ -170,26 +170,19 @@ class State:
     _paying: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def kept_in(cls, store: Store, kind: AccountKind | None, **told: Any) -> State:
-        """Return the state that is kept in a store, with its account, which is made when the store is new.
+    def of(cls, kind: AccountKind | None, store: Store | None, **settings: Any) -> State:
+        """Return the state kept in a store; a new one when the store is new or None.
 
         Args:
-            store: Where.
-            kind: Of the account.
-            **told: The other fields.
+            kind: Kind of the account.
+            store: Where it is kept; memory alone when None.
+            **settings: The settings.
         """
-        [account] = store.read(_ACCOUNT, Account) or [Account()]
-        account = replace(account, kind=kind)
-        state = cls(
-            account=account,
-            store=store,
-            files=Files(store),
-            batches=Batches(store),
-            assistants=Assistants(store),
-            threads=Threads(store),
-            **told,
-        )
-        state._keep_account(store)
+        kept = store.read(_ACCOUNT, Account) if store is not None else []
+        account = replace(kept[0] if kept else Account(), kind=kind)
+        records: dict[str, Any] = {"files": Files(store), "batches": Batches(store), "assistants": Assistants(store)}
+        state = cls(account=account, store=store, threads=Threads(store), **records, **settings)
+        state._keep_account()
         return state
 
     def can_pay(self, model: Model) -> bool:
@@ -210,25 +203,29 @@ class State:
         left = self.account.left
         if package not in left:
             raise ValueError(f"a package is one of {', '.join(left)}")
+        if type(tokens) is not int or tokens < 0:
+            raise ValueError(f"tokens is a number from 0, not {tokens!r}")
         with self._paying:
             left[package] = max(0, left[package] - tokens)
-            if self.store is not None:
-                self._keep_account(self.store)
+            self._keep_account()
 
-    def _keep_account(self, store: Store) -> None:
-        store.save(_ACCOUNT, _ACCOUNT, asdict(self.account))
+    def _keep_account(self) -> None:
+        if self.store is not None:
+            self.store.save(_ACCOUNT, _ACCOUNT, asdict(self.account))
 
     def fresh(self) -> State:
         """Return the state of the same server with the same account and tokens, of which nothing else is known.
 
         Its packages are full again. What is kept in a store stays.
         """
+        state = replace(self, prompts=Recent(), calls=Recent(), journal=Journal())
         if self.store is not None:
-            return replace(self, prompts=Recent(), calls=Recent(), journal=Journal())
-        kept = ("account", "tokens", "activity")
-        new = {
-            one.name: one.default_factory()
-            for one in fields(self)
-            if one.default_factory is not MISSING and one.name not in kept
+            return state
+        account = replace(self.account, left=dict(_PACKAGES))
+        records: dict[str, Any] = {
+            "files": Files(),
+            "batches": Batches(),
+            "assistants": Assistants(),
+            "threads": Threads(),
         }
-        return replace(self, account=replace(self.account, left=dict(_PACKAGES)), **new)
+        return replace(state, account=account, **records)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Store", "write_private"]
-
 _T = TypeVar("_T")
 _DATABASE = "records.sqlite3"
 _OWN = frozenset({_DATABASE, f"{_DATABASE}-journal", "files", "certificates"})
@@ -85,7 +83,8 @@ class Store:
             self._open.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
             self.close()
-            raise ValueError(f"the state cannot be kept in {self.folder}: {error}") from None
+            problem = "it is a file, name a folder" if self.folder.is_file() else getattr(error, "strerror", error)
+            raise ValueError(f"the state cannot be kept in {self.folder}: {problem}") from None
 
     def _prepare(self) -> None:
         """Create the folders, and make them and the files in them private."""
