@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -44,12 +44,12 @@ from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import answer, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
     from gigachat.server.engine import Embedder, Engine
-    from gigachat.server.service import Endpoint
+    from gigachat.server.service import Endpoint, Endpoints
 
 _LARGEST_BODY = 64 * 1024 * 1024
 _log = logging.getLogger("gigachat.server")
@@ -78,11 +78,11 @@ def create_app(
     """
     state, script, engine = state or State(), script or Script(), engine or Echo()
     service = Service(state, script, engine, embedder, pace, batch_pace, environment or {})
-    routes = [_route("POST", OAUTH_PATH, "/oauth", sign_in, service)]
+    routes = [_route("POST", OAUTH_PATH, sign_in, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):
             for method, path, endpoint in chain.from_iterable(tables):
-                routes.append(_route(method, prefix + path, version + path, endpoint, service))
+                routes.append(_route(method, prefix + path, endpoint, service))
     app = Starlette(
         routes=routes,
         middleware=[
@@ -96,18 +96,15 @@ def create_app(
     return app
 
 
-def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Service) -> Route:
-    """Return the route of an endpoint behind the checks of authorization and, if wanted, of its fields."""
+def _route(method: str, path: str, endpoint: Endpoint, service: Service) -> Route:
+    """Return the route of an endpoint behind the check of authorization."""
 
     async def handle(request: Request) -> Response:
         if endpoint not in _OPEN:
             check_access(request, service.state)
-        if service.state.strict:
-            from gigachat.server.wire.strict import check_fields  # which imports the models
-
-            await check_fields(request, f"{method} {name}")
         try:
-            return await endpoint(request, service)
+            found = await endpoint(request, service)
+            return found if isinstance(found, Response) else answer(request, found)
         except (Refusal, HTTPException):
             raise
         except ClientDisconnect:
@@ -120,15 +117,15 @@ def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Servi
     return Route(path, handle, methods=[method])
 
 
-async def _models(request: Request, service: Service) -> Response:
-    return answer(request, {"object": "list", "data": [model.card() for model in MODELS if model.listed]})
+async def _models(request: Request, service: Service) -> dict[str, Any]:
+    return {"object": "list", "data": [model.card() for model in MODELS if model.listed]}
 
 
-async def _model(request: Request, service: Service) -> Response:
-    return answer(request, find_model(request.path_params["model"]).card())
+async def _model(request: Request, service: Service) -> dict[str, Any]:
+    return find_model(request.path_params["model"]).card()
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("GET", "/models", _models),
     ("GET", "/models/{model:path}", _model),
     ("POST", "/token", sign_in_by_password),

@@ -49,7 +49,7 @@ class GigaChatServer(Controls):
             person is in work at a time, ten of a company, and ten sign-ins a second are permitted. With None the scope
             is that of a person, everything is open and nothing is limited.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
-        strict: Refuse every field of a request that the API notes don't list.
+        strict: Refuse every field of a JSON body that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
         closed_tools: Names of built-in tools that chat v2 refuses as unavailable.
         rate: Requests of all kinds that are let in within a second; any number when None.

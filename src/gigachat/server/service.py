@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -49,5 +49,7 @@ class Service:
         task.add_done_callback(self._works.discard)
 
 
-Endpoint = Callable[["Request", Service], Awaitable["Response"]]
-"""Answers one request, let in already."""
+Endpoint = Callable[["Request", Service], Awaitable["Response | Mapping[str, Any] | list[Any]"]]
+"""Answers one request, let in already: with a response, or with the JSON of one."""
+Endpoints = Sequence[tuple[str, str, Endpoint]]
+"""Endpoints with their methods and paths."""

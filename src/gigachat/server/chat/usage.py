@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigachat.server.state.state import cached_prefix
 from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gigachat.server.engine import ChatRequest, FunctionCall, Message, Spent
+    from gigachat.server.engine import ChatRequest, Message, Spent
     from gigachat.server.state.state import State
 
 # Tokens of the frame around the messages.
@@ -71,11 +71,11 @@ async def prompt_usage(chat: ChatRequest, state: State, *, always_cached: int) -
     return PromptUsage(total - cached, cached)
 
 
-async def answer_tokens(text: str, calls: Sequence[FunctionCall]) -> int:
+async def answer_tokens(text: str, calls: Sequence[Mapping[str, Any]]) -> int:
     """Return what the text and the function calls of an answer cost."""
     said = [text]
     for call in calls:
-        said += (call.name, json.dumps(call.arguments, ensure_ascii=False))
+        said += (call["name"], json.dumps(call.get("arguments"), ensure_ascii=False))
     return sum(await count_all(said))
 
 

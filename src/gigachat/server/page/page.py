@@ -38,11 +38,13 @@ from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import EventStream, compact, event, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Service
+
+    _Endpoint = Callable[[Request, Service], Awaitable[Response]]
 
 __all__ = ["ENDPOINTS", "Page"]
 
@@ -137,7 +139,7 @@ async def _events(request: Request, service: Service) -> Response:
     return EventStream(news(), {}, pace=0)
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Sequence[tuple[str, str, _Endpoint]] = (
     ("GET", "/", _show),
     ("POST", "/page", _open),
     ("GET", "/events", _events),
@@ -145,7 +147,7 @@ ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
 _BY_ADDRESS = {(method, path): endpoint for method, path, endpoint in ENDPOINTS}
 
 
-def _endpoint(scope: Scope) -> Endpoint | None:
+def _endpoint(scope: Scope) -> _Endpoint | None:
     return _BY_ADDRESS.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
 
 
