@@ -404,6 +404,29 @@ def test_a_number_of_openssl_that_has_no_name_here(
         ask(mode, good.url)
 
 
+@pytest.mark.parametrize(
+    ("number", "says", "advice"),
+    [
+        (0x800B0101, "has expired or is not yet valid", "check this machine's clock"),
+        (0x800B0109, "is signed by an authority this machine does not know", "ca_bundle_file="),
+        (0x800B010A, "is signed by an authority this machine does not know", "ca_bundle_file="),
+        (0x800B010F, "is for another host", "check the address"),
+    ],
+)
+def test_a_number_of_windows_is_named_as_that_of_openssl(
+    number: int, says: str, advice: str, monkeypatch: pytest.MonkeyPatch, mode: Mode, good: Site
+) -> None:
+    def refused(*_: object, **__: object) -> Any:
+        error = ssl.SSLCertVerificationError("Недействительный сертификат")
+        error.verify_code, error.verify_message = number, "Недействительный сертификат"
+        raise error
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", refused)
+    monkeypatch.setattr(ssl.SSLContext, "wrap_bio", refused)
+    with pytest.raises(CertificateError, match=f"{says} .Недействительный сертификат.: .*{advice}"):
+        ask(mode, good.url)
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_server_of_one_version_only(version: ssl.TLSVersion, mode: Mode, authority: Authority) -> None:
     context = authority.context()
