@@ -45,6 +45,7 @@ from tests.support.certificates import Authority
 from tests.support.payloads import WEATHER, chunked, event, http
 from tests.support.programs import LEFT_OPEN
 from tests.support.raw_servers import raw_server, site
+from tests.support.systems import needs_listed_roots, needs_own_roots
 from tests.support.waiting import PATIENCE, until
 
 
@@ -322,6 +323,7 @@ def test_an_authority_of_ones_own_is_trusted(server: GigaChatServer, mode: Mode,
         assert caller.chat("x").choices
 
 
+@needs_own_roots
 def test_an_unknown_authority_is_named_with_advice(server: GigaChatServer, mode: Mode) -> None:
     with Caller(mode, options(server) | {"ca_bundle_file": None, "retry_backoff_factor": 100}) as caller:
         with pytest.raises(CertificateError, match="ca_bundle_file=") as raised:
@@ -344,6 +346,7 @@ def test_verification_off_is_obeyed_and_said_once(
     assert len([record for record in caplog.records if "verify_ssl_certs" in record.message]) == 1
 
 
+@needs_own_roots
 @pytest.mark.parametrize("key", ["plain", "encrypted"])
 def test_a_client_certificate_alone_is_enough(mode: Mode, key: str) -> None:
     with GigaChatServer(mtls=True) as server:
@@ -363,6 +366,7 @@ def test_a_client_certificate_alone_is_enough(mode: Mode, key: str) -> None:
             caller.chat("x")
 
 
+@needs_own_roots
 def test_a_missing_client_certificate_is_named_where_the_server_says_so(mode: Mode, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     authority.context.verify_mode = ssl.CERT_REQUIRED
@@ -395,6 +399,7 @@ def test_a_context_of_ones_own_is_used_as_it_is(server: GigaChatServer, mode: Mo
         assert caller.chat("x").choices
 
 
+@needs_listed_roots
 def test_the_russian_root_is_trusted_for_the_vendors_hosts_only(
     server: GigaChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
