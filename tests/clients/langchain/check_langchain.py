@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import gigachat
 from gigachat.server import GigaChatServer
 from tests.clients.conftest import bounded
 
+RELEASE = metadata.version("langchain-gigachat")
 CHAT = "/chat/completions"
 QUESTION = "Сколько будет дважды два?"
 
@@ -81,11 +83,13 @@ def test_a_chat(call: Callable[..., Any], server: GigaChatServer) -> None:
     assert answer.id == answer.response_metadata["x_headers"]["x-request-id"]
     usage = answer.response_metadata["token_usage"]
     assert usage["completion_tokens"] > 0
+    cached = usage["precached_prompt_tokens"]
+    asked = usage["prompt_tokens"] + (0 if RELEASE == "0.5.1" else cached)
     assert answer.usage_metadata == {
-        "input_tokens": usage["prompt_tokens"],
+        "input_tokens": asked,
         "output_tokens": usage["completion_tokens"],
-        "total_tokens": usage["prompt_tokens"] + usage["completion_tokens"],
-        "input_token_details": {"cache_read": usage["precached_prompt_tokens"]},
+        "total_tokens": asked + usage["completion_tokens"],
+        "input_token_details": {"cache_read": cached},
     }
     [request] = sent(server)
     assert request == {
@@ -238,11 +242,9 @@ def test_structured_output_by_a_schema(call: Callable[..., Any], server: GigaCha
     server.reply('{"number": 4, "words": "четыре"}')
     model = GigaChat().with_structured_output(Answer, method="json_schema")
     assert call(model, "invoke", QUESTION) == Answer(number=4, words="четыре")
-    assert sent(server)[0]["response_format"] == {
-        "type": "json_schema",
-        "schema": Answer.model_json_schema(),
-        "strict": True,
-    }
+    strict = {"strict": True} if RELEASE == "0.5.1" else {}
+    schema = Answer.model_json_schema()
+    assert sent(server)[0]["response_format"] == {"type": "json_schema", "schema": schema, **strict}
 
 
 def test_structured_output_that_the_service_makes_itself(call: Callable[..., Any], server: GigaChatServer) -> None:
