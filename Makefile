@@ -6,7 +6,7 @@ CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard $(addsuffix 
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -80,6 +80,9 @@ test-clients: ## Run published packages, unchanged, on this client or against th
 		echo "--- $$name"; \
 		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$${name%%/*} || failed=1; \
 	done; [ -z "$$failed" ]
+
+compat-news: $(READY) ## Print what the vendor's newest version has and this client lacks; by hand only: it asks the index
+	@$(BIN)/python -m tests.compat.news
 
 # The environment's name says which Python and which dependencies; src is not in its path, the wheel is installed.
 WHEEL := .venv-matrix/wheel
