@@ -264,7 +264,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         command = [sys.executable, "-c", program, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stdout) == (1, "")
-        assert 'pip install "gigachat[server]"' in done.stderr
+        assert 'pip install ".[server]"' in done.stderr
         assert "Traceback" not in done.stderr
 
 
