@@ -26,6 +26,13 @@ INTERNAL = {"api", "authentication", "retry"}  # modules of the vendor's client 
 CHANGED_CONSTANTS = {"BASE_URL"}
 CHANGED_DEFAULTS = {("Settings", "base_url"), ("Settings", "max_retries"), ("Settings", "timeout")}
 
+# Where the defaults of 0.2.3 and 0.2.4a1 differ, the newer one holds.
+NEWER_DEFAULTS = {
+    ("FunctionParameters", "type_"): "None",
+    ("FunctionParametersProperty", "type_"): "None",
+    ("FunctionParametersProperty", "description"): "None",
+}
+
 
 def taken() -> dict[str, Any]:
     """Return the surface of the `gigachat` that is imported here, without its internal modules."""
@@ -159,6 +166,7 @@ def _of_class(ours: type, method: str, old: Any) -> str:
 def _of_model(ours: type[BaseModel], model: str, field: str, old: list[Any]) -> str:
     """Say what differs in a field of a model."""
     _, required, alias, default = old
+    default = NEWER_DEFAULTS.get((model, field), default)
     new = ours.model_fields.get(field)
     if new is None:
         return "is gone"

@@ -1,6 +1,7 @@
-"""The public surface of 0.2.3, name by name: nothing may be missing, and each changed default is a documented decision.
+"""The public surfaces of 0.2.3 and 0.2.4a1: nothing may be missing, and each changed default is a documented decision.
 
-`surface_0_2_3.json` was taken from the published package; `surface` says how it is written.
+`surface_0_2_3.json` and `surface_0_2_4a1.json` were taken from the published packages; `surface` says how they are
+written.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pytest
 
 import gigachat
 from gigachat import settings
-from tests.compat.surface import CHANGED_CONSTANTS, CHANGED_DEFAULTS, compared, compared_name, taken
+from tests.compat.surface import CHANGED_CONSTANTS, CHANGED_DEFAULTS, NEWER_DEFAULTS, compared, compared_name, taken
 
 FOLDER = Path(__file__).parent
 SURFACES: dict[str, dict[str, Any]] = {
@@ -105,9 +106,22 @@ def test_changed_defaults_are_changed_still() -> None:
         assert repr(getattr(settings, name).model_fields[field].default) != old
 
 
+def test_newer_defaults_are_those_of_the_newer_surface() -> None:
+    older, newer = (SURFACES[version]["modules"]["gigachat.models"] for version in ("0_2_3", "0_2_4a1"))
+    differ = {
+        (name, field): newer[name]["fields"][field][3]
+        for name, entry in older.items()
+        for field, (_, _, _, default) in entry.get("fields", {}).items()
+        if field in newer[name]["fields"] and newer[name]["fields"][field][3] != default
+    }
+    assert differ == NEWER_DEFAULTS
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_changes_are_documented(page: Path) -> None:
     text = page.read_text("utf-8")
+    for name, field in NEWER_DEFAULTS:
+        assert f"| `{name}.{field}` |" in text
     for _, field in CHANGED_DEFAULTS:
         assert f"| `{field}` |" in text
     for name in CHANGED_CONSTANTS:
