@@ -301,6 +301,7 @@ EMPTY = {"type": "object", "properties": {}}
         # Own functions in any form are one tool.
         ([WEATHER], [functions(WEATHER)]),
         ([{"type": "function", "function": WEATHER}], [functions(WEATHER)]),
+        ([{"type": "function", "strict": True, **WEATHER}], [functions(WEATHER)]),
         ([functions(WEATHER)], [functions(WEATHER)]),
         ([{"functions": [WEATHER]}], [functions(WEATHER)]),
         ([Function.model_validate(WEATHER)], [functions(WEATHER)]),

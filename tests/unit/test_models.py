@@ -504,6 +504,12 @@ def test_a_function_built_by_hand(world: World) -> None:
     }
 
 
+def test_a_tool_of_another_service_is_a_function(world: World) -> None:
+    tool = {"type": "function", "strict": True, **FUNCTION}
+    assert asked(world, "x", functions=[tool])["functions"] == [FUNCTION]
+    assert tool["strict"] is True
+
+
 def test_a_built_in_function_is_its_name(world: World) -> None:
     assert asked(world, "x", functions=[{"name": "text2image"}])["functions"] == [{"name": "text2image"}]
 
