@@ -372,7 +372,7 @@ def test_the_round_trip_of_a_function(world: World) -> None:
 
 def test_what_belongs_to_other_apis_is_left_out(world: World) -> None:
     call = {"name": "f", "arguments": {}, "id": "x", "type": "tool_call"}  # as LangChain makes it
-    result = {"role": "function", "name": "f", "content": "{}", "tool_call_id": "x", "id_": "m"}
+    result = {"role": "function", "name": "f", "content": "{}", "tool_call_id": "x", "id_": "m", "_note": 1}
     openai: dict[str, Any] = {
         "role": "assistant",
         "content": "",

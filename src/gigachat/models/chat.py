@@ -221,11 +221,11 @@ class Messages(WireModel):
     )
 
     def model_post_init(self, context: Any, /) -> None:
-        """Drop what belongs to other APIs, whose users leave it here."""
+        """Drop what belongs to other APIs, whose users leave it here, and notes that programs keep in messages."""
         extra = self.__pydantic_extra__
         if extra:
-            for name in _OF_OTHER_APIS:
-                extra.pop(name, None)
+            for name in [name for name in extra if name in _OF_OTHER_APIS or name.startswith("_")]:
+                del extra[name]
 
 
 class MessagesChunk(WireModel):
