@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard tests/clients/*/requirements.txt))
+CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard $(addsuffix requirements.txt,tests/clients/*/ tests/clients/*/*/)))
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -56,25 +56,33 @@ test-browser: $(READY) ## Use the local server's page in headless Chromium, whic
 		{ echo "Chromium and its driver are needed: the packages chromium and chromium-driver of Debian"; exit 1; }
 	@$(BIN)/python -m pytest -c tests/browser/pytest.ini tests/browser
 
-# A published package stands on our client in an environment of its own; what declares an older client comes alone, and
-# the older client itself lies beside.
+# A published package stands on our client in an environment of its own, a folder of tests/clients for each release;
+# what declares an older client comes alone, and the older client itself lies beside.
 .venv-clients/%/ready: tests/clients/%/requirements.txt tests/clients/%/constraints.txt pyproject.toml
 	$(need_python)
-	$(PYTHON) -m venv --clear $(@D)
+	@folder=tests/clients/$*; python=$(PYTHON); \
+		[ ! -e $$folder/python.txt ] || python=$$($(PYTHON) tests/matrix/environments.py from $$(cat $$folder/python.txt)) && \
+		$$python -m venv --clear $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint tests/clients/$*/constraints.txt \
 		--editable '.[server]' --requirement $<
 	@[ ! -e tests/clients/$*/alone.txt ] || \
 		$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/clients/$*/alone.txt
 	@[ ! -e tests/clients/$*/beside.txt ] || $(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps \
 		--target $(@D)/beside --requirement tests/clients/$*/beside.txt
+	@[ ! -e tests/clients/$*/package.json ] || { cp tests/clients/$*/package*.json $(@D)/ && \
+		npm ci --prefix $(@D) --silent --ignore-scripts --no-audit --no-fund; } || \
+		{ echo "Node.js and npm are needed: the packages nodejs and npm of Debian"; exit 1; }
 	@touch $@
 
-test-clients: ## Run published packages, unchanged, on this client: LangChain, Pydantic AI, LlamaIndex, gpt2giga
+test-clients: ## Run published packages, unchanged, on this client or against the local server
 	@$(MAKE) --no-print-directory --jobs 2 $(CLIENTS_READY)
 	@failed=; for name in $(CLIENTS); do \
 		echo "--- $$name"; \
-		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$$name || failed=1; \
+		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$${name%%/*} || failed=1; \
 	done; [ -z "$$failed" ]
+
+compat-news: $(READY) ## Print what the vendor's newest version has and this client lacks; by hand only: it asks the index
+	@$(BIN)/python -m tests.compat.news
 
 # The environment's name says which Python and which dependencies; src is not in its path, the wheel is installed.
 WHEEL := .venv-matrix/wheel

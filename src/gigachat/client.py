@@ -82,6 +82,8 @@ class Client(
         user: User name; with `password` instead of the key.
         password: Password.
         model: Model of requests that name none; `GigaChat` if not given.
+        session_id: `X-Session-ID` of each API request, which keeps them on the same prompt cache. A header of the
+            request, a context variable and `default_headers` win over it.
         profanity_check: Whether the service filters profanity.
         flags: Feature flags sent with each chat.
         function_result_role: Role of function results in chats v2, `function` or `tool`. If not given: `function`
@@ -127,6 +129,7 @@ class Client(
         scope: str | None = None,
         access_token: str | None = None,
         model: str | None = None,
+        session_id: str | None = None,
         profanity_check: bool | None = None,
         user: str | None = None,
         password: str | None = None,

@@ -342,7 +342,7 @@ def test_without_the_extra_a_fixture_says_what_to_install(pytester: pytest.Pytes
     pytester.makepyfile(f"def test_bot({fixture}): ...\ndef test_other(): ...")
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(['*pip install "gigachat[[]server]"*'])
+    result.stdout.fnmatch_lines(['*pip install ".[[]server]"*'])
 
 
 def test_names_are_importable_and_misspelt_ones_are_not() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import GigaChat, RateLimitError, ServerError, UnprocessableEntityError
+from gigachat import GigaChat, RateLimitError, ServerError, UnprocessableEntityError, __version__
 from gigachat.__main__ import main
 from gigachat.server import cli
 
@@ -264,7 +264,7 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         command = [sys.executable, "-c", program, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stdout) == (1, "")
-        assert 'pip install "gigachat[server]"' in done.stderr
+        assert 'pip install ".[server]"' in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -272,3 +272,22 @@ def test_the_command_is_installed() -> None:
     script = Path(sys.executable).with_name("gigachat.exe" if os.name == "nt" else "gigachat")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("gigachat 0.2.")
+
+
+def test_the_version_names_another_command_of_the_name(tmp_path: Path) -> None:
+    described = tmp_path / "gigachat_cli-2.5.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: gigachat-cli\nVersion: 2.5.0\n")
+    (described / "entry_points.txt").write_text("[console_scripts]\ngigachat = giga.cli:main\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "gigachat", "--version"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    version, hint = done.stdout.splitlines()
+    assert version == f"gigachat {__version__}"
+    assert hint == "gigachat-cli 2.5.0 also installs a command gigachat; python -m gigachat is always this package"
+
+
+def test_the_version_alone() -> None:
+    command = [sys.executable, "-m", "gigachat", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"gigachat {__version__}\n"

@@ -75,7 +75,7 @@ class Service:
             timeout=settings.retry_timeout,
             rate_limit_timeout=settings.rate_limit_timeout,
         )
-        self.headers = {"user-agent": USER_AGENT, **_default_headers(settings)}
+        self.headers = {"user-agent": USER_AGENT, **_headers_of(settings)}
         if settings.access_token:
             token = checked_token(settings.access_token, "access_token= (or GIGACHAT_ACCESS_TOKEN)")
             self.headers["authorization"] = Secret(f"Bearer {token}")
@@ -144,8 +144,13 @@ def _v2_urls(settings: Settings) -> tuple[str, ...]:
     return (f"{root}/v2", f"{root.removesuffix('/api')}/v2") if root.endswith("/api") else (f"{root}/v2",)
 
 
-def _default_headers(settings: Settings) -> dict[str, Any]:
+def _headers_of(settings: Settings) -> dict[str, str]:
+    """Return the headers that the settings add to each API request."""
+    session = {"x-session-id": settings.session_id} if settings.session_id else None
     try:
-        return checked_headers(settings.default_headers, "default_headers (or GIGACHAT_DEFAULT_HEADERS)")
+        return {
+            **checked_headers(session, "session_id (or GIGACHAT_SESSION_ID)"),
+            **checked_headers(settings.default_headers, "default_headers (or GIGACHAT_DEFAULT_HEADERS)"),
+        }
     except ValueError as error:
         raise ConfigurationError(str(error)) from None

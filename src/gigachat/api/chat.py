@@ -43,6 +43,7 @@ class ChatFields(TypedDict, total=False):
 
     messages: Sequence[Message]
     model: str | None
+    assistant_id: str | None
     temperature: float | None
     top_p: float | None
     n: int | None
@@ -57,7 +58,8 @@ class ChatFields(TypedDict, total=False):
     function_ranker: models.FunctionRanker | Mapping[str, Any] | None
     response_format: models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     additional_fields: Mapping[str, Any] | None
-    reasoning_effort: Literal["low", "medium", "high"] | None
+    reasoning_effort: str | None
+    reasoning_max_tokens: int | None
 
 
 class ChatNamespace(Namespace[Mode]):
@@ -268,7 +270,7 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
     for name, default in service.chat_defaults.items():
         if data.get(name) is None:
             data[name] = default
-    has_model = field_of(storage, "assistant_id") or field_of(storage, "thread_id")
+    has_model = data.get("assistant_id") or field_of(storage, "assistant_id") or field_of(storage, "thread_id")
     return chat_request(models.Chat, data, None if has_model else service.model, stream)
 
 

@@ -13,7 +13,8 @@ try:
     import yaml  # type: ignore[import-untyped]  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f'gigachat.server needs the package {error.name}: pip install "gigachat[server]"', name=error.name
+        f'gigachat.server needs the package {error.name}: pip install ".[server]" in a copy of the repository',
+        name=error.name,
     ) from error
 
 from gigachat.server.app import create_app

@@ -241,6 +241,6 @@ def _part(name: str) -> Any:
         if (error.name or "").startswith("gigachat"):
             raise
         pytest.fail(
-            f'gigachat.testing needs the package {error.name}, of the extra "server": pip install "gigachat[server]"',
+            f'gigachat.testing needs the package {error.name}: pip install ".[server]" in a copy of the repository',
             pytrace=False,
         )

