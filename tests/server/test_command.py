@@ -68,7 +68,11 @@ def test_unknown_fields_are_refused_if_wanted() -> None:
 @needs_posix
 @pytest.mark.parametrize(
     ("arguments", "stopped_by"),
-    [(["--pace", "0"], signal.SIGTERM), (["--no-tls"], signal.SIGINT), (["--mtls"], signal.SIGTERM)],
+    [
+        (["--pace", "0"], signal.SIGTERM),
+        pytest.param(["--no-tls"], signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(["--mtls"], signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_it_serves_until_a_signal_and_leaves_nothing(arguments: list[str], stopped_by: int) -> None:
     with serving(*arguments, stopped_by=stopped_by) as environment, client(environment) as giga:
