@@ -14,15 +14,11 @@ import httpx2
 import pytest
 from tests.contract.replay import recording
 from tests.contract.test_recordings import ANSWERED_BY_THE_REST, RUN_OPTIONS, STREAMED_BY_THE_REST, fields_of
+from tests.support.payloads import WEATHER
 
 from gigachat import ForbiddenError, GigaChat, NotFoundError, ResponseError
 from gigachat.server import GigaChatServer
 
-WEATHER = {
-    "name": "weather",
-    "description": "Погода в городе",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 DOCUMENT = """
 openapi: 3.0.0
 info: {title: Погода, version: '1'}

@@ -49,18 +49,15 @@ from tests.server.api import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
 
 RECORDED = Path(__file__).parents[1] / "contract" / "recorded"
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer() as server:
-        api = Api(server)
-        yield api
-        api.http.close()
+def server_options() -> dict[str, Any]:
+    return {}
 
 
 def recording(name: str) -> list[dict[str, Any]]:
