@@ -98,7 +98,7 @@ class Limiter:
                 self.look()
                 left = None if until is None else until - transport.now()
         except BaseException:
-            # The traceback may keep the waiter, and so its slot, for as long as a cancelled task is referenced.
+            # The traceback of a cancelled task may keep a reference to the waiter and its slot.
             self._leave(waiter)
             if waiter.slot is not None:
                 waiter.slot.release()
