@@ -93,7 +93,7 @@ class Recorder:
         self._unused = list(self._recorded)
 
     def hide(self, *what: str | re.Pattern[str]) -> None:
-        """Have texts and what expressions match replaced by `***` in the file and in requests looked up in it.
+        """Replace texts, and matches of expressions, with `***` in the file and in requests looked up in it.
 
         For personal data of your own, and for what differs each time, such as a date in a prompt. Keys, tokens and
         passwords are hidden without it.

@@ -42,7 +42,7 @@ class SignInMethod(Protocol):
 
     @property
     def identity(self) -> Hashable:
-        """Key of the token in the cache. Secrets are in it as digests."""
+        """Part of the key of the token in the cache. Secrets are in it as digests."""
         ...
 
     def call(self) -> Call[Grant | None]:
