@@ -190,7 +190,7 @@ class Recorder:
         await response(request.scope, receive, send)
 
     def _unknown(self, asked: Mapping[str, Any]) -> str:
-        """Say why there is no answer."""
+        """Return why there is no recorded response."""
         name, file = _name(asked), self._file
         if not self._recorded:
             return f"{name}: there is no {file}; {self._again}"
