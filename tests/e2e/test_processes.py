@@ -277,6 +277,7 @@ runner.close()
     run_quietly(program, server)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_stream_of_the_parent_holds_no_slot_in_the_child(server: GigaChatServer) -> None:
     program = f"""{ANSWERED}

@@ -716,6 +716,7 @@ def test_embeddings_leave_the_others_their_turn() -> None:
         api.http.close()
 
 
+@pytest.mark.slow
 def test_embeddings_of_too_long_a_text_are_refused_before_they_are_made(api: Api) -> None:
     """Its million words would take a quarter of an hour."""
     answer = api.http.post("/embeddings", json={"model": "EmbeddingsGigaR", "input": ["ab 12 " * 500_000]})
@@ -1192,6 +1193,7 @@ def test_missing_extras_are_named() -> None:
     assert "trustme" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_server_does_not_import_the_client() -> None:
     code = "import sys, gigachat.server; print(*sorted(sys.modules))"
     environment = {**os.environ, "PYTHONWARNINGS": "error"}
