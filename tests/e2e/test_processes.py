@@ -132,6 +132,7 @@ runner.close()
     assert len(server.requests_to("oauth")) == 1  # a valid token lives on in the child
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.parametrize("mode", ["blocking", "async"])
 def test_hooks_change_nothing_of_that(server: GigaChatServer, mode: str) -> None:
@@ -276,6 +277,7 @@ runner.close()
     run_quietly(program, server)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_stream_of_the_parent_holds_no_slot_in_the_child(server: GigaChatServer) -> None:
     program = f"""{ANSWERED}

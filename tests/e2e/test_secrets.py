@@ -262,7 +262,9 @@ def of(server: GigaChatServer, evidence: Evidence) -> None:
     evidence.objects("server", server, server._state, server.requests, *server.requests)
 
 
-@pytest.mark.parametrize("way", ["key", "pair", "password", "provider"])
+@pytest.mark.parametrize(
+    "way", ["key", *(pytest.param(way, marks=pytest.mark.slow) for way in ("pair", "password", "provider"))]
+)
 def test_a_full_run_shows_no_credential(
     way: str, mode: Mode, server: GigaChatServer, evidence: Evidence, tmp_path: Path
 ) -> None:

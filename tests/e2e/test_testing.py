@@ -15,14 +15,10 @@ import trio
 
 from gigachat import AsyncGigaChat, BadRequestError, GigaChat, GigaChatException, NotFoundError, ServerError
 from gigachat.testing import GigaChatServer, ReceivedChat
+from tests.support.payloads import WEATHER
 from tests.support.systems import needs_trio
 
 pytest_plugins = ["pytester"]
-
-WEATHER = {
-    "name": "weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 
 
 @cache

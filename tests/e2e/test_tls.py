@@ -198,7 +198,7 @@ def test_what_the_system_refuses_to_read_is_named(option: str, kind: str, author
 
 
 def test_a_folder_without_a_certificate_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no certificate in this folder"):
+    with pytest.raises(ConfigurationError, match="there is no certificate in this folder"):
         GigaChat(access_token="t", ca_bundle_file=tmp_path)
 
 

@@ -124,6 +124,7 @@ def test_a_stream_dropped_inside_a_request_of_an_httpx2_client_is_closed_with_th
 
 
 @needs_fork
+@pytest.mark.slow
 def test_a_stream_that_is_open_while_forking_may_be_dropped_in_the_child(server: GigaChatServer) -> None:
     program = """
 import asyncio, gc, os

@@ -27,11 +27,8 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "anything": 1
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer(tls=False, strict=True) as server:
-        api = Api(server)
-        yield api
-        api.http.close()
+def server_options() -> dict[str, Any]:
+    return {"tls": False, "strict": True}
 
 
 def refused(field: str) -> dict[str, Any]:

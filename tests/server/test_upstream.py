@@ -11,7 +11,6 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -23,13 +22,10 @@ from gigachat.server.catalogue import find_model
 from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece, Reasoning, Spent, Stop
 from gigachat.server.engines.upstream import Upstream
 from gigachat.server.wire.errors import Refusal
+from tests.support.payloads import WEATHER
+from tests.support.raw_servers import listening, read_request
 
-WEATHER = {
-    "name": "weather",
-    "description": "Погода",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    "few_shot_examples": [{"request": "Погода в Омске", "params": {"city": "Омск"}}],
-}
+WITH_EXAMPLE = {**WEATHER, "few_shot_examples": [{"request": "Погода в Омске", "params": {"city": "Омск"}}]}
 USAGE = {"prompt_tokens": 30, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 12}}
 HEAD = b"HTTP/1.1 %d Status\r\nContent-Type: %s\r\nConnection: close\r\n\r\n"
 
@@ -43,31 +39,15 @@ class Raw:
         self.endless = False
         self.left = threading.Event()
         """The caller of an endless answer has gone."""
-        raw = self
+        self.url = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            def handle_one_request(self) -> None:
-                line = self.rfile.readline().decode()
-                headers: dict[str, str] = {}
-                while True:
-                    name, _, value = self.rfile.readline().decode().partition(":")
-                    if not value:
-                        break
-                    headers[name.strip().lower()] = value.strip()
-                body = self.rfile.read(int(headers.get("content-length", 0)))
-                if line:
-                    raw.requests.append((line.split(" ")[1], headers, json.loads(body) if body else None))
-                    raw.answer(self.connection)
-                self.close_connection = True
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+    def serve(self, connection: socket.socket) -> None:
+        head, _, body = read_request(connection).partition(b"\r\n\r\n")
+        line, *lines = head.decode().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if line:
+            self.requests.append((line.split(" ")[1], headers, json.loads(body) if body else None))
+            self.answer(connection)
 
     def answer(self, connection: socket.socket) -> None:
         try:
@@ -90,18 +70,13 @@ class Raw:
     def body(self) -> Any:
         return self.requests[-1][2]
 
-    def close(self) -> None:
-        self.endless = False
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
 
 @pytest.fixture
 def raw() -> Iterator[Raw]:
     running = Raw()
-    yield running
-    running.close()
+    with listening(running.serve) as port:
+        running.url = f"http://127.0.0.1:{port}"
+        yield running
 
 
 @contextmanager
@@ -215,12 +190,12 @@ def test_functions_of_its_own_way(raw: Raw) -> None:
     )
     both = [FunctionCall("weather", {"city": "Омск"}), FunctionCall("weather", {"city": "Уфа"})]
     engine = Upstream(raw.url, "m")
-    assert told(engine, functions=[WEATHER], several_calls=True) == both
+    assert told(engine, functions=[WITH_EXAMPLE], several_calls=True) == both
     assert raw.body["tool_choice"] == "auto"
     [tool] = raw.body["tools"]
-    described = {name: WEATHER[name] for name in ("name", "description", "parameters")}
+    described = {name: WITH_EXAMPLE[name] for name in ("name", "description", "parameters")}
     assert tool == {"type": "function", "function": described}
-    assert told(engine, functions=[WEATHER], forced="weather", preset={"days": 3}) == [
+    assert told(engine, functions=[WITH_EXAMPLE], forced="weather", preset={"days": 3}) == [
         FunctionCall("weather", {"city": "Омск", "days": 3})
     ]
     assert raw.body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}

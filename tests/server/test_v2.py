@@ -17,7 +17,7 @@ from gigachat.server.engines.echo import Echo
 from tests.server.api import NAMES_TEXT, SYNTAX, UNANSWERED, UNASKED, WEATHER, Api
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from gigachat.server import ChatRequest, Piece
 
@@ -85,17 +85,8 @@ def named_events(body: bytes) -> list[tuple[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[V2]:
-    with GigaChatServer(tls=False) as server:
-        api = V2(server)
-        yield api
-        api.http.close()
-
-
-@pytest.fixture
-def api(shared: V2) -> V2:
-    shared.server.clear()
-    return shared
+def kind() -> type[Api]:
+    return V2
 
 
 # Answers

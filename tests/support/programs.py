@@ -37,11 +37,11 @@ def run_program(
 
 
 def environment(server: GigaChatServer) -> dict[str, str]:
-    """The environment of a program: it points at the server, and holds nothing of ours but what measures coverage.
+    """The environment of a program: it points at the server, and has nothing of ours but what the tests set.
 
     Without the other two, Windows opens no sockets and finds no libraries.
     """
-    kept = ("COVERAGE_", "SYSTEMROOT", "PATH")
+    kept = ("COVERAGE_", "SSL_CERT_", "SYSTEMROOT", "PATH")
     return {**{name: value for name, value in os.environ.items() if name.startswith(kept)}, **server.environment}
 
 

@@ -1,4 +1,4 @@
-"""Servers that handle each connection by hand, on plain sockets or with TLS."""
+"""Servers that handle each connection by hand, on plain sockets or with TLS; that of `servers` follows a script."""
 
 from __future__ import annotations
 

@@ -313,7 +313,7 @@ def test_what_is_no_file(world: World, file: Any) -> None:
 
 @pytest.mark.parametrize("file", [("a.txt",), ("a.txt", b"content", None, {}, 5)])
 def test_tuples_of_another_length(world: World, file: Any) -> None:
-    refused(world, ValueError, "a tuple is", file)
+    refused(world, ValueError, "a tuple must be", file)
 
 
 def test_empty_files(world: World, tmp_path: Path) -> None:

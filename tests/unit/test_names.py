@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,11 +64,12 @@ def test_a_name_that_does_not_exist_is_refused(module: ModuleType, name: str) ->
         getattr(module, name)
 
 
-def imported(program: str) -> set[str]:
+@cache
+def imported(program: str) -> frozenset[str]:
     """Return the modules that a program imports in an interpreter of its own."""
     program += "\nimport json, sys; print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    return set(json.loads(done.stdout))
+    return frozenset(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,6 @@ def test_an_option_means_the_same_wherever_it_comes_from(
     assert getattr(kind(**{option: None})._settings, option) == given
 
 
-@pytest.mark.parametrize("text", ["", "  ", "''", '""', "\n"])
-@pytest.mark.parametrize("option", VALUES)
-def test_an_empty_variable_is_not_set(option: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"GIGACHAT_{option.upper()}", text)
-    assert GigaChat()._settings == Settings() == Settings.model_construct()
-
-
 def test_a_dotenv_file_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GIGACHAT_MODEL=silent\n")
     monkeypatch.chdir(tmp_path)

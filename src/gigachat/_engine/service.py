@@ -85,7 +85,7 @@ class Service:
         self._origins = tuple({self.origin, *map(_origin, self.v2_urls)})
         self.authorization, key = authorization_for(settings, provider, self._sign_in, private=private)
         self.limiter = shared_limiters.get((self.origin, key)) if settings.max_concurrency else None
-        # A gateway may add authorization that is missing here; the vendor refuses such requests.
+        # A gateway may add the authorization itself; the vendor's hosts refuse requests without one.
         self.needs_authorization = is_vendor_host(urlsplit(settings.base_url).hostname or "") and not (
             settings.cert_file or settings.ssl_context
         )

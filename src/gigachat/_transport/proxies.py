@@ -1,4 +1,4 @@
-"""Which proxy holds for an address: the setting, or else the variable of the environment for that very address."""
+"""The proxy for an address: the setting, or else the environment variable for this address."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
     if not isinstance(file, tuple):
         return None, _content(file), None, {}
     if not 2 <= len(file) <= 4:
-        raise ValueError("a tuple is (name, content), (name, content, type) or (name, content, type, headers)")
+        raise ValueError("a tuple must be (name, content), (name, content, type) or (name, content, type, headers)")
     name, content, mime, headers = (*file, None, None)[:4]
     if name is not None and not isinstance(name, str):
         raise TypeError(f"the name of a file must be text, not {type(name).__name__}")

@@ -43,7 +43,7 @@ __all__ = [
 
 
 class MessagesRole(OpenEnum):
-    """Author of a message. A role the SDK does not know reads as a member of its own."""
+    """Author of a message. An unknown role becomes a new member."""
 
     ASSISTANT = "assistant"
     SYSTEM = "system"

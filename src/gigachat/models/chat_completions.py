@@ -80,7 +80,7 @@ class _Or:
         return core_schema.union_schema([schema, short], mode="left_to_right")
 
 
-# What comes back, and much of it goes out again.
+# Models of responses; many are also sent in later requests.
 
 
 class ChatSource(_Model):
@@ -284,7 +284,7 @@ class ChatUsage(_Model):
     total_tokens: int | None = Field(default=None, description="Tokens that are charged.")
 
 
-# What goes out.
+# Models of requests.
 
 
 class ChatReasoning(_Model):

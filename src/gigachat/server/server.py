@@ -87,16 +87,16 @@ class GigaChatServer(Controls):
         if mtls and not tls:
             raise ValueError("mtls needs tls")
         if not all(0 <= seconds < math.inf for seconds in (pace, batch_pace, token_lifetime, password_token_lifetime)):
-            raise ValueError("paces and lifetimes are seconds, and can't be negative or endless")
+            raise ValueError("paces and lifetimes must be finite seconds, 0 or more")
         if rate is not None and rate < 1:
-            raise ValueError("rate is at least one request a second")
+            raise ValueError("rate must be at least one request a second")
         if account_kind not in (None, *KIND_SCOPES):
-            raise ValueError(f"account_kind is one of {', '.join(KIND_SCOPES)}")
+            raise ValueError(f"account_kind must be one of {', '.join(KIND_SCOPES)}")
         if result_role not in (None, *RESULT_ROLES):
-            raise ValueError(f"result_role is one of {', '.join(RESULT_ROLES)}")
+            raise ValueError(f"result_role must be one of {', '.join(RESULT_ROLES)}")
         unknown = {closed_tools} if isinstance(closed_tools, str) else set(closed_tools) - TOOLS
         if unknown:
-            raise ValueError(f"closed_tools is a collection of names out of {', '.join(sorted(TOOLS))}")
+            raise ValueError(f"closed_tools must be a collection of names among {', '.join(sorted(TOOLS))}")
         self._tls = tls
         self._mtls = mtls
         self._host = host

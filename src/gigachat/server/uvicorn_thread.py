@@ -60,7 +60,7 @@ class UvicornThread(uvicorn.Server):
 
     @property
     def open_connections(self) -> int:
-        """Connections open now."""
+        """Number of open connections."""
         return len(self.server_state.connections)
 
     def start(self) -> None:

@@ -214,7 +214,7 @@ def _nodeid(item: pytest.Item) -> str:
 
 
 def _place(request: pytest.FixtureRequest) -> None:
-    """Have something for a client to go to."""
+    """Start the recorder, if the test has it, or else the local server."""
     recorded = "gigachat_recorder" in request.fixturenames
     request.getfixturevalue("gigachat_recorder" if recorded else "gigachat_server")
 

@@ -41,7 +41,7 @@ class ServiceAnswer:
 
 
 class AccountService:
-    """The real service, asked as the variables `GIGACHAT_…` say: address, TLS, proxy, authorization.
+    """The real service, with the settings of the variables `GIGACHAT_…`: address, TLS, proxy, authorization.
 
     Attributes:
         settings: Their values.

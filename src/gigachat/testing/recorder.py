@@ -93,7 +93,7 @@ class Recorder:
         self._unused = list(self._recorded)
 
     def hide(self, *what: str | re.Pattern[str]) -> None:
-        """Have texts and what expressions match replaced by `***` in the file and in requests looked up in it.
+        """Replace texts, and matches of expressions, with `***` in the file and in requests looked up in it.
 
         For personal data of your own, and for what differs each time, such as a date in a prompt. Keys, tokens and
         passwords are hidden without it.
@@ -190,7 +190,7 @@ class Recorder:
         await response(request.scope, receive, send)
 
     def _unknown(self, asked: Mapping[str, Any]) -> str:
-        """Say why there is no answer."""
+        """Return why there is no recorded response."""
         name, file = _name(asked), self._file
         if not self._recorded:
             return f"{name}: there is no {file}; {self._again}"

@@ -43,7 +43,7 @@ class SignInMethod(Protocol):
 
     @property
     def identity(self) -> Hashable:
-        """What a token depends on; contains digests instead of secrets."""
+        """Part of the key of the token in the cache. Secrets are in it as digests."""
         ...
 
     def call(self) -> Call[Grant | None]:

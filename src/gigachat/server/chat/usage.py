@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Tokens of the frame around the messages.
 _FRAME = 8
 _MESSAGE_FRAME = 3
-# Of the second generation (reference, section 14); that of the third is not published.
+# Tokens of second-generation models (reference, section 14); those of the third are not published.
 _CONTEXT_WINDOW = 128_000
 
 

@@ -31,7 +31,7 @@ _QUOTED_LENGTH = 300
 _SEARCHED = 10_000
 """Characters of a message in which names of functions are looked for."""
 _PICTURES = frozenset({"image_generate", "text2image"})
-# Built-in functions of v1 are offered with every "auto", so words have to ask for them.
+# API v1 offers its built-in functions with every "auto": one is called only if the message asks for it.
 _ASKED = {"text2image": re.compile(r"нарису|рисун|изобраз|картин|draw|paint|picture|image", re.IGNORECASE)}
 _SOURCE = Source("https://example.com/", "Локальный сервер ничего не искал / The local server has not searched")
 _PICTURE = base64.b64decode(

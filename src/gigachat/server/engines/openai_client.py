@@ -46,10 +46,10 @@ class OpenAIClient:
         except httpx2.InvalidURL as error:
             raise ValueError(f"not an address: {without_password(url)}: {error}") from None
         if address.scheme not in ("http", "https") or not address.host:
-            raise ValueError(f"an address begins with http:// or https://: {without_password(url)}")
+            raise ValueError(f"an address must begin with http:// or https://: {without_password(url)}")
         key = None if api_key is None else api_key.strip()
         if key is not None and not (key.isascii() and key.isprintable()):
-            raise ValueError("the key of the model server is of printable ASCII characters")
+            raise ValueError("the key of the model server must have printable ASCII characters only")
         path = address.path.rstrip("/").removesuffix("/chat/completions")
         self._base = address.copy_with(path=path or "/v1", query=None, fragment=None)
         self._headers = {} if key is None else {"authorization": f"Bearer {key}"}

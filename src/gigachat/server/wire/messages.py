@@ -29,10 +29,10 @@ _PART_KEYS = frozenset(
 
 
 def v1_message(raw: Any) -> Message:
-    """Return a message of v1.
+    """Parse a message of API v1.
 
     Raises:
-        Refusal: 400 for a wrong shape.
+        Refusal: 400 if the message has a wrong shape.
     """
     check_shape(raw, v1.Messages)
     role = raw["role"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 JSON_TYPE = "application/json; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
-# The service names the length of short bodies only; longer ones come in chunks.
+# The service sends Content-Length with short bodies only; longer ones are sent in chunks.
 _SHORT = 2048
 
 
