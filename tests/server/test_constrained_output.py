@@ -127,14 +127,21 @@ def test_a_pattern_is_a_string() -> None:
 def test_parameters_that_references_make_endless_are_refused() -> None:
     schemas = {f"A{number}": {"items": [{"$ref": f"#/$defs/A{number + 1}"}] * 2} for number in range(50)}
     function = {"name": "f", "parameters": {"$ref": "#/$defs/A0", "$defs": {**schemas, "A50": {}}}}
-    with pytest.raises(Refusal, match="parameters of function f have more than 100000 values"):
+    with pytest.raises(Refusal, match="parameters of function f: the schema has more than 100000 parts"):
         generated_schema(asked(functions=[function]))
 
 
-def test_what_can_not_be_expressed_is_refused() -> None:
+def test_what_refers_to_itself_is_generated_to_a_depth() -> None:
     circle = {
         "name": "f",
-        "parameters": {"$ref": "#/$defs/A", "$defs": {"A": {"properties": {"a": {"$ref": "#/$defs/A"}}}}},
+        "parameters": {"$ref": "#/$defs/A", "$defs": {"A": {"properties": {"a": {"$ref": "#/$defs/A"}, "b": True}}}},
     }
+    schema = generated_schema(asked(functions=[circle], forced="f"))
+    assert schema is not None
+    assert schema["properties"]["arguments"]["properties"] == {"a": {}, "b": {}}
+
+
+def test_a_reference_that_leads_nowhere_is_refused() -> None:
+    function = {"name": "f", "parameters": {"properties": {"a": {"$ref": "https://example.org/a"}}}}
     with pytest.raises(Refusal, match="parameters of function f"):
-        generated_schema(asked(functions=[circle]))
+        generated_schema(asked(functions=[function]))

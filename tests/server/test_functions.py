@@ -69,6 +69,19 @@ def parameters(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": ["object", "null"]},
+        {"$ref": "#/$defs/Node", "$defs": {"Node": {"properties": {"child": {"$ref": "#/$defs/Node"}}}}},
+        {"properties": {"a": False, "b": {"type": "array", "items": [True]}}},
+    ],
+)
+def test_any_schema_of_an_object_is_valid(api: Api, schema: dict[str, Any]) -> None:
+    assert validated(api, {**COMPLETE, "parameters": schema}) == {"message": "Function is valid"}
+
+
+@pytest.mark.parametrize(
     ("changes", "errors"),
     [
         ({"name": "1st"}, [NAME]),
@@ -82,12 +95,8 @@ def parameters(**changes: Any) -> dict[str, Any]:
         ({"parameters": None}, [finding("parameters is required")]),
         ({"parameters": "{}"}, [finding("Invalid type. Expected: object, given: string", LOCATION)]),
         ({"parameters": []}, [finding("Invalid type. Expected: object, given: array", LOCATION)]),
-        (
-            {"parameters": {}},
-            [finding("type is required", LOCATION), finding("properties is required", LOCATION)],
-        ),
         (parameters(type="string"), [finding(OBJECT, f"{LOCATION}.type")]),
-        (parameters(type=["object"]), [finding(OBJECT, f"{LOCATION}.type")]),
+        (parameters(type=["string", "null"]), [finding(OBJECT, f"{LOCATION}.type")]),
         (
             parameters(properties=[]),
             [finding("Invalid type. Expected: object, given: array", f"{LOCATION}.properties")],
@@ -307,9 +316,15 @@ def test_a_parameter_may_be_described_by_its_content(api: Api) -> None:
     by_content = {"name": "filter", "in": "query", "content": {"application/json": {"schema": {"type": "object"}}}}
     free = {"name": "free", "in": "query", "schema": True}
     assert parameters_of(api, {"parameters": [by_content, free]})["properties"] == {
-        "filter": {"type": "object", "properties": {}},
+        "filter": {"type": "object"},
         "free": {},
     }
+
+
+def test_a_schema_is_converted_as_it_is(api: Api) -> None:
+    body = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "b": False}}
+    reference = {"$ref": "#/components/schemas/%D0%90"}
+    assert parameters_of(api, {"requestBody": body_of(reference)}, schemas={"А": body}) == body
 
 
 def test_what_is_in_the_path_is_required(api: Api) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
-from gigachat.schema import parameters_schema
+from gigachat.schema import target_of
 from gigachat.server.chat.validation import FUNCTION_NAME
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
@@ -62,8 +62,9 @@ def _errors(function: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     parameters = function.get("parameters")
     if isinstance(parameters, dict):
         place = f"{_ROOT}.parameters"
-        yield from _field_errors(parameters, {"properties": dict, "required": list}, ("type", "properties"), place)
-        if parameters.get("type") not in (None, "object"):
+        yield from _field_errors(parameters, {"properties": dict, "required": list}, (), place)
+        kinds = parameters.get("type", "object")
+        if "object" not in (kinds if isinstance(kinds, list) else [kinds]):
             yield f"{place}.type", 'type must be one of the following: "object"'
     examples = function.get("few_shot_examples")
     for number, example in enumerate(examples if isinstance(examples, list) else ()):
@@ -185,7 +186,7 @@ class _Document:
         function["parameters"] = self._parameters(operation, [*shared, *(operation.get("parameters") or [])])
         returned = _schema((operation.get("responses") or {}).get("200") or {})
         if returned is not None:
-            function["return_parameters"] = parameters_schema(returned)
+            function["return_parameters"] = dict(returned)
         return function
 
     def _parameters(self, operation: dict[str, Any], described: list[dict[str, Any]]) -> dict[str, Any]:
@@ -198,13 +199,13 @@ class _Document:
                 continue
             schema = one.get("schema") or _schema(one)
             about = {"description": one["description"]} if one.get("description") else {}
-            properties[name] = parameters_schema({**(schema if isinstance(schema, Mapping) else {}), **about})
+            properties[name] = {**(schema if isinstance(schema, Mapping) else {}), **about}
             if one.get("required") is True or place == "path":
                 required.append(name)
         body = operation.get("requestBody") or {}
         schema = _schema(body)
         if schema is not None:
-            plain = parameters_schema(schema)
+            plain = dict(schema)
             members = plain.get("properties")
             if not isinstance(members, dict) or properties.keys() & members.keys():
                 # A body that is no object, or would hide a parameter, stays whole.
@@ -229,9 +230,10 @@ class _Document:
             raise _Unconverted(
                 f"the schema refers to itself at {reference!r}: describe the depth you need without $ref"
             )
-        target: Any = self._document if reference.startswith("#/") else None
-        for part in reference.split("/")[1:]:
-            target = target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+        try:
+            target = target_of(self._document, reference)
+        except ValueError:
+            target = None
         if not isinstance(target, dict):
             raise _Unconverted(f"the document refers to {reference!r}, which it does not define")
         beside = {name: one for name, one in node.items() if name != "$ref"}

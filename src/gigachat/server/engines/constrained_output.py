@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from gigachat.schema import parameters_schema
+from gigachat.schema import simplify
 from gigachat.server.engine import ChatRequest, FunctionCall, Piece
 from gigachat.server.wire.errors import Refusal, invalid_params
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _SHOWN = ("name", "description", "parameters", "few_shot_examples")
 _LONGEST_TEXT = 500
-_LARGEST_SCHEMA = 100_000
-_DEFINITIONS = ("$defs", "definitions")
 
 
 def generated_schema(request: ChatRequest) -> Mapping[str, Any] | None:
@@ -132,10 +130,8 @@ def _named(request: ChatRequest, name: str) -> Mapping[str, Any]:
 
 def _call_schema(function: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
     parameters = function.get("parameters") or {}
-    if _expanded_size(parameters, parameters, {}) > _LARGEST_SCHEMA:
-        raise invalid_params(f"parameters of function {function['name']} have more than {_LARGEST_SCHEMA} values")
     try:
-        schema = parameters_schema(parameters)
+        schema = simplify(parameters)
     except ValueError as error:
         raise invalid_params(f"parameters of function {function['name']}: {error}") from None
     properties = {name: one for name, one in schema.get("properties", {}).items() if name not in preset}
@@ -143,31 +139,6 @@ def _call_schema(function: Mapping[str, Any], preset: Mapping[str, Any]) -> dict
     if "required" in schema:
         arguments["required"] = [name for name in schema["required"] if name not in preset]
     return _object({"function": {"const": function["name"]}, "arguments": arguments})
-
-
-def _expanded_size(node: Any, root: Mapping[str, Any], known: dict[str, float]) -> float:
-    """Return how many values a schema has once its references are replaced; references can make it endless.
-
-    Args:
-        node: The schema or a part of it.
-        root: The whole, where references begin.
-        known: The sizes found so far, by reference.
-    """
-    if isinstance(node, list):
-        return 1 + sum(_expanded_size(one, root, known) for one in node)
-    if not isinstance(node, dict):
-        return 1
-    size = 1 + sum(_expanded_size(one, root, known) for name, one in node.items() if name not in _DEFINITIONS)
-    reference = node.get("$ref")
-    if isinstance(reference, str):
-        if reference not in known:
-            known[reference] = 0  # a circle is refused when references are replaced
-            target: Any = root
-            for step in reference.split("/")[1:]:
-                target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
-            known[reference] = _expanded_size(target, root, known)
-        size += known[reference]
-    return size
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

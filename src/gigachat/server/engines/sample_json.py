@@ -12,12 +12,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gigachat.schema import target_of
 from gigachat.server.patterns import Pattern
 
 _DEPTH = 6
 """Below this depth optional members and recursive branches are left out, so that recursion ends."""
 _LARGEST = 10_000
 """Members, items, characters and merged parts a schema may demand."""
+_FREE_KEYWORDS = 32
+"""Each so many keywords of a schema count as one step."""
 _STEPS = 64
 """How many multiples are tried to find a number."""
 _TEXT = 200
@@ -35,6 +38,10 @@ _FORMATS = {
 }
 _NAME = re.compile(r"(?<=[^.!?\s]\s)[A-ZА-ЯЁ][\w-]+(?:\s[A-ZА-ЯЁ][\w-]+)*")
 """A proper name: capitalized words that begin no sentence."""
+_REPEATED = re.compile(r"\d{1,9}(?=\})")
+"""The counts in a regular expression, which make it large."""
+_COUNTED = 500
+"""Most steps that a regular expression counts."""
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.])")
 
 
@@ -58,7 +65,9 @@ def sample(schema: Mapping[str, Any], text: str = "") -> Any:
     """
     try:
         return _Sampler(schema, text).value(schema, "", 0, 0)
-    except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+    except RecursionError:
+        raise Unfilled("the JSON Schema demands values that are nested too deeply") from None
+    except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise Unfilled(f"the JSON Schema is malformed ({type(error).__name__})") from None
 
 
@@ -70,12 +79,13 @@ class _Sampler:
         self._numbers = [float(number) for number in _NUMBER.findall(text[:_TEXT])]
         self._left = _LARGEST
         self._open: list[str] = []
+        self._patterns: dict[str, Pattern | None] = {}
 
     def value(self, schema: Any, name: str, depth: int, index: int) -> Any:
         """Return the value at a place: the member `name`, the item `index` of an array."""
         if not isinstance(schema, Mapping):
             return self._text or name or "echo"
-        self._spend(1)
+        self._spend(1 + len(schema) // _FREE_KEYWORDS)
         outside = len(self._open)
         try:
             return self._value(self._resolved(schema, depth), name, depth, index)
@@ -157,22 +167,20 @@ class _Sampler:
 
     def _target(self, reference: str) -> Mapping[str, Any]:
         """Return what a local `$ref` points at; a schema that allows anything if it is not found."""
-        node: Any = self._root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, Sequence) and step.isdecimal() and len(step) < 10 and int(step) < len(node):
-                node = node[int(step)]
-            else:
-                node = node.get(step) if isinstance(node, Mapping) else None
-        return node if isinstance(node, Mapping) else {}
+        try:
+            target = target_of(self._root, reference)
+        except ValueError:
+            return {}
+        return target if isinstance(target, Mapping) else {}
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties = schema.get("properties") or {}
         required = dict.fromkeys(schema.get("required") or ())
+        self._spend(len(schema.get("required") or ()) // _FREE_KEYWORDS)
         extra = schema.get("additionalProperties")
         built: dict[str, Any] = {}
         for name, one in properties.items():
-            if name not in required and self._recursive(one, depth):
+            if one is False or (name not in required and self._recursive(one, depth)):
                 continue
             try:
                 built[name] = self.value(one, name, depth + 1, 0)
@@ -185,8 +193,11 @@ class _Sampler:
         return built | {name: self.value(extra, name, depth + 1, 0) for name in names}
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
-        first = list(schema.get("prefixItems") or ())
         items = schema.get("items")
+        if isinstance(items, list):  # a tuple before draft 2020-12
+            first, items = items, schema.get("additionalItems")
+        else:
+            first = list(schema.get("prefixItems") or ())
         wanted = max(len(first), 0 if items is False or self._recursive(items, depth) else 1, schema.get("minItems", 0))
         size = max(0, min(wanted, schema.get("maxItems", wanted)))
         self._spend(size)
@@ -231,17 +242,21 @@ class _Sampler:
             self._spend(least)
             text = (text + " ") * (least // (len(text) + 1)) + text
             text = text[: schema.get("maxLength", max(least, len(text)))]
-        if "pattern" in schema and not _matches(schema["pattern"], text):
+        if "pattern" in schema and not self._matches(str(schema["pattern"]), text):
             what = f"the pattern of {name}" if name else "a pattern"
             raise _NoText(f"the local server makes no text for {what}; order the answer with reply()")
         return text
 
-
-def _matches(pattern: Any, text: str) -> bool:
-    try:
-        return Pattern(str(pattern)).found_in(text)
-    except ValueError:
-        return False
+    def _matches(self, pattern: str, text: str) -> bool:
+        if pattern not in self._patterns:
+            counts = sum(map(int, _REPEATED.findall(pattern[:_LARGEST])))
+            self._spend(min(len(pattern) // 2 + counts**2, _COUNTED))
+            try:
+                self._patterns[pattern] = Pattern(pattern)
+            except ValueError:
+                self._patterns[pattern] = None
+        found = self._patterns[pattern]
+        return found is not None and found.found_in(text)
 
 
 def _type(schema: Mapping[str, Any]) -> str:
