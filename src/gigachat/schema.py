@@ -1,6 +1,6 @@
 """JSON Schema: a flat form for models that refuse a schema, and references inlined.
 
-The schemas of callers are sent as written (reference, section 16). Nothing here changes them unless it is called.
+The schemas of callers are sent as written (reference, section 4.4). Nothing here changes them unless it is called.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LARGEST = 100_000
 
 
 def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flat form of a schema, for models that refuse a schema with 422 (reference, section 16).
+    """Return the flat form of a schema, for models that refuse a schema with 422 (reference, section 4.4).
 
     In the flat form
 
