@@ -467,7 +467,7 @@ class Tool(BaseModel):
     "tool",
     [
         {**ABOUT, "inputSchema": SCHEMA, "title": "Find", "annotations": {"readOnlyHint": True}},
-        Tool(**ABOUT, inputSchema=SCHEMA),
+        Tool(name="find", description="Find a note", inputSchema=SCHEMA),
         {**ABOUT, "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}},
         {**ABOUT, "input_schema": SCHEMA, "type": "custom"},
         {"type": "function", "function": {**FUNCTION, "strict": True}},
@@ -495,6 +495,24 @@ def test_no_keyword_of_a_bare_schema_is_lost(world: World) -> None:
     assert _sent_v1(world, schema) == _sent_v2(world, schema) == {"name": "Order", "parameters": parameters}
     named = {"name": "order", "$ref": "#/$defs/Node", **DEFINED}
     assert _sent_v1(world, named)["parameters"] == NODE
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_parameters_nested_too_deeply_are_refused_in_one_line(world: World, closed: bool) -> None:
+    schema = properties()
+    nested = schema
+    for _ in range(300):
+        nested = properties(a=nested)
+    schema["properties"]["a"] = schema if closed else nested
+    with pytest.raises(ValueError, match=r"^functions\[0\] is nested too deeply, or contains itself$"):
+        _sent_v1(world, {"name": "f", "parameters": schema})
+
+
+@pytest.mark.parametrize("part", [1, "true", None, ["a"]])
+def test_what_is_no_schema_is_not_read_as_one(world: World, part: Any) -> None:
+    for parameters in (properties(a=part), properties(a={"properties": {"b": part}})):
+        with pytest.raises(ValueError, match=r"functions\[0\]\.parameters\.properties\.a"):
+            _sent_v1(world, {"name": "f", "parameters": parameters})
 
 
 def find(query: str) -> str:

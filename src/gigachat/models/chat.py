@@ -11,6 +11,7 @@ from pydantic import (
     FiniteFloat,
     GetCoreSchemaHandler,
     SerializerFunctionWrapHandler,
+    StrictBool,
     model_serializer,
     model_validator,
 )
@@ -142,11 +143,11 @@ class FunctionParametersProperty(_SchemaModel):
         default=None, alias="type", validation_alias=_TYPE_OR_DUMP, description="Its type, or several."
     )
     description: str | None = Field(default=None, description="What it means.")
-    items: dict[str, Any] | list[Any] | bool | None = Field(
+    items: dict[str, Any] | list[Any] | StrictBool | None = Field(
         default=None, description="Schema of an array's elements; a list of schemas for a tuple."
     )
     enum: list[Any] | None = Field(default=None, description="Permitted values.")
-    properties: dict[Any, FunctionParametersProperty | bool] | None = Field(
+    properties: dict[Any, FunctionParametersProperty | StrictBool] | None = Field(
         default=None, description="Parameters inside an object."
     )
 
@@ -170,7 +171,9 @@ class FunctionParameters(_SchemaModel):
     type_: str | list[str] | None = Field(
         default=None, alias="type", validation_alias=_TYPE_OR_DUMP, description="Type of the whole, `object`."
     )
-    properties: dict[Any, FunctionParametersProperty | bool] | None = Field(default=None, description="The parameters.")
+    properties: dict[Any, FunctionParametersProperty | StrictBool] | None = Field(
+        default=None, description="The parameters."
+    )
     required: list[str] | None = Field(default=None, description="Names of those that must be given.")
 
     if TYPE_CHECKING:
