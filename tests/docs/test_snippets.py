@@ -116,14 +116,14 @@ def _filled_in(block: Block, server: GigaChatServer, access_token: str = "") -> 
     """Return the code of a snippet with its placeholders replaced, as the reader would do it."""
     values = {
         "your-authorization-key": server.credentials,
-        "your-client-id": server.client_id,
-        "your-client-secret": server.client_secret,
-        "your-user": server.user,
-        "your-password": server.password,
+        "your-client-id": server.account.client_id,
+        "your-client-secret": server.account.client_secret,
+        "your-user": server.account.user,
+        "your-password": server.account.password,
         "your-access-token": access_token,
-        "your-key-password": server.client_key_password,
+        "your-key-password": server.certificates.client_key_password,
         "client.pem": server.client_cert_file,
-        "client.key": server.client_encrypted_key_file,
+        "client.key": server.certificates.client_encrypted_key_file,
     }
     # In one pass: what is filled in is random, and may look like a placeholder.
     known = re.compile("|".join(map(re.escape, values)))

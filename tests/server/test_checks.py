@@ -96,7 +96,7 @@ def test_functions_cost_tokens_too(api: Api) -> None:
     [
         ({"model": "GigaChat"}, 404, "No such model"),
         ({"messages": []}, 422, "Invalid params: messages must not be empty"),
-        ({"messages": None}, 422, "Invalid params: messages must not be empty"),
+        ({"messages": None}, 400, SYNTAX),
         ({"messages": "hi"}, 400, SYNTAX),
         ({"messages": ["hi"]}, 400, SYNTAX),
         ({"messages": [{"role": "nobody", "content": "hi"}]}, 400, SYNTAX),

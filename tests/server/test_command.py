@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import GigaChat, RateLimitError, ServerError
+from gigachat import GigaChat, RateLimitError, ServerError, UnprocessableEntityError
 from gigachat.__main__ import main
 from gigachat.server import cli
 
@@ -55,6 +55,14 @@ def serving(
 
 def client(environment: dict[str, Any]) -> GigaChat:
     return GigaChat(**{name.removeprefix("GIGACHAT_").lower(): value for name, value in environment.items()})
+
+
+@needs_posix
+def test_unknown_fields_are_refused_if_wanted() -> None:
+    request = {"model": "GigaChat", "messages": [{"role": "user", "content": "Привет"}], "foo": 1}
+    with serving("--no-tls", "--strict") as environment, client(environment) as giga:
+        with pytest.raises(UnprocessableEntityError, match="unknown field foo"):
+            giga.chat(request)
 
 
 @needs_posix

@@ -38,7 +38,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> No
         Llama(file)
 
 
-@pytest.mark.parametrize("name", ["context", "parallel", "threads", "max_tokens"])
+@pytest.mark.parametrize("name", ["context", "parallel", "max_tokens"])
 def test_numbers_are_positive(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="positive"):
         Llama(tmp_path / "model.gguf", **{name: 0})

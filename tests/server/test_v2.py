@@ -671,7 +671,7 @@ def test_bodies_that_are_not_json(api: V2, body: bytes) -> None:
         ({"function_ranker": {"enabled": 1}}, 400, SYNTAX),
         ({"function_ranker": {"top_n": 0}}, 422, "Invalid params: function_ranker.top_n must be in range (0, +inf)"),
         ({"additional_data": "x"}, 400, SYNTAX),
-        ({"storage": {}}, 422, "Invalid params: storage.is_stateful is required"),
+        ({"storage": {}}, 400, SYNTAX),
         ({"storage": {"is_stateful": "yes"}}, 400, SYNTAX),
         ({"storage": {"is_stateful": True, "thread_id": "nothing"}}, 404, "No such thread"),
         (

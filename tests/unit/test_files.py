@@ -7,7 +7,6 @@ import base64
 import io
 import mimetypes
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,10 +124,10 @@ def test_a_file_object_is_left_open_and_sent_from_its_beginning(world: World, tm
     assert (sent.name, sent.type, sent.content) == ("голос.mp3", "audio/mp3", b"ID3 sound")
 
 
-def test_a_file_object_without_a_name(world: World) -> None:
+def test_a_file_object_without_a_name(world: World, tmp_path: Path) -> None:
     sent = upload(world, io.BytesIO(wav()))
     assert (sent.name, sent.type) == ("upload.wav", "audio/wav")
-    with tempfile.TemporaryFile() as file:  # its name is a number
+    with open(os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT), "w+b") as file:  # its name is a number
         file.write(b"%PDF-1.7")
         world.requests.clear()
         sent = upload(world, file)

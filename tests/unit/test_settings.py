@@ -470,7 +470,9 @@ def test_a_file_may_be_given_as_a_path_and_at_home(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     forms: list[Any] = [tmp_path / "ca.pem", str(tmp_path / "ca.pem"), "~/ca.pem", f"'{tmp_path / 'ca.pem'}'"]
     for given in forms:
-        assert Settings(ca_bundle_file=given).ca_bundle_file == str(tmp_path / "ca.pem")
+        read = Settings(ca_bundle_file=given).ca_bundle_file
+        assert isinstance(read, str)
+        assert Path(read) == tmp_path / "ca.pem"
     assert Settings(ca_bundle_file=str(tmp_path)).ca_bundle_file == str(tmp_path)
     with pytest.raises(ValidationError, match="no such file"):
         Settings(cert_file=str(tmp_path))

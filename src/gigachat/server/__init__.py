@@ -20,7 +20,6 @@ from gigachat.server.app import create_app
 from gigachat.server.engine import (
     ChatRequest,
     Embedder,
-    Embedding,
     Engine,
     FunctionCall,
     MadeFile,
@@ -31,7 +30,6 @@ from gigachat.server.engine import (
     Spent,
     Stop,
     ToolUse,
-    WithEmbedder,
 )
 from gigachat.server.orders.matching import ReceivedChat
 from gigachat.server.orders.queue import Script
@@ -44,7 +42,6 @@ __all__ = [
     "Account",
     "ChatRequest",
     "Embedder",
-    "Embedding",
     "Engine",
     "FunctionCall",
     "GigaChatServer",
@@ -61,6 +58,5 @@ __all__ = [
     "State",
     "Stop",
     "ToolUse",
-    "WithEmbedder",
     "create_app",
 ]

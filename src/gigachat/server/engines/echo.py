@@ -10,11 +10,10 @@ import base64
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gigachat.server.engine import (
     ChatRequest,
-    Embedding,
     FunctionCall,
     MadeFile,
     Piece,
@@ -23,13 +22,9 @@ from gigachat.server.engine import (
     Stop,
     ToolUse,
 )
-from gigachat.server.engines.embedders import hashed_embeddings
 from gigachat.server.engines.sample_json import Unfilled, sample
-from gigachat.server.tokens import count_all, phrases, within
+from gigachat.server.tokens import phrases, within
 from gigachat.server.wire.errors import invalid_params
-
-if TYPE_CHECKING:
-    from gigachat.server.catalogue import Model
 
 _CYRILLIC = re.compile(r"[А-Яа-яЁё]")
 _QUOTED_LENGTH = 300
@@ -73,14 +68,6 @@ class Echo:
             yield piece
         if shortened:
             yield Stop("length")
-
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return the hashed vectors of texts."""
-        return await hashed_embeddings(texts, model)
-
-    async def count(self, texts: Sequence[str]) -> Sequence[int]:
-        """Return the numbers of tokens by rule of thumb."""
-        return await count_all(texts)
 
 
 def _question(request: ChatRequest) -> str:
