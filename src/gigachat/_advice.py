@@ -26,6 +26,7 @@ _BY_STATUS = {
     429: "The account permits only so many requests at once (one for persons): close streams you no longer "
     "read, or set max_concurrency.",
 }
+_OF_A_SCHEMA = re.compile(r"schema|\$ref|\$defs|(any|one|all)of\b|properties|parameters")
 
 
 def response_advice(error: ResponseError) -> str:
@@ -41,6 +42,8 @@ def response_advice(error: ResponseError) -> str:
         return f"get_models() lists what this address serves; newer models are at base_url='{NEWER_BASE_URL}'."
     if error.status_code in (400, 422) and "temperature" in message:
         return "temperature must be above 0; 0.001 or less switches sampling off."
+    if error.status_code == 422 and _OF_A_SCHEMA.search(message):
+        return "A model may refuse a JSON Schema that another takes: send gigachat.schema.simplify(schema)."
     if error.url.endswith("/v2/chat/completions"):
         if error.status_code == 400 and "invalid json syntax" in message:
             return (

@@ -95,13 +95,20 @@ def problem(error: ValueError) -> str:
     if errors is None:
         return str(error)
     first = errors(include_input=False, include_url=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _place(first["loc"])).lstrip(".")
+    parts = _place(first["loc"])
+    if first["type"].startswith("recursion"):
+        return f"{_written(parts[:2])} is nested too deeply, or contains itself"
+    place = _written(parts)
     if place == "function_call":
         return "function_call is 'auto', 'none' or {'name': '…'}"
     if place == "messages" and first["type"] == "missing":
         return "no messages: give a text, or messages=[...]"
     reason = str(first["msg"]).removeprefix("Value error, ")
     return f"{place}: {reason}" if place else reason
+
+
+def _written(place: Sequence[int | str]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
 def _place(location: Sequence[int | str]) -> list[int | str]:
