@@ -30,6 +30,7 @@ __all__ = [
     "ContentFilterFinishReasonError",
     "ForbiddenError",
     "GigaChatException",
+    "GigaChatWarning",
     "LengthFinishReasonError",
     "ModelNotSpecifiedError",
     "NotFoundError",
@@ -48,6 +49,10 @@ _EXCERPT = 200  # characters of a body that is not JSON shown in an error's text
 
 class GigaChatException(Exception):
     """Base of every error of the SDK."""
+
+
+class GigaChatWarning(UserWarning):
+    """An argument does nothing and another one was probably meant."""
 
 
 class ConfigurationError(GigaChatException, ValueError):

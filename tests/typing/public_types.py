@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, assert_type
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
@@ -554,6 +554,17 @@ async def async_contexts(giga: AsyncGigaChat) -> None:
         assert_type(opened, AsyncGigaChat)
     await giga.close()
     await giga.aclose()
+
+
+def secrets(key: SecretStr) -> None:
+    assert_type(GigaChat(credentials=key, proxy=key), GigaChat)
+    assert_type(AsyncGigaChat(client_id="id", client_secret=key, key_file_password=key), AsyncGigaChat)
+    assert_type(GigaChat(user="user", password=key, access_token=key), GigaChat)
+
+
+def warned() -> None:
+    warning: UserWarning = exceptions.GigaChatWarning("text")
+    print(warning)
 
 
 def from_settings(settings: Settings) -> None:
