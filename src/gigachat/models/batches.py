@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
 from gigachat.models.chat import ChatCompletion
 from gigachat.models.embeddings import Embeddings
 
@@ -36,6 +36,11 @@ class Batch(APIResponse):
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time, as the service gives it.")
     updated_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time, as the service gives it.")
 
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
+
 
 class Batches(APIResponse):
     """Batches of the account."""
@@ -63,3 +68,8 @@ class BatchResult(WireModel):
         default=None, union_mode="left_to_right", description="Error of the request."
     )
     line: str | None = Field(default=None, description="The whole line as text, where it could not be read.")
+
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_

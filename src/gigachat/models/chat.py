@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel
+from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.response_format import ResponseFormat
 from gigachat.schema import function_fields, parameters_schema
 
@@ -230,6 +230,11 @@ class Messages(WireModel):
             for name in _OF_OTHER_APIS:
                 extra.pop(name, None)
 
+    @read_only
+    def id(self) -> Any:
+        """The same as `id_`."""
+        return self.id_
+
 
 class MessagesChunk(WireModel):
     """What a stream's chunk adds to the message."""
@@ -304,6 +309,16 @@ class ChatCompletion(APIResponse):
     usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used.")
     object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
 
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
+
+    @read_only
+    def text(self) -> str:
+        """The text of the first answer; empty if there is none."""
+        return self.choices[0].message.content if self.choices else ""
+
 
 class ChatCompletionChunk(APIResponse):
     """Chunk of a streamed answer (reference, section 4.7)."""
@@ -313,3 +328,8 @@ class ChatCompletionChunk(APIResponse):
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answers.")
     object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
     usage: Usage | None = Field(default=None, description="Tokens used; in the last chunk only.")
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_

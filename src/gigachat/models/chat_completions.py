@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
 from gigachat.models.chat import FewShotExample, Function
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
 from gigachat.schema import function_fields, parameters_schema
@@ -104,6 +104,11 @@ class ChatContentFile(_Model):
     id_: str = Field(alias="id", description="Id of the file.")
     target: str | None = Field(default=None, description="Kind of a file made: `image`, `audio`, `3dmodel` or newer.")
     mime: str | None = Field(default=None, description="MIME type of a file made.")
+
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
 
 
 def _as_file(value: Any) -> Any:

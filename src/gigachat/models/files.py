@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gigachat.models.base import APIResponse, NullAs
+from gigachat.models.base import APIResponse, NullAs, read_only
 
 __all__ = ["DeletedFile", "File", "Image", "UploadedFile", "UploadedFiles"]
 
@@ -23,6 +23,21 @@ class UploadedFile(APIResponse):
     access_policy: str | None = Field(default=None, description="Who may read it: `private`, `public` or newer.")
     modalities: list[str] | None = Field(default=None, description="What it holds, such as `image`.")
 
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
+
+    @read_only
+    def size(self) -> int:
+        """The same as `bytes_`."""
+        return self.bytes_
+
 
 class UploadedFiles(APIResponse):
     """All files of the account."""
@@ -36,6 +51,11 @@ class DeletedFile(APIResponse):
     id_: str = Field(alias="id", description="Id of the file.")
     deleted: bool = Field(description="Whether it is deleted.")
     access_policy: str | None = Field(default=None, description="Who could read it.")
+
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
 
 
 class File(APIResponse):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gigachat.models.base import APIResponse, NullAs
+from gigachat.models.base import APIResponse, NullAs, read_only
 
 __all__ = ["Model", "Models"]
 
@@ -21,9 +21,29 @@ class Model(APIResponse):
         default=None, alias="type", description="`chat`, `embedder`, `aicheck`, `filter` or newer."
     )
 
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
+
+    @read_only
+    def type(self) -> str | None:
+        """The same as `type_`."""
+        return self.type_
+
 
 class Models(APIResponse):
     """All models of an address."""
 
     data: list[Model] = Field(description="The models.")
     object_: Annotated[str, NullAs()] = Field(default="list", alias="object", description="Kind of object.")
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat
 
-from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel
+from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.chat import (
     ChatFunctionCall,
     ChoicesChunk,
@@ -53,6 +53,11 @@ class Thread(APIResponse):
     updated_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     run_lock: Annotated[bool, NullAs(bool)] = Field(default=False, description="Whether a run is in progress.")
     status: ThreadStatus | None = Field(default=None, description="Status of its run.")
+
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
 
 
 class Threads(APIResponse):
@@ -151,6 +156,11 @@ class _ThreadAnswer(APIResponse):
     usage: Annotated[Usage, NullAs(Usage)] = Field(
         default_factory=Usage, description="Tokens used by the answer or the chunk."
     )
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
 
 
 class ThreadCompletion(_ThreadAnswer):
