@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -43,6 +42,8 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.85) -> str | No
 
     The default tells `temprature` from `temperature`, and leaves `top_k` beside `top_p`.
     """
+    import difflib  # deferred: only mistakes need it
+
     return next(iter(difflib.get_close_matches(name.lower(), known, 1, likeness)), None)
 
 
