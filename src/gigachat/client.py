@@ -345,6 +345,14 @@ class AsyncGigaChat(Client[Async]):
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+
+        def __enter__(self):
+            raise TypeError("AsyncGigaChat is opened with `async with`")
+
+        def __exit__(self, *error):
+            """Exist: `with` looks for it before it enters."""
+
 
 # In 0.2 the hybrid was made of these two; here it is one class under three names.
 GigaChatSyncClient = GigaChat

@@ -324,6 +324,29 @@ def test_a_body_that_is_not_json_is_refused(world: World) -> None:
     assert world.requests == []
 
 
+# Names and modes of other clients.
+
+
+def test_completions_are_a_name_of_another_client() -> None:
+    chat: Any = GigaChat().chat
+    with pytest.raises(AttributeError, match=r"^there is no chat\.completions: giga\.chat\("):
+        chat.completions.create(messages=MESSAGES)
+    with pytest.raises(AttributeError, match=r"^'BlockingChatNamespace' object has no attribute 'other'$"):
+        print(chat.other)
+
+
+def test_what_is_async_says_so() -> None:
+    giga: Any = AsyncGigaChat()
+    with pytest.raises(TypeError, match=r"^AsyncGigaChat is opened with `async with`$"):
+        with giga:
+            pass
+    with pytest.raises(TypeError, match=r"^this stream is async: open it with `async with`$"):
+        with giga.stream("x"):
+            pass
+    with pytest.raises(TypeError, match=r"^this stream is async: read it with `async for`$"):
+        print(list(giga.stream("x")))
+
+
 # Responses to mistakes.
 
 

@@ -110,7 +110,7 @@ def _failure(
     if stage is Stage.READING:
         when = "during the response"
     elif request.url.startswith("http://"):
-        advice = PLAIN_HTTP
+        reason, advice = reason.rstrip("."), PLAIN_HTTP
     return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}{advice}"))
 
 

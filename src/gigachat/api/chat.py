@@ -102,6 +102,14 @@ class ChatNamespace(Namespace[Mode]):
         """
         return _call(self, payload, fields)
 
+    if not TYPE_CHECKING:  # to a type checker, a class with `__getattr__` has every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Say how a chat is asked to those who know the name from another client."""
+            if name == "completions":
+                raise AttributeError("there is no chat.completions: giga.chat(...), or giga.chat.create(...) of API v2")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
     @endpoint
     def create(
         self, payload: PayloadV2 | None = None, **fields: Unpack[ChatCompletionFields]
