@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticUseDefault, core_schema
 
 __all__ = ["APIResponse"]
 
+
+# Names under which fields are read: that of the wire, and that in dumps without aliases.
+ID = AliasChoices("id", "id_")
+OBJECT = AliasChoices("object", "object_")
 
 if TYPE_CHECKING:
     read_only = property
@@ -46,13 +50,7 @@ else:
 class WireModel(BaseModel):
     """A JSON object of the API: fields we do not know are kept, and go out again."""
 
-    model_config = ConfigDict(
-        extra="allow",
-        defer_build=True,
-        protected_namespaces=(),
-        populate_by_name=True,  # so that dumps without aliases are read again
-        ignored_types=(read_only,),
-    )
+    model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=(), ignored_types=(read_only,))
 
     if not TYPE_CHECKING:  # to a type checker, a class with `__setattr__` has every attribute
 

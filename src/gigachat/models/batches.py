@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
+from gigachat.models.base import ID, APIResponse, NullAs, WireModel, read_only
 from gigachat.models.chat import ChatCompletion
 from gigachat.models.embeddings import Embeddings
 
@@ -24,7 +24,7 @@ class BatchRequestCounts(WireModel):
 class Batch(APIResponse):
     """One batch."""
 
-    id_: str = Field(alias="id", description="Id of the batch.")
+    id_: str = Field(alias="id", validation_alias=ID, description="Id of the batch.")
     method: Annotated[str, NullAs(str)] = Field(default="", description="`chat_completions` or `embedder`.")
     request_counts: Annotated[BatchRequestCounts, NullAs(BatchRequestCounts)] = Field(
         default_factory=BatchRequestCounts, description="How far it is."
@@ -59,7 +59,11 @@ class BatchResult(WireModel):
     """One line of a batch's results."""
 
     id_: str | None = Field(
-        default=None, alias="id", coerce_numbers_to_str=True, description="Id the request was given."
+        default=None,
+        alias="id",
+        validation_alias=ID,
+        coerce_numbers_to_str=True,
+        description="Id the request was given.",
     )
     result: ChatCompletion | Embeddings | dict[str, Any] | None = Field(
         default=None, union_mode="left_to_right", description="The answer; a mapping where it is of neither kind."

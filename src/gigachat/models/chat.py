@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel, read_only
+from gigachat.models.base import OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.response_format import ResponseFormat
 from gigachat.schema import function_fields, parameters_schema
 
@@ -307,7 +307,9 @@ class ChatCompletion(APIResponse):
     thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
     message_id: str | None = Field(default=None, description="Message, with `storage`.")
     usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used.")
-    object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="chat.completion", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
 
     @read_only
     def object(self) -> str:
@@ -326,7 +328,9 @@ class ChatCompletionChunk(APIResponse):
     choices: list[ChoicesChunk] = Field(description="What the chunk adds to each answer.")
     created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answers.")
-    object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="chat.completion", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
     usage: Usage | None = Field(default=None, description="Tokens used; in the last chunk only.")
 
     @read_only

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat
 
-from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel, read_only
+from gigachat.models.base import ID, OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.chat import (
     ChatFunctionCall,
     ChoicesChunk,
@@ -46,7 +46,7 @@ class ThreadStatus(OpenEnum):
 class Thread(APIResponse):
     """One thread."""
 
-    id_: str = Field(alias="id", description="Id of the thread.")
+    id_: str = Field(alias="id", validation_alias=ID, description="Id of the thread.")
     assistant_id: str | None = Field(default=None, description="Assistant that answers in it.")
     model: Annotated[str, NullAs(str)] = Field(default="", description="Name of the model.")
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
@@ -147,7 +147,7 @@ class ThreadRunResult(APIResponse):
 
 class _ThreadAnswer(APIResponse):
     object_: Annotated[str, NullAs()] = Field(
-        default="threads.messages.run", alias="object", description="Kind of object."
+        default="threads.messages.run", alias="object", validation_alias=OBJECT, description="Kind of object."
     )
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answered.")
     thread_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the thread.")
