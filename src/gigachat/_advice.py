@@ -101,7 +101,7 @@ def connecting_advice(url: str, *, proxied: bool, reason: str) -> str:
     return advice
 
 
-PLAIN_HTTP = "; if the port expects TLS, the address begins with https://"
+PLAIN_HTTP = "; if the port expects TLS, write https:// in the address"
 _CLOCK = "check this machine's clock, or wait for its owner to renew it"
 _TRUST = "pass {} as ca_bundle_file= (or GIGACHAT_CA_BUNDLE_FILE)"
 _AUTHORITY = _TRUST.format("that authority's certificate")

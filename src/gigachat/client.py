@@ -163,7 +163,9 @@ class Client(
     ) -> None:
         if positional:
             del positional  # tools print the variables of frames
-            raise TypeError(f"arguments of {type(self).__name__} have names, such as credentials=")
+            raise TypeError(
+                f"{type(self).__name__} takes its arguments by name: {type(self).__name__}(credentials=...)"
+            )
         from gigachat._option_values import is_given
         from gigachat.settings import Settings, load_settings
 

@@ -420,7 +420,7 @@ def test_a_server_without_tls_is_said_to_be_one(mode: Mode) -> None:
 
 
 def test_an_address_without_tls_of_a_server_with_tls_is_said_to_be_one(mode: Mode, good: Site) -> None:
-    with pytest.raises(APIConnectionError, match=r"[^.]; if the port expects TLS, the address begins with https://$"):
+    with pytest.raises(APIConnectionError, match=r"[^.]; if the port expects TLS, write https:// in the address$"):
         ask(mode, good.url.replace("https://", "http://"))
 
 
