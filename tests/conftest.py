@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from pathlib import Path
 from zlib import crc32
 
 import pytest
@@ -16,6 +18,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run each value of each parameter once, in one of the modes; few random examples; no slow tests",
     )
+
+
+def pytest_configure() -> None:
+    # Loading the authorities of the system takes 30 ms for each TLS context, and no test needs them.
+    os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "authority.pem")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # a test's `gc.collect()` then skips what was imported and collected: 0.2 s each time
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.hookimpl(trylast=True)  # -k and -m choose first

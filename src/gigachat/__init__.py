@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         Usage,
     )
 
-__version__ = "0.2.4"
+__version__ = "0.2.50"
 
 __all__ = [
     "APIConnectionError",

@@ -1,4 +1,7 @@
-"""The command `gigachat`, also `python -m gigachat`. It reads arguments and loads what a subcommand needs, no more."""
+"""The command `gigachat`, also `python -m gigachat`. It reads arguments and loads what a subcommand needs, no more.
+
+Another distribution, such as `gigachat-cli`, may install a script of the same name; `python -m gigachat` remains ours.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
+class _Version(argparse.Action):
+    """Print the version, and the distributions that install another script of this name."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import entry_points
+
+        print(f"gigachat {__version__}")
+        for script in entry_points(group="console_scripts", name="gigachat"):
+            if script.dist is not None and script.dist.name != "gigachat":
+                print(
+                    f"{script.dist.name} {script.dist.version} also installs a command gigachat; "
+                    "python -m gigachat is always this package"
+                )
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
@@ -24,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 when all went well, 1 with a sentence on stderr otherwise.
     """
     parser = argparse.ArgumentParser(prog="gigachat", description="The SDK for GigaChat.")
-    parser.add_argument("--version", action="version", version=f"gigachat {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     serve = commands.add_parser(
         "serve", help="run a local GigaChat server", description="Run a local GigaChat server: real OAuth and TLS."

@@ -106,16 +106,22 @@ _CLOCK = "check this machine's clock, or wait for its owner to renew it"
 _TRUST = "pass {} as ca_bundle_file= (or GIGACHAT_CA_BUNDLE_FILE)"
 _AUTHORITY = _TRUST.format("that authority's certificate")
 _UNKNOWN_AUTHORITY = ("is signed by an authority this machine does not know", _AUTHORITY)
+_OTHER_HOST = ("is for another host", "check the address")
 _BY_VERIFY_CODE = {
     9: ("is not yet valid", _CLOCK),
     10: ("has expired", _CLOCK),
     18: ("is self-signed", _TRUST.format("it, if it is yours,")),
     **dict.fromkeys((2, 19, 20, 21), _UNKNOWN_AUTHORITY),
-    **dict.fromkeys((62, 64), ("is for another host", "check the address")),
+    **dict.fromkeys((62, 64), _OTHER_HOST),
+    # Of Windows: CERT_E_EXPIRED, CERT_E_UNTRUSTEDROOT, CERT_E_CHAINING, CERT_E_CN_NO_MATCH.
+    0x800B0101: ("has expired or is not yet valid", _CLOCK),
+    0x800B0109: _UNKNOWN_AUTHORITY,
+    0x800B010A: _UNKNOWN_AUTHORITY,
+    0x800B010F: _OTHER_HOST,
 }
 CERTIFICATE_REQUIRED = "wants a client certificate: pass cert_file= and key_file="
 
 
 def certificate_advice(code: int) -> tuple[str, str]:
-    """Return what is wrong with a certificate that OpenSSL refused with a number, and what to do."""
+    """Return what is wrong with a certificate that OpenSSL or Windows refused with a number, and what to do."""
     return _BY_VERIFY_CODE.get(code, ("cannot be verified", _AUTHORITY))

@@ -15,6 +15,7 @@ OAUTH_PATH = "/api/v2/oauth"
 BASE_URL = f"https://gigachat.devices.sberbank.ru{API_PATH}"
 NEWER_BASE_URL = "https://api.giga.chat/v1"
 AUTH_URL = f"https://ngw.devices.sberbank.ru:9443{OAUTH_PATH}"
+SECONDS_TO_MILLISECONDS_THRESHOLD = 10**10  # an expiry below it is in seconds, whatever its field is called
 _DOMAINS = ("devices.sberbank.ru", "giga.chat", "sberdevices.ru")
 
 

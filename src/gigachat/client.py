@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import TYPE_CHECKING, Any, Literal, Never, Self
 
 from gigachat._compat import AsyncNames
@@ -80,6 +81,8 @@ class Client(
         user: User name; with `password` instead of the key.
         password: Password.
         model: Model of requests that name none; `GigaChat` if not given.
+        session_id: `X-Session-ID` of each API request, which keeps them on the same prompt cache. A header of the
+            request, a context variable and `default_headers` win over it.
         profanity_check: Whether the service filters profanity.
         flags: Feature flags sent with each chat.
         function_result_role: Role of function results in chats v2, `function` or `tool`. If not given: `function`
@@ -125,6 +128,7 @@ class Client(
         scope: str | None = None,
         access_token: str | SecretStr | None = None,
         model: str | None = None,
+        session_id: str | None = None,
         profanity_check: bool | None = None,
         user: str | None = None,
         password: str | SecretStr | None = None,
@@ -201,6 +205,8 @@ class Client(
             expects_token=self._expects_token,
         )
         self._start(service, blocking_transport(settings, http_client), async_transport(settings, async_http_client))
+        if self._mode is Async or _in_event_loop():
+            import gigachat.models.chat  # noqa: F401 - the first call would block the event loop while it loads them
 
     def _start(self, service: Service, blocking: Transport, awaiting: Transport) -> None:
         self._service = service
@@ -354,6 +360,17 @@ class AsyncGigaChat(Client[Async]):
 
         def __exit__(self, *error):
             """Exist: `with` looks for it before it enters."""
+
+
+def _in_event_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # importing it would double the time of importing the SDK
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 # In 0.2 the hybrid was made of these two; here it is one class under three names.

@@ -100,7 +100,7 @@ class ResponseError(GigaChatException):
 
     @property
     def message(self) -> str:
-        """The server's own words; an excerpt of the body where it is not JSON, empty where there is none."""
+        """Message of the server; an excerpt of a body that is not JSON, empty if there is no body."""
         body = self.body
         message = body.get("message") if isinstance(body, dict) else None
         if isinstance(message, str):
@@ -119,12 +119,12 @@ class ResponseError(GigaChatException):
 
     @property
     def request_id(self) -> str | None:
-        """The server's `x-request-id`, to be quoted to its support."""
+        """The server's `x-request-id`; its support asks for it."""
         return self.headers.get("x-request-id") if isinstance(self.headers, Mapping) else None
 
     @property
     def retry_after(self) -> float:
-        """Seconds the server asks to wait; 0.0 where it does not say or says nonsense."""
+        """Seconds that the server asks to wait; 0.0 if the header is missing or invalid."""
         return _retry_after(self.headers if isinstance(self.headers, Mapping) else {})
 
     def __str__(self) -> str:

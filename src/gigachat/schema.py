@@ -49,9 +49,12 @@ def parameters_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def function_fields(description: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a function; of a model's JSON Schema the title is its name, what describes the object its
-    parameters.
+    parameters. `type` and `strict` of a tool of OpenAI are dropped, since the service does not know them.
     """
     fields = dict(description)
+    if fields.get("type") == "function":  # a tool as other services want it
+        del fields["type"]
+        fields.pop("strict", None)
     if not fields.get("name") and fields.get("title"):
         fields["name"] = fields.pop("title")
     if not fields.get("parameters") and "properties" in fields:

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     user: Text | None = Field(default=None, description="User name, with `password` instead of the key.")
     password: Hidden | None = Field(default=None, repr=False, description="Password of `user`.")
     model: Text | None = Field(default=None, description="Model of requests that name none; `GigaChat` if unset.")
+    session_id: Text | None = Field(
+        default=None, description="`X-Session-ID` of each API request; keeps them on the same prompt cache."
+    )
     profanity_check: bool | None = Field(default=None, description="Whether the service filters profanity.")
     flags: Annotated[list[str] | None, BeforeValidator(split)] = Field(
         default=None, description="Feature flags sent with each chat."

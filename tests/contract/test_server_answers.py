@@ -179,7 +179,7 @@ def named_events(body: bytes) -> list[tuple[bytes, Any]]:
 def ask_v2(server: GigaChatServer, exchange: Exchange) -> httpx2.Response:
     """Make a recorded v2 request to the local server: same path, same body."""
     with httpx2.Client(base_url=server.origin, trust_env=False) as http:
-        token = http.post("/v1/token", auth=(server.user, server.password)).json()["tok"]
+        token = http.post("/v1/token", auth=(server.account.user, server.account.password)).json()["tok"]
         http.headers["Authorization"] = f"Bearer {token}"
         return http.request(exchange.method, exchange.path, json=exchange.request_body)
 
@@ -229,7 +229,7 @@ def test_signing_in(server: GigaChatServer, name: str, mode: Mode) -> None:
     options = oauth(server)
     if recorded.endpoint == "token":
         del options["credentials"]
-        options.update(user=server.user, password=server.password)
+        options.update(user=server.account.user, password=server.account.password)
     token = call(mode, options, "get_token", heard=heard)
     sent = heard[-1].json()
     assert shape(sent) == shape(recorded.json)

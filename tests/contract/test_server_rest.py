@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 import pytest
 from tests.contract.replay import recording
 from tests.contract.test_recordings import ANSWERED_BY_THE_REST, RUN_OPTIONS, STREAMED_BY_THE_REST, fields_of
+from tests.support.payloads import WEATHER
 
 from gigachat import ForbiddenError, GigaChat, NotFoundError, ResponseError
 from gigachat.server import GigaChatServer
 
-WEATHER = {
-    "name": "weather",
-    "description": "Погода в городе",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 DOCUMENT = """
 openapi: 3.0.0
 info: {title: Погода, version: '1'}
@@ -109,10 +106,26 @@ STREAMS: dict[str, Callable[[Account, GigaChat], Any]] = {
 }
 
 
-@pytest.fixture
-def account() -> Iterator[Account]:
+@contextmanager
+def opened() -> Iterator[Account]:
     with GigaChatServer(tls=False) as server, httpx2.Client(trust_env=False) as http:
         yield Account(server, http)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Account]:
+    with opened() as account:
+        yield account
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest, shared: Account) -> Iterator[Account]:
+    """The account of all tests; a test that deletes something has its own."""
+    if "delete" not in request.node.name:
+        yield shared
+        return
+    with opened() as account:
+        yield account
 
 
 def check_shape(answer: Any, documented: Any, place: str = "") -> None:

@@ -65,8 +65,10 @@ API_PRINTED = (
 NOT_RUN = ("CONTRIBUTING.md", "docs/testing.md", "docs/testing.ru.md")
 RUN = [block for page in PAGES if page not in (*READMES, *API, *NOT_RUN) for block in python_blocks(page)]
 API_BLOCKS = [(block, number) for page in API for number, block in enumerate(python_blocks(page))]
+IN_ENGLISH, IN_RUSSIAN = READMES
+EACH_README = [IN_ENGLISH, pytest.param(IN_RUSSIAN, marks=pytest.mark.slow)]
 README_BLOCKS = [
-    pytest.param(block, number, marks=[pytest.mark.slow] if page.endswith(".ru.md") else [])
+    pytest.param(block, number, marks=[pytest.mark.slow] if page == IN_RUSSIAN else [])
     for page in READMES
     for number, block in enumerate(python_blocks(page))
     if number < len(PRINTED) and PRINTED[number] is not None
@@ -115,14 +117,14 @@ def _filled_in(block: Block, server: GigaChatServer, access_token: str = "") -> 
     """Return the code of a snippet with its placeholders replaced, as the reader would do it."""
     values = {
         "your-authorization-key": server.credentials,
-        "your-client-id": server.client_id,
-        "your-client-secret": server.client_secret,
-        "your-user": server.user,
-        "your-password": server.password,
+        "your-client-id": server.account.client_id,
+        "your-client-secret": server.account.client_secret,
+        "your-user": server.account.user,
+        "your-password": server.account.password,
         "your-access-token": access_token,
-        "your-key-password": server.client_key_password,
+        "your-key-password": server.certificates.client_key_password,
         "client.pem": server.client_cert_file,
-        "client.key": server.client_encrypted_key_file,
+        "client.key": server.certificates.client_encrypted_key_file,
     }
     # In one pass: what is filled in is random, and may look like a placeholder.
     known = re.compile("|".join(map(re.escape, values)))
@@ -177,7 +179,7 @@ def test_other_snippets_run(block: Block, server: GigaChatServer) -> None:
     _run(_filled_in(block, server, _token()), block)
 
 
-@pytest.mark.parametrize("page", READMES)
+@pytest.mark.parametrize("page", EACH_README)
 def test_each_way_to_authorize_is_let_in(page: str, server: GigaChatServer) -> None:
     block = python_blocks(page)[AUTHORIZATION]
     code = _filled_in(block, server, _token())
@@ -194,7 +196,7 @@ def test_each_way_to_authorize_is_let_in(page: str, server: GigaChatServer) -> N
         assert "authorization" not in strict.requests[-1].headers
 
 
-@pytest.mark.parametrize("page", READMES)
+@pytest.mark.parametrize("page", EACH_README)
 def test_the_tenants_token_is_the_one_that_goes_out(page: str, server: GigaChatServer) -> None:
     block = python_blocks(page)[TENANT]
     with GigaChat(share_token=False) as other:
@@ -206,7 +208,7 @@ def test_the_tenants_token_is_the_one_that_goes_out(page: str, server: GigaChatS
     assert server.requests[0].headers["authorization"] == f"Bearer {issued.access_token}"
 
 
-@pytest.mark.parametrize("page", READMES)
+@pytest.mark.parametrize("page", EACH_README)
 @pytest.mark.parametrize(
     ("status", "printed"), [(429, r"Too many requests at once.*"), (402, r"402 Payment Required: .* buy more .*")]
 )

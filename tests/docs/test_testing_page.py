@@ -33,7 +33,8 @@ def _written(pytester: pytest.Pytester, page: str) -> dict[str, str]:
     return files
 
 
-@pytest.mark.parametrize("page", [PAGES[0], pytest.param(PAGES[1], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
 def test_the_tests_of_the_page_pass(page: str, pytester: pytest.Pytester) -> None:
     files = _written(pytester, page)
     expected = sum(text.count("\ndef test_") for name, text in files.items() if name != RECORDED)

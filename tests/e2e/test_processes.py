@@ -41,12 +41,10 @@ from tests.support.callers import Caller, Mode, options
 from tests.support.payloads import DONE, chunk, chunked, completion, event, http
 from tests.support.programs import LEFT_OPEN, environment, run_quietly
 from tests.support.raw_servers import Gate, is_open, raw_server
+from tests.support.systems import needs_fork, needs_own_roots, needs_trio
 from tests.support.waiting import begun, until
 
 LONG = "Расскажи о себе"
-
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-
 
 # Fork.
 
@@ -75,7 +73,7 @@ def ended(child):
 """
 
 
-@forks
+@needs_fork
 def test_parent_and_child_never_see_each_others_answers(server: GigaChatServer) -> None:
     """With connections open and streams half read, in both modes; what is open goes on in the parent alone."""
     program = f"""{ANSWERED}
@@ -134,7 +132,8 @@ runner.close()
     assert len(server.requests_to("oauth")) == 1  # a valid token lives on in the child
 
 
-@forks
+@pytest.mark.slow
+@needs_fork
 @pytest.mark.parametrize("mode", ["blocking", "async"])
 def test_hooks_change_nothing_of_that(server: GigaChatServer, mode: str) -> None:
     """With a hook, requests go through a client of httpx2, whose connections the child must leave alone too."""
@@ -181,7 +180,7 @@ runner.close()
 
 
 @pytest.mark.slow
-@forks
+@needs_fork
 def test_a_child_of_a_busy_thread_pool_can_ask(server: GigaChatServer) -> None:
     """Whatever the other threads held at the moment of the fork: slots, connections, locks, a sign-in under way."""
     program = f"""{ANSWERED}
@@ -231,7 +230,7 @@ own_token.close()
 
 
 @pytest.mark.slow
-@forks
+@needs_fork
 @pytest.mark.parametrize("mode", ["blocking", "async"])
 @pytest.mark.parametrize("end", ["dropped", "closed", "read"])
 def test_a_child_leaves_alone_a_stream_of_the_parents_own_http_client(
@@ -278,7 +277,8 @@ runner.close()
     run_quietly(program, server)
 
 
-@forks
+@pytest.mark.slow
+@needs_fork
 def test_a_stream_of_the_parent_holds_no_slot_in_the_child(server: GigaChatServer) -> None:
     program = f"""{ANSWERED}
 giga = GigaChat(max_concurrency=1, queue_timeout=20)
@@ -299,7 +299,7 @@ giga.close()
 
 
 @pytest.mark.slow
-@forks
+@needs_fork
 @pytest.mark.parametrize("share_token", [True, False])
 def test_a_child_does_not_wait_for_a_sign_in_of_the_parent(server: GigaChatServer, share_token: bool) -> None:
     server.delay(2, path="oauth")  # longer than it can take until the fork
@@ -330,7 +330,7 @@ giga.close()
 
 
 @pytest.mark.slow
-@forks
+@needs_fork
 def test_workers_forked_by_gunicorn_share_a_client_made_before(server: GigaChatServer, tmp_path: Path) -> None:
     (tmp_path / "application.py").write_text("""
 import os
@@ -388,7 +388,7 @@ def application(environ, start_response):
 def test_a_pool_of_processes(server: GigaChatServer, method: str, tmp_path: Path) -> None:
     """Clients travel to the workers, answers and errors travel back."""
     if sys.platform == "win32" and method != "spawn":
-        pytest.skip("there is no fork on this system")
+        pytest.skip("this system has no fork")
     program = tmp_path / "program.py"
     program.write_text(f"""
 import asyncio, multiprocessing
@@ -598,6 +598,7 @@ def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
     yield gigachat.exceptions.ModelNotSpecifiedError()
 
 
+@needs_own_roots
 def test_every_error_travels_between_processes_with_all_it_knows(server: GigaChatServer) -> None:
     met = list(errors_met(server))
     names = set(gigachat.exceptions.__all__) - {"GigaChatWarning"}
@@ -662,6 +663,7 @@ def test_one_client_in_two_loops_of_two_threads_at_once(server: GigaChatServer) 
     assert len(server.requests_to("oauth")) == 1
 
 
+@needs_trio
 def test_trio(server: GigaChatServer) -> None:
     asked: list[str] = []
 
@@ -689,6 +691,7 @@ def test_trio(server: GigaChatServer) -> None:
     assert len(server.requests_to("oauth")) == 1
 
 
+@needs_trio
 @pytest.mark.filterwarnings(LEFT_OPEN)
 def test_trio_cancels_retries_and_waits_for_slots(server: GigaChatServer) -> None:
     one_slot: dict[str, Any] = {"max_concurrency": 1, "queue_timeout": 0.05, "retry_backoff_factor": 0.01}
@@ -726,6 +729,7 @@ def test_trio_cancels_retries_and_waits_for_slots(server: GigaChatServer) -> Non
     trio.run(main)
 
 
+@needs_trio
 def test_a_client_changes_between_trio_and_asyncio(server: GigaChatServer) -> None:
     giga = AsyncGigaChat(**options(server), max_concurrency=1)
 
@@ -960,7 +964,7 @@ gc.collect()
 
 @pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
 @pytest.mark.parametrize("what", ["answers", "streams", "errors"])
 def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(mode: Mode, what: str) -> None:
     with GigaChatServer(tls=False) as server:
@@ -1008,7 +1012,10 @@ def test_thousands_of_clients_that_nobody_closed_leave_nothing_open(mode: Mode, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", ["blocking stream", "async stream", "loop not closed", "thread at work", "trio"])
+@pytest.mark.parametrize(
+    "end",
+    ["blocking stream", "async stream", "loop not closed", "thread at work", pytest.param("trio", marks=needs_trio)],
+)
 def test_the_interpreter_ends_quietly_with_streams_open(server: GigaChatServer, end: str) -> None:
     program = {
         "blocking stream": """
@@ -1174,7 +1181,7 @@ def _signals() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_signals")
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="whether a thread sleeps is read in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="whether a thread sleeps is read in /proc")
 @pytest.mark.parametrize("where", ["waiting for an answer", "inside a stream", "waiting for a slot", "in a pause"])
 def test_ctrl_c_leaves_the_client_usable_and_the_slot_free(
     mode: Mode, where: str, monkeypatch: pytest.MonkeyPatch

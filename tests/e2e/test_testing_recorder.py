@@ -99,8 +99,8 @@ def account(service: GigaChatServer, monkeypatch: pytest.MonkeyPatch) -> dict[st
     """Variables of a real account, for child processes."""
     planted = {
         "PLANTED_KEY": service.credentials,
-        "PLANTED_ID": service.client_id,
-        "PLANTED_SECRET": service.client_secret,
+        "PLANTED_ID": service.account.client_id,
+        "PLANTED_SECRET": service.account.client_secret,
     }
     for name, value in {**service.environment, **planted}.items():
         monkeypatch.setenv(name, value)
@@ -123,7 +123,7 @@ def test_what_was_recorded_is_given_again_without_the_service(
     assert len(files) == 9
     assert {"test_bot.test_chat.json", "test_bot.test_upload.json"} < set(files)
     tokens = [request.headers["authorization"].removeprefix("Bearer ") for request in service.requests]
-    secrets = {service.credentials, service.client_id, service.client_secret, *tokens}
+    secrets = {service.credentials, service.account.client_id, service.account.client_secret, *tokens}
     secrets |= {"planted-client", "planted-cookie", "eyJhbGci", "cGxhbnRlZA", "8-900-000", "a" * 40}
     secrets |= {"planted-in-query", "planted-in-list", "planted-subscription"}
     for name, text in files.items():
@@ -140,8 +140,10 @@ def test_what_was_recorded_is_given_again_without_the_service(
     service.stop()
     for name in account:
         monkeypatch.delenv(name)
-    replayed = pytester.runpytest_subprocess("-s", "-W", "error", "-k", "not secrets")
-    replayed.assert_outcomes(passed=8, deselected=1)
+    for name in ("PLANTED_KEY", "PLANTED_ID", "PLANTED_SECRET"):
+        monkeypatch.setenv(name, "another value")
+    replayed = pytester.runpytest_subprocess("-s", "-W", "error")
+    replayed.assert_outcomes(passed=9)
     assert _told(replayed) == _told(recorded)
     assert len(_told(recorded)) > 10
 
@@ -260,3 +262,257 @@ def test_a_stream_that_broke_off_breaks_off_again(
     pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=1)
     service.stop()
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+CHANGING = """
+import os, unittest
+
+import pytest
+
+from gigachat import GigaChat
+
+BROKEN = "BROKEN" in os.environ
+
+
+@pytest.fixture
+def checked_at_the_end(gigachat_recorder):
+    yield
+    assert not BROKEN
+
+
+def test_call(gigachat_recorder, gigachat_client):
+    gigachat_client.chat("один")
+    assert not BROKEN
+    gigachat_client.chat("два")
+
+
+def test_teardown(checked_at_the_end, gigachat_client):
+    gigachat_client.chat("один")
+    if not BROKEN:
+        gigachat_client.chat("два")
+
+
+def test_skip(gigachat_recorder, gigachat_client):
+    gigachat_client.chat("один")
+    if BROKEN:
+        pytest.skip("half-way")
+    gigachat_client.chat("два")
+
+
+@pytest.mark.xfail
+def test_expected(gigachat_recorder, gigachat_client):
+    gigachat_client.chat("один")
+    if not BROKEN:
+        gigachat_client.chat("два")
+    raise AssertionError
+
+
+@pytest.mark.usefixtures("gigachat_recorder")
+class TestUnit(unittest.TestCase):
+    def test_unit(self):
+        with GigaChat() as giga:
+            giga.chat("один")
+            self.assertFalse(BROKEN)
+            giga.chat("два")
+
+
+def test_subtest(gigachat_recorder, gigachat_client, subtests):
+    gigachat_client.chat("один")
+    with subtests.test("part"):
+        assert not BROKEN
+    gigachat_client.chat("два")
+
+
+def test_interrupted(gigachat_recorder, gigachat_client):
+    gigachat_client.chat("один")
+    if BROKEN:
+        raise KeyboardInterrupt
+    gigachat_client.chat("два")
+"""
+
+
+def _recordings(pytester: pytest.Pytester) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (pytester.path / "recordings").iterdir()}
+
+
+@pytest.mark.slow
+def test_a_test_that_does_not_pass_replaces_no_recording(
+    pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_bot=CHANGING)
+    monkeypatch.setenv("BROKEN", "1")
+    broken = pytester.runpytest_subprocess("--gigachat-record", "-k", "call or unit or skip")
+    broken.assert_outcomes(failed=2, skipped=1, deselected=4)
+    assert not (pytester.path / "recordings").exists()
+
+    monkeypatch.delenv("BROKEN")
+    pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=6, xfailed=1)
+    good = _recordings(pytester)
+    assert [len(json.loads(content)["exchanges"]) for content in good.values()] == [2] * 7
+
+    monkeypatch.setenv("BROKEN", "1")
+    result = pytester.runpytest_subprocess("--gigachat-record")
+    result.stdout.fnmatch_lines(["*recordings*test_bot.test_call.json was not written: the test failed"])
+    assert _recordings(pytester) == good
+
+    monkeypatch.delenv("BROKEN")
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=6, xfailed=1)
+
+
+@pytest.mark.slow
+def test_exchanges_that_a_test_did_not_use_are_reported(
+    pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        test_bot="""
+        import os
+
+        def test_chat(gigachat_recorder, gigachat_client):
+            gigachat_client.chat("Привет!")
+            if "SHORTER" not in os.environ:
+                gigachat_client.get_models()
+
+        def test_failing(gigachat_recorder, gigachat_client):
+            assert "SHORTER" not in os.environ
+            gigachat_client.chat("Привет!")
+    """
+    )
+    pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=2)
+    monkeypatch.setenv("SHORTER", "1")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1, failed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        "*the test did not use 1 of 2 recorded exchanges of recordings/test_bot.test_chat.json: GET /v1/models; "
+        '*--gigachat-record "test_bot.py::test_chat"'
+    )
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1, failed=1, errors=1)
+
+
+@pytest.mark.slow
+def test_words_in_headers_of_the_account_stay_in_prompts(
+    pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIGACHAT_DEFAULT_HEADERS", '{"X-Team": "marketing"}')
+    pytester.makepyfile(
+        test_bot="""
+        def test_chat(gigachat_recorder, gigachat_client):
+            gigachat_client.chat("Write a marketing text")
+    """
+    )
+    pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=1)
+    assert b"Write a marketing text" in _recordings(pytester)["test_bot.test_chat.json"]
+    monkeypatch.setenv("GIGACHAT_DEFAULT_HEADERS", '{"X-Team": "another"}')
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_bodies_of_any_kind_are_given_again(
+    pytester: pytest.Pytester, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        test_bot=r"""
+        import os
+        import re
+        from concurrent.futures import ThreadPoolExecutor
+
+        import gigachat
+        import pytest
+
+        DAY = os.environ["DAY"]
+        END = b"--B--\r\n"
+
+        def test_files(gigachat_recorder, gigachat_client, tmp_path):
+            gigachat_recorder.hide(re.compile(r"20[0-9]{2}-[0-9]{2}"))
+            content = bytes(range(256)) * 4096
+            file = gigachat_client.upload_file(("я.png", content, "image/png"))
+            assert gigachat_client.download_file(file.id_, tmp_path / "copy").read_bytes() == content
+            gigachat_client.upload_file(("day.txt", f"day {DAY}"))
+            gigachat_client.chat(f"Today is {DAY}")
+
+        def part(head, body):
+            return b"--B\r\nContent-Disposition: form-data; " + head + b"\r\n\r\n" + body + b"\r\n"
+
+        @pytest.mark.parametrize("body", [
+            pytest.param(part(b'name="a"; filename="\xcf\xf0"', b"1") + END, id="name"),
+            pytest.param(part(b'name="a"; filename="x"', b"1") + part(b'name="a"; filename="y"', b"2") + END, id="two"),
+            pytest.param(part(b'name="a"', b"x" * 2_000_000) + END, id="long"),
+            pytest.param(part(b'name="a"', b"\xff\xfe") + END, id="bytes"),
+            pytest.param(b"no parts", id="none"),
+        ])
+        def test_forms(gigachat_recorder, gigachat_client, body):
+            headers = {"Content-Type": "multipart/form-data; boundary=B"}
+            with pytest.raises(gigachat.GigaChatException):
+                gigachat_client.with_options(extra_headers=headers).request("POST", "/files/none", content=body)
+
+        def test_threads(gigachat_recorder, gigachat_client):
+            with ThreadPoolExecutor(8) as pool:
+                assert all(pool.map(lambda number: gigachat_client.chat(f"{number % 4}").choices, range(24)))
+    """
+    )
+    monkeypatch.setenv("DAY", "2026-01")
+    pytester.runpytest_subprocess("--gigachat-record").assert_outcomes(passed=7)
+    monkeypatch.setenv("DAY", "2027-02")
+    pytester.runpytest_subprocess("-W", "error").assert_outcomes(passed=7)
+
+
+@pytest.mark.slow
+def test_files_that_cannot_be_written_or_read_are_named(pytester: pytest.Pytester, account: dict[str, str]) -> None:
+    pytester.makepyfile(
+        test_bot="""
+        def test_chat(gigachat_recorder, gigachat_client):
+            gigachat_client.chat("Привет!")
+    """
+    )
+    folder = pytester.path / "recordings"
+    folder.write_text("no folder")
+    result = pytester.runpytest_subprocess("--gigachat-record")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines("recordings/test_bot.test_chat.json cannot be written: *")
+    folder.unlink()
+    (folder / "test_bot.test_chat.json").mkdir(parents=True)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines("*test_bot.test_chat.json is not a recording: *; record it with the key*")
+
+
+@pytest.mark.slow
+def test_two_workers_record_one_test_and_a_group_changes_no_name(
+    pytester: pytest.Pytester, account: dict[str, str]
+) -> None:
+    pytester.makepyfile(
+        test_bot="""
+        import pytest
+
+        @pytest.mark.xdist_group("one")
+        def test_chat(gigachat_recorder, gigachat_client):
+            gigachat_client.chat("Привет!")
+    """
+    )
+    pytester.runpytest_subprocess("--gigachat-record", "-n", "2", "--dist", "each").assert_outcomes(passed=2)
+    assert list(_recordings(pytester)) == ["test_bot.test_chat.json"]
+    pytester.runpytest_subprocess("-n", "1", "--dist", "loadgroup").assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_a_request_without_a_response_at_the_end_is_reported(
+    pytester: pytest.Pytester, service: GigaChatServer, account: dict[str, str]
+) -> None:
+    service.reply("поздно", after=60)
+    pytester.makepyfile(
+        test_bot="""
+        import pytest
+
+        import gigachat
+        from gigachat.testing import recorder
+
+        def test_chat(gigachat_recorder, monkeypatch):
+            monkeypatch.setattr(recorder, "_PATIENCE", 0.1)
+            with gigachat.GigaChat(timeout=(10, 1), max_retries=0) as giga, pytest.raises(gigachat.APITimeoutError):
+                giga.chat("Привет!")
+    """
+    )
+    result = pytester.runpytest_subprocess("--gigachat-record")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["POST /v1/chat/completions was in progress at the end of the test", "recordings/*was not written"]
+    )

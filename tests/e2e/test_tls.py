@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pty
 import re
 import shutil
 import socket
@@ -49,6 +48,7 @@ from tests.support.certificates import self_signed, server_context
 from tests.support.payloads import http
 from tests.support.proxies import Proxy, dripping, http_proxy, socks_proxy
 from tests.support.raw_servers import Site, raw_server, site
+from tests.support.systems import needs_listed_roots, needs_own_roots
 
 KEY_PASSWORD = "password of the key"
 
@@ -81,10 +81,13 @@ def made_authority(folder: Path) -> Authority:
     (folder / "named/README").write_text("not a certificate")
     (folder / "der").mkdir()
     (folder / "der/ours.cer").write_bytes(der)
-    # As `openssl rehash` leaves them: links by the hash of the subject, one of them to nowhere.
+    # As `openssl rehash` leaves them: links by the hash of the subject, one of them to nowhere; copies on Windows.
     (folder / "hashed").mkdir()
-    (folder / "hashed/5ed36f99.0").symlink_to("../ca.pem")
-    (folder / "hashed/0b1b94ef.0").symlink_to("gone.pem")
+    if sys.platform == "win32":
+        (folder / "hashed/5ed36f99.0").write_bytes(pem)
+    else:
+        (folder / "hashed/5ed36f99.0").symlink_to("../ca.pem")
+        (folder / "hashed/0b1b94ef.0").symlink_to("gone.pem")
     client = issuer.issue_cert("client@example.org", common_name="client")
     client.private_key_and_cert_chain_pem.write_to_path(str(folder / "both.pem"))
     client.private_key_pem.write_to_path(str(folder / "client.key"))
@@ -195,10 +198,11 @@ def test_what_the_system_refuses_to_read_is_named(option: str, kind: str, author
 
 
 def test_a_folder_without_a_certificate_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no certificate in this folder"):
+    with pytest.raises(ConfigurationError, match="there is no certificate in this folder"):
         GigaChat(access_token="t", ca_bundle_file=tmp_path)
 
 
+@needs_own_roots
 def test_where_the_systems_store_is_reached_otherwise(
     mode: Mode, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +216,7 @@ def test_where_the_systems_store_is_reached_otherwise(
     tls._context.cache_clear()
 
 
+@needs_own_roots
 def test_a_renewed_file_is_read_again_by_new_clients(mode: Mode, authority: Authority, tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     path.write_bytes(trustme.CA().cert_pem.bytes())
@@ -236,6 +241,7 @@ def test_a_renewed_file_is_read_again_by_new_clients(mode: Mode, authority: Auth
     ],
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@needs_own_roots
 def test_a_client_certificate_is_shown(
     version: ssl.TLSVersion, key: dict[str, str], password: str | None, mode: Mode, authority: Authority
 ) -> None:
@@ -265,6 +271,7 @@ def test_a_client_certificate_is_shown(
         (ssl.TLSVersion.TLSv1_3, "both.pem", "refused our client certificate"),
     ],
 )
+@needs_own_roots
 def test_a_client_certificate_that_is_missing_or_not_wanted(
     version: ssl.TLSVersion,
     identity: str | None,
@@ -300,6 +307,7 @@ for key in ("encrypted.key", "traditional.key"):
             assert "guessed" not in str(error)
             print("refused")
 """
+    pty = pytest.importorskip("pty", reason="this system has no terminals of a program's own")
     terminal, inner = pty.openpty()
     with open(terminal, "rb", buffering=0) as shown:
         with open(inner, "rb", buffering=0):
@@ -330,6 +338,7 @@ def test_a_key_of_another_certificate_is_said_to_be_one(authority: Authority, tm
 # Argument against environment.
 
 
+@needs_own_roots
 def test_an_argument_wins_over_the_environment_on_the_wire(
     mode: Mode, authority: Authority, good: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -365,6 +374,7 @@ def test_an_argument_wins_over_the_environment_on_the_wire(
         ("unknown authority", "is signed by an authority this machine does not know", "ca_bundle_file="),
     ],
 )
+@needs_own_roots
 def test_a_certificate_is_refused_by_name(
     problem: str, says: str, advice: str, mode: Mode, authority: Authority, tmp_path: Path
 ) -> None:
@@ -401,6 +411,29 @@ def test_a_number_of_openssl_that_has_no_name_here(
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", refused)
     monkeypatch.setattr(ssl.SSLContext, "wrap_bio", refused)
     with pytest.raises(CertificateError, match=f"cannot be verified .*{reason}"):
+        ask(mode, good.url)
+
+
+@pytest.mark.parametrize(
+    ("number", "says", "advice"),
+    [
+        (0x800B0101, "has expired or is not yet valid", "check this machine's clock"),
+        (0x800B0109, "is signed by an authority this machine does not know", "ca_bundle_file="),
+        (0x800B010A, "is signed by an authority this machine does not know", "ca_bundle_file="),
+        (0x800B010F, "is for another host", "check the address"),
+    ],
+)
+def test_a_number_of_windows_is_named_as_that_of_openssl(
+    number: int, says: str, advice: str, monkeypatch: pytest.MonkeyPatch, mode: Mode, good: Site
+) -> None:
+    def refused(*_: object, **__: object) -> Any:
+        error = ssl.SSLCertVerificationError("Недействительный сертификат")
+        error.verify_code, error.verify_message = number, "Недействительный сертификат"
+        raise error
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", refused)
+    monkeypatch.setattr(ssl.SSLContext, "wrap_bio", refused)
+    with pytest.raises(CertificateError, match=f"{says} .Недействительный сертификат.: .*{advice}"):
         ask(mode, good.url)
 
 
@@ -521,6 +554,7 @@ def russian(host: str, **options: Any) -> list[bytes]:
 FINGERPRINT = bytes.fromhex("D26D2D0231B7C39F92CC738512BA54103519E4405D68B5BD703E9788CA8ECF31")
 
 
+@needs_listed_roots
 def test_the_true_root_is_trusted_by_its_fingerprint(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     # The system may trust the root by itself; this one trusts the authority of the test alone.
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.folder / "ca.pem"))
@@ -565,6 +599,7 @@ def impostor(authority: Authority) -> Iterator[Proxy]:
 
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("host", [*VENDORS, *OTHERS])
+@needs_own_roots
 def test_the_root_is_trusted_for_the_vendors_hosts_only(host: str, mode: Mode, impostor: Proxy) -> None:
     through = {"proxy": f"http://127.0.0.1:{impostor.port}"}
     url = f"https://{host}/api/v1"
@@ -581,6 +616,7 @@ def test_the_root_is_trusted_for_the_vendors_hosts_only(host: str, mode: Mode, i
 
 
 @pytest.mark.usefixtures("stand_in")
+@needs_own_roots
 def test_each_address_of_a_client_is_trusted_for_itself(mode: Mode, impostor: Proxy) -> None:
     vendors, other = "https://api.giga.chat/v1", "https://devices.sberbank.ru.evil.example/v2"
     reach: dict[str, Any] = {"access_token": "t", "max_retries": 0, "proxy": f"http://127.0.0.1:{impostor.port}"}
@@ -612,6 +648,7 @@ def test_a_request_that_a_hook_moves_takes_its_trust_along(mode: Mode, impostor:
 
 
 @pytest.mark.usefixtures("stand_in")
+@needs_own_roots
 def test_the_root_is_not_trusted_for_a_proxys_own_tls(
     mode: Mode, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -747,7 +784,7 @@ def test_the_variable_for_the_kind_of_address_holds(
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         ask(mode, good.url, ca_bundle_file=authority.folder / "ca.pem")
         assert bool(proxy.asked) is is_used
-        with pytest.raises(ConfigurationError, match="HTTP_PROXY") as raised:
+        with pytest.raises(ConfigurationError, match=r"(?i)HTTP_PROXY") as raised:  # no case on Windows
             ask(mode, "http://api.example/v1")
         assert "1hid" not in str(raised.value)
 

@@ -28,6 +28,7 @@ from tests.support.callers import Caller, Mode, options
 from tests.support.payloads import DONE, chunked, completion, event, http
 from tests.support.programs import run_quietly
 from tests.support.raw_servers import raw_server
+from tests.support.systems import needs_fork, needs_trio
 from tests.support.waiting import begun, until
 
 CARD = {"id": "5b2a", "object": "file", "bytes": 1, "created_at": 1, "filename": "a.txt", "purpose": "general"}
@@ -122,6 +123,8 @@ def test_a_stream_dropped_inside_a_request_of_an_httpx2_client_is_closed_with_th
         assert responses[0].is_closed
 
 
+@needs_fork
+@pytest.mark.slow
 def test_a_stream_that_is_open_while_forking_may_be_dropped_in_the_child(server: GigaChatServer) -> None:
     program = """
 import asyncio, gc, os
@@ -321,6 +324,7 @@ def test_threads_that_ask_first_at_once_get_one_httpx2_client(
         assert len(set(map(id, found))) == 1
 
 
+@needs_trio
 def test_one_client_in_loops_of_two_kinds_at_once(server: GigaChatServer) -> None:
     giga = GigaChat(**options(server))
 

@@ -1,4 +1,4 @@
-"""Pauses that are noted and passed over, on a clock that believes them."""
+"""Retries without their pauses: each pause is recorded and skipped, and the clock is moved on by it."""
 
 from __future__ import annotations
 

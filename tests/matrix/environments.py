@@ -2,7 +2,8 @@
 
 Without an argument: all names, such as `3.12.1-newest` for the newest dependencies on a CPython found here, and
 `3.11.7-lowest` for the lowest allowed. With a name: the path of its Python. With a name and `bounds`: constraints
-for pip. With a name and `suites`: what pytest is to run.
+for pip. With a name and `suites`: what pytest is to run. With `from` and a version such as `3.12`: the path of the
+oldest CPython found here that is not older.
 """
 
 from __future__ import annotations
@@ -69,10 +70,20 @@ def suites(name: str) -> list[str]:
     return [*(f"tests/{suite}" for suite in SUITES if suite != "server"), "--ignore-glob=*/e2e/test_testing*"]
 
 
+def oldest_from(version: str) -> Path:
+    """Return the path of the oldest CPython of a version or a newer one."""
+    for found, path in pythons().items():
+        if numbers(found) >= numbers(version):
+            return path
+    sys.exit(f"Python {version} or newer is needed")
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
             print(*environments())
+        case ["from", version]:
+            print(oldest_from(version))
         case [name]:
             print(environments()[name])
         case [name, "bounds"]:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 # A shared core may stall any example; a slow generator is not what these tests are about.
 _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.register_profile("bounded", _UNHURRIED, max_examples=200, derandomize=True, database=None)
-settings.register_profile("few", _UNHURRIED, max_examples=20, derandomize=True, database=None)
+settings.register_profile("few", _UNHURRIED, max_examples=10, derandomize=True, database=None)
 settings.register_profile("search", _UNHURRIED, max_examples=5000)
 
 

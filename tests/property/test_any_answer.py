@@ -290,6 +290,7 @@ def test_any_bad_status_is_an_error_that_can_be_read(status: int, body: bytes, w
     assert error.code is None or isinstance(error.code, int)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(any_body("chat"), stream_bodies)
 def test_async_callers_get_the_same(body: bytes, stream_body: bytes) -> None:

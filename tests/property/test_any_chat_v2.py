@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -155,6 +156,7 @@ def test_any_stream_gives_chunks_or_our_error(body: bytes, content_type: str) ->
         assert completion.text == stream.get_final_text()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(bodies, streams)
 def test_async_callers_get_the_same(body: bytes, stream_body: bytes) -> None:

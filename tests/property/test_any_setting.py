@@ -44,7 +44,7 @@ texts = st.one_of(looks_like_values, st.text(characters, max_size=12))
 HARD = {
     "home of nobody": "~no-such-user/file",
     "long": "x" * 5000,
-    "deep": "[" * 100_000,
+    "deep": "[" * 30_000,  # an environment variable of Windows has at most 32,767 characters
     "long number": "1" * 5000,
     "no port": "http://host:port",
     "host that is none": "http://user:a@ho\u2100st",
@@ -132,49 +132,3 @@ def test_any_argument_is_an_option_or_a_refusal_that_does_not_repeat_it(option: 
         assert option in str(refusal)
         assert len(str(refusal).splitlines()) == 1
         assert option in (*FILES, *SECRET_INSIDE) or MARKER not in str(refusal)
-
-
-@given(options, st.sampled_from(["", " ", "''", '" "', "\n", '""\n']))
-def test_an_empty_variable_is_not_set(option: str, value: str) -> None:
-    built = construct({option: value})
-    assert isinstance(built, GigaChat)
-    assert built._settings == construct_plain()._settings
-
-
-def construct_plain() -> GigaChat:
-    built = construct({})
-    assert isinstance(built, GigaChat)
-    return built
-
-
-quotes = st.sampled_from(
-    ["{}", " {} ", "'{}'", '"{}"', "{}\n", "\r\n{}\r\n", '\t"{}" ', "' {} '", "\ufeff{}", "«{}»", "“{}”"]
-)
-good = st.sampled_from(
-    [
-        ("base_url", "https://host/v1"),
-        ("credentials", "YTpi"),
-        ("model", "GigaChat-2"),
-        ("scope", "GIGACHAT_API_CORP"),
-        ("timeout", "1.5"),
-        ("max_retries", "3"),
-        ("queue_timeout", "10"),
-        ("token_expiry_buffer_ms", "5"),
-        ("verify_ssl_certs", "false"),
-        ("profanity_check", "true"),
-        ("proxy", "http://host:3128"),
-        ("access_token", "abc"),
-        ("retry_on_status_codes", "429"),
-        ("flags", "preprocess"),
-    ]
-)
-
-
-@given(good, quotes)
-def test_what_copying_leaves_around_a_value_is_removed(setting: tuple[str, str], around: str) -> None:
-    option, value = setting
-    clean, dirty = construct({option: value}), construct({option: around.format(value)})
-    assert isinstance(clean, GigaChat), clean
-    assert isinstance(dirty, GigaChat), dirty
-    assert clean._settings == dirty._settings
-    assert clean._settings != construct_plain()._settings

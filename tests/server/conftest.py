@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,21 @@ def server() -> Iterator[GigaChatServer]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Api]:
-    with GigaChatServer(tls=False) as server:
-        api = Api(server)
+def kind() -> type[Api]:
+    """What the caller of a file is; a file with a kind of its own overrides it."""
+    return Api
+
+
+@pytest.fixture(scope="module")
+def server_options() -> dict[str, Any]:
+    """Arguments of the server of a file; a file whose server needs others overrides it."""
+    return {"tls": False}
+
+
+@pytest.fixture(scope="module")
+def shared(kind: type[Api], server_options: dict[str, Any]) -> Iterator[Api]:
+    with GigaChatServer(**server_options) as server:
+        api = kind(server)
         yield api
         api.http.close()
 

@@ -70,7 +70,7 @@ def asked(text: str, **fields: Any) -> dict[str, Any]:
     return {"model": "GigaChat", "messages": [{"role": "user", "content": text}], **fields}
 
 
-class Gate(Echo):
+class HeldEcho(Echo):
     """An echo that waits before each answer until it is let through."""
 
     def __init__(self) -> None:
@@ -86,8 +86,8 @@ class Gate(Echo):
 
 
 @pytest.fixture
-def gate() -> Iterator[tuple[Api, Gate]]:
-    engine = Gate()
+def gate() -> Iterator[tuple[Api, HeldEcho]]:
+    engine = HeldEcho()
     with GigaChatServer(tls=False, engine=engine) as server:
         api = Api(server)
         yield api, engine
@@ -95,7 +95,7 @@ def gate() -> Iterator[tuple[Api, Gate]]:
         api.http.close()
 
 
-def test_a_batch_from_creation_to_its_file(gate: tuple[Api, Gate]) -> None:
+def test_a_batch_from_creation_to_its_file(gate: tuple[Api, HeldEcho]) -> None:
     api, engine = gate
     before = int(time.time())
     answer = send(api, lines({"a": asked("one"), "b": asked("two"), "c": asked("three")}))
@@ -216,7 +216,7 @@ def test_ordered_replies_answer_lines(api: Api) -> None:
     assert "echo" in fourth["result"]["choices"][0]["message"]["content"]
 
 
-def test_several_batches_at_once(gate: tuple[Api, Gate]) -> None:
+def test_several_batches_at_once(gate: tuple[Api, HeldEcho]) -> None:
     api, engine = gate
     ids = [send(api, lines({f"{name}{n}": asked(f"{name}{n}") for n in range(3)})).json()["id"] for name in "ab"]
     for batch_id in ids:
@@ -338,5 +338,5 @@ def test_it_stops_while_an_engine_answers_a_line(capfd: pytest.CaptureFixture[st
 
 
 def test_a_negative_pace_is_refused() -> None:
-    with pytest.raises(ValueError, match="can't be negative"):
+    with pytest.raises(ValueError, match="must be finite seconds, 0 or more"):
         GigaChatServer(batch_pace=-1)

@@ -96,7 +96,7 @@ def test_functions_cost_tokens_too(api: Api) -> None:
     [
         ({"model": "GigaChat"}, 404, "No such model"),
         ({"messages": []}, 422, "Invalid params: messages must not be empty"),
-        ({"messages": None}, 422, "Invalid params: messages must not be empty"),
+        ({"messages": None}, 400, SYNTAX),
         ({"messages": "hi"}, 400, SYNTAX),
         ({"messages": ["hi"]}, 400, SYNTAX),
         ({"messages": [{"role": "nobody", "content": "hi"}]}, 400, SYNTAX),
@@ -156,5 +156,5 @@ def test_kinds_of_accounts(kind: AccountKind | None, scope: str, prepaid: bool, 
 
 
 def test_an_unknown_kind_of_account() -> None:
-    with pytest.raises(ValueError, match="account_kind is one of pers, b2b, corp"):
+    with pytest.raises(ValueError, match="account_kind must be one of pers, b2b, corp"):
         GigaChatServer(account_kind="free")  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gigachat.server.catalogue import find_model
 from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece
-from gigachat.server.engines.constrained_output import generated_schema, instruction, reader
+from gigachat.server.engines.constrained_output import JsonReader, constrained
 from gigachat.server.wire.errors import Refusal
 
 WEATHER = {
@@ -39,11 +39,16 @@ def cut(text: str, places: list[int]) -> Iterator[str]:
         yield text[begin:end]
 
 
+def generated_schema(**fields: Any) -> dict[str, Any]:
+    body, _ = constrained(asked(**fields))
+    schema: dict[str, Any] = body["response_format"]["json_schema"]["schema"]
+    return schema
+
+
 def read(request: ChatRequest, text: str, places: list[int], *, whole: bool = True) -> list[Piece]:
-    reading = reader(request)
-    assert reading is not None
-    pieces = [piece for part in cut(text, places) for piece in reading.feed(part)]
-    return [*pieces, *reading.end(whole=whole)]
+    reader = JsonReader(request)
+    pieces = [piece for part in cut(text, places) for piece in reader.feed(part)]
+    return [*pieces, *reader.end(whole=whole)]
 
 
 @given(text=st.text(), ascii_only=st.booleans(), places=st.lists(st.integers(0, 200)))
@@ -58,19 +63,6 @@ def test_any_text_is_decoded_to_text(rest: str, places: list[int]) -> None:
     "".join(map(str, read(asked(functions=[WEATHER]), written, places, whole=False))).encode()
 
 
-def test_text_comes_as_soon_as_it_is_known() -> None:
-    reading = reader(asked(functions=[WEATHER]))
-    assert reading is not None
-    assert [reading.feed(part) for part in ('{"ans', 'wer" : "Пр', "иве", r"т\n", '!"}')] == [
-        [],
-        ["Пр"],
-        ["иве"],
-        ["т\n"],
-        ["!"],
-    ]
-    assert reading.end(whole=True) == []
-
-
 @given(places=st.lists(st.integers(0, 200)))
 def test_a_call_is_made_when_it_is_whole(places: list[int]) -> None:
     written = '{"function": "weather", "arguments": {"city": "Псков", "days": 2}}'
@@ -81,27 +73,47 @@ def test_a_call_is_made_when_it_is_whole(places: list[int]) -> None:
         read(request, written[:-9], places)
 
 
+def test_text_comes_as_soon_as_it_is_known() -> None:
+    reader = JsonReader(asked(functions=[WEATHER]))
+    assert [reader.feed(part) for part in ('{"ans', 'wer" : "Пр', "иве", r"т\n", '!"}')] == [
+        [],
+        ["Пр"],
+        ["иве"],
+        ["т\n"],
+        ["!"],
+    ]
+    assert reader.end(whole=True) == []
+
+
 def test_given_arguments_are_not_generated() -> None:
-    request = asked(functions=[WEATHER], forced="weather", preset={"city": "Омск"})
-    schema = generated_schema(request)
-    assert schema is not None
-    assert schema["properties"]["function"] == {"const": "weather"}
-    assert schema["properties"]["arguments"]["properties"] == {"days": {"type": "integer"}}
-    assert schema["properties"]["arguments"]["required"] == ["days"]
-    assert "Омск" in (instruction(request) or "")
+    fields: dict[str, Any] = {"functions": [TIME, WEATHER], "forced": "weather", "preset": {"city": "Омск"}}
+    schema = generated_schema(**fields)
+    [call] = schema["anyOf"]
+    assert call["properties"] == {"function": {"const": "weather"}, "arguments": {"$ref": "#/$defs/call0"}}
+    arguments = schema["$defs"]["call0"]
+    assert (arguments["properties"], arguments["required"]) == ({"days": {"type": "integer"}}, ["days"])
+    body, reader = constrained(asked(**fields))
+    assert reader is not None
+    instruction = body["messages"][0]["content"]
+    assert '"Омск"' in instruction
+    assert "time" not in instruction
     written = '{"function": "weather", "arguments": {"days": 2}}'
-    assert read(request, written, []) == [FunctionCall("weather", {"days": 2, "city": "Омск"})]
+    assert read(asked(**fields), written, []) == [FunctionCall("weather", {"days": 2, "city": "Омск"})]
 
 
 def test_a_choice_is_a_union() -> None:
-    schema = generated_schema(asked(functions=[WEATHER, TIME]))
-    assert schema is not None
-    answer, weather, clock = schema["anyOf"]
-    assert answer["properties"] == {"answer": {"type": "string"}}
-    # Definitions would not be found from inside the union.
-    assert weather["properties"]["arguments"]["properties"]["city"] == {"type": "string", "maxLength": 20}
-    assert "$defs" not in json.dumps(schema)
-    assert clock["properties"]["arguments"] == {"type": "object", "properties": {}}
+    structure = {"$ref": "#/definitions/X", "definitions": {"X": {"items": {"$ref": "#"}}}}
+    schema = generated_schema(functions=[WEATHER, TIME], schema=structure)
+    assert [one["properties"].get("function", {}).get("const") for one in schema["anyOf"]] == [None, "weather", "time"]
+    answer, weather, clock = schema["$defs"].values()
+    # References lead to the new places of what they mean.
+    assert answer == {
+        "$ref": "#/$defs/answer/definitions/X",
+        "definitions": {"X": {"items": {"$ref": "#/$defs/answer"}}},
+    }
+    assert weather["properties"]["city"] == {"$ref": "#/$defs/call0/$defs/City"}
+    assert weather["$defs"] == {"City": {"type": "string", "maxLength": 20}}
+    assert clock == {"type": "object", "properties": {}, "required": []}
 
 
 def test_a_structured_answer_beside_functions_comes_whole() -> None:
@@ -110,31 +122,46 @@ def test_a_structured_answer_beside_functions_comes_whole() -> None:
 
 
 def test_free_text_and_structured_answers_come_as_they_are() -> None:
-    assert generated_schema(asked()) is None
-    assert instruction(asked()) is None
-    assert reader(asked()) is None
-    request = asked(schema={"type": "array"})
-    assert generated_schema(request) == {"type": "array"}
-    assert reader(request) is None
+    assert constrained(asked()) == ({"messages": [{"role": "user", "content": "?"}]}, None)
+    body, reader = constrained(asked(schema={"type": "array"}))
+    assert reader is None
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert generated_schema(schema={"type": "array"}) == {"type": "array"}
 
 
-def test_a_pattern_is_a_string() -> None:
-    request = asked(pattern="[a-z]+")
-    assert generated_schema(request) == {"type": "string", "pattern": "^[a-z]+$"}
-    assert read(request, ' "abc"', [1, 2, 4]) == ["ab", "c"]
+def test_messages_have_roles_that_every_model_knows() -> None:
+    history = [
+        Message("user", "Погода?"),
+        Message("assistant", calls=[FunctionCall("weather", {"city": "Уфа"})]),
+        Message("function", '{"t": 1}', "weather"),
+        Message("user", "А в Омске?"),
+        Message("reasoning", "мысль"),
+        Message("system", "Будь краток"),
+    ]
+    body, _ = constrained(ChatRequest(find_model("GigaChat"), history, functions=[WEATHER]))
+    system, user, assistant, result = body["messages"]
+    assert system["content"].startswith("Будь краток\n\n")
+    assert user == {"role": "user", "content": "Погода?"}
+    assert assistant["role"] == "assistant"
+    assert json.loads(assistant["content"]) == {"function": "weather", "arguments": {"city": "Уфа"}}
+    # Roles take turns.
+    assert result == {"role": "user", "content": 'The function weather returned: {"t": 1}\n\nА в Омске?'}
 
 
-def test_parameters_that_references_make_endless_are_refused() -> None:
-    schemas = {f"A{number}": {"items": [{"$ref": f"#/$defs/A{number + 1}"}] * 2} for number in range(50)}
-    function = {"name": "f", "parameters": {"$ref": "#/$defs/A0", "$defs": {**schemas, "A50": {}}}}
-    with pytest.raises(Refusal, match="parameters of function f have more than 100000 values"):
-        generated_schema(asked(functions=[function]))
-
-
-def test_what_can_not_be_expressed_is_refused() -> None:
-    circle = {
-        "name": "f",
-        "parameters": {"$ref": "#/$defs/A", "$defs": {"A": {"properties": {"a": {"$ref": "#/$defs/A"}}}}},
-    }
-    with pytest.raises(Refusal, match="parameters of function f"):
-        generated_schema(asked(functions=[circle]))
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Привет",
+        "```json\n{}\n```",
+        "[1]",
+        '"function"',
+        '{"function":"weather"}',
+        '{"function":"weather","arguments":1}',
+        '{"x":1}',
+        "5",
+    ],
+)
+def test_a_text_that_does_not_keep_to_the_schema_is_told_of(written: str) -> None:
+    with pytest.raises(Refusal, match="did not keep to the schema") as caught:
+        read(asked(functions=[WEATHER]), written, [])
+    assert caught.value.status == 500

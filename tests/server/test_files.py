@@ -182,7 +182,14 @@ def test_an_unknown_purpose_is_refused(api: Api) -> None:
     assert answer.json()["message"] == "Invalid params: purpose must be one of: general, assistant"
 
 
-@pytest.mark.parametrize(("mime", "megabytes"), [("text/plain", 40), ("image/png", 15), ("audio/wav", 35)])
+@pytest.mark.parametrize(
+    ("mime", "megabytes"),
+    [
+        ("image/png", 15),
+        pytest.param("audio/wav", 35, marks=pytest.mark.slow),
+        pytest.param("text/plain", 40, marks=pytest.mark.slow),
+    ],
+)
 def test_each_kind_has_its_limit(api: Api, mime: str, megabytes: int) -> None:
     whole = bytes(megabytes * MEGABYTE)
     answer = upload(api, "a", whole + b"1", mime)

@@ -91,7 +91,7 @@ REFUSED: list[tuple[Callable[[Any], object], str]] = [
     # Balance and assertions
     (lambda server: server.spend("GigaChat", -1), "tokens is a number from 0, not -1"),
     (lambda server: server.spend("GigaChat", "1"), "tokens is a number from 0, not '1'"),
-    (lambda server: server.spend("x", 1), "a package is one of GigaChat, "),
+    (lambda server: server.spend("x", 1), "a package must be one of GigaChat, "),
     (lambda server: server.assert_asked(times=0), "assert_asked: times is 1 or more; assert_nothing_asked"),
     (lambda server: server.assert_asked(5), "assert_asked: when: write a text, a compiled expression"),
     (lambda server: server.assert_asked(model=5), "assert_asked: model: Input should be a valid string"),

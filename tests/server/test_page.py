@@ -19,8 +19,8 @@ import httpx2
 import pytest
 
 from gigachat import GigaChat, __version__
-from gigachat.server import GigaChatServer, WithEmbedder, create_app
-from gigachat.server.engines.echo import Echo
+from gigachat.server import GigaChatServer, create_app
+from gigachat.server.engines.script import Scripted
 from gigachat.server.state.activity import Activity
 from gigachat.server.state.requests import Received
 from tests.support.callers import options
@@ -139,10 +139,10 @@ def test_it_says_what_the_server_is_and_how_to_point_the_sdk_at_it(server: GigaC
 
 
 def test_it_names_the_engine_and_the_account() -> None:
-    with GigaChatServer(tls=False, account_kind="corp", strict=True, engine=WithEmbedder(Echo(), Echo())) as server:
+    with GigaChatServer(tls=False, account_kind="corp", strict=True, engine=Scripted([])) as server:
         with Browser(server) as browser:
             told = browser.open()
-    assert (told["engine"], told["account"], told["strict"]) == ("echo", "corp", True)
+    assert (told["engine"], told["account"], told["strict"]) == ("scripted", "corp", True)
     assert told["environment"]["GIGACHAT_SCOPE"] == "GIGACHAT_API_CORP"
 
 
@@ -153,15 +153,15 @@ def test_no_secret_is_in_the_page_nor_in_the_log(server: GigaChatServer, browser
         giga.chat("Привет")
         token = giga.token
         log.until("/api/v1/chat/completions", state="whole")
-        basic = httpx2.BasicAuth(server.user, server.password)
+        basic = httpx2.BasicAuth(server.account.user, server.account.password)
         browser.http.post("/api/v1/token", auth=basic).raise_for_status()
         browser.http.post("/api/v2/oauth", content=SECRET, headers={"Authorization": "Basic bm9ib2R5"})
         log.until("/api/v2/oauth", status=400, state="whole")
     assert "/api/v1/token" in log.text
     assert token is not None
-    for secret in (server.credentials, server.client_secret, server.password, token, "bm9ib2R5"):
+    for secret in (server.credentials, server.account.client_secret, server.account.password, token, "bm9ib2R5"):
         assert secret not in page + log.text
-    for secret in ("Совершенно", "q-secret", browser.token, server.client_id):
+    for secret in ("Совершенно", "q-secret", browser.token, server.account.client_id):
         assert secret not in log.text
 
 

@@ -1,4 +1,4 @@
-"""Answers of the local server to callers who leave."""
+"""Responses of the local server when the caller disconnects before their end."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ PROBLEMS = {
     "- {reply: x, times: 0}": ": item 1: times: Input should be greater than or equal to 1",
     "- {reply: x}\n- {reply: x, times: true}": ": item 2: times: Input should be a valid integer",
     "- {reply: x, times: 1.0}": ": item 1: times: Input should be a valid integer",
-    "- {reply: x, call: {name: f}}": ": item 1: a rule has one of reply, call and fail",
+    "- {reply: x, call: {name: f}}": ": item 1: a rule must have exactly one of reply, call and fail",
     "- {answer: x}": ": item 1: there is no field answer; known are when, times, reply",
     "- {reply: x, when: {mesage: y}}": ": item 1: when: there is no field mesage; known are message, pattern, role",
     "- {call: {nam: y}}": ": item 1: call: there is no field nam; known are name, arguments",

@@ -1,4 +1,4 @@
-"""Does the engine of a script leave nothing of the other engine behind?"""
+"""The script engine over another engine: closing its response closes that of the other engine too."""
 
 from __future__ import annotations
 

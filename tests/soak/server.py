@@ -465,8 +465,8 @@ async def _run(seed: str) -> None:
             "origin": server.origin,
             "bad_origin": f"https://localhost:{port}",
             "credentials": server.credentials,
-            "user": server.user,
-            "password": server.password,
+            "user": server.account.user,
+            "password": server.account.password,
             "ca_bundle_file": server.ca_bundle_file,
         }
         print(json.dumps(reach), flush=True)

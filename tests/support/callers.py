@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from gigachat import AsyncGigaChat, GigaChat
 from gigachat.server import GigaChatServer
 
-__all__ = ["MODES", "Caller", "Mode", "hybrid_name", "options", "whole"]
+__all__ = ["MODES", "Caller", "Mode", "chunks_of", "hybrid_name", "options", "whole"]
 
 Mode = Literal["blocking", "async", "hybrid"]
 MODES: tuple[Mode, ...] = ("blocking", "async", "hybrid")
@@ -67,19 +67,7 @@ class Caller:
         self, *arguments: Any, method: str = "stream", giga: Any = None, into: list[Any] | None = None, **options: Any
     ) -> list[Any]:
         """Read a stream to its end; what came before an error is in `into`."""
-        chunks: list[Any] = [] if into is None else into
-        stream = self.method(method, giga)(*arguments, **options)
-        if self.mode == "blocking":
-            for chunk in stream:
-                chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
-            return chunks
-
-        async def awaited() -> None:
-            async for chunk in stream:
-                chunks.append(chunk)
-
-        self.run(awaited())
-        return chunks
+        return chunks_of(self.method(method, giga)(*arguments, **options), self.run, into)
 
     def next(self, stream: Any) -> Any:
         """Take the next chunk of a stream."""
@@ -132,6 +120,28 @@ class Caller:
 def hybrid_name(method: str) -> str:
     """Return the name of the async form of a method on the hybrid client."""
     return f"a_{method}" if method.startswith(("assistants.", "threads.")) else f"a{method}"
+
+
+def chunks_of(stream: Any, run: Callable[[Coroutine[Any, Any, Any]], Any], into: list[Any] | None = None) -> list[Any]:
+    """Read a stream to its end; what came before an error is in `into`.
+
+    Args:
+        stream: The stream.
+        run: Runs a coroutine, where it is awaited.
+        into: Where the chunks go.
+    """
+    chunks: list[Any] = [] if into is None else into
+    if hasattr(stream, "__next__"):
+        for chunk in stream:
+            chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
+        return chunks
+
+    async def awaited() -> None:
+        async for chunk in stream:
+            chunks.append(chunk)
+
+    run(awaited())
+    return chunks
 
 
 def whole(stream: Any, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> tuple[list[str], str, Any]:

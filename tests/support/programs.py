@@ -37,9 +37,12 @@ def run_program(
 
 
 def environment(server: GigaChatServer) -> dict[str, str]:
-    """The environment of a program: it points at the server, and holds nothing of ours but what measures coverage."""
-    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    return {**measured, **server.environment}
+    """The environment of a program: it points at the server, and has nothing of ours but what the tests set.
+
+    Without the other two, Windows opens no sockets and finds no libraries.
+    """
+    kept = ("COVERAGE_", "SSL_CERT_", "SYSTEMROOT", "PATH")
+    return {**{name: value for name, value in os.environ.items() if name.startswith(kept)}, **server.environment}
 
 
 LEFT_OPEN = "ignore:an async stream was left open:ResourceWarning"

@@ -1,8 +1,9 @@
-"""Servers that handle each connection by hand, on plain sockets or with TLS."""
+"""Servers that handle each connection by hand, on plain sockets or with TLS; that of `servers` follows a script."""
 
 from __future__ import annotations
 
 import json
+import select
 import socket
 import ssl
 import threading
@@ -45,7 +46,8 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        listener.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # Windows ends `accept` when the socket is closed, and refuses this
+            listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         accepting.join(5)
         for connection in connections:
@@ -190,8 +192,7 @@ def read_request(connection: socket.socket) -> bytes:
 def is_open(connection: socket.socket) -> bool:
     """Whether the other side of a server's connection has not closed it."""
     try:
-        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except BlockingIOError:
-        return True
-    except OSError:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return not readable or bool(connection.recv(1, socket.MSG_PEEK))
+    except (OSError, ValueError):  # the latter of a socket that is closed here
         return False

@@ -1,7 +1,7 @@
 """A server of bytes: it answers each request by a script, to the letter, and remembers what arrived.
 
 A script is a list of acts, one a request; when it is used up, answers are good. Sign-in has a script of its own.
-Nothing here knows the client.
+Nothing here knows the client. `tests.wire.servers` adds TLS, `raw_servers` has servers without a script.
 """
 
 from __future__ import annotations

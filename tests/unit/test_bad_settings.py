@@ -40,6 +40,7 @@ BAD: dict[str, list[str]] = {
     "user": [],
     "password": [],
     "model": [],
+    "session_id": [f"{MARK}é", f"{MARK}\n{MARK}"],
     "profanity_check": YES_OR_NO,
     "flags": [f"[{MARK}", f'{{"a": "{MARK}"}}', "[1]", "[null]", '[["a"]]'],
     "function_result_role": [MARK, "Function", "functions", "user"],
@@ -111,17 +112,17 @@ def check(option: str, value: object, error: ConfigurationError) -> None:
     assert path_of_a_file or MARK not in "".join(traceback.format_exception(error))
 
 
+@pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
 @pytest.mark.parametrize("option", [option for option, values in BAD.items() if values])
-def test_what_cannot_be_understood_is_refused_by_name(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_understood_is_refused_by_name(option: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for value in BAD[option]:
         monkeypatch.delenv(f"GIGACHAT_{option.upper()}", raising=False)
-        for kind in (GigaChat, AsyncGigaChat):
-            with pytest.raises(ConfigurationError) as raised:
-                print(option, value[:100], kind(**{option: value}))  # type: ignore[arg-type]
-            check(option, value, raised.value)
+        with pytest.raises(ConfigurationError) as raised:
+            print(option, value[:100], kind(**{option: value}))
+        check(option, value, raised.value)
         monkeypatch.setenv(f"GIGACHAT_{option.upper()}", value)
         with pytest.raises(ConfigurationError) as raised:
-            print(option, value[:100], GigaChat())
+            print(option, value[:100], kind())
         assert f"GIGACHAT_{option.upper()}" in str(raised.value)
         check(option, value, raised.value)
 
@@ -173,6 +174,7 @@ GOOD = {
     "scope": "GIGACHAT_API_CORP",
     "access_token": "abc",
     "model": "GigaChat-2",
+    "session_id": "conversation-17",
     "profanity_check": "true",
     "flags": "a,b",
     "function_result_role": "tool",
@@ -215,22 +217,24 @@ LEFT_BY_COPYING = {
 }
 
 
-@pytest.mark.parametrize("option", GOOD)
-def test_what_can_be_understood_is(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = f"GIGACHAT_{option.upper()}"
-    monkeypatch.setenv(name, GOOD[option])
+@pytest.mark.parametrize("around", LEFT_BY_COPYING.values(), ids=LEFT_BY_COPYING)
+def test_what_copying_leaves_around_a_value_is_removed(around: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for option, value in GOOD.items():
+        monkeypatch.setenv(f"GIGACHAT_{option.upper()}", value)
     clean = Settings()
-    assert clean != Settings.model_construct()
-    for what, around in LEFT_BY_COPYING.items():
-        monkeypatch.setenv(name, around.format(GOOD[option]))
-        assert Settings() == clean, what
+    for option, value in GOOD.items():
+        assert getattr(clean, option) != getattr(Settings.model_construct(), option), option
+        monkeypatch.setenv(f"GIGACHAT_{option.upper()}", around.format(value))
+    assert Settings() == clean
 
 
-@pytest.mark.parametrize("option", BAD)
-def test_nothing_is_not_given(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for text in ("", " ", "\n", "\r\n", '""', "''", '" "', "\ufeff", "\ufeff''\n", "«»", "\u200b"):
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n", "\r\n", '""', "''", '" "', "\ufeff", "\ufeff''\n", "«»", "\u200b"], ids=ascii
+)
+def test_nothing_is_not_given(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for option in BAD:
         monkeypatch.setenv(f"GIGACHAT_{option.upper()}", text)
-        assert Settings() == Settings.model_construct(), ascii(text)
+    assert GigaChat()._settings == Settings() == Settings.model_construct()
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,18 @@ def test_options_of_the_model_go_where_the_service_wants_them(world: World) -> N
     [
         ({}, {"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}),
         ({"reasoning_effort": "high"}, {}, {"reasoning": {"effort": "high"}}),
+        (
+            {"reasoning_effort": "high"},
+            {"reasoning_max_tokens": 500},
+            {"reasoning": {"max_tokens": 500}},
+        ),
+        (
+            {"reasoning_effort": "high", "reasoning_max_tokens": 5},
+            {},
+            {"reasoning": {"effort": "high", "max_tokens": 5}},
+        ),
+        ({}, {"reasoning": ChatReasoning(max_tokens=500)}, {"reasoning": {"max_tokens": 500}}),
+        ({}, {"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
         ({}, {"reasoning_effort": "low", "reasoning": ChatReasoning(effort="high")}, {"reasoning": {"effort": "high"}}),
         # What is given later wins, wherever the earlier one stands.
         (
@@ -289,6 +301,7 @@ EMPTY = {"type": "object", "properties": {}}
         # Own functions in any form are one tool.
         ([WEATHER], [functions(WEATHER)]),
         ([{"type": "function", "function": WEATHER}], [functions(WEATHER)]),
+        ([{"type": "function", "strict": True, **WEATHER}], [functions(WEATHER)]),
         ([functions(WEATHER)], [functions(WEATHER)]),
         ([{"functions": [WEATHER]}], [functions(WEATHER)]),
         ([Function.model_validate(WEATHER)], [functions(WEATHER)]),
@@ -394,6 +407,10 @@ def test_use_of_tools(world: World, config: Any, expected: Any) -> None:
         (
             {"additional_fields": {"new": 1, "model": "other", "top_p": 0.5}, "model": "m"},
             {"model": "m", "new": 1, "model_options": {"top_p": 0.5}},
+        ),
+        (
+            {"tool_config": {"mode": "any", "functions_names_any": ["f", "g"]}},
+            {"model": "GigaChat", "tool_config": {"mode": "any", "functions_names_any": ["f", "g"]}},
         ),
     ],
 )
@@ -555,10 +572,10 @@ def test_a_function_round_trip(world: World) -> None:
     first = create(world, giga, "Hi", tools=[WEATHER], tool_config="weather")
     assert first.finish_reason == "function_call"
     (called,) = first.function_calls
-    assert (called.name, called.arguments) == ("weather", {"city": "Псков"})
+    assert (called.id_, called.name, called.arguments) == ("c1", "weather", {"city": "Псков"})
     state = first.messages[0].tools_state_id
     assert state == "019e"
-    result = ChatMessage.function_result(called.name, {"t": -3, "wind": None}, tools_state_id=state)
+    result = ChatMessage.function_result(called.name, {"t": -3, "wind": None}, id_=called.id_, tools_state_id=state)
     create(world, giga, [QUESTION, *first.messages, result], tools=[WEATHER])
     assert sent(world)["messages"] == [
         QUESTION,
@@ -566,7 +583,7 @@ def test_a_function_round_trip(world: World) -> None:
         {
             "role": "function",
             "tools_state_id": "019e",
-            "content": [{"function_result": {"name": "weather", "result": {"t": -3, "wind": None}}}],
+            "content": [{"function_result": {"id": "c1", "name": "weather", "result": {"t": -3, "wind": None}}}],
         },
     ]
     assert len(world.api_requests) == 2
@@ -814,6 +831,7 @@ def test_every_field_is_read(world: World) -> None:
             **ANSWER,
             "thread_id": "t",
             "additional_data": {"execution_steps": [{"ts_start": 1}]},
+            "error_details": {"code": 5},
             "messages": [
                 {"role": "reasoning", "content": [{"text": "Well, "}, {"text": "yes."}]},
                 {
@@ -833,6 +851,7 @@ def test_every_field_is_read(world: World) -> None:
         },
     )
     assert answer.text == "AB"
+    assert answer.error_details == {"code": 5}
     assert answer.reasoning_content == "Well, yes."
     assert [(one.name, one.arguments) for one in answer.function_calls] == [("f", {"a": 1}), ("g", {})]
     assert [(file.id_, file.mime, file.target) for file in answer.files] == [("f", "image/jpeg", "image")]
@@ -949,6 +968,14 @@ def test_the_state_has_three_names_and_goes_back_under_one(world: World, given: 
     assert {name: value for name, value in out.items() if "state" in name} == (
         {"tools_state_id": state} if state else {}
     )
+
+
+def test_additional_fields_of_a_request_are_merged_into_it(world: World) -> None:
+    request = ChatCompletionRequest(
+        messages=[ChatMessage(role="user", content="Hi")], model="m", additional_fields={"new": 1, "model": "other"}
+    )
+    assert asked(world, request) == {"model": "m", "messages": [QUESTION], "new": 1}
+    assert request.additional_fields == {"new": 1, "model": "other"}
 
 
 def test_a_message_of_an_answer_goes_back_as_it_came(world: World) -> None:

@@ -19,6 +19,7 @@ from gigachat._transport.connections import BlockingConnection, Connections, _Bl
 from gigachat._transport.deadlines import left_until
 from gigachat._transport.errors import failure
 from gigachat._transport.tls_stream import TLS
+from tests.support.systems import needs_trio
 
 ORIGIN = (b"https", b"host", 443)
 
@@ -138,6 +139,7 @@ def test_a_socket_of_asyncio_pauses_and_goes_on() -> None:
     asyncio.run(main())
 
 
+@needs_trio
 def test_a_connection_of_trio_is_not_waited_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> None:
         await trio.sleep_forever()
@@ -147,6 +149,7 @@ def test_a_connection_of_trio_is_not_waited_for_too_long(monkeypatch: pytest.Mon
         trio.run(TrioSocket.connect, "host", 1, 0.001)
 
 
+@needs_trio
 def test_loops_of_trio_end_and_run_what_is_spawned() -> None:
     loops: list[Any] = []
     done: list[bool] = []

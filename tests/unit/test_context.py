@@ -90,6 +90,20 @@ def test_an_empty_variable_is_no_header(world: World, name: str) -> None:
     assert sent(world).get(name.lower()) in (None, "Bearer token-1")
 
 
+def test_the_session_of_the_client_is_the_last_choice(world: World) -> None:
+    giga = world.client(session_id="client")
+    world.chat(giga, "x")
+    assert sent(world)["x-session-id"] == "client"
+    assert all("x-session-id" not in request.headers for request in world.sign_in_requests)
+    world.chat(world.client(session_id="client", default_headers={"X-Session-ID": "default"}), "x")
+    assert sent(world)["x-session-id"] == "default"
+    with having(session_id_cvar, "context"):
+        world.chat(giga, "x")
+        assert sent(world)["x-session-id"] == "context"
+        world.chat(giga.with_options(extra_headers={"x-session-id": "view"}), "x")
+        assert sent(world)["x-session-id"] == "view"
+
+
 def test_custom_headers_win_whatever_their_case(world: World) -> None:
     custom = {"x-session-id": "custom", "X-New": "1", "user-agent": "mine", "AUTHORIZATION": "Basic mine"}
     with (

@@ -1,4 +1,4 @@
-"""Endpoints as those see them who look at a class instead of a client."""
+"""Endpoints read from a class instead of a client: as documentation tools and mocks read them."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import base64
 import io
 import mimetypes
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,10 +127,10 @@ def test_a_file_object_is_left_open_and_sent_from_its_beginning(world: World, tm
     assert (sent.name, sent.type, sent.content) == ("голос.mp3", "audio/mp3", b"ID3 sound")
 
 
-def test_a_file_object_without_a_name(world: World) -> None:
+def test_a_file_object_without_a_name(world: World, tmp_path: Path) -> None:
     sent = upload(world, io.BytesIO(wav()))
     assert (sent.name, sent.type) == ("upload.wav", "audio/wav")
-    with tempfile.TemporaryFile() as file:  # its name is a number
+    with open(os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT), "w+b") as file:  # its name is a number
         file.write(b"%PDF-1.7")
         world.requests.clear()
         sent = upload(world, file)
@@ -311,7 +310,7 @@ def test_what_is_no_file(world: World, file: Any) -> None:
 
 @pytest.mark.parametrize("file", [("a.txt",), ("a.txt", b"content", None, {}, 5)])
 def test_tuples_of_another_length(world: World, file: Any) -> None:
-    refused(world, ValueError, "a tuple is", file)
+    refused(world, ValueError, "a tuple must be", file)
 
 
 def test_empty_files(world: World, tmp_path: Path) -> None:

@@ -54,17 +54,28 @@ def asked(world: World, *arguments: Any, **fields: Any) -> Any:
 
 def test_every_field_is_read(world: World) -> None:
     body = completion(
-        function_call={"name": "weather", "arguments": {"city": "Псков"}},
+        function_call={"id": "c1", "name": "weather", "arguments": {"city": "Псков"}},
         functions_state_id="0199e210",
         reasoning_content="Well.",
+        inline_data={"sources": {"1": {"url": "u"}}},
+        logprobs=[{"chosen": {"token": "a"}}],
         name="n",
         attachments=["file"],
         id="m1",
     )
-    world.answers = [Answer({**body, "thread_id": "t", "message_id": "m"})]
+    of_the_answer = {
+        "thread_id": "t",
+        "message_id": "m",
+        "additional_data": {"steps": []},
+        "error_details": {"code": 5},
+    }
+    world.answers = [Answer({**body, **of_the_answer})]
     answer = world.chat(world.client(), "x")
     message = answer.choices[0].message
-    assert message.function_call == FunctionCall(name="weather", arguments={"city": "Псков"})
+    assert message.function_call == FunctionCall(id="c1", name="weather", arguments={"city": "Псков"})
+    assert message.function_call.id_ == "c1"
+    assert (message.inline_data, message.logprobs) == ({"sources": {"1": {"url": "u"}}}, [{"chosen": {"token": "a"}}])
+    assert (answer.additional_data, answer.error_details) == ({"steps": []}, {"code": 5})
     assert (message.functions_state_id, message.reasoning_content) == ("0199e210", "Well.")
     assert (message.name, message.attachments, message.id_) == ("n", ["file"], "m1")
     assert (answer.thread_id, answer.message_id, answer.created) == ("t", "m", 1768996171)
@@ -283,7 +294,8 @@ def test_every_field_of_a_request_goes_out(world: World) -> None:
         "storage": {"is_stateful": True, "limit": 5, "metadata": {"a": 1}},
         "function_ranker": {"enabled": True, "top_n": 3},
         "response_format": {"type": "text"},
-        "reasoning_effort": "low",
+        "reasoning_effort": "off",
+        "reasoning_max_tokens": 500,
         "a_new_field": {"deep": [None, 1]},
     }
     before = copy.deepcopy(fields)
@@ -291,6 +303,21 @@ def test_every_field_of_a_request_goes_out(world: World) -> None:
     assert asked(world, fields) == before
     assert asked(world, Chat.model_validate(fields)) == before
     assert fields == before
+
+
+def test_an_assistant_stands_in_for_the_model(world: World) -> None:
+    messages = [{"role": "user", "content": "x"}]
+    assert asked(world, "x", assistant_id="a") == {"assistant_id": "a", "messages": messages}
+    chat = Chat(messages=[Messages(role=MessagesRole.USER, content="x")], assistant_id="a")
+    assert asked(world, chat) == {"assistant_id": "a", "messages": messages}
+
+
+def test_a_call_goes_back_with_its_id(world: World) -> None:
+    call = {"id": "c1", "name": "weather", "arguments": {"city": "Псков"}}
+    message = Messages.model_validate({"role": "assistant", "content": "", "function_call": call})
+    for given in (message, message.model_dump(), message.model_dump(by_alias=True)):
+        [sent] = asked(world, [given])["messages"]
+        assert sent["function_call"] == call
 
 
 def test_only_what_was_said_goes_out(world: World) -> None:
@@ -345,7 +372,7 @@ def test_the_round_trip_of_a_function(world: World) -> None:
 
 def test_what_belongs_to_other_apis_is_left_out(world: World) -> None:
     call = {"name": "f", "arguments": {}, "id": "x", "type": "tool_call"}  # as LangChain makes it
-    result = {"role": "function", "name": "f", "content": "{}", "tool_call_id": "x", "id_": "m"}
+    result = {"role": "function", "name": "f", "content": "{}", "tool_call_id": "x", "id_": "m", "_note": 1}
     openai: dict[str, Any] = {
         "role": "assistant",
         "content": "",
@@ -471,11 +498,16 @@ def test_a_function_built_by_hand(world: World) -> None:
     assert sent == {
         "name": "weather",
         "parameters": {
-            "type": "object",
             "properties": {"city": {"type": "string", "description": "City", "enum": ["Псков"]}},
             "required": ["city"],
         },
     }
+
+
+def test_a_tool_of_another_service_is_a_function(world: World) -> None:
+    tool = {"type": "function", "strict": True, **FUNCTION}
+    assert asked(world, "x", functions=[tool])["functions"] == [FUNCTION]
+    assert tool["strict"] is True
 
 
 def test_a_built_in_function_is_its_name(world: World) -> None:
@@ -526,7 +558,7 @@ BAD_CHATS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ("x", {"max_tokens": 1.5}, ValueError, "max_tokens"),
     ("x", {"function_call": "sometimes"}, ValueError, "function_call"),
     ("x", {"functions": [{"parameters": {}}]}, ValueError, r"functions\[0\].name"),
-    ("x", {"reasoning_effort": "huge"}, ValueError, "reasoning_effort"),
+    ("x", {"reasoning_effort": 5}, ValueError, "reasoning_effort"),
     ("x", {"response_format": Weather}, TypeError, "chat_parse"),
     ("x", {"additional_fields": {"a": object()}}, ValueError, "serialize"),
 ]

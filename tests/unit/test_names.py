@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,11 +64,12 @@ def test_a_name_that_does_not_exist_is_refused(module: ModuleType, name: str) ->
         getattr(module, name)
 
 
-def imported(program: str) -> set[str]:
+@cache
+def imported(program: str) -> frozenset[str]:
     """Return the modules that a program imports in an interpreter of its own."""
     program += "\nimport json, sys; print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    return set(json.loads(done.stdout))
+    return frozenset(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize(
@@ -90,3 +92,23 @@ def test_a_model_of_chats_needs_no_other_module_of_models() -> None:
     assert loaded == {f"gigachat.models.{name}" for name in ("base", "chat", "response_format")}
     assert imported("from gigachat import Chat") == imported("from gigachat.models import Chat")
     assert imported("from gigachat.models import chat") == imported("import gigachat.models.chat")
+
+
+@pytest.mark.parametrize(
+    ("make", "early"),
+    [
+        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", True),
+        ("from gigachat import GigaChat; GigaChat(access_token='t')", False),
+        (
+            "import asyncio; from gigachat import GigaChat\n"
+            "async def main(): GigaChat(access_token='t')\n"
+            "asyncio.run(main())",
+            True,
+        ),
+        ("import asyncio; from gigachat import GigaChat; GigaChat(access_token='t')", False),
+    ],
+    ids=["async client", "blocking client", "in an event loop", "beside asyncio"],
+)
+def test_the_first_call_of_an_event_loop_loads_no_model(make: str, early: bool) -> None:
+    """It would block the event loop meanwhile."""
+    assert ("gigachat.models.chat" in imported(make)) is early

@@ -1,4 +1,4 @@
-"""What the engine asks of the outside world, and the driver of its coroutines for blocking callers."""
+"""Small parts of the engine: `run`, the driver for blocking callers; the clock, headers, signals and uploads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: repetition, authorization of the caller's own, headers, addresses, bodies."""
+"""The session and its attempts: retries, the caller's own authorization, headers, addresses and bodies of requests."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gigachat._engine.signals import Signal
 from gigachat._engine.transport import Failure, Request, Stage
 from gigachat._headers import Headers
 from gigachat.exceptions import APIConnectionError, APIResponseValidationError
-from tests.support.callers import hybrid_name
+from tests.support.callers import chunks_of, hybrid_name
 
 Mode = Literal["blocking", "async"]
 
@@ -201,19 +201,7 @@ class World:
         self, giga: GigaChat, *arguments: Any, method: str = "stream", into: list[Any] | None = None, **options: Any
     ) -> list[Any]:
         """Read a stream to its end in the mode of the test; what came before an error is in `into`."""
-        chunks: list[Any] = [] if into is None else into
-        stream = self.method(giga, method)(*arguments, **options)
-        if self.mode == "blocking":
-            for chunk in stream:
-                chunks.append(chunk)  # noqa: PERF402 - one by one, to keep what came before an error
-            return chunks
-
-        async def awaited() -> None:
-            async for chunk in stream:
-                chunks.append(chunk)
-
-        asyncio.run(awaited())
-        return chunks
+        return chunks_of(self.method(giga, method)(*arguments, **options), asyncio.run, into)
 
     @property
     def api_requests(self) -> list[Request]:

@@ -35,7 +35,8 @@ def report(kind: str, way: str, *options: str) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mock calls", *LONG])
 def test_interrupts_at_random_moments_lose_nothing(kind: str) -> None:
     said = report(kind, "alarms", "--most", "2000", "--seconds", "4")
     assert (said["lost"], said["foreign"]) == ({}, {})

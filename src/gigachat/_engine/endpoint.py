@@ -82,7 +82,7 @@ ResourceT = TypeVar("ResourceT", bound=Resource[Any], contravariant=True)
 
 
 class _ModeMethod:
-    """A method in two forms, one for each mode. On a class of a known mode it is a plain function."""
+    """A method with a blocking and an async form. On a class with a fixed mode it is a plain function."""
 
     _blocking: Callable[..., Any]
     _async: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""At most so many calls at once, first come first served, for threads and tasks together.
+"""A limit of calls in progress, first come first served, for threads and tasks together.
 
 Invariant: a slot is taken exactly as long as its `Slot` exists and has not been released. The limiter holds weak
 references only, to slots and to waiters. A call that ends in any way, by an exception of a signal handler between two
@@ -98,7 +98,7 @@ class Limiter:
                 self.look()
                 left = None if until is None else until - transport.now()
         except BaseException:
-            # The traceback may keep the waiter, and so its slot, for as long as a cancelled task is referenced.
+            # The traceback of a cancelled task may keep a reference to the waiter and its slot.
             self._leave(waiter)
             if waiter.slot is not None:
                 waiter.slot.release()

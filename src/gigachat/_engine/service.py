@@ -77,7 +77,7 @@ class Service:
             timeout=settings.retry_timeout,
             rate_limit_timeout=settings.rate_limit_timeout,
         )
-        self.headers = {"user-agent": USER_AGENT, **_default_headers(settings)}
+        self.headers = {"user-agent": USER_AGENT, **_headers_of(settings)}
         if settings.access_token:
             token = checked_token(settings.access_token, "access_token= (or GIGACHAT_ACCESS_TOKEN)")
             self.headers["authorization"] = Secret(f"Bearer {token}")
@@ -87,7 +87,7 @@ class Service:
         self._origins = tuple({self.origin, *map(_origin, self.v2_urls)})
         self.authorization, key = authorization_for(settings, provider, self._sign_in, private=private)
         self.limiter = shared_limiters.get((self.origin, key)) if settings.max_concurrency else None
-        # A gateway may add authorization that is missing here; the vendor refuses such requests.
+        # A gateway may add the authorization itself; the vendor's hosts refuse requests without one.
         self.needs_authorization = (
             expects_token or is_vendor_host(urlsplit(settings.base_url).hostname or "")
         ) and not (settings.cert_file or settings.ssl_context)
@@ -146,8 +146,13 @@ def _v2_urls(settings: Settings) -> tuple[str, ...]:
     return (f"{root}/v2", f"{root.removesuffix('/api')}/v2") if root.endswith("/api") else (f"{root}/v2",)
 
 
-def _default_headers(settings: Settings) -> dict[str, Any]:
+def _headers_of(settings: Settings) -> dict[str, str]:
+    """Return the headers that the settings add to each API request."""
+    session = {"x-session-id": settings.session_id} if settings.session_id else None
     try:
-        return checked_headers(settings.default_headers, "default_headers (or GIGACHAT_DEFAULT_HEADERS)")
+        return {
+            **checked_headers(session, "session_id (or GIGACHAT_SESSION_ID)"),
+            **checked_headers(settings.default_headers, "default_headers (or GIGACHAT_DEFAULT_HEADERS)"),
+        }
     except ValueError as error:
         raise ConfigurationError(str(error)) from None

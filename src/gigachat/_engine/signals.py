@@ -38,7 +38,7 @@ class Signal:
 
     def wait(self, timeout: float | None) -> bool:
         """Block the thread until the flag is set; whether it was set in time."""
-        # A bare lock: an exception of a signal handler inside of `threading.Event` would be replaced by its own.
+        # A bare lock: `threading.Event` would replace the exception of a signal handler with one of its own.
         turn = threading.Lock()
         turn.acquire()
         self.subscribe(turn.release)

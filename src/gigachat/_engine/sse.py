@@ -39,7 +39,7 @@ class EventSplitter:
             APIResponseValidationError: The event before it is too long.
         """
         if self._between and piece[:6] == b"data: " and piece[-2:] == b"\n\n":
-            # Services send an event a piece; it needs no taking apart.
+            # The fast path: most pieces are exactly one event.
             data = piece[6:-2]
             if b"\n" not in data and b"\r" not in data:
                 return [Event(None, data)]

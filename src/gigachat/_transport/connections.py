@@ -150,9 +150,9 @@ class Connections:
         waiting = self._idle.setdefault(connection.origin, deque())
         waiting.append(connection)
         if len(waiting) > _MAX_IDLE:
-            with suppress(IndexError):  # other threads took them
+            with suppress(IndexError):  # other threads took all
                 waiting.popleft().close()
-        if self._ended:  # by another thread
+        if self._ended:  # another thread has ended the pool
             self.shrink(0)
         return True
 

@@ -69,7 +69,7 @@ class _ClientTransport(ABC):
         self._closed = False
         self._lock = threading.Lock()
         self._clients: dict[Any, Any] = {}
-        finalizer = weakref.finalize(self, self._close_clients, self._clients)  # of a client that is not closed
+        finalizer = weakref.finalize(self, self._close_clients, self._clients)  # for a client that is never closed
         finalizer.atexit = False
         forks.watch(self)
 

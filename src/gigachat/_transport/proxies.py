@@ -1,4 +1,4 @@
-"""Which proxy holds for an address: the setting, or else the variable of the environment for that very address."""
+"""The proxy for an address: the setting, or else the environment variable for this address."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _usable(value: str, source: str) -> Proxy:
     except ValueError as error:
         raise ConfigurationError(f"{source}: {error}") from None
     if proxy.url.startswith("socks") and find_spec("socksio") is None:
-        raise ConfigurationError(f'{source}: a SOCKS proxy needs one package more: pip install "gigachat[socks]"')
+        raise ConfigurationError(f"{source}: a SOCKS proxy needs one package more: pip install socksio")
     return proxy
 
 

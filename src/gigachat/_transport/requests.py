@@ -82,5 +82,5 @@ class _File:
         try:
             return self._file.read(size)
         except OSError as error:
-            # Not to be taken for an error of the network.
+            # It must not be mistaken for an error of the network.
             raise GigaChatException(f"the file {self._name} cannot be read: {error}") from error

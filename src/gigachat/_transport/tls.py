@@ -154,7 +154,7 @@ def _trust(context: ssl.SSLContext, path: Path) -> None:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else "no certificate in it"
                 raise ConfigurationError(f"ca_bundle_file={path}: cannot be used ({reason}); PEM or DER") from None
     if not trusted:
-        raise ConfigurationError(f"ca_bundle_file={path}: no certificate in this folder")
+        raise ConfigurationError(f"ca_bundle_file={path}: there is no certificate in this folder")
 
 
 def _identify(context: ssl.SSLContext, cert: str, key: str | None, password: str | None) -> None:

@@ -301,8 +301,8 @@ class BlockingTransport(BlockingMode, _Transport):
 
     def __init__(self, settings: Settings) -> None:
         self._threads = Connections()
-        super().__init__(settings)  # which tells of forks
-        finalizer = weakref.finalize(self, self._threads.end)  # of a client that is not closed
+        super().__init__(settings)  # registers for forks
+        finalizer = weakref.finalize(self, self._threads.end)  # for a client that is never closed
         finalizer.atexit = False
 
     def _idle(self) -> Connections:
@@ -355,8 +355,8 @@ class AsyncTransport(AsyncMode, _Transport):
 
     def __init__(self, settings: Settings) -> None:
         self._loops: dict[Loop, Connections] = {}
-        super().__init__(settings)  # which tells of forks
-        finalizer = weakref.finalize(self, _end_all, self._loops)  # of a client that is not closed
+        super().__init__(settings)  # registers for forks
+        finalizer = weakref.finalize(self, _end_all, self._loops)  # for a client that is never closed
         finalizer.atexit = False
 
     def _idle(self) -> Connections:

@@ -44,6 +44,7 @@ class ChatFields(TypedDict, total=False):
 
     messages: Sequence[Message]
     model: str | None
+    assistant_id: str | None
     temperature: float | None
     top_p: float | None
     n: int | None
@@ -58,7 +59,8 @@ class ChatFields(TypedDict, total=False):
     function_ranker: models.FunctionRanker | Mapping[str, Any] | None
     response_format: models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     additional_fields: Mapping[str, Any] | None
-    reasoning_effort: Literal["low", "medium", "high"] | None
+    reasoning_effort: str | None
+    reasoning_max_tokens: int | None
 
 
 _METHODS = ("chat", "stream")
@@ -298,7 +300,7 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
     for name, default in service.chat_defaults.items():
         if data.get(name) is None:
             data[name] = default
-    has_model = field_of(storage, "assistant_id") or field_of(storage, "thread_id")
+    has_model = data.get("assistant_id") or field_of(storage, "assistant_id") or field_of(storage, "thread_id")
     chat = chat_request(models.Chat, data, None if has_model else service.model, stream)
     for index, message in enumerate(chat.messages):
         if message.role not in _ROLES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from gigachat import models
@@ -52,7 +52,9 @@ class ChatCompletionFields(TypedDict, total=False):
     preset: str | None
     response_format: models.ChatResponseFormat | models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     reasoning: models.ChatReasoning | Mapping[str, Any] | None
-    reasoning_effort: Literal["low", "medium", "high", "off"] | None
+    reasoning_effort: str | None
+    reasoning_max_tokens: int | None
+    parallel_tool_calls: bool | None
     tools: Sequence[Tool] | None
     tool_config: str | models.ChatToolConfig | Mapping[str, Any] | None
     tools_state_id: str | None

@@ -113,7 +113,7 @@ def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
         name = getattr(file, "filename", None)  # of a form's file, whose `name` may be that of the field
         return name if isinstance(name, str) and name else None, _content(blocking_file(file)), None, {}
     if not 2 <= len(file) <= 4:
-        raise ValueError("a tuple is (name, content), (name, content, type) or (name, content, type, headers)")
+        raise ValueError("a tuple must be (name, content), (name, content, type) or (name, content, type, headers)")
     name, content, mime, headers = (*file, None, None)[:4]
     if name is not None and not isinstance(name, str):
         raise TypeError(f"the name of a file must be text, not {type(name).__name__}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from gigachat._service import SECONDS_TO_MILLISECONDS_THRESHOLD
 from gigachat.models.base import APIResponse
 
-__all__ = ["AccessToken", "Token"]
+__all__ = ["SECONDS_TO_MILLISECONDS_THRESHOLD", "AccessToken", "Token"]
 
 
 class AccessToken(APIResponse):
@@ -20,4 +21,4 @@ class Token(APIResponse):
     """Access token of the user-and-password endpoint."""
 
     tok: str = Field(repr=False, description="The token.")
-    exp: int = Field(description="Unix time of its expiry; seconds where below 10^12.")
+    exp: int = Field(description="Unix time of its expiry; seconds where below 10^10.")

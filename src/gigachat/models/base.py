@@ -105,7 +105,7 @@ class NullAs:
 
 
 class OpenEnum(str, Enum):
-    """Texts the service is known to use. One the SDK does not know reads as a member of its own."""
+    """Texts the service is known to use. An unknown text becomes a new member."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -117,5 +117,5 @@ class OpenEnum(str, Enum):
         return member
 
     def __reduce_ex__(self, proto: object) -> tuple[type[Self], tuple[str]]:
-        """Copy and pickle by value: CPython 3.11.2 does it by name, by which a member of its own is not found."""
+        """Copy and pickle by value: CPython 3.11.2 does it by name, and does not find new members by it."""
         return type(self), (self.value,)

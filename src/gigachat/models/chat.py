@@ -43,7 +43,7 @@ __all__ = [
 
 
 class MessagesRole(OpenEnum):
-    """Author of a message. A role the SDK does not know reads as a member of its own."""
+    """Author of a message. An unknown role becomes a new member."""
 
     ASSISTANT = "assistant"
     SYSTEM = "system"
@@ -63,6 +63,12 @@ class _AsText:
 class FunctionCall(WireModel):
     """A call the model asks for."""
 
+    id_: str | None = Field(
+        default=None,
+        alias="id",
+        validation_alias=AliasChoices("id", "id_"),  # dumps without aliases come back as payloads
+        description="Id of the call.",
+    )
     name: str = Field(description="Name of the function.")
     arguments: dict[Any, Any] | None = Field(default=None, description="Its arguments.")
 
@@ -86,6 +92,11 @@ class FunctionCall(WireModel):
             if isinstance(arguments, dict):
                 return {**values, "arguments": arguments}
             return {**values, "arguments": None, "arguments_text": text}
+
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_
 
 
 class FewShotExample(WireModel):
@@ -117,21 +128,13 @@ class Usage(WireModel):
 
 
 class _SchemaModel(WireModel):
-    """A JSON Schema as a model: fields that are not set are not sent, because they would change its meaning."""
+    """A JSON Schema as a model: nothing is added to it, and its nulls are sent."""
 
     @model_serializer(mode="wrap")
-    def _only_set_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _with_nulls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         schema: dict[str, Any] = handler(self)
         schema.update({name: value for name, value in (self.model_extra or {}).items() if value is None})
-        if "description" not in self.model_fields_set:
-            schema.pop("description", None)
-        if "type_" not in self.model_fields_set and not self._is_object():
-            schema.pop("type", None)
-            schema.pop("type_", None)
         return schema
-
-    def _is_object(self) -> bool:
-        return "properties" in self.model_fields_set
 
 
 _TYPE_OR_DUMP = AliasChoices("type", "type_")  # dumps without aliases come back
@@ -144,11 +147,11 @@ def _plain_schema(value: Any) -> Any:
 class FunctionParametersProperty(_SchemaModel):
     """One parameter of a function; further keywords of JSON Schema are kept."""
 
-    type_: str | list[str] = Field(
-        default="object", alias="type", validation_alias=_TYPE_OR_DUMP, description="Its type, or several."
+    type_: str | list[str] | None = Field(
+        default=None, alias="type", validation_alias=_TYPE_OR_DUMP, description="Its type, or several."
     )
-    description: str = Field(default="", description="What it means.")
-    items: dict[str, Any] | None = Field(default=None, description="Schema of an array's elements.")
+    description: str | None = Field(default=None, description="What it means.")
+    items: Any = Field(default=None, description="Schema of an array's elements.")
     enum: list[Any] | None = Field(default=None, description="Permitted values.")
     properties: dict[Any, FunctionParametersProperty] | None = Field(
         default=None, description="Parameters inside an object."
@@ -158,14 +161,11 @@ class FunctionParametersProperty(_SchemaModel):
 class FunctionParameters(_SchemaModel):
     """Parameters of a function: JSON Schema of an object; further keywords are kept."""
 
-    type_: str = Field(
-        default="object", alias="type", validation_alias=_TYPE_OR_DUMP, description="Type of the whole, an object."
+    type_: str | list[str] | None = Field(
+        default=None, alias="type", validation_alias=_TYPE_OR_DUMP, description="Type of the whole, an object."
     )
     properties: dict[Any, FunctionParametersProperty] | None = Field(default=None, description="The parameters.")
     required: list[str] | None = Field(default=None, description="Names of those that must be given.")
-
-    def _is_object(self) -> bool:
-        return not {"anyOf", "oneOf", "allOf"} & self.model_fields_set
 
 
 class Function(WireModel):
@@ -216,6 +216,8 @@ class Messages(WireModel):
     data_for_context: list[Messages] | None = Field(default=None, description="Deprecated by the service.")
     functions_state_id: str | None = Field(default=None, description="State of a call; send it back as it came.")
     reasoning_content: str | None = Field(default=None, description="The model's reasoning.")
+    inline_data: dict[str, Any] | None = Field(default=None, description="What belongs to the text, such as sources.")
+    logprobs: list[dict[str, Any]] | None = Field(default=None, description="Probabilities of the generated tokens.")
     id_: Any = Field(
         default=None,
         alias="id",
@@ -224,11 +226,11 @@ class Messages(WireModel):
     )
 
     def model_post_init(self, context: Any, /) -> None:
-        """Drop what belongs to other APIs, whose users leave it here."""
+        """Drop what belongs to other APIs, whose users leave it here, and notes that programs keep in messages."""
         extra = self.__pydantic_extra__
         if extra:
-            for name in _OF_OTHER_APIS:
-                extra.pop(name, None)
+            for name in [name for name in extra if name in _OF_OTHER_APIS or name.startswith("_")]:
+                del extra[name]
 
     @read_only
     def id(self) -> Any:
@@ -244,6 +246,8 @@ class MessagesChunk(WireModel):
     reasoning_content: str | None = Field(default=None, description="Reasoning to append.")
     function_call: FunctionCall | None = Field(default=None, description="Call the model asks for, whole.")
     functions_state_id: str | None = Field(default=None, description="State of a call.")
+    inline_data: dict[str, Any] | None = Field(default=None, description="What belongs to the text, such as sources.")
+    logprobs: list[dict[str, Any]] | None = Field(default=None, description="Probabilities of the generated tokens.")
 
 
 class Choices(WireModel):
@@ -268,12 +272,14 @@ class Chat(WireModel):
     """Request of a chat. Fields the SDK does not know are sent as they are (reference, section 4.1)."""
 
     model: str | None = Field(default=None, description="Name of the model.")
+    assistant_id: str | None = Field(default=None, description="Assistant that answers; excludes `model`.")
     messages: list[Messages] = Field(description="The conversation.")
     temperature: FiniteFloat | None = Field(default=None, description="Above 0; up to 0.001 switches sampling off.")
     top_p: FiniteFloat | None = Field(default=None, description="0 to 1; nucleus sampling.")
     n: int | None = Field(default=None, description="Number of answers; the service gives one.")
     stream: bool | None = Field(default=None, description="Set by the method that is called.")
     max_tokens: int | None = Field(default=None, description="Most tokens to generate.")
+    reasoning_max_tokens: int | None = Field(default=None, description="Most tokens of reasoning before the answer.")
     repetition_penalty: FiniteFloat | None = Field(default=None, description="Above 0; 1.0 is neutral.")
     update_interval: FiniteFloat | None = Field(default=None, description="Seconds between chunks of a stream.")
     profanity_check: bool | None = Field(default=None, description="Whether the service filters profanity.")
@@ -288,7 +294,9 @@ class Chat(WireModel):
     additional_fields: dict[str, Any] | None = Field(
         default=None, description="Fields merged into the request; named fields win."
     )
-    reasoning_effort: Literal["low", "medium", "high"] | None = Field(default=None, description="Depth of reasoning.")
+    reasoning_effort: str | None = Field(
+        default=None, description="Depth of reasoning: `low`, `medium`, `high`, `off` or newer."
+    )
 
     stop: Any = Field(
         default=None,
@@ -306,6 +314,8 @@ class ChatCompletion(APIResponse):
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answered.")
     thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
     message_id: str | None = Field(default=None, description="Message, with `storage`.")
+    additional_data: dict[str, Any] | list[Any] | None = Field(default=None, description="Sources and steps taken.")
+    error_details: dict[str, Any] | None = Field(default=None, description="Why the answer failed.")
     usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used.")
     object_: Annotated[str, NullAs()] = Field(
         default="chat.completion", alias="object", validation_alias=OBJECT, description="Kind of object."
@@ -328,6 +338,10 @@ class ChatCompletionChunk(APIResponse):
     choices: list[ChoicesChunk] = Field(description="What the chunk adds to each answer.")
     created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answers.")
+    thread_id: str | None = Field(default=None, description="Thread, with `storage`.")
+    message_id: str | None = Field(default=None, description="Message, with `storage`.")
+    additional_data: dict[str, Any] | list[Any] | None = Field(default=None, description="Sources and steps taken.")
+    error_details: dict[str, Any] | None = Field(default=None, description="Why the answer failed.")
     object_: Annotated[str, NullAs()] = Field(
         default="chat.completion", alias="object", validation_alias=OBJECT, description="Kind of object."
     )

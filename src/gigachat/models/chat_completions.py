@@ -80,7 +80,7 @@ class _Or:
         return core_schema.union_schema([schema, short], mode="left_to_right")
 
 
-# What comes back, and much of it goes out again.
+# Models of responses; many are also sent in later requests.
 
 
 class ChatSource(_Model):
@@ -132,17 +132,29 @@ def _as_object(arguments: Any) -> Any:
 class ChatFunctionCall(_Model):
     """A call the model asks for."""
 
+    id_: str | None = Field(default=None, alias="id", description="Id of the call.")
     name: str = Field(description="Name of the function.")
     arguments: Annotated[Any, AfterValidator(_as_object)] = Field(
         default_factory=dict, description="Arguments, an object; text that is not an object is kept unchanged."
     )
 
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_
+
 
 class ChatFunctionResult(_Model):
     """What a function returned."""
 
+    id_: str | None = Field(default=None, alias="id", description="Id of the call that it belongs to.")
     name: str = Field(description="Name of the function.")
     result: Any = Field(description="Its result: an object, or JSON as text. Anything else is sent inside an object.")
+
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_
 
 
 class ChatToolExecution(_Model):
@@ -249,16 +261,19 @@ class ChatMessage(_MessageFields):
         ) -> None: ...
 
     @classmethod
-    def function_result(cls, name: str, result: Any, *, tools_state_id: str | None = None) -> Self:
+    def function_result(
+        cls, name: str, result: Any, *, id_: str | None = None, tools_state_id: str | None = None
+    ) -> Self:
         """Return the message that tells the model what a function returned (reference, section 5.5).
 
         Args:
             name: Name of the function, as in the call.
             result: An object, or JSON as text; anything else is sent as `{"result": ...}`, since the service refuses
                 what is no JSON document.
+            id_: Id of the call, if it has one.
             tools_state_id: State of the message with the call; services have taken results without it.
         """
-        part = {"function_result": {"name": name, "result": result}}
+        part = {"function_result": {"id": id_, "name": name, "result": result}}
         return cls(role="function", content=part, tools_state_id=tools_state_id)
 
 
@@ -284,13 +299,14 @@ class ChatUsage(_Model):
     total_tokens: int | None = Field(default=None, description="Tokens that are charged.")
 
 
-# What goes out.
+# Models of requests.
 
 
 class ChatReasoning(_Model):
     """Whether and how deeply the model reasons first."""
 
-    effort: str | None = Field(default=None, description="`low`, `medium`, `high` or `off`.")
+    effort: str | None = Field(default=None, description="`low`, `medium`, `high`, `off` or newer.")
+    max_tokens: int | None = Field(default=None, description="Most tokens of reasoning before the answer.")
 
 
 class ChatResponseFormat(_Model):
@@ -322,6 +338,7 @@ class ChatModelOptions(_Model):
     """How the model answers (reference, section 5.3)."""
 
     preset: str | None = Field(default=None, description="Name of a preset, by agreement.")
+    parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may ask for several calls.")
     temperature: FiniteFloat | None = Field(default=None, description="Above 0; up to 0.001 switches sampling off.")
     top_p: FiniteFloat | None = Field(default=None, description="0 to 1; nucleus sampling.")
     max_tokens: int | None = Field(default=None, description="Most tokens to generate.")
@@ -381,9 +398,12 @@ class ChatUserInfo(_Model):
 class ChatToolConfig(_Model):
     """Whether the model may, may not, or must use a tool. With a name alone, it must."""
 
-    mode: str | None = Field(default=None, description="`auto`, `none` or `forced`.")
+    mode: str | None = Field(default=None, description="`auto`, `none`, `forced` or `any`.")
     tool_name: str | None = Field(default=None, description="Tool of the service it must use.")
     function_name: str | None = Field(default=None, description="Own function it must call.")
+    functions_names_any: list[str] | None = Field(
+        default=None, description="Own functions of which it must call at least one, with the mode `any`."
+    )
 
     def model_post_init(self, context: Any, /) -> None:
         """Put the mode that a name makes plain."""
@@ -530,7 +550,8 @@ def _name(function: Any) -> Any:
     return getattr(function, "name", None)
 
 
-_OPTIONS = frozenset((*ChatModelOptions.model_fields, "reasoning_effort"))
+_REASONING = {"reasoning_effort": "effort", "reasoning_max_tokens": "max_tokens"}  # names of v1
+_OPTIONS = frozenset((*ChatModelOptions.model_fields, *_REASONING))
 
 
 def with_options_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -543,9 +564,9 @@ def with_options_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
     if not (inside is None or isinstance(inside, Mapping | ChatModelOptions)):
         return values  # the field says what is wrong with it
     options = {name: values.pop(name) for name in _OPTIONS.intersection(values)}
-    effort = options.pop("reasoning_effort", None)
-    if effort is not None and options.get("reasoning") is None:
-        options["reasoning"] = {"effort": effort}
+    named = {field: options.pop(name) for name, field in _REASONING.items() if options.get(name) is not None}
+    if named and options.get("reasoning") is None:
+        options["reasoning"] = named
     if inside is not None:
         options.update((name, value) for name, value in dict(inside).items() if value is not None)
     if options or inside is not None:
@@ -557,7 +578,7 @@ class ChatCompletionRequest(_Stated):
     """Request of a chat. Fields the SDK does not know are sent as they are (reference, section 5.1).
 
     Options of the model may be given beside `model_options`, as in v1: `temperature`, `max_tokens`,
-    `response_format`, `reasoning_effort` and the like.
+    `response_format`, `reasoning_effort`, `reasoning_max_tokens` and the like.
     """
 
     model: str | None = Field(default=None, description="Name of the model.")
@@ -577,6 +598,9 @@ class ChatCompletionRequest(_Stated):
     )
     user_info: ChatUserInfo | None = Field(default=None, description="What helps to answer this user.")
     stream: bool | None = Field(default=None, description="Set by the method that is called.")
+    additional_fields: dict[str, Any] | None = Field(
+        default=None, description="Fields merged into the request; named fields win."
+    )
     disable_filter: bool | None = Field(default=None, description="Switch filtering off, by permission.")
     profanity_check: bool | None = Field(
         default=None, exclude=True, description="The opposite of `disable_filter`, as in v1; not sent itself."
@@ -643,6 +667,7 @@ class _Answer(_Stated, APIResponse):
     tool_execution: ChatToolExecution | None = Field(default=None, description="Progress of a tool.")
     logprobs: list[ChatLogprob] | None = Field(default=None, description="Probabilities of the text's tokens.")
     additional_data: Any = Field(default=None, description="Steps taken, by permission.")
+    error_details: dict[str, Any] | None = Field(default=None, description="Why the answer failed.")
 
 
 class ChatCompletionResponse(_Answer):

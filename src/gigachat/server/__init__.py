@@ -13,14 +13,14 @@ try:
     import yaml  # type: ignore[import-untyped]  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f'gigachat.server needs the package {error.name}: pip install "gigachat[server]"', name=error.name
+        f'gigachat.server needs the package {error.name}: pip install ".[server]" in a copy of the repository',
+        name=error.name,
     ) from error
 
 from gigachat.server.app import create_app
 from gigachat.server.engine import (
     ChatRequest,
     Embedder,
-    Embedding,
     Engine,
     FunctionCall,
     MadeFile,
@@ -31,7 +31,6 @@ from gigachat.server.engine import (
     Spent,
     Stop,
     ToolUse,
-    WithEmbedder,
 )
 from gigachat.server.orders.matching import ReceivedChat
 from gigachat.server.orders.queue import Script
@@ -44,7 +43,6 @@ __all__ = [
     "Account",
     "ChatRequest",
     "Embedder",
-    "Embedding",
     "Engine",
     "FunctionCall",
     "GigaChatServer",
@@ -61,6 +59,5 @@ __all__ = [
     "State",
     "Stop",
     "ToolUse",
-    "WithEmbedder",
     "create_app",
 ]

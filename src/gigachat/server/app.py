@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -34,6 +34,7 @@ from gigachat.server.endpoints import (
     threads,
 )
 from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.embedders import hashed_vector
 from gigachat.server.middleware import FrontDesk
 from gigachat.server.orders.queue import Script
 from gigachat.server.page.page import Page
@@ -43,12 +44,12 @@ from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import answer, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from gigachat.server.engine import Engine
-    from gigachat.server.service import Endpoint
+    from gigachat.server.engine import Embedder, Engine
+    from gigachat.server.service import Endpoint, Endpoints
 
 _LARGEST_BODY = 64 * 1024 * 1024
 _log = logging.getLogger("gigachat.server")
@@ -59,6 +60,7 @@ def create_app(
     script: Script | None = None,
     engine: Engine | None = None,
     *,
+    embedder: Embedder = hashed_vector,
     pace: float = 0.0,
     batch_pace: float = 0.0,
     environment: Mapping[str, str] | None = None,
@@ -69,16 +71,18 @@ def create_app(
         state: Account, settings and memory; a fresh one when omitted.
         script: Orders of tests; none when omitted.
         engine: What answers; the echo when omitted.
+        embedder: What makes vectors; words are hashed when omitted.
         pace: Seconds between the chunks of a stream; 0 is full speed.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
         environment: Variables that point the SDK at it, shown on the page without the key.
     """
-    service = Service(state or State(), script or Script(), engine or Echo(), pace, batch_pace, environment or {})
-    routes = [_route("POST", OAUTH_PATH, "/oauth", sign_in, service)]
+    state, script, engine = state or State(), script or Script(), engine or Echo()
+    service = Service(state, script, engine, embedder, pace, batch_pace, environment or {})
+    routes = [_route("POST", OAUTH_PATH, sign_in, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):
             for method, path, endpoint in chain.from_iterable(tables):
-                routes.append(_route(method, prefix + path, version + path, endpoint, service))
+                routes.append(_route(method, prefix + path, endpoint, service))
     app = Starlette(
         routes=routes,
         middleware=[
@@ -92,18 +96,15 @@ def create_app(
     return app
 
 
-def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Service) -> Route:
-    """Return the route of an endpoint behind the checks of authorization and, if wanted, of its fields."""
+def _route(method: str, path: str, endpoint: Endpoint, service: Service) -> Route:
+    """Return the route of an endpoint behind the check of authorization."""
 
     async def handle(request: Request) -> Response:
         if endpoint not in _OPEN:
             check_access(request, service.state)
-        if service.state.strict:
-            from gigachat.server.wire.strict import check_fields  # which imports the models
-
-            await check_fields(request, f"{method} {name}")
         try:
-            return await endpoint(request, service)
+            found = await endpoint(request, service)
+            return found if isinstance(found, Response) else answer(request, found)
         except (Refusal, HTTPException):
             raise
         except ClientDisconnect:
@@ -116,15 +117,15 @@ def _route(method: str, path: str, name: str, endpoint: Endpoint, service: Servi
     return Route(path, handle, methods=[method])
 
 
-async def _models(request: Request, service: Service) -> Response:
-    return answer(request, {"object": "list", "data": [model.card() for model in MODELS if model.listed]})
+async def _models(request: Request, service: Service) -> dict[str, Any]:
+    return {"object": "list", "data": [model.card() for model in MODELS if model.listed]}
 
 
-async def _model(request: Request, service: Service) -> Response:
-    return answer(request, find_model(request.path_params["model"]).card())
+async def _model(request: Request, service: Service) -> dict[str, Any]:
+    return find_model(request.path_params["model"]).card()
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("GET", "/models", _models),
     ("GET", "/models/{model:path}", _model),
     ("POST", "/token", sign_in_by_password),

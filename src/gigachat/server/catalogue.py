@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.wire.errors import NO_SUCH_MODEL, Refusal
-from gigachat.server.wire.requests import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,4 +108,4 @@ def find_model(name: str, kind: str | None = None) -> Model:
 
 def read_model(body: Mapping[str, Any], kind: str | None) -> Model:
     """Return the model a body asks for; see `find_model`."""
-    return find_model(typed(body, "model", str) or "", kind)
+    return find_model(body.get("model") or "", kind)

@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gigachat.server.engine import WithEmbedder
 from gigachat.server.engines.echo import Echo
+from gigachat.server.engines.embedders import Sentences, hashed_vector
 from gigachat.server.engines.script import Scripted
 from gigachat.server.orders.faults import faults_from_file
 from gigachat.server.orders.rules import rules_from_file
@@ -84,6 +84,7 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
         pace=options.pace,
         token_lifetime=options.token_lifetime,
         engine=_engine(options, opened),
+        embedder=Sentences() if options.embeddings == "sentences" else hashed_vector,
         strict=options.strict,
         account_kind=options.account,
         rate=options.rate,
@@ -138,10 +139,6 @@ def _engine(options: argparse.Namespace, opened: ExitStack) -> Engine:
 
         url = _needed(options.upstream, "--upstream URL")
         engine = Upstream(url, model=options.upstream_model, api_key=os.environ.get(_UPSTREAM_KEY), seed=options.seed)
-    if options.embeddings == "sentences":
-        from gigachat.server.engines.embedders import Sentences
-
-        engine = WithEmbedder(engine, Sentences())
     return engine
 
 

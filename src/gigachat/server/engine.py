@@ -5,6 +5,7 @@ An engine knows neither HTTP nor API versions nor accounts. The requests it gets
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -125,28 +126,8 @@ class ChatRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """A vector of half-precision values and the tokens its text cost."""
-
-    vector: Sequence[float]
-    tokens: int
-
-
-class Embedder(Protocol):
-    """What makes vectors of texts."""
-
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return the vectors of the texts, in their order, of the model's dimensions.
-
-        Raises:
-            Refusal: For texts this embedder can't take.
-        """
-        ...
-
-
-class Engine(Embedder, Protocol):
-    """What answers chats, makes vectors and counts tokens."""
+class Engine(Protocol):
+    """What answers chats."""
 
     def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces: reasoning, phrases of text, function calls; then `Stop` if it ended early and
@@ -159,31 +140,6 @@ class Engine(Embedder, Protocol):
         """
         ...
 
-    async def count(self, texts: Sequence[str]) -> Sequence[int]:
-        """Return the number of tokens in each of the texts."""
-        ...
 
-
-@dataclass(frozen=True, slots=True)
-class WithEmbedder:
-    """An engine whose vectors another one makes.
-
-    Args:
-        engine: What completes and counts.
-        embedder: What makes vectors.
-    """
-
-    engine: Engine
-    embedder: Embedder
-
-    def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
-        """Yield what the engine yields."""
-        return self.engine.complete(request)
-
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return what the embedder returns."""
-        return await self.embedder.embed(texts, model)
-
-    async def count(self, texts: Sequence[str]) -> Sequence[int]:
-        """Return what the engine counts."""
-        return await self.engine.count(texts)
+Embedder = Callable[[str, int], "Sequence[float]"]
+"""Returns the vector of a text, of so many values. It is called from threads."""

@@ -61,11 +61,7 @@ class FrontDesk:
 
         async def sending(message: Message) -> None:
             await send(message)
-            if message["type"] == "http.response.start":
-                kind = Headers(raw=message.get("headers", [])).get("content-type", "")
-                entry.answered(message["status"], stream=kind.startswith("text/event-stream"))
-            elif message["type"] == "http.response.body":
-                entry.sent(message.get("body", b""), last=not message.get("more_body", False))
+            entry.note(message)
 
         try:
             if refused is not None:

@@ -12,6 +12,7 @@ from gigachat.server.access.certificates import Certificates
 from gigachat.server.app import create_app
 from gigachat.server.chat.validation_v2 import TOOLS
 from gigachat.server.controls import Controls
+from gigachat.server.engines.embedders import hashed_vector
 from gigachat.server.orders.queue import Script
 from gigachat.server.state.state import KIND_SCOPES, State
 from gigachat.server.state.store import Store
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from gigachat.server.engine import Engine
-    from gigachat.server.state.state import AccountKind
+    from gigachat.server.engine import Embedder, Engine
+    from gigachat.server.state.state import Account, AccountKind
 
 
 class GigaChatServer(Controls):
@@ -42,12 +43,13 @@ class GigaChatServer(Controls):
         token_lifetime: Seconds an OAuth token lives.
         password_token_lifetime: Seconds a token of `/token` lives.
         engine: What answers; the echo when None.
+        embedder: What makes vectors; words are hashed when omitted.
         account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes to
             it what the service closes, the balance to the one, batches and `ai/check` to the others; one request of a
             person is in work at a time, ten of a company, and ten sign-ins a second are permitted. With None the scope
             is that of a person, everything is open and nothing is limited.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
-        strict: Refuse every field of a request that the API notes don't list.
+        strict: Refuse every field of a JSON body that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
         closed_tools: Names of built-in tools that chat v2 refuses as unavailable.
         rate: Requests of all kinds that are let in within a second; any number when None.
@@ -72,6 +74,7 @@ class GigaChatServer(Controls):
         token_lifetime: float = 1800.0,
         password_token_lifetime: float = 86400.0,
         engine: Engine | None = None,
+        embedder: Embedder = hashed_vector,
         account_kind: AccountKind | None = None,
         batch_pace: float = 0.0,
         strict: bool = False,
@@ -84,16 +87,16 @@ class GigaChatServer(Controls):
         if mtls and not tls:
             raise ValueError("mtls needs tls")
         if not all(0 <= seconds < math.inf for seconds in (pace, batch_pace, token_lifetime, password_token_lifetime)):
-            raise ValueError("paces and lifetimes are seconds, and can't be negative or endless")
+            raise ValueError("paces and lifetimes must be finite seconds, 0 or more")
         if rate is not None and rate < 1:
-            raise ValueError("rate is at least one request a second")
+            raise ValueError("rate must be at least one request a second")
         if account_kind not in (None, *KIND_SCOPES):
-            raise ValueError(f"account_kind is one of {', '.join(KIND_SCOPES)}")
+            raise ValueError(f"account_kind must be one of {', '.join(KIND_SCOPES)}")
         if result_role not in (None, *RESULT_ROLES):
-            raise ValueError(f"result_role is one of {', '.join(RESULT_ROLES)}")
+            raise ValueError(f"result_role must be one of {', '.join(RESULT_ROLES)}")
         unknown = {closed_tools} if isinstance(closed_tools, str) else set(closed_tools) - TOOLS
         if unknown:
-            raise ValueError(f"closed_tools is a collection of names out of {', '.join(sorted(TOOLS))}")
+            raise ValueError(f"closed_tools must be a collection of names among {', '.join(sorted(TOOLS))}")
         self._tls = tls
         self._mtls = mtls
         self._host = host
@@ -102,6 +105,7 @@ class GigaChatServer(Controls):
         self._pace = pace
         self._batch_pace = batch_pace
         self._engine = engine
+        self._embedder = embedder
         self._seed = seed
         self._store = None if state is None else Store(Path(state))
         try:
@@ -191,64 +195,41 @@ class GigaChatServer(Controls):
         return f"{self.origin}{OAUTH_PATH}"
 
     @property
+    def account(self) -> Account:
+        """Its key, the user name and password for `/token`, and what its kind permits."""
+        return self._state.account
+
+    @property
     def scope(self) -> str:
         """The one scope granted to the key."""
-        return self._state.account.scope
+        return self.account.scope
 
     @property
     def credentials(self) -> str:
         """The authorization key: base64 of client id and secret."""
-        return self._state.account.credentials
+        return self.account.credentials
 
     @property
-    def client_id(self) -> str:
-        """First half of the key."""
-        return self._state.account.client_id
-
-    @property
-    def client_secret(self) -> str:
-        """Second half of the key."""
-        return self._state.account.client_secret
-
-    @property
-    def user(self) -> str:
-        """User name for `/token`."""
-        return self._state.account.user
-
-    @property
-    def password(self) -> str:
-        """Password for `/token`."""
-        return self._state.account.password
+    def certificates(self) -> Certificates:
+        """The authority's certificate and a client's, in files of several forms."""
+        if self._certificates is None:
+            raise RuntimeError("the server has not been started")
+        return self._certificates
 
     @property
     def ca_bundle_file(self) -> str:
         """Path of the authority's certificate, PEM."""
-        return self._files.ca_bundle_file
-
-    @property
-    def ca_bundle_der_file(self) -> str:
-        """Path of the authority's certificate, DER."""
-        return self._files.ca_bundle_der_file
+        return self.certificates.ca_bundle_file
 
     @property
     def client_cert_file(self) -> str:
         """Path of a client certificate of the authority, PEM."""
-        return self._files.client_cert_file
+        return self.certificates.client_cert_file
 
     @property
     def client_key_file(self) -> str:
         """Path of the client certificate's key, PEM, not encrypted."""
-        return self._files.client_key_file
-
-    @property
-    def client_encrypted_key_file(self) -> str:
-        """Path of the same key, encrypted with `client_key_password`."""
-        return self._files.client_encrypted_key_file
-
-    @property
-    def client_key_password(self) -> str:
-        """Password of the encrypted key."""
-        return self._files.client_key_password
+        return self.certificates.client_key_file
 
     @property
     def environment(self) -> dict[str, str]:
@@ -284,18 +265,13 @@ class GigaChatServer(Controls):
         self._state = self._state.fresh()
         self._app = self._application()
 
-    @property
-    def _files(self) -> Certificates:
-        if self._certificates is None:
-            raise RuntimeError("the server has not been started")
-        return self._certificates
-
     def _application(self) -> ASGIApp:
         """Return what answers, with the memory and the orders of this moment."""
         return create_app(
             self._state,
             self._script,
             self._engine,
+            embedder=self._embedder,
             pace=self._pace,
             batch_pace=self._batch_pace,
             environment=self.environment if self._certificates is not None else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.engine import Engine
+    from gigachat.server.engine import Embedder, Engine
     from gigachat.server.orders.queue import Script
     from gigachat.server.state.state import State
 
@@ -26,6 +26,7 @@ class Service:
         state: What it remembers.
         script: What tests ordered.
         engine: What answers.
+        embedder: What makes vectors.
         pace: Seconds between the chunks of a stream.
         batch_pace: Seconds between the requests of a batch.
         environment: What points the SDK at it, for the page.
@@ -34,6 +35,7 @@ class Service:
     state: State
     script: Script
     engine: Engine
+    embedder: Embedder
     pace: float = 0.0
     batch_pace: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -47,5 +49,7 @@ class Service:
         task.add_done_callback(self._works.discard)
 
 
-Endpoint = Callable[["Request", Service], Awaitable["Response"]]
-"""Answers one request, let in already."""
+Endpoint = Callable[["Request", Service], Awaitable["Response | Mapping[str, Any] | list[Any]"]]
+"""Answers one request, let in already: with a response, or with the JSON of one."""
+Endpoints = Sequence[tuple[str, str, Endpoint]]
+"""Endpoints with their methods and paths."""

@@ -23,7 +23,7 @@ _log = logging.getLogger("gigachat.server")
 _log.addHandler(logging.NullHandler())
 
 
-class UvicornThread:
+class UvicornThread(uvicorn.Server):
     """Serves an ASGI application on a listening socket, from a daemon thread.
 
     Args:
@@ -51,15 +51,17 @@ class UvicornThread:
         config.load()
         if tls is not None:
             config.ssl = tls
-        self._server = _Server(config)
-        self._thread = threading.Thread(
-            target=self._server.serve_on, args=(listener,), name="gigachat-server", daemon=True
-        )
+        super().__init__(config)
+        self._listener = listener
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve_until_stopped, name="gigachat-server", daemon=True)
 
     @property
     def open_connections(self) -> int:
-        """Connections open now."""
-        return len(self._server.server_state.connections)
+        """Number of open connections."""
+        return len(self.server_state.connections)
 
     def start(self) -> None:
         """Start the thread; return when connections are accepted.
@@ -68,14 +70,60 @@ class UvicornThread:
             RuntimeError: The server did not start.
         """
         self._thread.start()
-        if not self._server.ready.wait(_START_TIMEOUT) or not self._server.started:
+        if not self._ready.wait(_START_TIMEOUT) or not self.started:
             raise RuntimeError("the local GigaChat server did not start")
 
     def stop(self) -> None:
-        """Close every connection and wait for the thread to end."""
-        self._server.stop()
+        """Close every connection and wait for the thread to end; callable from any other thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the event loop has ended already
+                self._loop.call_soon_threadsafe(self._stopping.set)
         if self._thread.ident is not None:
             self._thread.join(_STOP_TIMEOUT)
+
+    def _serve_until_stopped(self) -> None:
+        try:
+            asyncio.run(self.serve(sockets=[self._listener]))
+        finally:
+            self._ready.set()
+            self._listener.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections; uvicorn calls it."""
+        self._loop = asyncio.get_running_loop()
+        await self.on_tick(0)  # Sets the Date header before the first request.
+        await super().startup(sockets)
+        self._ready.set()
+
+    async def main_loop(self) -> None:
+        """Serve until stopped; uvicorn calls it."""
+        while not self.should_exit:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 1.0)
+            await self.on_tick(0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close every connection at once; uvicorn calls it."""
+        # A connection accepted this very moment needs some turns of the loop before it can be closed cleanly,
+        # and asyncio drops it unclosed if the listening server is closed first.
+        for listener in sockets or []:
+            with contextlib.suppress(NotImplementedError):  # the loop of Windows
+                asyncio.get_running_loop().remove_reader(listener)
+        await _turns(5)
+        for server in self.servers:
+            server.close()
+        # Open streams end as they do when their client disconnects.
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        answering = list(self.server_state.tasks)
+        if answering:
+            await asyncio.wait(answering, timeout=2.0)
+        # What is left are TLS handshakes that will never finish.
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await _turns(5)
 
 
 def _protocol(thread: UvicornThread) -> type[asyncio.Protocol]:
@@ -97,71 +145,6 @@ def _protocol(thread: UvicornThread) -> type[asyncio.Protocol]:
             thread.connections += 1
 
     return Protocol
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, stoppable at once from another thread."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-
-    def serve_on(self, listener: socket.socket) -> None:
-        """Serve until stopped; the body of the thread."""
-        try:
-            asyncio.run(self.serve(sockets=[listener]))
-        finally:
-            self.ready.set()
-            listener.close()
-
-    def stop(self) -> None:
-        """Ask the server to stop; callable from any thread."""
-        self.should_exit = True
-        loop, stopping = self._loop, self._stopping
-        if loop is not None and stopping is not None:
-            try:
-                loop.call_soon_threadsafe(stopping.set)
-            except RuntimeError:
-                _log.debug("the event loop had ended already")
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stopping = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        await self.on_tick(0)  # Sets the Date header before the first request.
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def main_loop(self) -> None:
-        assert self._stopping is not None
-        while not self.should_exit:
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._stopping.wait()
-            except TimeoutError:
-                await self.on_tick(0)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # A connection accepted this very moment needs some turns of the loop before it can be closed cleanly,
-        # and asyncio drops it unclosed if the listening server is closed first.
-        for listener in sockets or []:
-            with contextlib.suppress(NotImplementedError):  # the loop of Windows
-                asyncio.get_running_loop().remove_reader(listener)
-        await _turns(5)
-        for server in self.servers:
-            server.close()
-        # Open streams end as they do when their client disconnects.
-        for connection in list(self.server_state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
-        answering = list(self.server_state.tasks)
-        if answering:
-            await asyncio.wait(answering, timeout=2.0)
-        # What is left are TLS handshakes that will never finish.
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await _turns(5)
 
 
 async def _turns(number: int) -> None:

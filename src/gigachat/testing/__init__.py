@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
     from gigachat import AsyncGigaChat, GigaChat
     from gigachat.server import GigaChatServer, Message, Received, ReceivedChat
@@ -69,6 +69,7 @@ _CONNECTION = frozenset(
     )
 )
 """Variables that say where requests go and who sends them; the others are the tested program's own choice."""
+_RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 
 if not TYPE_CHECKING:
 
@@ -86,6 +87,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="let gigachat_recorder ask the real service and write its answers, instead of giving recorded ones",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the recorder of a test that the test does not pass."""
+    report = yield
+    recorder = item.stash.get(_RECORDER, None)
+    if recorder is None or report.passed:
+        return report
+    # A test that is expected to fail has no other recording, but it replaces none.
+    recorder.passed = hasattr(report, "wasxfail") and not recorder.path.exists()
+    if recorder.recording and report.failed and report.when == "call":
+        report.sections.append(("gigachat_recorder", f"{recorder.path} was not written: the test failed"))
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Write the recording of a test whose fixtures are closed."""
+    yield
+    recorder = item.stash.get(_RECORDER, None)
+    if recorder is not None and (problem := recorder.save()):
+        pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -148,15 +172,18 @@ def gigachat_recorder(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     server: RecordingServer = request.getfixturevalue("_gigachat_recording_server")
     recorder = _part("gigachat.testing.recorder")
     try:
-        tape = recorder.Recorder(request.path, request.node.nodeid, recording=recording)
+        tape: Recorder = recorder.Recorder(request.path, _nodeid(request.node), recording=recording)
     except recorder.RecordingError as error:
         pytest.fail(str(error), pytrace=False)
     _point_at(server, monkeypatch, _CONNECTION | {"GIGACHAT_DEFAULT_QUERY"})
+    request.node.stash[_RECORDER] = tape
     with server.playing(tape):
         yield tape
     problems = tape.finish()
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
+    if unused := tape.unused():
+        request.node.warn(pytest.PytestWarning(unused))
 
 
 @pytest.fixture
@@ -180,8 +207,14 @@ def gigachat_aclient(request: pytest.FixtureRequest) -> Iterator[AsyncGigaChat]:
         runner.run(client.close())
 
 
+def _nodeid(item: pytest.Item) -> str:
+    """Return the id of a test without the group that pytest-xdist adds."""
+    names = [node.name for node in item.listchain() if isinstance(node, (pytest.Class, pytest.Item))]
+    return "::".join((item.nodeid.partition("::")[0], *names))
+
+
 def _place(request: pytest.FixtureRequest) -> None:
-    """Have something for a client to go to."""
+    """Start the recorder, if the test has it, or else the local server."""
     recorded = "gigachat_recorder" in request.fixturenames
     request.getfixturevalue("gigachat_recorder" if recorded else "gigachat_server")
 
@@ -208,6 +241,6 @@ def _part(name: str) -> Any:
         if (error.name or "").startswith("gigachat"):
             raise
         pytest.fail(
-            f'gigachat.testing needs the package {error.name}, of the extra "server": pip install "gigachat[server]"',
+            f'gigachat.testing needs the package {error.name}: pip install ".[server]" in a copy of the repository',
             pytrace=False,
         )

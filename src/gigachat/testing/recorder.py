@@ -1,19 +1,20 @@
-"""A local server between the tested program and the real service: it records its answers, or gives them again.
+"""A local server between the tested program and the real service: it records its responses, or gives them again.
 
-Sign-ins are answered here in both cases, so that the program never holds a real token. While it gives recorded answers
-nothing leaves the machine. It must not know pytest.
+Sign-ins are answered here in both cases, so that the program never holds a real token. While it gives recorded
+responses, nothing leaves the machine. It must not know pytest.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -21,17 +22,10 @@ from gigachat._engine.transport import Failure
 from gigachat.exceptions import GigaChatException
 from gigachat.server import GigaChatServer
 from gigachat.server.wire.responses import JSON_TYPE, EventStream, break_off, compact
-from gigachat.testing.account_service import AccountService, RecordingError, api_path
-from gigachat.testing.recording import (
-    Scrubber,
-    differences,
-    digest,
-    pieces,
-    read_file,
-    shown_answer,
-    shown_body,
-    write_file,
-)
+from gigachat.testing.account_service import AccountService, RecordingError
+from gigachat.testing.kept_request import kept_request
+from gigachat.testing.recording import Scrubber, kept_headers, pieces, shown_answer
+from gigachat.testing.recording_file import differences, file_name, read_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -40,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gigachat._engine.transport import Response as ServiceResponse
+    from gigachat.settings import Settings
 
 __all__ = ["Recorder", "RecordingError", "RecordingServer"]
 
@@ -50,6 +45,11 @@ _UNREACHED = 502
 _PATIENCE = 5.0
 """Seconds that responses may take to end after the test."""
 _MOST_DIFFERENCES = 3
+_SHORTEST = 4
+_SECRET_NAME = re.compile(r"(?i)(?:auth|cookie|credentials?|key|password|secret|signature|token)(?![a-z])")
+_RANDOM = re.compile(r"(?=\S*[0-9])(?=\S*[A-Za-z])\S{20,}")
+_WORD = re.compile(r"[^\W\d_]{0,15}|.{0,5}", re.DOTALL)
+"""Secrets that may be ordinary words of a prompt; recordings of them would make no sense."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,9 +58,10 @@ class _Exchange:
 
     request: dict[str, Any]
     status: int = 0
-    headers: Mapping[str, str] | None = None
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
     cut: bool = True
+    done: bool = False
 
 
 class Recorder:
@@ -68,63 +69,93 @@ class Recorder:
 
     Attributes:
         path: Its file.
-        recording: Whether the real service is asked, and the file written when the test ends.
+        recording: Whether the real service is asked, and the file written at the end.
+        passed: Whether the test has passed so far; the file of another one is not written.
     """
 
     def __init__(self, module: Path, nodeid: str, *, recording: bool) -> None:
-        self.path = module.parent / "recordings" / f"{module.stem}.{_file_name(nodeid)}.json"
+        self.path = module.parent / "recordings" / file_name(module.stem, nodeid)
         self.recording = recording
-        self._nodeid = nodeid
+        self.passed = True
+        self._again = f'record it with the key of a real account: pytest --gigachat-record "{nodeid}"'
         self._scrubber = Scrubber()
         self._problems: list[str] = []
         self._changed = threading.Condition()
         self._working = 0
         self._exchanges: list[_Exchange] = []
-        self._service = AccountService(self._scrubber) if recording else None
-        self._recorded: list[dict[str, Any]] = []
-        if not recording and self.path.exists():
-            try:
-                self._recorded = read_file(self.path)
-            except ValueError as error:
-                raise RecordingError(f"{error}; {self._again}") from None
+        self._service = AccountService() if recording else None
+        if self._service is not None:
+            self._scrubber.add(*_secrets(self._service.settings))
+        try:
+            self._recorded = [] if recording else read_file(self.path)
+        except ValueError as error:
+            raise RecordingError(f"{error}; {self._again}") from None
         self._unused = list(self._recorded)
 
     def hide(self, *what: str | re.Pattern[str]) -> None:
-        """Have texts and what expressions match replaced by `***` in the file and in requests looked up in it.
+        """Replace texts, and matches of expressions, with `***` in the file and in requests looked up in it.
 
         For personal data of your own, and for what differs each time, such as a date in a prompt. Keys, tokens and
         passwords are hidden without it.
 
         Args:
             what: Texts of four characters or more, and compiled expressions.
+
+        Raises:
+            TypeError: A value is neither text nor an expression for text.
+            ValueError: A text is too short: it would be found everywhere.
         """
+        for one in what:
+            if not isinstance(one.pattern if isinstance(one, re.Pattern) else one, str):
+                raise TypeError(f"hide() takes str and re.Pattern[str], not {type(one).__name__}")
+            if isinstance(one, str) and 0 < len(one) < _SHORTEST:
+                raise ValueError(f"hide() takes texts of {_SHORTEST} characters or more, this one has {len(one)}")
         self._scrubber.add(*what)
 
     def finish(self) -> list[str]:
-        """End the test: write the file if there is something new, and return what went wrong."""
-        if self._service is not None and self._exchanges and not self._problems:
-            exchanges = [
-                {
-                    "request": one.request,
-                    "answer": shown_answer(one.status, one.headers, one.body, cut=one.cut),
-                }
+        """End the test and return what went wrong."""
+        if self._service is not None:
+            self._problems += [
+                f"{_name(one.request)} was in progress at the end of the test"
                 for one in self._exchanges
-                if one.headers is not None
+                if not one.done
             ]
+            if self._problems:
+                self._problems.append(f"{self._file} was not written")
+        return list(dict.fromkeys(map(self._scrubber.clean, self._problems)))
+
+    def unused(self) -> str:
+        """Say which recorded exchanges the test did not use; empty if it used all of them."""
+        if not self._unused or self._problems or not self.passed:
+            return ""
+        names = ", ".join(dict.fromkeys(_name(one["request"]) for one in self._unused))
+        number = f"{len(self._unused)} of {len(self._recorded)} recorded exchanges"
+        return f"the test did not use {number} of {self._file}: {names}; delete the file or {self._again}"
+
+    def save(self) -> str:
+        """Write the file if there is something new; return why it cannot be written, or an empty text."""
+        if not self._exchanges or self._problems or not self.passed:
+            return ""
+        exchanges = [
+            {"request": one.request, "answer": shown_answer(one.status, one.headers, bytes(one.body), cut=one.cut)}
+            for one in self._exchanges
+        ]
+        try:
             write_file(self.path, [self._scrubber.clean(one) for one in exchanges])
-        elif self._service is not None and self._problems:
-            self._problems.append(f"recordings/{self.path.name} was not written")
-        return list(dict.fromkeys(self._problems))
+        except OSError as error:
+            return f"{self._file} cannot be written: {error}"
+        return ""
 
     @property
-    def _again(self) -> str:
-        return f'record it with the key of a real account: pytest --gigachat-record "{self._nodeid}"'
+    def _file(self) -> str:
+        return f"recordings/{self.path.name}"
 
     async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
         with self._changed:
             self._working += 1
         try:
-            asked = await _read(request)
+            self._scrubber.add(*_named_secrets(request.headers))
+            asked = await kept_request(request, self._scrubber)
             if self._service is None:
                 await self._replay(asked, request, receive, send)
             else:
@@ -140,7 +171,9 @@ class Recorder:
 
     async def _replay(self, asked: dict[str, Any], request: Request, receive: Receive, send: Send) -> None:
         wanted = self._scrubber.clean(asked)
-        found = next((one for one in self._unused if one["request"] == wanted), None)
+        found = next((one for one in self._unused if one["request"] == wanted), None) or next(
+            (one for one in self._unused if not any(differences(wanted, one["request"]))), None
+        )
         if found is None:
             problem = self._unknown(wanted)
             self._problems.append(problem)
@@ -157,24 +190,21 @@ class Recorder:
         await response(request.scope, receive, send)
 
     def _unknown(self, asked: Mapping[str, Any]) -> str:
-        """Say why there is no answer."""
-        name = f"{asked['method']} {asked['path']}"
-        file = f"recordings/{self.path.name}"
+        """Return why there is no recorded response."""
+        name, file = _name(asked), self._file
         if not self._recorded:
             return f"{name}: there is no {file}; {self._again}"
-        same = [one["request"] for one in self._recorded if one["request"] == asked]
+        same = [one for one in self._recorded if not any(differences(asked, one["request"]))]
         if same:
             times = "once" if len(same) == 1 else f"{len(same)} times"
             return f"{name} was recorded {times} in {file} and is asked once more; {self._again}"
         alike = [
             list(differences(asked, one["request"]))
             for one in self._unused or self._recorded
-            if (one["request"]["method"], one["request"]["path"]) == (asked["method"], asked["path"])
+            if _name(one["request"]) == _name(asked)
         ]
         if not alike:
-            known = ", ".join(
-                dict.fromkeys(f"{one['request']['method']} {one['request']['path']}" for one in self._recorded)
-            )
+            known = ", ".join(dict.fromkeys(_name(one["request"]) for one in self._recorded))
             return f"{name} is not in {file}, which has {known}; {self._again}"
         closest = min(alike, key=len)
         shown = "; ".join(closest[:_MOST_DIFFERENCES])
@@ -191,25 +221,22 @@ class Recorder:
         self._exchanges.append(exchange)
         try:
             async with service.open(request, await request.body()) as answer:
-                exchange.status, exchange.headers = answer.status, answer.headers
+                self._scrubber.add(*_long(service.token))
+                exchange.status, exchange.headers = answer.status, kept_headers(answer.headers)
                 if answer.stream is not None and "event-stream" in answer.headers.get("content-type", ""):
-                    events = EventStream(_passed(answer.stream, exchange, request), _kept(exchange), pace=0.0)
+                    events = EventStream(_passed(answer.stream, exchange, request), exchange.headers, pace=0.0)
                     await events(request.scope, receive, send)
                     return
-                exchange.body = answer.body if answer.stream is None else await answer.stream.read(service.most_bytes)
+                exchange.body += answer.body if answer.stream is None else await answer.stream.read(service.most_bytes)
                 exchange.cut = False
+            response = Response(bytes(exchange.body), exchange.status, exchange.headers)
         except GigaChatException as error:
-            exchange.headers = None
-            await self._unreached(asked, error, request, receive, send)
-            return
-        await Response(exchange.body, exchange.status, _kept(exchange))(request.scope, receive, send)
-
-    async def _unreached(
-        self, asked: Mapping[str, Any], error: Exception, request: Request, receive: Receive, send: Send
-    ) -> None:
-        problem = f"{asked['method']} {asked['path']} could not be recorded: {error}"
-        self._problems.append(problem)
-        await _refusal(_UNREACHED, problem)(request.scope, receive, send)
+            problem = self._scrubber.clean(f"{_name(asked)} could not be recorded: {error}")
+            self._problems.append(problem)
+            response = _refusal(_UNREACHED, problem)
+        finally:
+            exchange.done = True
+        await response(request.scope, receive, send)
 
     def _settle(self) -> None:
         """Wait for what is still being answered: a stream ends for its reader before its connection does."""
@@ -232,7 +259,7 @@ class RecordingServer(GigaChatServer):
     @contextlib.contextmanager
     def playing(self, recorder: Recorder) -> Iterator[None]:
         """Answer for a test."""
-        recorder.hide(self.credentials, self.client_secret)
+        recorder.hide(self.credentials, self.account.client_secret)
         self._recorder = recorder
         try:
             yield
@@ -257,32 +284,6 @@ class RecordingServer(GigaChatServer):
             await recorder._answer(Request(scope, receive), receive, send)
 
         return application
-
-
-async def _read(request: Request) -> dict[str, Any]:
-    """Return a request as it is kept: no headers, and of files only the digest."""
-    asked: dict[str, Any] = {"method": request.method, "path": api_path(request)}
-    if request.query_params:
-        asked["query"] = {name: request.query_params.getlist(name) for name in request.query_params}
-    body = await request.body()
-    content_type = request.headers.get("content-type", "")
-    if not content_type.startswith("multipart/form-data"):
-        return {**asked, **shown_body(content_type, body)}
-    form: dict[str, Any] = {}
-    async with request.form() as parts:
-        for name, value in parts.multi_items():
-            if isinstance(value, UploadFile):
-                kept = digest(await value.read())
-                form[name] = {"filename": value.filename, "type": value.content_type, **kept}
-            else:
-                form[name] = value
-    return {**asked, "form": form}
-
-
-def _kept(exchange: _Exchange) -> dict[str, str]:
-    """Return the headers of an answer that are kept: the program sees the same when it is recorded."""
-    kept: dict[str, str] = shown_answer(exchange.status, exchange.headers or {}, b"", cut=False)["headers"]
-    return kept
 
 
 async def _passed(answer: ServiceResponse, exchange: _Exchange, request: Request) -> AsyncGenerator[bytes, None]:
@@ -312,10 +313,41 @@ def _refusal(status: int, message: str) -> Response:
     return Response(compact({"status": status, "message": message}), status, {"content-type": JSON_TYPE})
 
 
-def _file_name(nodeid: str) -> str:
-    """Return the part of a test's id that names the test, as a file may be called."""
-    name = nodeid.partition("::")[2] or nodeid
-    readable = re.sub(r"[^\w.-]+", "-", name.replace("::", ".")).strip("-")
-    # Two parameters may differ in nothing that a file name keeps.
-    same = readable == name.replace("::", ".").replace("[", "-").replace("]", "")
-    return readable if same and len(readable) < 100 else f"{readable[:90]}-{digest(name.encode())['sha256'][:8]}"
+def _name(request: Mapping[str, Any]) -> str:
+    return f"{request['method']} {request['path']}"
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    """Yield the values that are never shown, the client id, and the keys that are made of them."""
+    secrets = [settings.credentials, settings.access_token, settings.client_id, settings.key_file_password]
+    pairs = [(settings.client_id, settings.client_secret), (settings.user, settings.password)]
+    with contextlib.suppress(ValueError):
+        client_id, _, client_secret = (
+            base64.b64decode(settings.credentials or "", validate=True).decode().partition(":")
+        )
+        secrets.append(client_id)
+        pairs.append((client_id, client_secret))
+    for address in (settings.proxy, settings.base_url, settings.v2_base_url, settings.auth_url):
+        parts = urlsplit(address or "")
+        pairs.append((unquote(parts.username or ""), unquote(parts.password or "")))
+    for name, password in pairs:
+        if name and password:
+            both = f"{name}:{password}"
+            secrets += [password, both, base64.b64encode(both.encode()).decode()]
+    for values in (settings.default_headers or {}, settings.default_query or {}):
+        secrets += [value for value in values.values() if _RANDOM.fullmatch(value)]
+        secrets += _named_secrets(values)
+    yield from _long(*secrets)
+
+
+def _named_secrets(values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the secrets of headers with such names: keys after a scheme, values of cookies."""
+    for name, value in values.items():
+        if _SECRET_NAME.search(name):
+            parts = re.findall(r"[^\s;,]+", value)
+            yield from _long(*parts, *(part.partition("=")[2] for part in parts))
+
+
+def _long(*secrets: str | None) -> Iterator[str]:
+    """Yield what no prompt contains by chance."""
+    yield from (one for one in secrets if one and not _WORD.fullmatch(one))

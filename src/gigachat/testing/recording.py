@@ -1,4 +1,4 @@
-"""Recorded exchanges as a file: requests and answers in readable JSON, secrets taken out, and how two requests differ.
+"""Requests and responses as they are kept: readable JSON without secrets.
 
 It must not send or serve anything.
 """
@@ -6,101 +6,155 @@ It must not send or serve anything.
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
+import copy
 import json
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from gigachat.server.wire.responses import compact
+from gigachat._engine.sse import EventSplitter
+from gigachat.exceptions import APIResponseValidationError
+from gigachat.testing.secret_forms import forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-__all__ = ["Scrubber", "differences", "pieces", "read_file", "shown_answer", "shown_body", "write_file"]
+__all__ = ["HIDDEN", "Scrubber", "kept_headers", "pieces", "shown_answer", "shown_body"]
 
 HIDDEN = "***"
-_FORMAT = 1
-_WIDTH = 116
-_SHORTEST = 4
+_PIECE = 65536
 _SECRET_NAMES = frozenset(
-    {"access_token", "api_key", "authorization", "client_id", "client_secret", "cookie", "credentials", "password"}
-    | {"rquid", "secret", "token"}
+    {"accesstoken", "apikey", "authkey", "authorization", "clientid", "clientsecret", "cookie", "credentials"}
+    | {"idtoken", "passwd", "password", "privatekey", "proxyauthorization", "refreshtoken", "rquid", "secret"}
+    | {"secretkey", "setcookie", "token", "xapikey"}
 )
-_TOKEN = re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*)+|\b(?:Bearer|Basic) [\w.+/=~-]{16,}")
+"""Names of fields, in lower case and without `-` and `_`."""
+_TOKEN = re.compile(
+    r"\beyJ[\w-]{8,}(?:\.[\w-]*)+"
+    # With a digit or very long: the word after "Basic" may be an ordinary one.
+    r"|\b(?:Bearer|Basic) (?:(?=[A-Za-z.+/=~_-]*[0-9])[\w.+/=~-]{16,}|[\w.+/=~-]{40,})"
+)
 _HEADERS = ("content-type", "content-disposition", "retry-after", "x-request-id")
-"""What is kept of an answer; the ids of clients and sessions, cookies and the rest are not."""
-_EVENT = re.compile(r"(?:event: (?P<name>[^\r\n]*)\n)?data: (?P<data>[^\r\n]*)\n\n")
+"""What is kept of a response; the ids of clients and sessions, cookies and the rest are not."""
 
 
 class Scrubber:
-    """Removes secrets from recordings: known ones everywhere, and values that look like one or have such a name."""
+    """Replaces secrets by `***`: known ones in every form, and values that look like one or have such a name.
+
+    Args:
+        secrets: Texts, and expressions that match them.
+    """
 
     def __init__(self, secrets: Iterable[str | re.Pattern[str]] = ()) -> None:
-        self._texts: set[str] = set()
-        self._patterns: list[re.Pattern[str]] = [_TOKEN]
+        self._known: frozenset[str | re.Pattern[str]] = frozenset()
+        self._patterns: tuple[re.Pattern[str], ...] = (_TOKEN,)
         self.add(*secrets)
 
     def add(self, *secrets: str | re.Pattern[str]) -> None:
-        """Take these out too; texts shorter than four characters are left, they would be found everywhere."""
+        """Replace these too."""
         for secret in secrets:
-            if isinstance(secret, re.Pattern):
-                self._patterns.append(secret)
-            elif len(secret) >= _SHORTEST:
-                self._texts |= {secret, quote(secret, safe=""), *_halves(secret)}
+            if secret and secret not in self._known:
+                self._known |= {secret}
+                # A new tuple: another thread may be searching.
+                self._patterns += forms(secret) if isinstance(secret, str) else (secret,)
 
     def clean(self, value: Any) -> Any:
         """Return a JSON value without secrets."""
         if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, dict):
-            return {
-                self._text(name): self._secret(one) if name.lower() in _SECRET_NAMES else self.clean(one)
-                for name, one in value.items()
-            }
+            return self._hide([value])[0]
         if isinstance(value, list):
             return [self.clean(one) for one in value]
-        return value
+        if not isinstance(value, dict):
+            return value
+        cleaned: dict[str, Any] = {}
+        for name, one in value.items():
+            shown = self.clean(name)
+            while shown in cleaned:
+                shown += HIDDEN
+            cleaned[shown] = self._field(name, one, value)
+        return cleaned
+
+    def clean_bytes(self, content: bytes) -> bytes:
+        """Return any bytes without secrets."""
+        text: str = self.clean(content.decode("utf-8", "surrogateescape"))
+        return text.encode("utf-8", "surrogateescape")
+
+    def _field(self, name: str, value: Any, siblings: Mapping[str, Any]) -> Any:
+        simple = name.lower().replace("-", "").replace("_", "")
+        if simple in _SECRET_NAMES and "logprob" not in siblings:
+            return self._secret(value)
+        if "status" in siblings and name == "base64":
+            return base64.b64encode(self.clean_bytes(base64.b64decode(value))).decode()
+        if "status" in siblings and name == "events":
+            return self._events(value)
+        return self.clean(value)
 
     def _secret(self, value: Any) -> Any:
         """Return what is named as a secret is; parameters of a query are lists of texts."""
         if isinstance(value, list):
             return [self._secret(one) for one in value]
-        return HIDDEN if isinstance(value, str) else self.clean(value)
+        return self.clean(value) if value is None or isinstance(value, (bool, dict)) else HIDDEN
 
-    def _text(self, text: str) -> str:
-        # The longest first: a key may hold another secret.
-        for secret in sorted(self._texts, key=len, reverse=True):
-            text = text.replace(secret, HIDDEN)
-        for pattern in self._patterns:
-            text = pattern.sub(HIDDEN, text)
-        return text
+    def _events(self, events: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Return events without secrets, also those that the stream has cut into texts of several events."""
+        joined = copy.deepcopy(list(events))
+        places: dict[tuple[str | int, ...], list[tuple[Any, str | int]]] = {}
+        for one in joined:
+            for path, holder, key in _texts(one):
+                places.setdefault(path, []).append((holder, key))
+        for found in places.values():
+            texts = [holder[key] for holder, key in found]
+            if len(set(texts)) > 1:
+                for (holder, key), text in zip(found, self._hide(texts), strict=True):
+                    holder[key] = text
+        return [self.clean(one) for one in joined]
+
+    def _hide(self, pieces: Sequence[str]) -> list[str]:
+        """Return the pieces of a text without secrets; of one in several pieces the first has the `***`."""
+        text = "".join(pieces)
+        spans: list[tuple[int, int]] = []
+        for start, end in sorted(found.span() for pattern in self._patterns for found in pattern.finditer(text)):
+            if spans and start < spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+            elif start < end:
+                spans.append((start, end))
+        shown: list[str] = []
+        first = 0
+        for piece in pieces:
+            last = first + len(piece)
+            at, kept = first, ""
+            for start, end in spans:
+                if start < last and first < end:
+                    kept += text[at : max(start, at)] + (HIDDEN if first <= start else "")
+                    at = min(end, last)
+            shown.append(kept + text[at:last])
+            first = last
+        return shown
 
 
-def _halves(secret: str) -> list[str]:
-    """Return client id and client secret, if this is an authorization key made of them."""
-    try:
-        halves = base64.b64decode(secret, validate=True).decode().split(":")
-    except (binascii.Error, ValueError):
-        return []
-    return [half for half in halves if len(half) >= _SHORTEST] if len(halves) == 2 else []
+def _texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any, str | int]]:
+    """Yield the path, the object or array, and the key or index of each text in a JSON value."""
+    if isinstance(value, (dict, list)):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(one, str):
+                yield (*path, key), value, key
+            else:
+                yield from _texts(one, (*path, key))
 
 
 def shown_body(content_type: str, body: bytes) -> dict[str, Any]:
-    """Return a body as it is kept: JSON, text, or nothing but size and digest of what is neither."""
+    """Return a body as it is kept: JSON, text, or base64 of what is neither."""
     if not body:
         return {}
-    text = _decoded(body)
-    if text is None:
-        return {"bytes": digest(body)}
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
     parsed = _json(text) if "json" in content_type else None
     return {"text": text} if parsed is None else {"json": parsed}
 
 
 def shown_answer(status: int, headers: Mapping[str, str], body: bytes, *, cut: bool) -> dict[str, Any]:
-    """Return an answer as it is kept: whole, as it has to be given again.
+    """Return a response as it is kept: whole, as it has to be given again.
 
     Args:
         status: Its status.
@@ -108,135 +162,70 @@ def shown_answer(status: int, headers: Mapping[str, str], body: bytes, *, cut: b
         body: Its body.
         cut: Whether it broke off, or its caller went away before its end.
     """
-    kept = {name: headers[name] for name in _HEADERS if name in headers}
+    kept = kept_headers(headers)
     content_type = kept.get("content-type", "")
     shown: dict[str, Any] = {"status": status, "headers": kept}
-    text = _decoded(body)
-    events = _events(text) if text and "event-stream" in content_type else None
-    if events is not None:
-        shown["events"] = events
-    elif text is None:
-        shown["base64"] = base64.b64encode(body).decode()
-    else:
-        shown |= shown_body(content_type, body)
+    events = _events(body, cut=cut) if "event-stream" in content_type else None
+    shown |= shown_body(content_type, body) if events is None else {"events": events}
     if cut:
         shown["cut"] = True
     return shown
 
 
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a response that are kept; a program sees no others, also when it is recorded."""
+    return {name: headers[name] for name in _HEADERS if name in headers}
+
+
 def pieces(answer: Mapping[str, Any]) -> list[bytes]:
-    """Return the body of a kept answer, in pieces."""
+    """Return the body of a kept response, in pieces."""
     if "events" in answer:
         return [_event(one) for one in answer["events"]]
     if "json" in answer:
-        return [compact(answer["json"])]
+        return [_bytes(answer["json"])]
     if "base64" in answer:
         return [base64.b64decode(answer["base64"])]
     return [answer["text"].encode()] if "text" in answer else []
 
 
-def digest(content: bytes) -> dict[str, Any]:
-    """Return what is recorded for the content of a file."""
-    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def differences(asked: Any, recorded: Any, path: str = "") -> Iterator[str]:
-    """Yield in words where a request differs from a recorded one."""
-    if isinstance(asked, dict) and isinstance(recorded, dict):
-        for name in dict.fromkeys((*asked, *recorded)):
-            place = f"{path}.{name}" if path else str(name)
-            if name not in recorded:
-                yield f"{place} was not there"
-            elif name not in asked:
-                yield f"{place} is missing"
-            else:
-                yield from differences(asked[name], recorded[name], place)
-    elif isinstance(asked, list) and isinstance(recorded, list):
-        if len(asked) != len(recorded):
-            yield f"{path} has {len(asked)} items, recorded were {len(recorded)}"
-        for number, (one, other) in enumerate(zip(asked, recorded, strict=False)):
-            yield from differences(one, other, f"{path}[{number}]")
-    elif asked != recorded:
-        yield f"{path} is {_short(asked)}, recorded was {_short(recorded)}"
-
-
-def read_file(path: Path) -> list[dict[str, Any]]:
-    """Return the exchanges of a file.
-
-    Raises:
-        ValueError: The file is not a recording; the message names it.
-    """
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a recording: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ValueError(f"{path} is not a recording that this version of gigachat reads")
-    exchanges: list[dict[str, Any]] = content["exchanges"]
-    return exchanges
-
-
-def write_file(path: Path, exchanges: Sequence[Mapping[str, Any]]) -> None:
-    """Write exchanges, replacing the file."""
-    text = _pretty({"format": _FORMAT, "exchanges": list(exchanges)}, 0) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    # Half of a surrogate pair is written as its escape, as in JSON.
-    new.write_bytes(text.encode("utf-8", "backslashreplace"))
-    new.replace(path)
-
-
-def _decoded(body: bytes) -> str | None:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return None
-
-
 def _json(text: str) -> Any:
-    """Return an object or array; None for anything else."""
+    """Return an object or array; None for anything else, and for numbers that JSON does not have."""
     try:
         parsed = json.loads(text)
+        json.dumps(parsed, allow_nan=False)
     except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, (dict, list)) else None
 
 
-def _events(text: str) -> list[dict[str, Any]] | None:
-    """Return the events of a stream; None if it is written in another way than the service writes it."""
-    events: list[dict[str, Any]] = []
-    place = 0
-    while place < len(text):
-        match = _EVENT.match(text, place)
-        if match is None:
-            return None
-        place = match.end()
-        parsed = _json(match["data"])
-        one = {} if match["name"] is None else {"event": match["name"]}
-        events.append({**one, "data": match["data"] if parsed is None else parsed})
-    return events
+def _bytes(value: Any) -> bytes:
+    # Half of a surrogate pair is written as its escape.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def _events(body: bytes, *, cut: bool) -> list[dict[str, Any]] | None:
+    """Return the events of a stream, the unfinished one of a cut stream left out; None if there are none."""
+    splitter = EventSplitter()
+    events = []
+    try:
+        for at in range(0, len(body), _PIECE):
+            events += splitter.feed(body[at : at + _PIECE])
+    except APIResponseValidationError:  # an event is too long
+        return None
+    if not cut:
+        events += splitter.finish()
+    if body and not events and not cut:
+        return None
+    shown: list[dict[str, Any]] = []
+    for name, data in events:
+        text = data.decode("utf-8", "surrogateescape")
+        parsed = _json(text)
+        shown.append({**({"event": name} if name else {}), "data": text if parsed is None else parsed})
+    return shown
 
 
 def _event(one: Mapping[str, Any]) -> bytes:
     data = one["data"]
     name = f"event: {one['event']}\n".encode() if "event" in one else b""
-    return name + b"data: " + (data.encode() if isinstance(data, str) else compact(data)) + b"\n\n"
-
-
-def _pretty(value: Any, depth: int) -> str:
-    """Return JSON with a line for each thing that fits into one."""
-    flat = json.dumps(value, ensure_ascii=False)
-    numbers = isinstance(value, list) and all(isinstance(one, (int, float)) for one in value)
-    if not value or not isinstance(value, (dict, list)) or numbers or len(flat) + depth <= _WIDTH:
-        return flat
-    space = " " * (depth + 1)
-    if isinstance(value, list):
-        lines = [space + _pretty(one, depth + 1) for one in value]
-        return "[\n" + ",\n".join(lines) + "\n" + " " * depth + "]"
-    lines = [f"{space}{json.dumps(name, ensure_ascii=False)}: {_pretty(one, depth + 1)}" for name, one in value.items()]
-    return "{\n" + ",\n".join(lines) + "\n" + " " * depth + "}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+    content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else _bytes(data)
+    return name + b"".join(b"data: " + line + b"\n" for line in content.split(b"\n")) + b"\n"

@@ -125,15 +125,12 @@ def test_a_batch_of_embeddings(client: openai.OpenAI, server: GigaChatServer) ->
 
 
 def test_extra_query_reaches_the_service(client: openai.OpenAI, server: GigaChatServer) -> None:
-    """The service does not know the parameters, and says so because it is strict; what came is what counts here."""
     query = {"tag": "весна", "part": "a&b", "another": "no"}
-    with pytest.raises(openai.UnprocessableEntityError, match="unknown field tag"):
-        client.chat.completions.create(model=MODEL, messages=MESSAGES, extra_query=query, extra_body={"top_p": 0.2})
+    client.chat.completions.create(model=MODEL, messages=MESSAGES, extra_query=query, extra_body={"top_p": 0.2})
     [request] = server.requests_to("/chat/completions")
     assert request.query == {"tag": "весна", "part": "a&b"}
     assert request.json["top_p"] == 0.2
-    with pytest.raises(openai.UnprocessableEntityError, match="unknown field tag"):
-        client.files.list(extra_query={"tag": "лето"})
+    client.files.list(extra_query={"tag": "лето"})
     [listing] = server.requests_to("/files")
     assert listing.query == {"tag": "лето"}
     client.chat.completions.create(model=MODEL, messages=MESSAGES)

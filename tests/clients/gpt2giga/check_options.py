@@ -139,7 +139,10 @@ def test_its_command_line_sets_our_options(server: GigaChatServer, monkeypatch: 
 def test_a_key_with_each_request(server: GigaChatServer, tmp_path: Path) -> None:
     """gpt2giga can take the GigaChat key from its callers: a client of ours for each key."""
     with proxy_of(server, tmp_path, PASS_TOKEN="true") as proxy:
-        for key in (f"giga-cred-{server.credentials}:{server.scope}", f"giga-user-{server.user}:{server.password}"):
+        for key in (
+            f"giga-cred-{server.credentials}:{server.scope}",
+            f"giga-user-{server.account.user}:{server.account.password}",
+        ):
             with openai.OpenAI(base_url=f"{proxy.origin}/v1", api_key=key, max_retries=0, timeout=30) as client:
                 answer = client.chat.completions.create(model="GigaChat-2", messages=MESSAGES)
                 assert QUESTION in (answer.choices[0].message.content or "")
@@ -154,13 +157,16 @@ def test_a_key_with_each_request(server: GigaChatServer, tmp_path: Path) -> None
 def test_secrets_it_does_not_know_stay_out_of_its_log(server: GigaChatServer, tmp_path: Path) -> None:
     """It writes our settings to its log at the start and leaves out the secrets of 0.2.3 only."""
     environment = {name: value for name, value in server.environment.items() if name != "GIGACHAT_CREDENTIALS"}
-    environment |= {"GIGACHAT_CLIENT_ID": server.client_id, "GIGACHAT_CLIENT_SECRET": server.client_secret}
+    environment |= {
+        "GIGACHAT_CLIENT_ID": server.account.client_id,
+        "GIGACHAT_CLIENT_SECRET": server.account.client_secret,
+    }
     environment |= {"GIGACHAT_DEFAULT_HEADERS": '{"X-Gateway-Key": "gateway-key-17"}'}
     with proxy_of(server, tmp_path, environment=environment) as proxy:
         with openai.OpenAI(base_url=f"{proxy.origin}/v1", api_key="any", max_retries=0, timeout=30) as client:
             assert client.chat.completions.create(model="GigaChat-2", messages=MESSAGES).choices
     assert "GigaChat settings" in proxy.output
-    for secret in (server.client_secret, server.credentials, "gateway-key-17"):
+    for secret in (server.account.client_secret, server.credentials, "gateway-key-17"):
         assert secret not in proxy.output
         assert all(secret not in log.read_text() for log in tmp_path.glob("*.log"))
     [signing_in] = server.requests_to("/oauth")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ import gigachat
 from gigachat.server import GigaChatServer
 from tests.clients.conftest import bounded
 
+RELEASE = metadata.version("langchain-gigachat")
+# The package drops an async stream without closing it, of which the client warns.
+LEAVES_STREAMS_OPEN = pytest.mark.filterwarnings("ignore:an async stream was left open:ResourceWarning")
 CHAT = "/chat/completions"
 QUESTION = "Сколько будет дважды два?"
 
@@ -57,8 +61,8 @@ def sent(server: GigaChatServer) -> list[Any]:
     return [request.json for request in server.requests_to(CHAT)]
 
 
-def test_it_is_the_published_package(unchanged: Callable[[str, str], None]) -> None:
-    unchanged("langchain-gigachat", "0.5.1")
+def test_it_is_the_published_package(unchanged: Callable[[str], None]) -> None:
+    unchanged("langchain-gigachat")
 
 
 @pytest.mark.usefixtures("served")
@@ -81,11 +85,13 @@ def test_a_chat(call: Callable[..., Any], server: GigaChatServer) -> None:
     assert answer.id == answer.response_metadata["x_headers"]["x-request-id"]
     usage = answer.response_metadata["token_usage"]
     assert usage["completion_tokens"] > 0
+    cached = usage["precached_prompt_tokens"]
+    asked = usage["prompt_tokens"] + (0 if RELEASE == "0.5.1" else cached)
     assert answer.usage_metadata == {
-        "input_tokens": usage["prompt_tokens"],
+        "input_tokens": asked,
         "output_tokens": usage["completion_tokens"],
-        "total_tokens": usage["prompt_tokens"] + usage["completion_tokens"],
-        "input_token_details": {"cache_read": usage["precached_prompt_tokens"]},
+        "total_tokens": asked + usage["completion_tokens"],
+        "input_token_details": {"cache_read": cached},
     }
     [request] = sent(server)
     assert request == {
@@ -147,6 +153,7 @@ def test_a_chat_read_as_a_stream(call: Callable[..., Any], server: GigaChatServe
     assert sent(server)[0]["stream"] is True
 
 
+@LEAVES_STREAMS_OPEN
 def test_a_stream_left_early_leaves_the_model_usable(mode: str, server: GigaChatServer) -> None:
     model = GigaChat(streaming=True)
     if mode == "blocking":
@@ -238,11 +245,9 @@ def test_structured_output_by_a_schema(call: Callable[..., Any], server: GigaCha
     server.reply('{"number": 4, "words": "четыре"}')
     model = GigaChat().with_structured_output(Answer, method="json_schema")
     assert call(model, "invoke", QUESTION) == Answer(number=4, words="четыре")
-    assert sent(server)[0]["response_format"] == {
-        "type": "json_schema",
-        "schema": Answer.model_json_schema(),
-        "strict": True,
-    }
+    strict = {"strict": True} if RELEASE == "0.5.1" else {}
+    schema = Answer.model_json_schema()
+    assert sent(server)[0]["response_format"] == {"type": "json_schema", "schema": schema, **strict}
 
 
 def test_structured_output_that_the_service_makes_itself(call: Callable[..., Any], server: GigaChatServer) -> None:

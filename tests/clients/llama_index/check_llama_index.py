@@ -18,6 +18,8 @@ import gigachat
 from gigachat.server import GigaChatServer
 from tests.clients.conftest import bounded
 
+# The package drops an async stream without closing it, of which the client warns.
+LEAVES_STREAMS_OPEN = pytest.mark.filterwarnings("ignore:an async stream was left open:ResourceWarning")
 CHAT = "/chat/completions"
 QUESTION = "Сколько будет дважды два?"
 TEXT = "Один, два, три, четыре, пять, шесть, семь."
@@ -35,8 +37,8 @@ def sent(server: GigaChatServer) -> list[Any]:
     return [request.json for request in server.requests_to(CHAT)]
 
 
-def test_it_is_the_published_package(unchanged: Callable[[str, str], None]) -> None:
-    unchanged("llama-index-llms-gigachat-ru", "0.6.0")
+def test_it_is_the_published_package(unchanged: Callable[[str], None]) -> None:
+    unchanged("llama-index-llms-gigachat-ru")
     assert "gigachat<0.2,>=0.1.33" in (metadata.requires("llama-index-llms-gigachat-ru") or [])
 
 
@@ -87,6 +89,7 @@ def test_a_stream_of_a_chat(read: Callable[..., list[Any]], server: GigaChatServ
     assert QUESTION in request["messages"][0]["content"]
 
 
+@LEAVES_STREAMS_OPEN
 def test_a_stream_left_early(mode: str, server: GigaChatServer) -> None:
     model = GigaChatLLM()
     if mode == "blocking":

@@ -93,4 +93,4 @@ def check_answers(program: str) -> None:
 
 
 def test_it_is_as_it_was_published(unchanged: Callable[..., None]) -> None:
-    unchanged("gigachat", "0.2.3", [str(BESIDE)])
+    unchanged("gigachat", [str(BESIDE)])

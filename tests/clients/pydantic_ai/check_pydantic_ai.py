@@ -55,8 +55,8 @@ def run(server: GigaChatServer, work: Callable[[GigaChatModel], Coroutine[Any, A
     return bounded(whole())
 
 
-def test_it_is_the_published_package(unchanged: Callable[[str, str], None]) -> None:
-    unchanged("pydantic-ai-gigachat", "0.1.0")
+def test_it_is_the_published_package(unchanged: Callable[[str], None]) -> None:
+    unchanged("pydantic-ai-gigachat")
 
 
 def test_an_agent_answers(server: GigaChatServer) -> None:

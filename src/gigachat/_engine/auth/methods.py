@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from gigachat._engine.calls import Call
 from gigachat._engine.parsing import json_object, x_headers
 from gigachat._secret import Secret
+from gigachat._service import SECONDS_TO_MILLISECONDS_THRESHOLD
 from gigachat.exceptions import APIResponseValidationError, ConfigurationError, server_time
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class SignInMethod(Protocol):
 
     @property
     def identity(self) -> Hashable:
-        """What a token depends on; contains digests instead of secrets."""
+        """Part of the key of the token in the cache. Secrets are in it as digests."""
         ...
 
     def call(self) -> Call[Grant | None]:
@@ -166,7 +167,7 @@ def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant | None:
         expires = max(0, min(int(expires), _FAR_FUTURE))
     except (TypeError, ValueError, OverflowError):
         expires = 0
-    if 0 < expires < 10**12:
+    if 0 < expires < SECONDS_TO_MILLISECONDS_THRESHOLD:
         expires *= 1000
     lifetime = expires / 1000 - server_time(headers)
     lifetime = min(lifetime, _LONGEST_LIFETIME) if lifetime > 0 else _SKEWED_LIFETIME

@@ -170,7 +170,7 @@ class Authorization:
             now = transport.now()
             if valid is None or now >= valid.expires:
                 if not isinstance(error, TotalTimeoutError):
-                    outcome.error = error  # else it is about the time of this caller, and the next waiter leads
+                    outcome.error = error  # a total timeout is the leader's own: another waiter leads
                 raise
             with entry.lock:
                 valid.next_refresh = now + _REFRESH_PAUSE

@@ -33,7 +33,7 @@ _WORKING = (
 
 
 class Limits:
-    """An ASGI layer that counts what is in work and the sign-ins of the last second."""
+    """An ASGI layer that counts what is in work and the requests and sign-ins of the last second."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self._app = app
@@ -44,33 +44,28 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it."""
-        kind = self._state.account.kind
-        if self._state.rate is not None and scope["type"] == "http" and not _let_in(self._requests):
-            await refusal(Headers(scope=scope), Refusal(429))(scope, receive, send)
-        elif kind is None or scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["path"].endswith("/oauth"):
-            await self._signing_in(scope, receive, send)
-        elif scope["path"].endswith(_WORKING):
-            await self._working(_IN_WORK[kind], scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _signing_in(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _let_in(self._sign_ins):
+            return
+        works = scope["method"] == "POST" and scope["path"].endswith(_WORKING)
+        if self._is_beyond(scope, works=works):
             await refusal(Headers(scope=scope), Refusal(429))(scope, receive, send)
             return
-        await self._app(scope, receive, send)
-
-    async def _working(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._in_work >= most:
-            await refusal(Headers(scope=scope), Refusal(429))(scope, receive, send)
-            return
-        self._in_work += 1
+        self._in_work += works
         try:
             await self._app(scope, receive, send)
         finally:
-            self._in_work -= 1
+            self._in_work -= works
+
+    def _is_beyond(self, scope: Scope, *, works: bool) -> bool:
+        kind = self._state.account.kind
+        if self._state.rate is not None and not _let_in(self._requests):
+            return True
+        if kind is None:
+            return False
+        if scope["method"] == "POST" and scope["path"].endswith("/oauth"):
+            return not _let_in(self._sign_ins)
+        return works and self._in_work >= _IN_WORK[kind]
 
 
 def _let_in(latest: deque[float]) -> bool:

@@ -1,4 +1,4 @@
-"""The common parts of answers of both chat versions: pieces, cost, history, streams."""
+"""The common parts of answers of both chat versions: parts, cost, history, streams."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ import time
 from abc import ABC, abstractmethod
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gigachat.server.chat.usage import PromptUsage, answer_tokens, prompt_usage
-from gigachat.server.orders.replies import Ordered, Part, one_by_one, read_order
+from gigachat.server.engine import FunctionCall, Reasoning, Spent, Stop, ToolUse
+from gigachat.server.orders.replies import Part, one_by_one, read_order
 from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import EventStream, api_headers, started, unless_gone
+from gigachat.server.wire.responses import EventStream, answer, api_headers, unless_gone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from gigachat.server.chat.validation import CheckedRequest
-    from gigachat.server.engine import FunctionCall, MadeFile, Piece, Spent
-    from gigachat.server.orders.rules import Rule
+    from gigachat.server.engine import MadeFile, Piece, Source
+    from gigachat.server.orders.replies import Ordered
     from gigachat.server.service import Service
 
 
-@dataclass(slots=True)
+@dataclass
 class Answer(ABC):
-    """One answer in progress; each version adds the shapes of its bodies.
+    """One answer in progress; each version adds the shapes of its bodies and events.
 
     Args:
         asked: The checked request.
@@ -41,6 +42,8 @@ class Answer(ABC):
         state_id: Id of a call or of a built-in tool's work.
         reason: Why the answer ended.
         completion: Tokens generated, once it has ended.
+        ordered: The answer that a test has ordered, as it was given; None for one of the engine.
+        order: The same, read.
     """
 
     asked: CheckedRequest
@@ -51,61 +54,179 @@ class Answer(ABC):
     state_id: str | None = None
     reason: str = "stop"
     completion: int = 0
+    ordered: str | Mapping[str, Any] | Refusal | None = None
+    order: Ordered | None = None
+
+    always_cached: ClassVar[int]
+    """Tokens of the frame that are in the cache of every account."""
 
     @classmethod
-    async def begin(cls, asked: CheckedRequest, service: Service, client_id: str | None, always_cached: int) -> Self:
+    async def begin(cls, asked: CheckedRequest, service: Service, client_id: str | None = None) -> Self:
         """Return the answer to a request whose prompt can be paid and is not too long.
 
         Args:
             asked: The checked request.
             service: Its engine answers.
             client_id: `X-Client-ID` of the request.
-            always_cached: Tokens of the frame that are in the cache of every account.
 
         Raises:
             Refusal: See `prompt_usage`.
         """
-        usage = await prompt_usage(asked.chat, service.engine, service.state, always_cached=always_cached)
+        usage = await prompt_usage(asked.chat, service.state, always_cached=cls.always_cached)
         return cls(asked, service, client_id, usage)
 
-    def pieces(self, rule: Rule | None) -> AsyncGenerator[Piece | Part, None]:
-        """Open the history and return the pieces of the answer, of a rule or from the engine."""
+    # What each version writes
+
+    @abstractmethod
+    def body(self, parts: Sequence[Part]) -> dict[str, Any]:
+        """Return the body of an answer of these parts."""
+
+    @abstractmethod
+    def message(self, parts: Sequence[Part]) -> Mapping[str, Any]:
+        """Return the message of the answer, for the history."""
+
+    @abstractmethod
+    async def delta(self, part: Part) -> bytes:
+        """Return the event of a part that is no function call."""
+
+    @abstractmethod
+    async def end(self, parts: Sequence[Part]) -> Sequence[bytes]:
+        """Return the events that end the stream of these parts; the calls among them come now, and whole."""
+
+    @abstractmethod
+    def error(self, body: Mapping[str, Any]) -> bytes:
+        """Return the last event of a stream whose engine has failed."""
+
+    # What they share
+
+    async def respond(self, request: Request) -> Response:
+        """Answer a request, with a body or a stream as it wants.
+
+        Raises:
+            Refusal: As the service would refuse it.
+        """
+        if self.asked.stream:
+            return await self._stream(request)
+        return answer(request, await unless_gone(request.receive, self.whole()))
+
+    async def whole(self) -> dict[str, Any]:
+        """Return the body of the answer, also for a line of a batch.
+
+        Raises:
+            Refusal: As the service would refuse it.
+        """
+        parts = [part async for part in self._parts()]
+        self._keep(parts)
+        return self.body(parts)
+
+    async def _stream(self, request: Request) -> Response:
+        headers = api_headers(request.headers)
+        literal = self.service.script.stream()
+        if literal is not None:
+            sent = one_by_one(literal.events)
+            return EventStream(sent, headers, pace=self.service.pace, keep_open=literal.keep_open)
+        events = self.events()
+        # Made before the headers are sent, so that its error is still an ordinary response.
+        first = await unless_gone(request.receive, anext(events))
+        pace = max(self.service.pace, self.asked.update_interval)
+        return EventStream(self._until_refused(first, events), headers, pace=pace)
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """Yield the events of the stream."""
+        parts: list[Part] = []
+        async with aclosing(_joined(self._parts(), self._chunk_size())) as joined:
+            async for part in joined:
+                parts.append(part)
+                if "function_call" not in part.fields:
+                    yield await self.delta(part)
+        # Kept before the end is sent: the next request may come at once.
+        self._keep(parts)
+        for event in await self.end(parts):
+            yield event
+
+    async def _until_refused(self, first: bytes, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async with aclosing(events):
+            yield first
+            try:
+                async for one in events:
+                    yield one
+            except Refusal as refused:
+                yield self.error(refused.body())
+
+    async def pieces(self) -> AsyncGenerator[Piece | Part, None]:
+        """Open the history and return the pieces of the answer, those that were ordered or the engine's."""
+        rule = self.service.script.reply(self.asked.chat.options)
+        if rule is not None:
+            await asyncio.sleep(rule.after)
         self.asked.history.open(self.asked.chat.model, self.service.state)
         if rule is None:
             return self.service.engine.complete(self.asked.chat)
-        order = read_order(rule.answer)
-        self.state_id = order.state_id
-        self.obey(order)
-        return one_by_one(order.pieces)
+        self.ordered, self.order = rule.answer, read_order(rule.answer)
+        self.state_id = self.order.state_id
+        return one_by_one(self.order.pieces)
 
-    @abstractmethod
-    def obey(self, order: Ordered) -> None:
-        """Copy the fields of an order that are not pieces."""
+    async def _parts(self) -> AsyncGenerator[Part, None]:
+        """Yield the pieces as content parts, then note what they cost."""
+        said: list[Part] = []
+        spent: Spent | None = None
+        sources: list[Source] = []
+        held: Part | None = None
+        """A text held back while it may be the last, to which the sources of a search belong."""
+        async with aclosing(await self.pieces()) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Stop():
+                        self.reason = piece.reason
+                    case Spent():
+                        spent = piece
+                    case ToolUse():
+                        self.state_id = self.state_id or new_state_id()
+                        sources += piece.sources
+                        for file in piece.files:
+                            yield Part("assistant", {"files": [self._keep_file(file)]})
+                    case _:
+                        part = _part(piece)
+                        said.append(part)
+                        if "function_call" in part.fields:
+                            self._owe()
+                        if not (sources and isinstance(piece, str)):
+                            yield part
+                            continue
+                        if held is not None:
+                            yield held
+                        held = part
+        await self._pay(said, spent)
+        if sources:
+            numbered = {str(number): {"url": one.url, "title": one.title} for number, one in enumerate(sources, 1)}
+            fields = held.fields if held is not None else {"text": ""}
+            yield Part("assistant", {**fields, "inline_data": {"images": [], "sources": numbered}})
 
-    def owe(self) -> None:
+    def _owe(self) -> None:
         """Note that the answer holds a call, whose result must come next."""
         self.reason = "function_call"
         self.state_id = self.state_id or new_state_id()
         self.service.state.calls.add(self.state_id)
 
-    def keep_file(self, file: MadeFile) -> str:
-        """Keep a file that a built-in tool made and return its id."""
+    def _keep_file(self, file: MadeFile) -> dict[str, str]:
+        """Keep a file that a built-in tool made and return its description."""
         kept = StoredFile(file.name, file.content, file.mime, client_id=self.client_id)
-        return self.service.state.files.put(kept).id
+        return {"id": self.service.state.files.put(kept).id, "mime": file.mime, "target": file.target}
 
-    async def pay(self, text: str, calls: Sequence[FunctionCall], spent: Spent | None) -> None:
+    async def _pay(self, parts: Sequence[Part], spent: Spent | None) -> None:
         """Note what prompt and answer cost, by the engine or by its count, and take it off the balance."""
         if spent is not None:
             self.prompt, self.completion = PromptUsage.of(spent), spent.completion
         else:
-            self.completion = await answer_tokens(text, calls, self.service.engine)
+            text = "".join(part.fields.get("text") or "" for part in parts)
+            calls = [part.fields["function_call"] for part in parts if "function_call" in part.fields]
+            self.completion = await answer_tokens(text, calls)
         self.service.state.pay(self.asked.chat.model, self.prompt.charged + self.completion)
 
-    def keep(self, message: Mapping[str, Any]) -> None:
-        """Add the request and a message of the answer to the history."""
-        self.asked.history.keep(self.asked.new_messages, message, self.reason)
+    def _keep(self, parts: Sequence[Part]) -> None:
+        """Add the request and the message of the answer to the history."""
+        self.asked.history.keep(self.asked.new_messages, self.message(parts), self.reason)
 
-    def chunk_size(self) -> int | None:
+    def _chunk_size(self) -> int | None:
         """Return how many phrases go into a chunk: those of `update_interval` seconds; None for all."""
         pace = self.service.pace
         if self.asked.update_interval <= 0:
@@ -113,47 +234,36 @@ class Answer(ABC):
         return max(1, round(self.asked.update_interval / pace)) if pace > 0 else None
 
 
-async def event_stream(
-    request: Request,
-    asked: CheckedRequest,
-    service: Service,
-    events: Callable[[Rule | None], AsyncGenerator[bytes, None]],
-    error: Callable[[dict[str, Any]], bytes],
-) -> Response:
-    """Answer a chat request of either version with a stream; a literal stream has precedence.
-
-    Args:
-        request: The request, to notice when its client disconnects.
-        asked: The same, checked.
-        service: What answers it.
-        events: Makes the events, of the answer that was ordered or of the engine's.
-        error: Makes the last event of a stream whose engine fails.
-
-    Raises:
-        Refusal: As the service would refuse it.
-    """
-    headers = api_headers(request.headers)
-    literal = service.script.stream()
-    if literal is not None:
-        sent = one_by_one(literal.events)
-        return EventStream(sent, headers, pace=service.pace, keep_open=literal.keep_open)
-    rule = service.script.reply(asked.chat.options)
-
-    async def begun() -> AsyncGenerator[bytes, None]:
-        if rule is not None:
-            await asyncio.sleep(rule.after)
-        return await started(events(rule))
-
-    sent = _until_refused(await unless_gone(request.receive, begun()), error)
-    return EventStream(sent, headers, pace=max(service.pace, asked.update_interval))
+def _part(piece: str | Reasoning | FunctionCall | Part) -> Part:
+    match piece:
+        case str():
+            return Part("assistant", {"text": piece})
+        case Reasoning():
+            return Part("reasoning", {"text": piece.text})
+        case FunctionCall():
+            return Part("assistant", {"function_call": {"name": piece.name, "arguments": piece.arguments}})
+    return piece
 
 
-async def _until_refused(
-    events: AsyncGenerator[bytes, None], error: Callable[[dict[str, Any]], bytes]
-) -> AsyncGenerator[bytes, None]:
-    async with aclosing(events):
-        try:
-            async for one in events:
-                yield one
-        except Refusal as refused:
-            yield error(refused.body())
+def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return two neighbouring parts as one, with the other fields of the second; None if they are not texts."""
+    if before.keys() == {"text"} and "text" in after:
+        return {**after, "text": before["text"] + after["text"]}
+    return None
+
+
+async def _joined(parts: AsyncGenerator[Part, None], size: int | None) -> AsyncGenerator[Part, None]:
+    """Yield the parts with `size` neighbouring texts of one speaker as one; None joins all."""
+    waiting: Part | None = None
+    texts = 0
+    async with aclosing(parts):
+        async for part in parts:
+            both = merged(waiting.fields, part.fields) if waiting is not None and waiting.role == part.role else None
+            if waiting is not None and both is None:
+                yield waiting
+            waiting, texts = (part, 1) if both is None else (Part(part.role, both), texts + 1)
+            if "text" not in part.fields or texts == size:
+                yield waiting
+                waiting = None
+    if waiting is not None:
+        yield waiting

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from gigachat.server.engine import Message
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
+from gigachat.server.wire.limits import check_limits
 from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
-from gigachat.server.wire.requests import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.server.catalogue import Model
-    from gigachat.server.state.records import Assistant, Threads
+    from gigachat.server.state.records import Assistant, ThreadMessage, Threads
     from gigachat.server.state.state import State
 
 
@@ -53,6 +53,11 @@ class History:
         return self.assistant.model if self.assistant is not None else None
 
     @property
+    def past(self) -> Sequence[ThreadMessage]:
+        """The messages before the request."""
+        return self.thread.messages if self.thread is not None else ()
+
+    @property
     def functions(self) -> Sequence[Mapping[str, Any]]:
         """The functions of the assistant."""
         return self.assistant.functions or () if self.assistant is not None else ()
@@ -63,8 +68,7 @@ class History:
         Raises:
             Refusal: 422 when an order rule is broken.
         """
-        before = kept_messages(self.thread) if self.thread is not None else []
-        whole = [*before, *new]
+        whole = [*kept_messages(self.past), *new]
         instructions = self.assistant.instructions if self.assistant is not None else None
         if instructions and whole[0].role != "system":
             whole.insert(0, Message("system", instructions))
@@ -112,20 +116,12 @@ def v1_history(options: Mapping[str, Any], state: State) -> History:
     """Return what `storage` of a v1 request asks for.
 
     Raises:
-        Refusal: 400 for a wrong shape, 404 for an unknown thread or assistant, 422 for what excludes each other.
+        Refusal: 404 for an unknown thread or assistant, 422 for what excludes each other.
     """
-    storage = typed(options, "storage", dict)
+    storage = options.get("storage")
     if storage is None:
         return History()
-    stateful = typed(storage, "is_stateful", bool)
-    if stateful is None:
-        raise invalid_params("storage.is_stateful is required")
-    assistant_id = typed(storage, "assistant_id", str)
-    if assistant_id is not None and options.get("model") is not None:
-        raise invalid_params("storage.assistant_id can't be used together with model")
-    history = _history(storage, assistant_id, "storage.assistant_id", state)
-    history.kept = bool(stateful)
-    return history
+    return _history(options, storage, "storage.assistant_id", storage.get("assistant_id"), state)
 
 
 def v2_history(options: Mapping[str, Any], state: State) -> History:
@@ -134,36 +130,32 @@ def v2_history(options: Mapping[str, Any], state: State) -> History:
     Raises:
         Refusal: See `v1_history`.
     """
-    storage = typed(options, "storage", dict)
-    assistant_id = typed(options, "assistant_id", str)
+    storage = options.get("storage")
+    stored = {**(storage or {}), "is_stateful": storage is not None}
+    return _history(options, stored, "assistant_id", options.get("assistant_id"), state)
+
+
+def _history(
+    options: Mapping[str, Any], storage: Mapping[str, Any], name: str, assistant_id: str | None, state: State
+) -> History:
+    """Return the history of a `storage`; `name` is the field that names the assistant."""
+    thread_id = storage.get("thread_id")
     if assistant_id is not None and options.get("model") is not None:
-        raise invalid_params("assistant_id can't be used together with model")
-    history = _history(storage or {}, assistant_id, "assistant_id", state)
-    history.kept = storage is not None
-    return history
-
-
-def _history(storage: Mapping[str, Any], assistant_id: str | None, name: str, state: State) -> History:
-    limit = typed(storage, "limit", int)
-    if limit is not None and limit <= 0:
-        raise invalid_params("storage.limit must be in range (0, +inf)")
-    metadata = typed(storage, "metadata", dict)
-    thread_id = typed(storage, "thread_id", str)
-    if thread_id is not None and assistant_id is not None:
+        raise invalid_params(f"{name} can't be used together with model")
+    if assistant_id is not None and thread_id is not None:
         raise invalid_params(f"{name} can't be used together with storage.thread_id")
-    thread = state.threads.get(thread_id) if thread_id is not None else None
-    if thread is not None and thread.run_lock:
-        raise invalid_params("the thread is locked by a run")
-    if thread is not None and thread.assistant_id is not None and state.assistants.known(thread.assistant_id):
+    check_limits(storage, {"limit": "(0, +inf)"}, "storage.")
+    thread = state.threads.unlocked(thread_id) if thread_id is not None else None
+    if thread is not None and state.assistants.known(thread.assistant_id or ""):
         assistant_id = thread.assistant_id
     assistant = state.assistants.get(assistant_id) if assistant_id is not None else None
-    return History(thread=thread, assistant=assistant, limit=limit, metadata=metadata)
+    return History(storage["is_stateful"], thread, assistant, storage.get("limit"), storage.get("metadata"))
 
 
-def kept_messages(thread: Thread) -> list[Message]:
-    """Return the messages of a thread, whichever contract brought them."""
+def kept_messages(kept: Sequence[ThreadMessage]) -> list[Message]:
+    """Return messages of a thread, whichever contract brought them."""
     messages: list[Message] = []
-    for one in thread.messages:
+    for one in kept:
         if isinstance(one.message.get("content"), list):
             messages += v2_messages(one.message)
         else:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigachat.server.state.state import cached_prefix
+from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from gigachat.server.engine import ChatRequest, Engine, FunctionCall, Message, Spent
+    from gigachat.server.engine import ChatRequest, Message, Spent
     from gigachat.server.state.state import State
 
 # Tokens of the frame around the messages.
 _FRAME = 8
 _MESSAGE_FRAME = 3
-# Of the second generation (reference, section 14); that of the third is not published.
+# Tokens of second-generation models (reference, section 14); those of the third are not published.
 _CONTEXT_WINDOW = 128_000
 
 
@@ -36,12 +37,11 @@ class PromptUsage:
         return cls(max(1, spent.prompt - cached), cached)
 
 
-async def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, always_cached: int) -> PromptUsage:
+async def prompt_usage(chat: ChatRequest, state: State, *, always_cached: int) -> PromptUsage:
     """Return the cost of a prompt and remember its beginnings; at least one token is always charged.
 
     Args:
         chat: The checked request.
-        engine: Who counts.
         state: The prompt cache and the files attached.
         always_cached: Tokens of the frame every account has in its cache.
 
@@ -53,13 +53,13 @@ async def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, alway
         raise Refusal(402)
     described = _described(chat)
     texts = [_said(message) for message in chat.messages]
-    head, *counts = await engine.count([described, *texts])
+    head, *counts = await count_all([described, *texts])
     total = _FRAME + head
     key = hash((chat.model.id, described))
     keys: list[int] = []
     sizes: list[int] = []
     for message, text, count in zip(chat.messages, texts, counts, strict=True):
-        await _check_texts(message.files, engine, state)
+        await _check_texts(message.files, state)
         total += _MESSAGE_FRAME + count
         key = hash((key, message.role, message.name, text))
         keys.append(key)
@@ -71,12 +71,12 @@ async def prompt_usage(chat: ChatRequest, engine: Engine, state: State, *, alway
     return PromptUsage(total - cached, cached)
 
 
-async def answer_tokens(text: str, calls: Sequence[FunctionCall], engine: Engine) -> int:
+async def answer_tokens(text: str, calls: Sequence[Mapping[str, Any]]) -> int:
     """Return what the text and the function calls of an answer cost."""
     said = [text]
     for call in calls:
-        said += (call.name, json.dumps(call.arguments, ensure_ascii=False))
-    return sum(await engine.count(said))
+        said += (call["name"], json.dumps(call.get("arguments"), ensure_ascii=False))
+    return sum(await count_all(said))
 
 
 def _said(message: Message) -> str:
@@ -89,7 +89,7 @@ def _described(chat: ChatRequest) -> str:
     return json.dumps(offered, ensure_ascii=False) if offered else ""
 
 
-async def _check_texts(files: Sequence[str], engine: Engine, state: State) -> None:
+async def _check_texts(files: Sequence[str], state: State) -> None:
     """Refuse a plain text that is larger than the window; what is in other documents is not looked into."""
     for file_id in files:
         if not state.files.known(file_id):
@@ -97,6 +97,6 @@ async def _check_texts(files: Sequence[str], engine: Engine, state: State) -> No
         file = state.files.get(file_id)
         if file.mime != "text/plain":
             continue
-        [count] = await engine.count([file.content.decode("utf-8", "replace")])
+        [count] = await count_all([file.content.decode("utf-8", "replace")])
         if count > _CONTEXT_WINDOW:
             raise Refusal(422)

@@ -1,92 +1,96 @@
 """The v2 chat: `POST /v2/chat/completions`, plain and streamed (reference, section 5).
 
-It turns the pieces of an answer into the recorded shapes, key for key: messages of content parts, named events and no
+It writes the parts of an answer in the recorded shapes, key for key: messages of content parts, named events and no
 end mark.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from gigachat.server.chat.answer import Answer, event_stream
+from gigachat.models.chat_completions import ChatCompletionRequest
+from gigachat.server.chat.answer import Answer, merged
 from gigachat.server.chat.validation_v2 import check_chat_v2
-from gigachat.server.engine import FunctionCall, Piece, Reasoning, Source, Spent, Stop, ToolUse
-from gigachat.server.orders.replies import Part
 from gigachat.server.state.state import new_state_id
-from gigachat.server.wire.requests import read_object
-from gigachat.server.wire.responses import answer, named_event, unless_gone
+from gigachat.server.wire.responses import named_event
+from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gigachat.server.orders.replies import Ordered
-    from gigachat.server.orders.rules import Rule
-    from gigachat.server.service import Endpoint, Service
-
-# Nothing of a prompt that was never seen (all recordings of v2).
-_ALWAYS_CACHED = 0
+    from gigachat.server.engine import Piece
+    from gigachat.server.orders.replies import Part
+    from gigachat.server.service import Endpoints, Service
 
 
 async def _complete(request: Request, service: Service) -> Response:
-    asked = check_chat_v2(read_object(await request.body()), service.state)
-    made = await _AnswerV2.begin(asked, service, request.headers.get("x-client-id"), _ALWAYS_CACHED)
-
-    def parts(rule: Rule | None) -> AsyncGenerator[Part, None]:
-        # After the result of a function the engine's answer has a state too (recorded).
-        if rule is None and asked.chat.messages[-1].role == "function":
-            made.state_id = new_state_id()
-        return _parts(made.pieces(rule), made)
-
-    if asked.stream:
-        error = partial(named_event, "response.error")
-        return await event_stream(request, asked, service, lambda rule: _events(parts(rule), made), error)
-
-    async def answered(rule: Rule | None) -> dict[str, Any]:
-        if rule is not None:
-            await asyncio.sleep(rule.after)
-        said = [piece async for piece in parts(rule)]
-        messages = list(made.messages) if made.messages is not None else _joined(said, made)
-        made.keep_last(messages)
-        return {**made.head(), "messages": messages, **made.tail()}
-
-    work = answered(service.script.reply(asked.chat.options))
-    return answer(request, await unless_gone(request.receive, work))
+    asked = check_chat_v2(await read_body(request, ChatCompletionRequest, strict=service.state.strict), service.state)
+    made = await _AnswerV2.begin(asked, service, request.headers.get("x-client-id"))
+    return await made.respond(request)
 
 
-@dataclass(slots=True)
+@dataclass
 class _AnswerV2(Answer):
     """An answer in the shapes of v2."""
 
-    order: Mapping[str, Any] = field(default_factory=dict)
-    """What an order says of the answer; it goes before all else."""
-    messages: Sequence[Mapping[str, Any]] | None = None
-    """The messages of an order."""
+    always_cached = 0  # all recordings of v2
+    named: bool = False
+    """Whether an event had the state id. No recording shows where it comes; here the first of the message has it."""
 
-    def obey(self, order: Ordered) -> None:
-        """Copy the envelope of a v2 order; that of v1 has other names and shapes."""
-        if order.messages is not None:
-            self.order = order.envelope
-            self.messages = order.messages
+    async def pieces(self) -> AsyncGenerator[Piece | Part, None]:
+        """Return the pieces; after the result of a function the engine's answer has a state too (recorded)."""
+        pieces = await super().pieces()
+        if self.order is None and self.asked.chat.messages[-1].role == "function":
+            self.state_id = new_state_id()
+        return pieces
 
-    def head(self) -> dict[str, Any]:
+    def body(self, parts: Sequence[Part]) -> dict[str, Any]:
+        """Return the body; the messages of an order are sent as they are."""
+        return {**self._head(), "messages": self._messages(parts), **self._tail()}
+
+    def message(self, parts: Sequence[Part]) -> Mapping[str, Any]:
+        """Return the last message that is no reasoning."""
+        said = [one for one in self._messages(parts) if one.get("role") == "assistant"]
+        return said[-1] if said else self._message("assistant", ())
+
+    async def delta(self, part: Part) -> bytes:
+        """Return the event of a part."""
+        message = self._message(part.role, [part.fields], state=not self.named)
+        self.named = self.named or part.role == "assistant"
+        return named_event("response.message.delta", {**self._head(), "messages": [message]})
+
+    async def end(self, parts: Sequence[Part]) -> Sequence[bytes]:
+        """Return the event that ends the stream, with the calls (reference, section 5.7)."""
+        calls = [part.fields for part in parts if "function_call" in part.fields]
+        called = {"messages": [self._message("assistant", calls)]} if calls else {}
+        return (named_event("response.message.done", {**self._head(), **called, **self._tail()}),)
+
+    def error(self, body: Mapping[str, Any]) -> bytes:
+        """Return the event of a refusal."""
+        return named_event("response.error", body)
+
+    @property
+    def _envelope(self) -> Mapping[str, Any]:
+        """The fields of a v2 order, which have precedence; an order of v1 has other names and shapes."""
+        return self.order.envelope if self.order is not None and self.order.messages is not None else {}
+
+    def _head(self) -> dict[str, Any]:
         """Return what begins a body or an event."""
         body = {
-            "model": self.order.get("model", self.asked.chat.model.resolved),
-            "created_at": self.order.get("created_at", self.created),
+            "model": self._envelope.get("model", self.asked.chat.model.resolved),
+            "created_at": self._envelope.get("created_at", self.created),
         }
         history = self.asked.history
         if history.kept and history.thread is not None:
             body["thread_id"] = history.thread.id
         return body
 
-    def tail(self) -> dict[str, Any]:
+    def _tail(self) -> dict[str, Any]:
         """Return what ends a body or a stream; cached tokens are no part of the sums (reference, section 5.6)."""
         usage = {
             "input_tokens": self.prompt.charged,
@@ -94,10 +98,17 @@ class _AnswerV2(Answer):
             "output_tokens": self.completion,
             "total_tokens": self.prompt.charged + self.completion,
         }
-        rest = {name: value for name, value in self.order.items() if name not in ("model", "created_at")}
+        rest = {name: value for name, value in self._envelope.items() if name not in ("model", "created_at")}
         return {"finish_reason": self.reason, "usage": usage} | rest
 
-    def message(self, role: str, parts: Sequence[Mapping[str, Any]], *, state: bool = True) -> dict[str, Any]:
+    def _messages(self, parts: Sequence[Part]) -> Sequence[Mapping[str, Any]]:
+        """Return the messages that the parts make up: neighbours of one role are one message."""
+        if self.order is not None and self.order.messages is not None:
+            return self.order.messages
+        spoken = [(role, _merged(group)) for role, group in groupby(parts, lambda part: part.role)]
+        return [self._message(role, content) for role, content in spoken or [("assistant", [{"text": ""}])]]
+
+    def _message(self, role: str, content: Sequence[Mapping[str, Any]], *, state: bool = True) -> dict[str, Any]:
         """Return a message of the answer, or a piece of one."""
         message: dict[str, Any] = {"role": role}
         if role == "assistant":
@@ -105,132 +116,16 @@ class _AnswerV2(Answer):
                 message["message_id"] = self.asked.history.message_id
             if state and self.state_id is not None:
                 message["tool_state_id"] = self.state_id
-        return {**message, "content": list(parts)}
-
-    def keep_last(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Add the last message that is no reasoning to the history."""
-        said = next((one for one in reversed(messages) if one.get("role") == "assistant"), None)
-        if said is not None:
-            self.keep(said)
+        return {**message, "content": list(content)}
 
 
-async def _events(pieces: AsyncGenerator[Part, None], made: _AnswerV2) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a stream.
-
-    Function calls come whole, in the event that ends the stream (reference, section 5.7).
-    """
-    size = made.chunk_size()
-    said: list[Part] = []
-    calls: list[Part] = []
-    waiting: list[Part] = []
-    # No recording shows where a state id comes in a stream of text; here the first piece of the message has it.
-    named = False
-
-    def delta(parts: Sequence[Part]) -> bytes:
-        nonlocal named
-        [role] = {part.role for part in parts}
-        message = made.message(role, _merged(parts), state=not named)
-        named = named or role == "assistant"
-        return named_event("response.message.delta", {**made.head(), "messages": [message]})
-
-    async with aclosing(pieces):
-        async for piece in pieces:
-            said.append(piece)
-            if "function_call" in piece.fields:
-                calls.append(piece)
-                continue
-            if waiting and (piece.role != waiting[0].role or "text" not in piece.fields):
-                yield delta(waiting)
-                waiting.clear()
-            waiting.append(piece)
-            if "text" not in piece.fields or (size is not None and len(waiting) >= size):
-                yield delta(waiting)
-                waiting.clear()
-    if waiting:
-        yield delta(waiting)
-    done = made.head()
-    if calls:
-        done["messages"] = [made.message("assistant", [part.fields for part in calls])]
-    # Kept before the end is sent: the next request may come at once.
-    made.keep_last(_joined(said, made))
-    yield named_event("response.message.done", {**done, **made.tail()})
-
-
-async def _parts(pieces: AsyncGenerator[Piece | Part, None], made: _AnswerV2) -> AsyncGenerator[Part, None]:
-    """Yield the pieces as content parts, and note what they cost and how the answer ended."""
-    said: list[str] = []
-    calls: list[FunctionCall] = []
-    spent: Spent | None = None
-    sources: Sequence[Source] = ()
-    held: str | None = None
-    """A text held back while it may be the last, to which the sources of a search belong."""
-    async with aclosing(pieces):
-        async for piece in pieces:
-            match piece:
-                case str():
-                    said.append(piece)
-                    if not sources:
-                        yield Part("assistant", {"text": piece})
-                        continue
-                    if held is not None:
-                        yield Part("assistant", {"text": held})
-                    held = piece
-                case Reasoning():
-                    said.append(piece.text)
-                    yield Part("reasoning", {"text": piece.text})
-                case FunctionCall():
-                    calls.append(piece)
-                    made.owe()
-                    yield Part("assistant", {"function_call": {"name": piece.name, "arguments": piece.arguments}})
-                case ToolUse():
-                    made.state_id = made.state_id or new_state_id()
-                    sources = [*sources, *piece.sources]
-                    for file in piece.files:
-                        shown = {"id": made.keep_file(file), "mime": file.mime, "target": file.target}
-                        yield Part("assistant", {"files": [shown]})
-                case Stop():
-                    made.reason = piece.reason
-                case Spent():
-                    spent = piece
-                case Part():
-                    said.append(piece.fields.get("text") or "")
-                    if "function_call" in piece.fields:
-                        made.owe()
-                    yield piece
-    await made.pay("".join(said), calls, spent)
-    if sources:
-        yield Part("assistant", {"text": held or "", "inline_data": _inline_data(sources)})
-
-
-def _inline_data(sources: Sequence[Source]) -> dict[str, Any]:
-    numbered = {str(number): {"url": one.url, "title": one.title} for number, one in enumerate(sources, 1)}
-    return {"images": [], "sources": numbered}
-
-
-def _joined(parts: Sequence[Part], made: _AnswerV2) -> list[dict[str, Any]]:
-    """Return the messages the parts make up: neighbours of one role are one message."""
-    messages: list[dict[str, Any]] = []
-    speaking: list[Part] = []
+def _merged(parts: Iterable[Part]) -> list[Mapping[str, Any]]:
+    """Return the content of a message, neighbouring texts joined."""
+    content: list[Mapping[str, Any]] = []
     for part in parts:
-        if speaking and part.role != speaking[0].role:
-            messages.append(made.message(speaking[0].role, _merged(speaking)))
-            speaking = []
-        speaking.append(part)
-    role = speaking[0].role if speaking else "assistant"
-    messages.append(made.message(role, _merged(speaking) or [{"text": ""}]))
-    return messages
+        both = merged(content[-1], part.fields) if content else None
+        content[-1:] = [*content[-1:], part.fields] if both is None else [both]
+    return content
 
 
-def _merged(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Return the content of a message: neighbouring texts are joined, with the other fields of the last of them."""
-    merged: list[dict[str, Any]] = []
-    for part in parts:
-        before = merged[-1] if merged else {}
-        if before.keys() == {"text"} and "text" in part.fields:
-            merged[-1] = {**part.fields, "text": before["text"] + part.fields["text"]}
-        else:
-            merged.append(dict(part.fields))
-    return merged
-
-
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (("POST", "/chat/completions", _complete),)
+ENDPOINTS: Endpoints = (("POST", "/chat/completions", _complete),)

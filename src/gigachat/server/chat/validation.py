@@ -1,26 +1,34 @@
 """The checks that both chat versions make, with the service's words for the refusals.
 
-Reference, sections 4, 5 and 13. Wrong JSON types are 400, unknown names 404, wrong values 422.
+Reference, sections 4, 5 and 13. Unknown names are 404, wrong values 422. The shapes of bodies are those of `wire`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import Model, find_model
 from gigachat.server.chat.history import History
 from gigachat.server.wire.errors import Refusal, invalid_params
-from gigachat.server.wire.requests import NUMBER, list_of, typed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from gigachat.server.engine import ChatRequest, Message
     from gigachat.server.state.state import State
+    from gigachat.server.wire.limits import Limits
 
 FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 EFFORTS = ("low", "medium", "high")
+SAMPLING: Limits = {
+    "temperature": "(0, +inf)",
+    "top_p": "[0, 1]",
+    "repetition_penalty": "(0, +inf)",
+    "max_tokens": "(0, +inf)",
+    "update_interval": "[0, +inf)",
+}
 _MOST_IMAGES = 10
 _MOST_MEDIA = 80 * 1024 * 1024
 _LONGEST_REGEX = 10_000
@@ -42,58 +50,6 @@ class CheckedRequest:
         return messages
 
 
-# Values
-
-Table: TypeAlias = "Mapping[str, Any]"
-"""The fields of an object by name: a JSON type, a list of one, the fields of an object inside, or a pair of a type and
-what is allowed: an interval, in the words of the refusal, or the values."""
-
-SAMPLING: Table = {
-    "temperature": (NUMBER, "(0, +inf)"),
-    "top_p": (NUMBER, "[0, 1]"),
-    "repetition_penalty": (NUMBER, "(0, +inf)"),
-    "max_tokens": (int, "(0, +inf)"),
-    "update_interval": (NUMBER, "[0, +inf)"),
-}
-
-
-def check_values(values: Mapping[str, Any], table: Table, place: str = "") -> None:
-    """Check fields against a table; null counts as absent.
-
-    Args:
-        values: The object.
-        table: Its fields.
-        place: The path of the object, for the refusal: `reasoning.`
-
-    Raises:
-        Refusal: 400 for a wrong type, 422 for a value that is not allowed.
-    """
-    for name, rule in table.items():
-        if isinstance(rule, Mapping):
-            check_values(typed(values, name, dict) or {}, rule, f"{place}{name}.")
-        elif isinstance(rule, list):
-            list_of(values, name, rule[0])
-        elif not isinstance(rule, tuple) or not isinstance(rule[1], (str, tuple)):
-            typed(values, name, rule)
-        else:
-            kind, allowed = rule
-            value = typed(values, name, kind)
-            if value is None:
-                continue
-            if isinstance(allowed, tuple) and value not in allowed:
-                raise invalid_params(f"{place}{name} must be one of {', '.join(allowed)}")
-            if isinstance(allowed, str) and not _inside(value, allowed):
-                raise invalid_params(f"{place}{name} must be in range {allowed}")
-
-
-def _inside(value: float, interval: str) -> bool:
-    """Return whether a number is in an interval such as `(0, 1]`."""
-    low, high = map(float, interval[1:-1].split(","))
-    return (value >= low if interval[0] == "[" else value > low) and (
-        value <= high if interval[-1] == "]" else value < high
-    )
-
-
 def check_format(options: Mapping[str, Any], *, regex: bool = False) -> tuple[Mapping[str, Any] | None, str | None]:
     """Check `response_format` (reference, sections 4.6 and 5.3).
 
@@ -105,34 +61,36 @@ def check_format(options: Mapping[str, Any], *, regex: bool = False) -> tuple[Ma
         The JSON Schema of the answer and the regular expression it must match; at most one is not None.
 
     Raises:
-        Refusal: 400 for a wrong shape or type, 422 for wrong values.
+        Refusal: 400 for an unknown type or an empty schema, 422 for wrong values.
     """
-    wanted = typed(options, "response_format", dict)
+    wanted = options.get("response_format")
     if wanted is None:
         return None, None
-    kind = typed(wanted, "type", str)
-    if kind == "text":
-        if len(wanted) > 1:
-            raise invalid_params("response_format of type text must have no other fields")
-        return None, None
-    if kind == "regex" and regex:
-        pattern = typed(wanted, "regex", str)
-        if not pattern:
-            raise Refusal(400, "Empty regex with regex format type is not supported")
-        if len(pattern) > _LONGEST_REGEX:
-            raise invalid_params(f"response_format.regex must have at most {_LONGEST_REGEX} characters")
-        try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError):
-            raise invalid_params("response_format.regex is not a regular expression") from None
-        return None, pattern
-    if kind != "json_schema":
-        raise Refusal(400, f'Unknown type "{kind or ""}" in response_format')
-    typed(wanted, "strict", bool)
-    schema: Mapping[str, Any] | None = typed(wanted, "schema", dict)
-    if not schema:
-        raise Refusal(400, "Empty schema with json format type is not supported")
-    return schema, None
+    match wanted.get("type"):
+        case "text":
+            if len(wanted) > 1:
+                raise invalid_params("response_format of type text must have no other fields")
+            return None, None
+        case "regex" if regex:
+            return None, _checked_regex(wanted.get("regex"))
+        case "json_schema":
+            if not wanted.get("schema"):
+                raise Refusal(400, "Empty schema with json format type is not supported")
+            return wanted["schema"], None
+        case kind:
+            raise Refusal(400, f'Unknown type "{kind or ""}" in response_format')
+
+
+def _checked_regex(pattern: str | None) -> str:
+    if not pattern:
+        raise Refusal(400, "Empty regex with regex format type is not supported")
+    if len(pattern) > _LONGEST_REGEX:
+        raise invalid_params(f"response_format.regex must have at most {_LONGEST_REGEX} characters")
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        raise invalid_params("response_format.regex is not a regular expression") from None
+    return pattern
 
 
 # What a request refers to
@@ -144,16 +102,16 @@ def requested_model(options: Mapping[str, Any], history: History) -> Model:
     Raises:
         Refusal: 404 when there is none or it is unknown.
     """
-    return find_model(typed(options, "model", str) or history.model or "", "chat")
+    return find_model(options.get("model") or history.model or "", "chat")
 
 
-def raw_messages(options: Mapping[str, Any]) -> list[Any]:
-    """Return the messages of a request as they came; there must be one.
+def raw_messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages of a body as they came; there must be one.
 
     Raises:
-        Refusal: 400 for a wrong type, 422 for none.
+        Refusal: 422 for none.
     """
-    raw: list[Any] = typed(options, "messages", list) or []
+    raw: list[dict[str, Any]] = body["messages"]
     if not raw:
         raise invalid_params("messages must not be empty")
     return raw
@@ -188,13 +146,9 @@ def check_functions(functions: Sequence[Mapping[str, Any]], model: Model, last: 
         last: The last message of the conversation.
 
     Raises:
-        Refusal: 400 for a wrong shape, 422 for a wrong name, or where a model of the third generation takes none.
+        Refusal: 422 for a wrong name, or where a model of the third generation takes none.
     """
-    names: list[str] = []
-    for one in functions:
-        names.append(typed(one, "name", str) or "")
-        typed(one, "parameters", dict)
-    wrong = [name for name in names if not FUNCTION_NAME.fullmatch(name)]
+    wrong = [one["name"] for one in functions if not FUNCTION_NAME.fullmatch(one["name"])]
     if wrong:
         raise invalid_params(
             "Invalid function names. Only Latin letters (A-Z or a-z), underscore (_), hyphen (-), dot (.) "

@@ -1,4 +1,4 @@
-"""Validation of v1 chat requests (reference, sections 4.1, 4.2 and 4.4). Unknown fields are ignored."""
+"""Validation of v1 chat requests (reference, sections 4.1, 4.2 and 4.4)."""
 
 from __future__ import annotations
 
@@ -12,41 +12,30 @@ from gigachat.server.chat.validation import (
     check_files,
     check_format,
     check_functions,
-    check_values,
     raw_messages,
     requested_model,
 )
 from gigachat.server.engine import ChatRequest
-from gigachat.server.wire.errors import invalid_params, invalid_shape
+from gigachat.server.wire.errors import invalid_params
+from gigachat.server.wire.limits import check_limits
 from gigachat.server.wire.messages import check_result, v1_message
-from gigachat.server.wire.requests import list_of, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.server.chat.history import History
-    from gigachat.server.chat.validation import Table
     from gigachat.server.state.state import State
+    from gigachat.server.wire.limits import Limits
 
 _BUILT_IN = frozenset({"text2image", "text2model3d", "get_file_content"})
-_FIELDS: Table = {
-    **SAMPLING,
-    "stream": bool,
-    "profanity_check": bool,
-    "n": int,
-    "flags": [str],
-    "reasoning_effort": (str, EFFORTS),
-    "function_ranker": {"enabled": bool, "embeddings_model": str, "top_n": (int, "(0, +inf)")},
-    # An object by the documents, a list by the published client (reference, section 15).
-    "additional_data": (dict, list),
-}
+_LIMITS: Limits = {**SAMPLING, "reasoning_effort": EFFORTS, "function_ranker": {"top_n": "(0, +inf)"}}
 
 
 def check_chat(options: Mapping[str, Any], state: State, history: History | None = None) -> CheckedRequest:
     """Return the checked request of `POST /v1/chat/completions`.
 
     Args:
-        options: The body received.
+        options: A body of the right shape.
         state: State of the server: open calls, threads, assistants, files.
         history: For a run: its thread, whose messages are answered. That of `storage` and the request when None.
 
@@ -56,7 +45,7 @@ def check_chat(options: Mapping[str, Any], state: State, history: History | None
     is_run = history is not None
     history = v1_history(options, state) if history is None else history
     model = requested_model(options, history)
-    check_values(options, _FIELDS)
+    check_limits(options, _LIMITS)
     raw = raw_messages(options)
     new = [] if is_run else [v1_message(one) for one in raw]
     check_files(new, state)
@@ -64,7 +53,7 @@ def check_chat(options: Mapping[str, Any], state: State, history: History | None
     for message in messages if is_run else messages[len(messages) - len(new) :]:
         if message.role == "function":
             check_result(message.name or "", message.content, 422)
-    described = check_functions(list_of(options, "functions", dict) or history.functions, model, messages[-1])
+    described = check_functions(options.get("functions") or history.functions, model, messages[-1])
     mode, forced, preset = _mode(options, [str(one["name"]) for one in described])
     own = [one for one in described if one["name"] not in _BUILT_IN]
     tools: Sequence[str] = [one["name"] for one in described if one["name"] in _BUILT_IN]
@@ -97,9 +86,6 @@ def _mode(options: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str | 
         return str(mode), None, {}
     if isinstance(mode, str):
         raise invalid_params('function_call must be "none", "auto" or an object with a name')
-    if not isinstance(mode, dict):
-        raise invalid_shape()
-    name = typed(mode, "name", str)
-    if name not in names:
-        raise invalid_params(f"function_call names function {name}, which is not in functions")
-    return "forced", name, typed(mode, "partial_arguments", dict) or {}
+    if mode["name"] not in names:
+        raise invalid_params(f"function_call names function {mode['name']}, which is not in functions")
+    return "forced", mode["name"], mode.get("partial_arguments") or {}

@@ -1,4 +1,4 @@
-"""Validation of v2 chat requests (reference, sections 5 and 13). Unknown fields are ignored."""
+"""Validation of v2 chat requests (reference, sections 5 and 13)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gigachat.models.chat_completions import ChatTool
 from gigachat.server.chat.history import v2_history
 from gigachat.server.chat.validation import (
     EFFORTS,
@@ -14,59 +15,25 @@ from gigachat.server.chat.validation import (
     check_files,
     check_format,
     check_functions,
-    check_values,
     raw_messages,
     requested_model,
 )
 from gigachat.server.engine import ChatRequest, Message
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
-from gigachat.server.wire.messages import state_of, v2_messages
-from gigachat.server.wire.requests import list_of, needed, typed
+from gigachat.server.wire.limits import check_limits
+from gigachat.server.wire.messages import v2_messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gigachat.server.chat.validation import Table
     from gigachat.server.state.state import State
+    from gigachat.server.wire.limits import Limits
 
-TOOLS = frozenset(
-    {
-        "web_search",
-        "url_content_extraction",
-        "code_interpreter",
-        "image_generate",
-        "model_3d_generate",
-        "get_datetime",
-        "memory",
-    }
-)
+TOOLS = frozenset(ChatTool.model_fields) - {"functions"}
 """The built-in tools."""
-_FIELDS: Table = {
-    "stream": bool,
-    "model_options": dict,
-    "disable_filter": bool,
-    "ranker_options": {"enabled": bool, "embeddings_model": str, "top_n": (int, "(0, +inf)")},
-    "user_info": {"timezone": str},
-    "filter_config": {
-        "request_content": {"neuro": bool, "blacklist": bool, "whitelist": bool},
-        "response_content": {"blacklist": bool},
-    },
-    "flags": [str],
-    "memory_id": str,
-}
-_MODEL_OPTIONS: Table = {
-    **SAMPLING,
-    "reasoning": {"effort": (str, (*EFFORTS, "off"))},
-    "unnormalized_history": bool,
-    "preset": str,
-    "top_logprobs": (int, "[1, 5]"),
-}
-_FUNCTION: Table = {"description": str, "return_parameters": dict}
-_SEARCH: Table = {
-    "type": (str, ("web_search", "actual_info_web_search", "safe_search")),
-    "indexes": [str],
-    "flags": [str],
-}
+_LIMITS: Limits = {"ranker_options": {"top_n": "(0, +inf)"}}
+_MODEL_OPTIONS: Limits = {**SAMPLING, "top_logprobs": "[1, 5]", "reasoning": {"effort": (*EFFORTS, "off")}}
+_SEARCH: Limits = {"web_search": {"type": ("web_search", "actual_info_web_search", "safe_search")}}
 _MODES = ("auto", "none", "forced")
 _FORCED_IN_OTHER_WORDS = ("function", "tool")
 """Modes that gpt2giga 0.3.0 sends for `forced`."""
@@ -77,22 +44,20 @@ def check_chat_v2(options: Mapping[str, Any], state: State) -> CheckedRequest:
     """Return the checked request of `POST /v2/chat/completions`.
 
     Args:
-        options: The body received.
+        options: A body of the right shape.
         state: State of the server: open calls, threads, assistants, files, closed tools.
 
     Raises:
         Refusal: As the service would refuse it.
     """
-    # Wrong shapes first: they are refused before anything is looked up.
     new = [message for raw in raw_messages(options) for message in v2_messages(raw, state.result_role)]
     history = v2_history(options, state)
     model = requested_model(options, history)
-    check_values(options, _FIELDS)
-    state_of(options)
     check_files(new, state)
     messages = history.conversation(new, state)
     settings: Mapping[str, Any] = options.get("model_options") or {}
-    check_values(settings, _MODEL_OPTIONS)
+    check_limits(options, _LIMITS)
+    check_limits(settings, _MODEL_OPTIONS)
     schema, pattern = check_format(settings, regex=True)
     specified, tools = _tools(options, state)
     described = check_functions(specified or history.functions, model, messages[-1])
@@ -121,26 +86,18 @@ def _tools(options: Mapping[str, Any], state: State) -> tuple[list[Mapping[str, 
     """Return the functions described and the names of the built-in tools offered."""
     functions: list[Mapping[str, Any]] = []
     names: list[str] = []
-    for tool in list_of(options, "tools", dict):
-        if len(tool) != 1:
+    for tool in options.get("tools") or ():
+        if len(tool) != 1 or None in tool.values():
             raise invalid_shape()
         [name] = tool
         if name == "functions":
-            described = list_of(needed(tool, name, dict), "specifications", dict)
-            for one in described:
-                needed(one, "name", str)
-                needed(one, "parameters", dict)
-                check_values(one, _FUNCTION)
-                for example in list_of(one, "few_shot_examples", dict):
-                    needed(example, "request", str)
-                    needed(example, "params", dict)
-            functions += described
+            functions += tool[name].get("specifications") or ()
             continue
         if name not in TOOLS:
             raise Refusal(404, f"Unknown tool {name}")
         if name in state.closed_tools:
             raise Refusal(422, f"Tool {name} is unavailable")
-        check_values(needed(tool, name, dict), _SEARCH if name == "web_search" else {}, f"{name}.")
+        check_limits(tool, _SEARCH)
         names.append(name)
     return functions, names
 
@@ -149,14 +106,12 @@ def _tool_config(
     options: Mapping[str, Any], functions: Sequence[str], tools: Sequence[str]
 ) -> tuple[str, str | None, str | None]:
     """Return the mode, and of a forced one the function to call or the built-in tool to use."""
-    config = typed(options, "tool_config", dict)
+    config = options.get("tool_config")
     if config is None:
         return "auto", None, None
-    mode = typed(config, "mode", str)
+    mode, function, tool = (config.get(name) for name in ("mode", "function_name", "tool_name"))
     if mode in _FORCED_IN_OTHER_WORDS:
         mode = "forced"
-    function = typed(config, "function_name", str)
-    tool = typed(config, "tool_name", str)
     if mode not in _MODES:
         raise invalid_params(f"tool_config.mode must be one of {', '.join(_MODES)}")
     if mode != "forced":

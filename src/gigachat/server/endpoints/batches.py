@@ -10,26 +10,25 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
-from gigachat.server.chat.v1 import answered
+from gigachat.models.chat import Chat
+from gigachat.server.chat.v1 import AnswerV1
 from gigachat.server.chat.validation_v1 import check_chat
-from gigachat.server.endpoints.embeddings import embedded
+from gigachat.server.endpoints.embeddings import EMBEDDINGS, embedded
 from gigachat.server.state.records import Batch, StoredFile
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.requests import read_object
-from gigachat.server.wire.responses import answer, compact
+from gigachat.server.wire.responses import compact
+from gigachat.server.wire.shapes import check_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.requests import Request
-    from starlette.responses import Response
 
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
 
 _log = logging.getLogger("gigachat.server")
 
 
-async def _create(request: Request, service: Service) -> Response:
+async def _create(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /batches`; what a refusal of the file says is not documented."""
     _check_account(service)
     method = request.query_params.get("method", "")
@@ -37,9 +36,8 @@ async def _create(request: Request, service: Service) -> Response:
         raise invalid_params(f"method must be one of: {', '.join(BATCH_METHODS)}")
     lines = _read(await request.body())
     batch = service.state.batches.put(Batch(method, len(lines), lines))
-    taken = answer(request, batch.card())
     service.later(_work(batch, service))
-    return taken
+    return batch.card()
 
 
 def _resume(service: Service) -> None:
@@ -49,14 +47,14 @@ def _resume(service: Service) -> None:
         service.later(_work(unfinished.pop(), service))
 
 
-async def _list(request: Request, service: Service) -> Response:
+async def _list(request: Request, service: Service) -> dict[str, Any]:
     """Answer `GET /batches`: all of them, or the one of `batch_id`."""
     _check_account(service)
     _resume(service)
     batches = service.state.batches
     wanted = request.query_params.get("batch_id")
     found = batches.all() if wanted is None else [batches.get(wanted)]
-    return answer(request, {"batches": [one.card() for one in found]})
+    return {"batches": [one.card() for one in found]}
 
 
 def _check_account(service: Service) -> None:
@@ -120,12 +118,14 @@ async def _work(batch: Batch, service: Service) -> None:
 
 
 async def _result(method: str, request: dict[str, Any], service: Service) -> dict[str, Any]:
+    check_shape(request, EMBEDDINGS if method == "embedder" else Chat, strict=service.state.strict)
     if method == "embedder":
         return await embedded(request, service)
-    return await answered(check_chat(request, service.state), service)
+    made = await AnswerV1.begin(check_chat(request, service.state), service)
+    return await made.whole()
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("POST", "/batches", _create),
     ("GET", "/batches", _list),
 )

@@ -5,7 +5,7 @@ A file's name is only a label and never used as a path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
@@ -15,19 +15,17 @@ from starlette.responses import Response
 from gigachat._service import FILE_KINDS
 from gigachat.server.state.records import StoredFile
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
-from gigachat.server.wire.responses import answer, api_headers
+from gigachat.server.wire.responses import api_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.requests import Request
 
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
 
 _PURPOSES = ("general", "assistant")
 
 
-async def _upload(request: Request, service: Service) -> Response:
+async def _upload(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /files` (reference, section 9.2); the texts of its refusals are not documented."""
     try:
         form = await request.form(max_files=1)
@@ -49,16 +47,15 @@ async def _upload(request: Request, service: Service) -> Response:
         content = await uploaded.read()
     finally:
         await form.close()
-    kept = service.state.files.put(StoredFile(uploaded.filename, content, mime, str(purpose)))
-    return answer(request, kept.card())
+    return service.state.files.put(StoredFile(uploaded.filename, content, mime, str(purpose))).card()
 
 
-async def _list(request: Request, service: Service) -> Response:
-    return answer(request, {"data": [one.card() for one in service.state.files.all()]})
+async def _list(request: Request, service: Service) -> dict[str, Any]:
+    return {"data": [one.card() for one in service.state.files.all()]}
 
 
-async def _show(request: Request, service: Service) -> Response:
-    return answer(request, service.state.files.get(request.path_params["file_id"]).card())
+async def _show(request: Request, service: Service) -> dict[str, Any]:
+    return service.state.files.get(request.path_params["file_id"]).card()
 
 
 async def _read(request: Request, service: Service) -> Response:
@@ -67,14 +64,14 @@ async def _read(request: Request, service: Service) -> Response:
     return Response(content, headers={"content-type": "application/octet-stream", **api_headers(request.headers)})
 
 
-async def _delete(request: Request, service: Service) -> Response:
+async def _delete(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /files/{id}/delete` (reference, section 9.4): whatever the body holds is ignored."""
     file_id = request.path_params["file_id"]
     service.state.files.delete(file_id)
-    return answer(request, {"id": file_id, "deleted": True, "access_policy": "private"})
+    return {"id": file_id, "deleted": True, "access_policy": "private"}
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("POST", "/files", _upload),
     ("GET", "/files", _list),
     ("GET", "/files/{file_id}", _show),

@@ -5,91 +5,72 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
+from gigachat.models.chat import FewShotExample
 from gigachat.schema import parameters_schema
 from gigachat.server.chat.validation import FUNCTION_NAME
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
-from gigachat.server.wire.responses import answer
+from gigachat.server.wire.shapes import problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
 
 # Validation. Two findings are documented, `name is required` and `few_shot_examples are missing`. They read like those
 # of a JSON Schema validator of Go, whose wording the others follow.
 
-_ROOT = "(root)"
-_NAMES = {type(None): "null", bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}
-_FIELDS = {"description": str, "parameters": dict, "return_parameters": dict, "few_shot_examples": list}
+_FUNCTION = {
+    "name": str,
+    "parameters": dict[str, Any],
+    "description": str | None,
+    "return_parameters": dict[str, Any] | None,
+    "few_shot_examples": list[FewShotExample] | None,
+}
+_PARAMETERS = {"type": str, "properties": dict[str, Any], "required": list[Any] | None}
 
 
-async def _validate(request: Request, service: Service) -> Response:
+async def _validate(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /functions/validate`: status 200 whatever is found."""
     function = read_object(await request.body())
-    errors = list(_errors(function))
-    verdict: dict[str, Any] = {
-        "status": 200,
-        "message": "Incorrect function syntax" if errors else "Function is valid",
-        "json_ai_rules_version": "1.0.5",
-    }
+    errors = [
+        {"description": text, "schema_location": ".".join(("(root)", *map(str, way)))}
+        for way, text in _errors(function)
+    ]
     warnings = [
-        {"description": f"{name} {verb} missing", "schema_location": _ROOT}
+        {"description": f"{name} {verb} missing", "schema_location": "(root)"}
         for name, verb in (("description", "is"), ("few_shot_examples", "are"), ("return_parameters", "are"))
         if not function.get(name)
     ]
-    if errors:
-        verdict["errors"] = [{"description": text, "schema_location": place} for place, text in errors]
-    elif warnings:
-        verdict["warnings"] = warnings
-    return answer(request, verdict)
+    return {
+        "status": 200,
+        "message": "Incorrect function syntax" if errors else "Function is valid",
+        "json_ai_rules_version": "1.0.5",
+        **({"errors": errors} if errors else {"warnings": warnings} if warnings else {}),
+    }
 
 
-def _errors(function: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _errors(function: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the place and the text of each error."""
-    yield from _field_errors(function, {"name": str, **_FIELDS}, ("name", "parameters"), _ROOT)
-    name = function.get("name")
-    if isinstance(name, str) and not FUNCTION_NAME.fullmatch(name):
-        yield f"{_ROOT}.name", f"Does not match pattern '^{FUNCTION_NAME.pattern}$'"
+    found = list(problems(function, _FUNCTION))
     parameters = function.get("parameters")
     if isinstance(parameters, dict):
-        place = f"{_ROOT}.parameters"
-        yield from _field_errors(parameters, {"properties": dict, "required": list}, ("type", "properties"), place)
-        if parameters.get("type") not in (None, "object"):
-            yield f"{place}.type", 'type must be one of the following: "object"'
-    examples = function.get("few_shot_examples")
-    for number, example in enumerate(examples if isinstance(examples, list) else ()):
-        place = f"{_ROOT}.few_shot_examples.{number}"
-        if isinstance(example, dict):
-            yield from _field_errors(example, {"request": str, "params": dict}, ("request", "params"), place)
-        else:
-            yield place, _wrong_type(dict, example)
+        found += problems(parameters, _PARAMETERS, ("parameters",))
+        if isinstance(parameters.get("type"), str) and parameters["type"] != "object":
+            yield ("parameters", "type"), 'type must be one of the following: "object"'
+    yield from ((problem.way, problem.text) for problem in found if not problem.unknown)
+    name = function.get("name")
+    if isinstance(name, str) and not FUNCTION_NAME.fullmatch(name):
+        yield ("name",), f"Does not match pattern '^{FUNCTION_NAME.pattern}$'"
 
 
-def _field_errors(
-    value: Mapping[str, Any], kinds: Mapping[str, type], required: Sequence[str], place: str
-) -> Iterator[tuple[str, str]]:
-    for name in required:
-        if value.get(name) is None:
-            yield place, f"{name} is required"
-    for name, kind in kinds.items():
-        if value.get(name) is not None and not isinstance(value[name], kind):
-            yield f"{place}.{name}", _wrong_type(kind, value[name])
-
-
-def _wrong_type(kind: type, given: Any) -> str:
-    return f"Invalid type. Expected: {_NAMES.get(kind, 'object')}, given: {_NAMES.get(type(given), 'object')}"
-
-
-# Conversion. Its refusals are not documented.
+# Conversion: one function for each operation. Its refusals are not documented.
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _LARGEST_TEXT = 1024 * 1024
@@ -98,7 +79,7 @@ _LARGEST = 100_000
 _NOT_OPENAPI = "the text is not an OpenAPI 3 document"
 
 
-async def _convert(request: Request, service: Service) -> Response:
+async def _convert(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /functions/convert`."""
     body = await request.body()
     if len(body) > _LARGEST_TEXT:
@@ -108,7 +89,7 @@ async def _convert(request: Request, service: Service) -> Response:
     except UnicodeDecodeError:
         raise invalid_shape() from None
     # Reading a large YAML document takes seconds.
-    return answer(request, {"functions": await asyncio.to_thread(converted, text)})
+    return {"functions": await asyncio.to_thread(converted, text)}
 
 
 def converted(text: str) -> list[dict[str, Any]]:
@@ -121,110 +102,61 @@ def converted(text: str) -> list[dict[str, Any]]:
         Refusal: 422 when the text is no such document, or its references cannot be replaced.
     """
     try:
-        return list(_Document(_read(text)).functions())
+        document = _read(text)
+        if not document["openapi"].startswith("3"):
+            raise ValueError(_NOT_OPENAPI)
+        references = _References(document)
+        return [
+            _function(path, method, references.replaced(operation), references.replaced(item.get("parameters") or []))
+            for path, item in (document.get("paths") or {}).items()
+            for method, operation in item.items()
+            if method in _METHODS
+        ]
     except (ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
         raise invalid_params(str(error) if isinstance(error, _Unconverted) else _NOT_OPENAPI) from None
     except RecursionError:
         raise invalid_params("the document is nested too deeply") from None
 
 
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        read = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+        # Through JSON, so that keys are texts and every value can be sent.
+        return json.loads(json.dumps(read, default=str, allow_nan=False))
+
+
 class _Unconverted(ValueError):
     """The message says why the document is refused."""
 
 
-def _read(text: str) -> Any:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-    # Through JSON, so that keys are texts and every value can be sent.
-    document = json.loads(json.dumps(document, allow_nan=False))
-    if not document["openapi"].startswith("3"):
-        raise ValueError(_NOT_OPENAPI)
-    return document
-
-
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML read as JSON would be: no dates, no aliases, and only `true` and `false` are booleans."""
-
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not read: nested ones take unbounded memory")
         return super().compose_node(parent, index)
 
 
-_UNWANTED = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _UNWANTED]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)$"), ["t", "f"])
+class _References:
+    """The references of a document, replaced by what they point to."""
 
-
-class _Document:
-    """An OpenAPI 3 document. What is not of the expected shape is an AttributeError, TypeError or KeyError."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._left = _LARGEST
 
-    def functions(self) -> Iterator[dict[str, Any]]:
-        """Yield the functions in the order of the document."""
-        for path, item in (self._document.get("paths") or {}).items():
-            item = self._whole(item)
-            for method in _METHODS:
-                if item.get(method) is not None:
-                    yield self._function(path, method, item[method], item.get("parameters") or [])
-
-    def _function(self, path: str, method: str, operation: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
-        name = re.sub(r"[^A-Za-z0-9_.\-]+", "_", str(operation.get("operationId") or f"{method}_{path.strip('/{}')}"))
-        function: dict[str, Any] = {"name": f"_{name}" if name[:1].isdigit() else name}
-        description = operation.get("description") or operation.get("summary")
-        if description:
-            function["description"] = str(description)
-        function["parameters"] = self._parameters(operation, [*shared, *(operation.get("parameters") or [])])
-        returned = _schema((operation.get("responses") or {}).get("200") or {})
-        if returned is not None:
-            function["return_parameters"] = parameters_schema(returned)
-        return function
-
-    def _parameters(self, operation: dict[str, Any], described: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return one schema for what is in path, query and body."""
-        properties: dict[str, Any] = {}
-        required: list[str] = []
-        parameters = {(one["name"], one.get("in")): one for one in described}
-        for (name, place), one in parameters.items():
-            if place not in ("path", "query"):  # headers and cookies are not for the model
-                continue
-            schema = one.get("schema") or _schema(one)
-            about = {"description": one["description"]} if one.get("description") else {}
-            properties[name] = parameters_schema({**(schema if isinstance(schema, Mapping) else {}), **about})
-            if one.get("required") is True or place == "path":
-                required.append(name)
-        body = operation.get("requestBody") or {}
-        schema = _schema(body)
-        if schema is not None:
-            plain = parameters_schema(schema)
-            members = plain.get("properties")
-            if not isinstance(members, dict) or properties.keys() & members.keys():
-                # A body that is no object, or would hide a parameter, stays whole.
-                members, plain = {"body": plain}, {"required": ["body"] if body.get("required") is True else []}
-            properties |= members
-            required += plain.get("required") or []
-        return {"type": "object", "properties": properties, **({"required": required} if required else {})}
-
-    def _whole(self, node: Any, inside: tuple[str, ...] = ()) -> Any:
-        """Return the same with each reference replaced by what it points to."""
+    def replaced(self, node: Any, inside: tuple[str, ...] = ()) -> Any:
+        """Return a value of the document without references; `inside` are those that led to it."""
         self._left -= 1
         if self._left < 0:
             raise _Unconverted(f"the functions of the document have more than {_LARGEST} values")
         if isinstance(node, list):
-            return [self._whole(one, inside) for one in node]
+            return [self.replaced(one, inside) for one in node]
         if not isinstance(node, dict):
             return node
         reference = node.get("$ref")
         if not isinstance(reference, str):
-            return {name: self._whole(one, inside) for name, one in node.items()}
+            return {name: self.replaced(one, inside) for name, one in node.items()}
         if reference in inside:
             raise _Unconverted(
                 f"the schema refers to itself at {reference!r}: describe the depth you need without $ref"
@@ -235,19 +167,51 @@ class _Document:
         if not isinstance(target, dict):
             raise _Unconverted(f"the document refers to {reference!r}, which it does not define")
         beside = {name: one for name, one in node.items() if name != "$ref"}
-        return {**self._whole(target, (*inside, reference)), **self._whole(beside, inside)}
+        return {**self.replaced(target, (*inside, reference)), **self.replaced(beside, inside)}
 
 
-def _schema(holder: dict[str, Any]) -> Mapping[str, Any] | None:
+def _function(path: str, method: str, operation: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
+    """Return the function of an operation; `shared` are the parameters of all operations of its path."""
+    name = re.sub(r"[^A-Za-z0-9_.\-]+", "_", str(operation.get("operationId") or f"{method}_{path.strip('/{}')}"))
+    function: dict[str, Any] = {"name": f"_{name}" if name[:1].isdigit() else name}
+    description = operation.get("description") or operation.get("summary")
+    if description:
+        function["description"] = str(description)
+    function["parameters"] = _parameters([*shared, *(operation.get("parameters") or [])], operation.get("requestBody"))
+    returned = _schema((operation.get("responses") or {}).get("200"))
+    if returned is not None:
+        function["return_parameters"] = parameters_schema(returned)
+    return function
+
+
+def _parameters(described: list[dict[str, Any]], body: dict[str, Any] | None) -> dict[str, Any]:
+    """Return one schema for what is in path, query and body; headers and cookies are not for the model."""
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for one in {one["name"]: one for one in described if one["in"] in ("path", "query")}.values():
+        about = {"description": one["description"]} if one.get("description") else {}
+        properties[one["name"]] = parameters_schema({**(one.get("schema") or {}), **about})
+        required += [one["name"]] if one.get("required") else []
+    schema = _schema(body)
+    if schema is not None and schema.get("type") == "object":
+        plain = parameters_schema(schema)
+        properties = {**plain["properties"], **properties}
+        required += plain.get("required") or []
+    elif schema is not None and body is not None:
+        properties["body"] = parameters_schema(schema)
+        required += ["body"] if body.get("required") else []
+    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
+
+
+def _schema(holder: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the schema of a body: of its JSON form, else of the first."""
-    content = holder.get("content") or {}
-    for kind in sorted(content, key=lambda kind: "json" not in kind):
-        schema = content[kind].get("schema")
-        return schema if isinstance(schema, Mapping) else None
-    return None
+    content: dict[str, Any] = (holder or {}).get("content") or {}
+    form: dict[str, Any] = content.get("application/json") or next(iter(content.values()), {})
+    schema: dict[str, Any] | None = form.get("schema")
+    return schema
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("POST", "/functions/validate", _validate),
     ("POST", "/functions/convert", _convert),
 )

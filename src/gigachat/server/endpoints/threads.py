@@ -5,32 +5,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from gigachat.models.chat import Messages
 from gigachat.server.catalogue import read_model
-from gigachat.server.chat.validation import check_files
+from gigachat.server.chat.history import kept_messages
+from gigachat.server.chat.validation import check_files, raw_messages
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.messages import v1_message
-from gigachat.server.wire.requests import list_of, needed, read_object, typed
-from gigachat.server.wire.responses import answer, api_headers
+from gigachat.server.wire.responses import api_headers, present
+from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Endpoints, Service
     from gigachat.server.state.records import Files, ThreadMessage
     from gigachat.server.state.state import State
 
 # Nothing is documented of refusals here (reference, section 12): statuses and texts are the server's own.
 
+MESSAGES = {"messages": list[Messages], **dict.fromkeys(("thread_id", "assistant_id", "model"), str | None)}
+"""The shape of new messages and of what names their thread."""
 
-async def _list(request: Request, service: Service) -> Response:
+
+async def _list(request: Request, service: Service) -> dict[str, Any]:
     """Answer `GET /threads`, newest first; `before` is taken for a time, as the fields it is compared with are."""
     wanted = request.query_params.getlist("assistants_ids")
     limit, before = _number(request, "limit"), _number(request, "before")
@@ -39,48 +44,48 @@ async def _list(request: Request, service: Service) -> Response:
         for one in service.state.threads.all()
         if (not wanted or one.assistant_id in wanted) and (before is None or one.created_at < before)
     ]
-    return answer(request, {"threads": [_card(one) for one in found[:limit]]})
+    return {"threads": [_card(one) for one in found[:limit]]}
 
 
-async def _create(request: Request, service: Service) -> Response:
+async def _create(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /threads`: an empty thread."""
-    read_object(await request.body())
-    return answer(request, _card(service.state.threads.put(Thread())))
+    await read_body(request, {}, strict=service.state.strict)
+    return _card(service.state.threads.put(Thread()))
 
 
-async def _retrieve(request: Request, service: Service) -> Response:
+async def _retrieve(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /threads/retrieve` in the order asked for; threads that are not there are left out."""
     threads = service.state.threads
-    wanted = list_of(read_object(await request.body()), "threads_ids", str)
-    return answer(request, {"threads": [_card(threads.get(one)) for one in wanted if threads.known(one)]})
+    body = await read_body(request, {"threads_ids": list[str] | None}, strict=service.state.strict)
+    return {"threads": [_card(threads.get(one)) for one in body.get("threads_ids") or () if threads.known(one)]}
 
 
 async def _delete(request: Request, service: Service) -> Response:
     """Answer `POST /threads/delete`: an empty body."""
-    thread_id = needed(read_object(await request.body()), "thread_id", str)
-    service.state.threads.get(thread_id).status = "deleted"
-    service.state.threads.delete(thread_id)
+    body = await read_body(request, {"thread_id": str}, strict=service.state.strict)
+    service.state.threads.get(body["thread_id"]).status = "deleted"
+    service.state.threads.delete(body["thread_id"])
     return Response(headers=api_headers(request.headers))
 
 
-async def _messages(request: Request, service: Service) -> Response:
+async def _messages(request: Request, service: Service) -> dict[str, Any]:
     """Answer `GET /threads/messages`: the last `limit` messages created before `before`, oldest first."""
     thread = service.state.threads.get(request.query_params.get("thread_id", ""))
     limit, before = _number(request, "limit"), _number(request, "before")
     found = [one for one in thread.messages if before is None or one.created_at < before]
     shown = [message_card(one, service.state.files) | {"model": one.model} for one in found[-(limit or 0) :]]
-    return answer(request, {"thread_id": thread.id, "messages": shown})
+    return {"thread_id": thread.id, "messages": shown}
 
 
-async def _add(request: Request, service: Service) -> Response:
+async def _add(request: Request, service: Service) -> dict[str, Any]:
     """Answer `POST /threads/messages`: without a thread, one is created for the assistant or the model."""
-    body = read_object(await request.body())
+    body = await read_body(request, MESSAGES, strict=service.state.strict)
     messages = new_messages(body, service.state)
     thread = thread_of(body, service.state)
     added = thread.append(messages)
     service.state.threads.put(thread)
     noted = [{"created_at": one.created_at, "message_id": one.id} for one in added]
-    return answer(request, {"thread_id": thread.id, "messages": noted})
+    return {"thread_id": thread.id, "messages": noted}
 
 
 def new_messages(body: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
@@ -89,11 +94,9 @@ def new_messages(body: Mapping[str, Any], state: State) -> list[dict[str, Any]]:
     Their order is checked when they are answered.
 
     Raises:
-        Refusal: 400 for a wrong shape, 404 for an unknown file, 422 for none.
+        Refusal: 404 for an unknown file, 422 for none.
     """
-    raw = list_of(body, "messages", dict)
-    if not raw:
-        raise invalid_params("messages must not be empty")
+    raw = raw_messages(body)
     check_files([v1_message(one) for one in raw], state)
     return raw
 
@@ -106,67 +109,44 @@ def thread_of(body: Mapping[str, Any], state: State) -> Thread:
     Raises:
         Refusal: 404 for an unknown thread, assistant or model, 422 for a locked thread or when none is named.
     """
-    thread_id = typed(body, "thread_id", str)
-    assistant_id = typed(body, "assistant_id", str)
-    model = read_model(body, "chat").id if body.get("model") is not None else None
     changes: dict[str, Any] = {}
-    if assistant_id is not None:
-        changes = {"assistant_id": assistant_id, "model": state.assistants.get(assistant_id).model}
-    if model is not None:
-        changes["model"] = model
-    if thread_id is None:
-        if not changes:
-            raise invalid_params("thread_id, assistant_id or model is required")
-        return Thread(**changes)
-    thread = state.threads.get(thread_id)
-    check_unlocked(thread)
-    return replace(thread, **changes) if changes else thread
-
-
-def check_unlocked(thread: Thread) -> None:
-    """Refuse to touch a thread while a run is in progress; what the service says then is not known.
-
-    Raises:
-        Refusal: 422 when it is locked.
-    """
-    if thread.run_lock:
-        raise invalid_params("the thread is locked by a run")
+    if body.get("assistant_id") is not None:
+        assistant = state.assistants.get(body["assistant_id"])
+        changes = {"assistant_id": assistant.id, "model": assistant.model}
+    if body.get("model") is not None:
+        changes["model"] = read_model(body, "chat").id
+    if body.get("thread_id") is not None:
+        thread = state.threads.unlocked(body["thread_id"])
+        return replace(thread, **changes) if changes else thread
+    if not changes:
+        raise invalid_params("thread_id, assistant_id or model is required")
+    return Thread(**changes)
 
 
 def message_card(message: ThreadMessage, files: Files) -> dict[str, Any]:
     """Return a message of either chat contract as the service shows it; what it has not is left out."""
-    raw = message.message
-    content = raw.get("content") or ""
-    attached = list(raw.get("attachments") or ())
-    call = raw.get("function_call")
-    if isinstance(content, list):
-        parts: list[Mapping[str, Any]] = content
-        content = "".join(part.get("text") or "" for part in parts)
-        attached = [file["id"] for part in parts for file in part.get("files") or ()]
-        call = next((part["function_call"] for part in parts if part.get("function_call")), None)
-    shown: dict[str, Any] = {
-        "message_id": message.id,
-        "role": message.role,
-        "content": content,
-        "attachments": files.attached(attached) or None,
-        "created_at": message.created_at,
-        "function_call": call,
-        "finish_reason": message.finish_reason,
-    }
-    return {name: value for name, value in shown.items() if value is not None}
+    [read, *_] = kept_messages([message])
+    return present(
+        message_id=message.id,
+        role=message.role,
+        content=read.content,
+        attachments=files.attached(read.files) or None,
+        created_at=message.created_at,
+        function_call=next((asdict(call) for call in read.calls), None),
+        finish_reason=message.finish_reason,
+    )
 
 
 def _card(thread: Thread) -> dict[str, Any]:
-    shown = {
-        "id": thread.id,
-        "model": thread.model,
-        "assistant_id": thread.assistant_id,
-        "created_at": thread.created_at,
-        "updated_at": thread.updated_at,
-        "status": thread.status,
-        "run_lock": thread.run_lock,
-    }
-    return {name: value for name, value in shown.items() if value is not None}
+    return present(
+        id=thread.id,
+        model=thread.model,
+        assistant_id=thread.assistant_id,
+        created_at=thread.created_at,
+        updated_at=thread.updated_at,
+        status=thread.status,
+        run_lock=thread.run_lock,
+    )
 
 
 def _number(request: Request, name: str) -> int | None:
@@ -178,7 +158,7 @@ def _number(request: Request, name: str) -> int | None:
     return int(text)
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Endpoints = (
     ("GET", "/threads", _list),
     ("POST", "/threads", _create),
     ("POST", "/threads/retrieve", _retrieve),

@@ -1,80 +1,52 @@
 """Function calls and structured answers by constrained generation, for models that call functions unreliably.
 
-The model may only write JSON of one schema, a union of an answer and of calls. It is read while it comes, so that the
-text of an answer is streamed.
+The model may only write JSON of one schema: an answer or a call. It is read while it comes, so that the text of an
+answer is streamed.
 """
 
 from __future__ import annotations
 
 import json
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from gigachat.schema import parameters_schema
-from gigachat.server.engine import ChatRequest, FunctionCall, Piece
-from gigachat.server.wire.errors import Refusal, invalid_params
+from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece
+from gigachat.server.engines.upstream import answer_format, result_text
+from gigachat.server.wire.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _SHOWN = ("name", "description", "parameters", "few_shot_examples")
 _LONGEST_TEXT = 500
-_LARGEST_SCHEMA = 100_000
-_DEFINITIONS = ("$defs", "definitions")
 
 
-def generated_schema(request: ChatRequest) -> Mapping[str, Any] | None:
-    """Return the JSON Schema of what is to be generated; None for free text.
-
-    Raises:
-        Refusal: 422 for parameters of a function that can't be expressed.
-    """
-    if request.forced is not None:
-        return _call_schema(_named(request, request.forced), request.preset)
-    if request.functions:
-        answer = dict(request.schema) if request.schema is not None else {"type": "string"}
-        return {"anyOf": [_object({"answer": answer}), *(_call_schema(one, {}) for one in request.functions)]}
+def constrained(request: ChatRequest) -> tuple[dict[str, Any], JsonReader | None]:
+    """Return messages and format of a request, and the reader of what is generated; None where that is the answer."""
+    functions = [one for one in request.functions if request.forced in (None, one["name"])]
+    if functions:
+        body = {
+            "messages": _messages(request.messages, _instruction(request, functions)),
+            "response_format": answer_format(_union(request, functions)),
+        }
+        return body, JsonReader(request)
     if request.schema is not None:
-        return request.schema
-    if request.pattern is not None:
-        return {"type": "string", "pattern": f"^{request.pattern.removeprefix('^').removesuffix('$')}$"}
-    return None
-
-
-def instruction(request: ChatRequest) -> str | None:
-    """Return the instruction on the form of the answer; None for free text."""
-    if request.forced is not None:
-        described = _shown(_named(request, request.forced))
-        given = f"\nThese arguments are given: {_json(request.preset)}" if request.preset else ""
-        return f'Call this function: {described}\nReply with {{"function": its name, "arguments": {{…}}}}.{given}'
-    if request.functions:
-        described = "\n".join(map(_shown, request.functions))
-        return (
-            f"You can call these functions:\n{described}\n"
-            'To call one, reply with {"function": its name, "arguments": {…}}. '
-            'To answer the user, reply with {"answer": your text}.'
-        )
-    if request.schema is not None:
-        return f"Reply with JSON of this JSON Schema: {_json(request.schema)}"
-    if request.pattern is not None:
-        return f"Reply with a JSON string whose text matches this regular expression: {request.pattern}"
-    return None
-
-
-def reader(request: ChatRequest) -> JsonReader | None:
-    """Return the reader of what `generated_schema` makes a model write; None where that is the answer itself."""
-    if request.forced is not None or request.functions or (request.schema is None and request.pattern is not None):
-        return JsonReader(request)
-    return None
+        instruction = f"Reply with JSON of this JSON Schema: {_json(request.schema)}"
+        return {
+            "messages": _messages(request.messages, instruction),
+            "response_format": answer_format(request.schema),
+        }, None
+    return {"messages": _messages(request.messages, None)}, None
 
 
 class JsonReader:
-    """What is generated is JSON: a string, an answer or a call. The text of a string or an answer is streamed."""
+    """What is generated is JSON: an answer or a call. An answer in words is streamed."""
 
     def __init__(self, request: ChatRequest) -> None:
         self._preset = request.preset
-        self._is_string = not request.functions
         self._streams = request.schema is None and request.forced is None
         self._text = ""
         self._sent = 0
@@ -85,19 +57,11 @@ class JsonReader:
         if not self._streams:
             return []
         try:
-            return self._more(from_json(self._text, allow_partial="trailing-strings"))
+            value = from_json(self._text, allow_partial="trailing-strings")
         except ValueError:  # nothing yet, or not JSON
             return []
-
-    def _more(self, value: Any) -> list[Piece]:
-        """Return the text that has come since the last time."""
-        answer = value if self._is_string else value.get("answer") if isinstance(value, dict) else None
-        if not isinstance(answer, str):
-            return []
-        # A lone surrogate can be written in JSON but is no text.
-        new = answer[self._sent :].encode("utf-8", "replace").decode()
-        self._sent = len(answer)
-        return [new] if new else []
+        answer = value.get("answer") if isinstance(value, dict) else None
+        return self._more(answer) if isinstance(answer, str) else []
 
     def end(self, *, whole: bool) -> list[Piece]:
         """Return the last pieces; an incomplete call gives none.
@@ -115,71 +79,96 @@ class JsonReader:
         match made:
             case {"function": str(name), "arguments": dict(arguments)}:
                 return [FunctionCall(name, {**arguments, **self._preset})]
-            case str() if self._is_string:
-                return self._more(made)
-            case {"answer": str()}:
-                return self._more(made)
+            case {"answer": str(answer)}:
+                return self._more(answer)
             case {"answer": answer}:
                 return [_json(answer)]
         if whole and self._text.strip() and not self._sent:
-            raise _disobeyed(self._text)
+            text = self._text[:_LONGEST_TEXT]
+            raise Refusal(500, f"The model server did not keep to the schema of the answer: {text}")
         return []
 
-
-def _named(request: ChatRequest, name: str) -> Mapping[str, Any]:
-    return next(one for one in request.functions if one["name"] == name)
-
-
-def _call_schema(function: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = function.get("parameters") or {}
-    if _expanded_size(parameters, parameters, {}) > _LARGEST_SCHEMA:
-        raise invalid_params(f"parameters of function {function['name']} have more than {_LARGEST_SCHEMA} values")
-    try:
-        schema = parameters_schema(parameters)
-    except ValueError as error:
-        raise invalid_params(f"parameters of function {function['name']}: {error}") from None
-    properties = {name: one for name, one in schema.get("properties", {}).items() if name not in preset}
-    arguments = {**schema, "type": "object", "properties": properties}
-    if "required" in schema:
-        arguments["required"] = [name for name in schema["required"] if name not in preset]
-    return _object({"function": {"const": function["name"]}, "arguments": arguments})
+    def _more(self, answer: str) -> list[Piece]:
+        """Return the text that has come since the last time."""
+        # A lone surrogate can be written in JSON but is no text.
+        new = answer[self._sent :].encode("utf-8", "replace").decode()
+        self._sent = len(answer)
+        return [new] if new else []
 
 
-def _expanded_size(node: Any, root: Mapping[str, Any], known: dict[str, float]) -> float:
-    """Return how many values a schema has once its references are replaced; references can make it endless.
+def _instruction(request: ChatRequest, functions: Sequence[Mapping[str, Any]]) -> str:
+    shown = "\n".join(_json({name: one[name] for name in _SHOWN if name in one}) for one in functions)
+    form = '{"function": its name, "arguments": {…}}'
+    if request.forced is None:
+        return (
+            f"You can call these functions:\n{shown}\n"
+            f'To call one, reply with {form}. To answer the user, reply with {{"answer": your text}}.'
+        )
+    given = f"\nThese arguments are given: {_json(request.preset)}" if request.preset else ""
+    return f"Call this function: {shown}\nReply with {form}.{given}"
 
-    Args:
-        node: The schema or a part of it.
-        root: The whole, where references begin.
-        known: The sizes found so far, by reference.
-    """
+
+def _union(request: ChatRequest, functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the JSON Schema of a call of one of the functions or, if none is forced, of an answer."""
+    forms: list[dict[str, Any]] = []
+    definitions: dict[str, Any] = {}
+    if request.forced is None:
+        definitions["answer"] = {"type": "string"} if request.schema is None else request.schema
+        forms.append(_object({"answer": {"$ref": "#/$defs/answer"}}))
+    for number, function in enumerate(functions):
+        place = f"call{number}"
+        definitions[place] = _arguments(function.get("parameters") or {}, request.preset)
+        forms.append(_object({"function": {"const": function["name"]}, "arguments": {"$ref": f"#/$defs/{place}"}}))
+    return {"anyOf": forms, "$defs": {place: _moved(one, f"#/$defs/{place}") for place, one in definitions.items()}}
+
+
+def _arguments(parameters: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of the arguments that are not given."""
+    properties = parameters.get("properties") or {}
+    required = parameters.get("required") or ()
+    return {
+        **parameters,
+        "type": "object",
+        "properties": {name: one for name, one in properties.items() if name not in preset},
+        "required": [name for name in required if name not in preset],
+    }
+
+
+def _moved(node: Any, place: str) -> Any:
+    """Return a schema with its references changed for its new place in another one."""
     if isinstance(node, list):
-        return 1 + sum(_expanded_size(one, root, known) for one in node)
+        return [_moved(one, place) for one in node]
     if not isinstance(node, dict):
-        return 1
-    size = 1 + sum(_expanded_size(one, root, known) for name, one in node.items() if name not in _DEFINITIONS)
-    reference = node.get("$ref")
-    if isinstance(reference, str):
-        if reference not in known:
-            known[reference] = 0  # a circle is refused when references are replaced
-            target: Any = root
-            for step in reference.split("/")[1:]:
-                target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
-            known[reference] = _expanded_size(target, root, known)
-        size += known[reference]
-    return size
+        return node
+    return {
+        name: place + one[1:] if name == "$ref" and isinstance(one, str) and one.startswith("#") else _moved(one, place)
+        for name, one in node.items()
+    }
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _disobeyed(text: str) -> Refusal:
-    return Refusal(500, f"The model server did not keep to the schema of the answer: {text[:_LONGEST_TEXT]}")
+def _messages(messages: Sequence[Message], instruction: str | None) -> list[dict[str, Any]]:
+    """Return messages in roles that every model knows, each role once in a turn as some templates want."""
+    turns = [("system", message.content) for message in messages if message.role == "system"]
+    if instruction is not None:
+        turns.append(("system", instruction))
+    turns += [_turn(message) for message in messages if message.role not in ("system", "reasoning")]
+    return [
+        {"role": role, "content": "\n\n".join(text for _, text in neighbours)}
+        for role, neighbours in groupby(turns, itemgetter(0))
+    ]
 
 
-def _shown(function: Mapping[str, Any]) -> str:
-    return _json({name: function[name] for name in _SHOWN if name in function})
+def _turn(message: Message) -> tuple[str, str]:
+    if message.role == "function":
+        return "user", result_text(message)
+    if message.role == "assistant":
+        calls = [_json({"function": one.name, "arguments": one.arguments}) for one in message.calls]
+        return "assistant", "\n".join(filter(None, [message.content, *calls]))
+    return "user", message.content
 
 
 def _json(value: Any) -> str:

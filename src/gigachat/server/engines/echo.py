@@ -10,11 +10,10 @@ import base64
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gigachat.server.engine import (
     ChatRequest,
-    Embedding,
     FunctionCall,
     MadeFile,
     Piece,
@@ -23,20 +22,16 @@ from gigachat.server.engine import (
     Stop,
     ToolUse,
 )
-from gigachat.server.engines.embedders import hashed_embeddings
 from gigachat.server.engines.sample_json import Unfilled, sample
-from gigachat.server.tokens import count_all, phrases, within
+from gigachat.server.tokens import phrases, within
 from gigachat.server.wire.errors import invalid_params
-
-if TYPE_CHECKING:
-    from gigachat.server.catalogue import Model
 
 _CYRILLIC = re.compile(r"[А-Яа-яЁё]")
 _QUOTED_LENGTH = 300
 _SEARCHED = 10_000
 """Characters of a message in which names of functions are looked for."""
 _PICTURES = frozenset({"image_generate", "text2image"})
-# Built-in functions of v1 are offered with every "auto", so words have to ask for them.
+# API v1 offers its built-in functions with every "auto": one is called only if the message asks for it.
 _ASKED = {"text2image": re.compile(r"нарису|рисун|изобраз|картин|draw|paint|picture|image", re.IGNORECASE)}
 _SOURCE = Source("https://example.com/", "Локальный сервер ничего не искал / The local server has not searched")
 _PICTURE = base64.b64decode(
@@ -73,14 +68,6 @@ class Echo:
             yield piece
         if shortened:
             yield Stop("length")
-
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return the hashed vectors of texts."""
-        return await hashed_embeddings(texts, model)
-
-    async def count(self, texts: Sequence[str]) -> Sequence[int]:
-        """Return the numbers of tokens by rule of thumb."""
-        return await count_all(texts)
 
 
 def _question(request: ChatRequest) -> str:

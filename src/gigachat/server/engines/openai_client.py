@@ -6,11 +6,10 @@ stream without notice, and nothing has to be closed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import socket
 import ssl
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -18,23 +17,23 @@ import httpx2
 from gigachat.server.wire.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 # The first token of a long prompt can take minutes without a graphics card.
 _TIMEOUT = httpx2.Timeout(10.0, read=600.0)
 _DONE = "[DONE]"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_TOO_LONG = re.compile(r"context (length|size|window)|exceed_context|too many tokens", re.IGNORECASE)
+_TOO_LONG = re.compile(r"context[ _](length|size|window)|too many tokens", re.IGNORECASE)
 # Statuses of the service for those of the server; other 4xx are 422, other 5xx 500. The key is the operator's.
 _STATUSES = {401: 500, 403: 500, 404: 404, 408: 504, 413: 413, 429: 429, 503: 503, 504: 504}
 _LONGEST_TEXT = 1000
 
 
-class Wire:
-    """An OpenAI-compatible server, by its address.
+class OpenAIClient:
+    """A client of an OpenAI-compatible server.
 
     Args:
-        url: Address, with or without the path; `/v1` when there is none.
+        url: Address of the server, with or without the path; `/v1` when there is none.
         api_key: Sent as a bearer token; nothing is sent when None.
 
     Raises:
@@ -47,120 +46,67 @@ class Wire:
         except httpx2.InvalidURL as error:
             raise ValueError(f"not an address: {without_password(url)}: {error}") from None
         if address.scheme not in ("http", "https") or not address.host:
-            raise ValueError(f"an address begins with http:// or https://: {without_password(url)}")
+            raise ValueError(f"an address must begin with http:// or https://: {without_password(url)}")
         key = None if api_key is None else api_key.strip()
         if key is not None and not (key.isascii() and key.isprintable()):
-            raise ValueError("the key of the model server is of printable ASCII characters")
+            raise ValueError("the key of the model server must have printable ASCII characters only")
         path = address.path.rstrip("/").removesuffix("/chat/completions")
         self._base = address.copy_with(path=path or "/v1", query=None, fragment=None)
-        self._shown = without_password(str(self._base))
         self._headers = {} if key is None else {"authorization": f"Bearer {key}"}
         self._context = ssl.create_default_context() if address.scheme == "https" else False
         # A proxy of the environment knows nothing of this machine's own addresses.
         self._proxies = address.host not in _LOOPBACK
-        self._streams: set[socket.socket] = set()
 
-    async def get(self, path: str) -> dict[str, Any]:
-        """Return the JSON object at a path below the address.
-
-        Raises:
-            Refusal: The server refused, could not be reached, or sent no JSON.
-        """
-        return await self._plain("GET", path)
-
-    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a JSON object and return the one that comes back.
+    async def first_model(self) -> str:
+        """Return the name of the first model that the server lists.
 
         Raises:
-            Refusal: The server refused, could not be reached, or sent no JSON.
+            Refusal: The server refused, could not be reached, or lists no model.
         """
-        return await self._plain("POST", path, body)
+        async with self._response("GET", "/models") as response:
+            listed = _document(await response.aread()).get("data") or ()
+        if not listed:
+            raise Refusal(503, "The model server has no models")
+        return str(listed[0]["id"])
 
-    async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Send a JSON document and yield the events of the stream that comes back; closing it ends the connection.
+    async def chat(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Send a chat and yield the events of its stream, or the one document of a server that does not stream.
+
+        Closing the generator closes the connection, which ends the generation.
 
         Raises:
             Refusal: The server refused, could not be reached, broke off, or sent an error instead of an event.
         """
-        with self._told(), self._noted() as note:
-            async with (
-                self._client() as client,
-                client.stream("POST", self._url(path), json=dict(body), extensions={"trace": note}) as response,
-            ):
-                if response.status_code >= 300:
-                    raise _refusal(response.status_code, await response.aread())
-                if "json" in response.headers.get("content-type", ""):
-                    yield _document(await response.aread())
+        async with self._response("POST", "/chat/completions", body) as response:
+            if "json" in response.headers.get("content-type", ""):
+                yield _document(await response.aread())
+                return
+            async for event in httpx2.EventSource(response):
+                if event.data == _DONE:
                     return
-                async for data in _data_lines(response):
-                    if data == _DONE:
-                        return
-                    yield _document(data)
+                yield _document(event.data)
 
-    def break_off(self) -> None:
-        """End the connections of all streams, waited for or read; callable from any thread."""
-        for connection in list(self._streams):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    @contextlib.contextmanager
-    def _noted(self) -> Iterator[Callable[[str, Mapping[str, Any]], Awaitable[None]]]:
-        """Note the socket of a stream once it is connected, so that `break_off` works before the first byte."""
-        connections: list[socket.socket] = []
-
-        async def note(name: str, info: Mapping[str, Any]) -> None:
-            if name == "connection.connect_tcp.complete":
-                connections.append(info["return_value"].get_extra_info("socket"))
-                self._streams.update(connections)
-
-        try:
-            yield note
-        finally:
-            self._streams.difference_update(connections)
-
-    async def _plain(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        with self._told():
-            async with self._client() as client:
-                response = await client.request(method, self._url(path), json=body)
-        if response.status_code >= 300:
-            raise _refusal(response.status_code, response.content)
-        return _document(response.content)
-
-    def _client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
+    @asynccontextmanager
+    async def _response(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[httpx2.Response]:
+        """Open the response to a request; what the network does while it is read becomes a refusal."""
+        client = httpx2.AsyncClient(
             headers=self._headers, timeout=_TIMEOUT, verify=self._context, trust_env=self._proxies
         )
-
-    def _url(self, path: str) -> httpx2.URL:
-        """Return the address of a path; one that begins with two slashes replaces `/v1`."""
-        if path.startswith("//"):
-            return self._base.copy_with(path=path[1:])
-        return self._base.copy_with(path=self._base.path + path)
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what the network does into refusals."""
+        url = self._base.copy_with(path=self._base.path + path)
+        server = f"The model server at {without_password(str(self._base))}"
         try:
-            yield
-        except httpx2.ConnectTimeout:
-            raise Refusal(503, f"The model server at {self._shown} can't be reached: no answer in time") from None
+            async with client, client.stream(method, url, json=body) as response:
+                if response.status_code >= 300:
+                    raise _refusal(response.status_code, await response.aread())
+                yield response
+        except (httpx2.ConnectTimeout, httpx2.ConnectError) as error:
+            raise Refusal(503, f"{server} can't be reached: {str(error) or 'no response in time'}") from None
         except httpx2.TimeoutException:
-            raise Refusal(504, f"The model server at {self._shown} took too long") from None
-        except httpx2.ConnectError as error:
-            raise Refusal(503, f"The model server at {self._shown} can't be reached: {error}") from None
+            raise Refusal(504, f"{server} took too long") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise Refusal(500, f"The model server at {self._shown} broke off: {error}") from None
-
-
-async def _data_lines(response: httpx2.Response) -> AsyncGenerator[str, None]:
-    """Yield the data of the events; lines end with a line feed only, whatever else a model writes."""
-    rest = b""
-    async for piece in response.aiter_bytes():
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            # llama.cpp sends an error under its own name.
-            if line.startswith((b"data:", b"error:")):
-                yield line.partition(b":")[2].strip().decode("utf-8", "replace")
+            raise Refusal(500, f"{server} broke off: {error}") from None
 
 
 def without_password(url: str) -> str:
@@ -170,33 +116,21 @@ def without_password(url: str) -> str:
 
 def _document(content: bytes | str) -> dict[str, Any]:
     """Return a JSON object; an error sent with a 2xx status is raised."""
-    shown = (content.decode("utf-8", "replace") if isinstance(content, bytes) else content)[:_LONGEST_TEXT]
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        raise Refusal(500, f"The model server sent no JSON: {shown}") from None
+    document = _parsed(content)
     if not isinstance(document, dict):
-        raise Refusal(500, f"The model server sent no JSON object: {shown}")
-    if document.get("error"):
-        error = document["error"]
+        raise Refusal(500, f"The model server sent no JSON object: {_decoded(content)[:_LONGEST_TEXT]}")
+    error = document.get("error")
+    if error:
         code = error.get("code") if isinstance(error, dict) else None
-        raise _refused(code if isinstance(code, int) and 400 <= code < 600 else 500, document)
+        raise _refusal(code if isinstance(code, int) and 400 <= code < 600 else 500, content)
     return document
 
 
-def _refusal(status: int, content: bytes) -> Refusal:
-    try:
-        document: Any = json.loads(content)
-    except (ValueError, RecursionError):
-        document = content.decode("utf-8", "replace").strip()
-    return _refused(status, document)
-
-
-def _refused(status: int, document: Any) -> Refusal:
+def _refusal(status: int, content: bytes | str) -> Refusal:
     """Return the service's refusal for an error of the server, with its text."""
-    kind, text = _told_by(document)
-    text = text[:_LONGEST_TEXT] or f"status {status}"
-    if status in (400, 413, 422, 500) and (_TOO_LONG.search(kind) or _TOO_LONG.search(text)):
+    shown = _decoded(content)
+    text = _error_text(_parsed(content) or shown.strip())[:_LONGEST_TEXT] or f"status {status}"
+    if status in (400, 413, 422, 500) and _TOO_LONG.search(shown):
         return Refusal(413, text)
     if status < 400:
         return Refusal(500, f"The model server sends elsewhere with {text}; give the address it means")
@@ -205,12 +139,22 @@ def _refused(status: int, document: Any) -> Refusal:
     return Refusal(_STATUSES.get(status, 422 if status < 500 else 500), text)
 
 
-def _told_by(document: Any) -> tuple[str, str]:
-    """Return the kind and the text of an error of any shape."""
+def _error_text(document: Any) -> str:
+    """Return the text of an error of any shape."""
     if not isinstance(document, dict):
-        return "", str(document or "")
+        return str(document)
     error = document.get("error") or document.get("detail") or document.get("message") or document
     if not isinstance(error, dict):
-        return "", str(error)
-    kind = f"{error.get('type') or ''} {error.get('code') or ''}".replace("context_length", "context length")
-    return kind, str(error.get("message") or json.dumps(error, ensure_ascii=False))
+        return str(error)
+    return str(error.get("message") or json.dumps(error, ensure_ascii=False))
+
+
+def _parsed(content: bytes | str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _decoded(content: bytes | str) -> str:
+    return content if isinstance(content, str) else content.decode("utf-8", "replace")

@@ -1,23 +1,22 @@
 """Sample values of a JSON Schema, for function arguments and structured answers of the echo.
 
-A value keeps types, enumerations, required members and limits. Numbers of the question are used where the schema
-allows them; texts are the first proper name in it, or all of it. The work is bounded: a schema that demands more than
-`_LARGEST` steps is refused.
+A value keeps types, enumerations, required members and limits. Texts are the first proper name of the question, or all
+of it; numbers are those of the question where they are allowed. A recursion, or a text that a pattern refuses, is left
+out of optional members, items and alternatives. The work is bounded: a schema that demands more than `_LARGEST` steps
+is refused.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gigachat.server.patterns import Pattern
 
-_DEPTH = 6
-"""Below this depth optional members and recursive branches are left out, so that recursion ends."""
 _LARGEST = 10_000
-"""Members, items, characters and merged parts a schema may demand."""
+"""Members, items, characters and merged keywords a schema may demand."""
 _STEPS = 64
 """How many multiples are tried to find a number."""
 _TEXT = 200
@@ -33,6 +32,8 @@ _FORMATS = {
     "uri": "https://example.com/",
     "url": "https://example.com/",
 }
+
+
 _NAME = re.compile(r"(?<=[^.!?\s]\s)[A-ZА-ЯЁ][\w-]+(?:\s[A-ZА-ЯЁ][\w-]+)*")
 """A proper name: capitalized words that begin no sentence."""
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.])")
@@ -42,8 +43,8 @@ class Unfilled(ValueError):
     """No sample is made for this schema. The message says why."""
 
 
-class _NoText(Unfilled):
-    """The text must match a pattern. A member that is not required is left out."""
+class _Impossible(Unfilled):
+    """This place can't be filled, but may perhaps be left out."""
 
 
 def sample(schema: Mapping[str, Any], text: str = "") -> Any:
@@ -51,38 +52,41 @@ def sample(schema: Mapping[str, Any], text: str = "") -> Any:
 
     Args:
         schema: The whole schema; `$ref` is resolved inside it.
-        text: Where texts and numbers come from.
+        text: Where texts come from.
 
     Raises:
         Unfilled: The schema is malformed, demands too much, or demands a text that matches a `pattern`.
     """
     try:
-        return _Sampler(schema, text).value(schema, "", 0, 0)
+        return _Sampler(schema, text).value(schema, inside=("#",))
     except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Unfilled(f"the JSON Schema is malformed ({type(error).__name__})") from None
 
 
 class _Sampler:
-    def __init__(self, schema: Mapping[str, Any], text: str) -> None:
-        self._root = schema
+    def __init__(self, root: Mapping[str, Any], text: str) -> None:
+        self._root = root
         name = _NAME.search(text[:_TEXT])
         self._text = name.group() if name is not None else text.strip()[:_TEXT].strip()
         self._numbers = [float(number) for number in _NUMBER.findall(text[:_TEXT])]
         self._left = _LARGEST
-        self._open: list[str] = []
 
-    def value(self, schema: Any, name: str, depth: int, index: int) -> Any:
-        """Return the value at a place: the member `name`, the item `index` of an array."""
+    def value(self, schema: Any, name: str = "", index: int = 0, inside: tuple[str, ...] = ()) -> Any:
+        """Return the value at a place.
+
+        Args:
+            schema: Its schema.
+            name: Name of the member.
+            index: Number of the item of an array.
+            inside: The references that have led here.
+        """
         if not isinstance(schema, Mapping):
             return self._text or name or "echo"
         self._spend(1)
-        outside = len(self._open)
-        try:
-            return self._value(self._resolved(schema, depth), name, depth, index)
-        finally:
-            del self._open[outside:]
-
-    def _value(self, schema: Mapping[str, Any], name: str, depth: int, index: int) -> Any:
+        for keyword in ("$ref", "allOf", "anyOf", "oneOf"):
+            if keyword in schema:
+                beside = {other: one for other, one in schema.items() if other != keyword}
+                return self._combined(keyword, schema[keyword], beside, name, index, inside)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
@@ -93,11 +97,11 @@ class _Sampler:
             return schema["examples"][0]
         match _type(schema):
             case "object":
-                return self._object(schema, depth)
+                return self._object(schema, inside)
             case "array":
-                return self._array(schema, name, depth)
+                return self._array(schema, name, inside)
             case "integer" | "number" as kind:
-                return self._number(schema, index, whole=kind == "integer")
+                return _number(schema, self._numbers, index, whole=kind == "integer")
             case "boolean":
                 return index % 2 == 0
             case "null":
@@ -110,115 +114,76 @@ class _Sampler:
         if self._left < 0:
             raise Unfilled(f"the JSON Schema demands more than {_LARGEST} values or characters")
 
-    def _resolved(self, schema: Mapping[str, Any], depth: int) -> Mapping[str, Any]:
-        """Return the schema with references followed, alternatives chosen and `allOf` merged."""
-        merged: dict[str, Any] = dict(schema)
-        for _ in range(32):  # a reference to itself would never end
-            if "$ref" in merged:
-                reference = str(merged.pop("$ref"))
-                self._open.append(reference)
-                self._merge(merged, [self._target(reference)])
-            elif "allOf" in merged:
-                self._merge(merged, merged.pop("allOf"))
-            elif "anyOf" in merged or "oneOf" in merged:
-                self._merge(merged, [self._branch(merged.pop("anyOf" if "anyOf" in merged else "oneOf"), depth)])
-            else:
-                break
-        return merged
+    def _combined(
+        self, keyword: str, others: Any, beside: Mapping[str, Any], name: str, index: int, inside: tuple[str, ...]
+    ) -> Any:
+        """Return the value of a schema that refers to others."""
+        if keyword == "$ref":
+            if others in inside:
+                raise _Impossible(f"the JSON Schema refers to itself without end at {others}")
+            return self.value(self._merged([self._target(others)], beside), name, index, (*inside, others))
+        if keyword == "allOf":
+            return self.value(self._merged(others, beside), name, index, inside)
+        self._spend(len(others))
+        impossible = _Impossible("the JSON Schema has no alternatives")
+        for other in sorted(others, key=lambda one: one == {"type": "null"}):
+            try:
+                return self.value(self._merged([other], beside), name, index, inside)
+            except _Impossible as error:
+                impossible = error
+        raise impossible
 
-    def _merge(self, merged: dict[str, Any], parts: Sequence[Any]) -> None:
-        """Add the keywords of other schemas to one, near enough to make a value that all of them allow."""
-        required = list(merged.get("required") or ())
-        properties = dict(merged.get("properties") or {})
-        for part in parts:
+    def _merged(self, parts: Iterable[Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+        """Return one schema for several, near enough to make a value that all of them allow."""
+        merged: dict[str, Any] = {}
+        properties: dict[str, Any] = {}
+        required: list[str] = []
+        for part in (beside, *parts):
+            self._spend(1)
             if isinstance(part, Mapping):
-                self._spend(1 + len(part) + len(part.get("properties") or ()) + len(part.get("required") or ()))
-                merged.update(part)
+                self._spend(len(part) + len(part.get("properties") or ()) + len(part.get("required") or ()))
+                merged |= part
+                properties |= part.get("properties") or {}
                 required += part.get("required") or ()
-                properties.update(part.get("properties") or {})
-        if required:
-            merged["required"] = required
-        if properties:
-            merged["properties"] = properties
-
-    def _recursive(self, schema: Any, depth: int) -> bool:
-        return depth >= _DEPTH or (isinstance(schema, Mapping) and schema.get("$ref") in self._open)
-
-    def _branch(self, branches: Any, depth: int) -> Any:
-        """Return the first alternative that is neither null nor recursive; below the depth limit null if allowed."""
-        if not isinstance(branches, Sequence) or not branches:
-            return {}
-        self._spend(len(branches))
-        null = [one for one in branches if isinstance(one, Mapping) and one.get("type") == "null"]
-        others = [one for one in branches if not (isinstance(one, Mapping) and one.get("type") == "null")]
-        ending = [one for one in others if not self._recursive(one, 0)]
-        preferred = null or ending if depth >= _DEPTH else ending or null
-        return (preferred or others)[0]
+        return merged | {key: one for key, one in (("properties", properties), ("required", required)) if one}
 
     def _target(self, reference: str) -> Mapping[str, Any]:
         """Return what a local `$ref` points at; a schema that allows anything if it is not found."""
         node: Any = self._root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, Sequence) and step.isdecimal() and len(step) < 10 and int(step) < len(node):
-                node = node[int(step)]
-            else:
-                node = node.get(step) if isinstance(node, Mapping) else None
+        for step in reference.split("/")[1:]:
+            node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
         return node if isinstance(node, Mapping) else {}
 
-    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    def _object(self, schema: Mapping[str, Any], inside: tuple[str, ...]) -> dict[str, Any]:
         properties = schema.get("properties") or {}
         required = dict.fromkeys(schema.get("required") or ())
-        extra = schema.get("additionalProperties")
         built: dict[str, Any] = {}
         for name, one in properties.items():
-            if name not in required and self._recursive(one, depth):
-                continue
             try:
-                built[name] = self.value(one, name, depth + 1, 0)
-            except _NoText:
+                built[name] = self.value(one, name, 0, inside)
+            except _Impossible:
                 if name in required:
                     raise
         names = [name for name in required if name not in properties]
         self._spend(schema.get("minProperties", 0))
         names += [f"key{number}" for number in range(len(built) + len(names), schema.get("minProperties", 0))]
-        return built | {name: self.value(extra, name, depth + 1, 0) for name in names}
+        return built | {name: self.value(schema.get("additionalProperties"), name, 0, inside) for name in names}
 
-    def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
+    def _array(self, schema: Mapping[str, Any], name: str, inside: tuple[str, ...]) -> list[Any]:
         first = list(schema.get("prefixItems") or ())
-        items = schema.get("items")
-        wanted = max(len(first), 0 if items is False or self._recursive(items, depth) else 1, schema.get("minItems", 0))
-        size = max(0, min(wanted, schema.get("maxItems", wanted)))
+        least = schema.get("minItems", 0)
+        size = min(max(len(first), least, 1), schema.get("maxItems", _LARGEST))
         self._spend(size)
-        schemas = (first + [items] * size)[:size]
-        return [self.value(one, name, depth + 1, index) for index, one in enumerate(schemas)]
-
-    def _number(self, schema: Mapping[str, Any], index: int, *, whole: bool) -> float:
-        """Return the number at this place of an array: of the text if allowed, else the next allowed one."""
-        lows = [schema[name] for name in ("minimum", "exclusiveMinimum") if name in schema]
-        highs = [schema[name] for name in ("maximum", "exclusiveMaximum") if name in schema]
-        low, high = max(lows, default=-math.inf), min(highs, default=math.inf)
-        step = schema.get("multipleOf")
-
-        def allowed(number: float) -> bool:
-            return (
-                low <= number <= high
-                and number not in (schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum"))
-                and (not whole or float(number).is_integer())
-                and not (step and abs(number / step - round(number / step)) > 1e-9)
-            )
-
-        unit = step or 1
-        if lows:
-            start, direction = math.ceil(low / unit), 1
-        else:
-            start, direction = (math.floor(high / unit), -1) if highs else (1, 1)
-        tried = [*self._numbers, *((start + direction * turn) * unit for turn in range(_STEPS))]
-        if lows and highs:
-            tried.append((low + high) / 2)
-        found = list(dict.fromkeys(filter(allowed, tried)))
-        number: float = found[index % len(found)] if found else tried[0]
-        return int(number) if float(number).is_integer() else number
+        built: list[Any] = []
+        for index in range(size):
+            try:
+                one = first[index] if index < len(first) else schema.get("items")
+                built.append(self.value(one, name, index, inside))
+            except _Impossible:
+                if index < least:
+                    raise
+                break
+        return built
 
     def _string(self, schema: Mapping[str, Any], name: str, index: int) -> str:
         form = str(schema.get("format"))
@@ -233,8 +198,31 @@ class _Sampler:
             text = text[: schema.get("maxLength", max(least, len(text)))]
         if "pattern" in schema and not _matches(schema["pattern"], text):
             what = f"the pattern of {name}" if name else "a pattern"
-            raise _NoText(f"the local server makes no text for {what}; order the answer with reply()")
+            raise _Impossible(f"the local server makes no text for {what}; order the answer with reply()")
         return text
+
+
+def _number(schema: Mapping[str, Any], preferred: list[float], index: int, *, whole: bool) -> float:
+    """Return the number at this place of an array: a preferred one, a multiple from a limit on, or the middle."""
+    excluded = [schema[name] for name in ("exclusiveMinimum", "exclusiveMaximum") if name in schema]
+    low = max(schema.get(name, -math.inf) for name in ("minimum", "exclusiveMinimum"))
+    high = min(schema.get(name, math.inf) for name in ("maximum", "exclusiveMaximum"))
+    step = schema.get("multipleOf") or 1
+    if low > -math.inf:
+        first, direction = math.ceil(low / step), 1
+    else:
+        first, direction = (math.floor(high / step), -1) if high < math.inf else (1, 1)
+    tried = [] if "multipleOf" in schema else list(preferred)
+    tried += [(first + direction * turn) * step for turn in range(_STEPS)]
+    if math.isfinite(high - low):
+        tried.append((low + high) / 2)
+    allowed = [
+        number
+        for number in tried
+        if low <= number <= high and number not in excluded and (not whole or float(number).is_integer())
+    ]
+    number: float = allowed[index % len(allowed)] if allowed else first * step
+    return int(number) if float(number).is_integer() else number
 
 
 def _matches(pattern: Any, text: str) -> bool:

@@ -13,11 +13,8 @@ from gigachat.server.orders.replies import Part, read_order
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from gigachat.server.catalogue import Model
-    from gigachat.server.engine import ChatRequest, Embedding, Engine, Piece
+    from gigachat.server.engine import ChatRequest, Engine, Piece
     from gigachat.server.orders.rules import Rule
-
-__all__ = ["Scripted"]
 
 
 class Scripted:
@@ -25,7 +22,7 @@ class Scripted:
 
     Args:
         rules: Tried in their order; see `rules_from_file`.
-        otherwise: Answers what no rule is for, counts and embeds; the echo when None.
+        otherwise: Answers what no rule is for; the echo when None.
     """
 
     def __init__(self, rules: Sequence[Rule], otherwise: Engine | None = None) -> None:
@@ -47,11 +44,3 @@ class Scripted:
         async with aclosing(self._otherwise.complete(request)) as pieces:
             async for piece in pieces:
                 yield piece
-
-    async def embed(self, texts: Sequence[str], model: Model) -> Sequence[Embedding]:
-        """Return vectors as the other engine makes them."""
-        return await self._otherwise.embed(texts, model)
-
-    async def count(self, texts: Sequence[str]) -> Sequence[int]:
-        """Return numbers of tokens as the other engine counts them."""
-        return await self._otherwise.count(texts)

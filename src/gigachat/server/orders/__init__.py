@@ -1,1 +1,1 @@
-"""What tests order in advance: replies, faults and literal streams, and the matching of requests to them."""
+"""Replies, faults and literal streams that tests order in advance, and their matching with requests."""

@@ -13,16 +13,25 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import PlainValidator
 
+from gigachat.models import chat as v1
+from gigachat.models import chat_completions as v2
 from gigachat.server.orders.checks import Order
 from gigachat.server.wire.errors import Refusal, invalid_shape
 from gigachat.server.wire.messages import v1_message, v2_messages
-from gigachat.server.wire.requests import list_of, read_object, typed
+from gigachat.server.wire.requests import read_object
+from gigachat.server.wire.shapes import check_shape
 
 if TYPE_CHECKING:
     from gigachat.server.engine import Message
     from gigachat.server.state.requests import Received
 
 _CHATS = "/chat/completions"
+_CHAT = {
+    "model": str | None,
+    "messages": list[dict[str, Any]],
+    "functions": list[v1.Function] | None,
+    "tools": list[v2.ChatTool] | None,
+}
 _LONGEST = 200
 _MOST = 20
 _CLOSE = 0.6
@@ -69,18 +78,18 @@ def read_chat(body: Mapping[str, Any]) -> ReceivedChat:
     Raises:
         Refusal: Its shape is wrong.
     """
+    check_shape(body, _CHAT)
     messages: list[Message] = []
-    for raw in list_of(body, "messages", dict):
+    for raw in body["messages"]:
         messages += v2_messages(raw) if isinstance(raw.get("content"), list) else [v1_message(raw)]
     if not messages:
         raise invalid_shape()
-    names = [typed(one, "name", str) or "" for one in list_of(body, "functions", dict)]
-    for tool in list_of(body, "tools", dict):
-        functions = typed(tool, "functions", dict)
-        own = list_of(functions, "specifications", dict) if functions else []
-        names += [typed(one, "name", str) or "" for one in own]
+    names = [one["name"] for one in body.get("functions") or ()]
+    for tool in body.get("tools") or ():
+        functions = tool.get("functions") or {}
+        names += [one["name"] for one in functions.get("specifications") or ()]
         names += [name for name in tool if name != "functions"]
-    return ReceivedChat(tuple(messages), typed(body, "model", str), tuple(names), body.get("stream") is True, body)
+    return ReceivedChat(tuple(messages), body.get("model"), tuple(names), body.get("stream") is True, body)
 
 
 def read_chats(requests: Sequence[Received]) -> list[ReceivedChat]:

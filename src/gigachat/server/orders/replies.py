@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from gigachat.server.engine import FunctionCall, Piece, Reasoning, Stop
 from gigachat.server.tokens import phrases
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.messages import STATE_NAMES
 from gigachat.server.wire.responses import compact
+from gigachat.server.wire.shapes import STATE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

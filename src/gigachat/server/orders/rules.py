@@ -75,7 +75,7 @@ class _FileRule(Order):
     @model_validator(mode="after")
     def _one_answer(self) -> _FileRule:
         if sum(answer is not None for answer in (self.reply, self.call, self.fail)) != 1:
-            raise ValueError("a rule has one of reply, call and fail")
+            raise ValueError("a rule must have exactly one of reply, call and fail")
         if self.fail is not None and (self.reasoning is not None or self.finish_reason is not None):
             raise ValueError("reasoning and finish_reason belong to reply and call, not to fail")
         return self

@@ -26,7 +26,7 @@ import secrets
 from functools import cache
 from importlib.resources import files
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,16 +34,17 @@ from starlette.responses import Response
 from gigachat import __version__
 from gigachat.server.access.authorization import check_access
 from gigachat.server.catalogue import MODELS
-from gigachat.server.engine import WithEmbedder
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import EventStream, compact, event, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from gigachat.server.service import Endpoint, Service
+    from gigachat.server.service import Service
+
+    _Endpoint = Callable[[Request, Service], Awaitable[Response]]
 
 __all__ = ["ENDPOINTS", "Page"]
 
@@ -113,7 +114,7 @@ async def _open(request: Request, service: Service) -> Response:
         "token": token,
         "run": state.activity.run,
         "version": __version__,
-        "engine": _engine_name(service.engine),
+        "engine": type(service.engine).__name__.lower(),
         "account": state.account.kind,
         "strict": state.strict,
         "models": [model.card() for model in MODELS if model.listed],
@@ -138,7 +139,7 @@ async def _events(request: Request, service: Service) -> Response:
     return EventStream(news(), {}, pace=0)
 
 
-ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
+ENDPOINTS: Sequence[tuple[str, str, _Endpoint]] = (
     ("GET", "/", _show),
     ("POST", "/page", _open),
     ("GET", "/events", _events),
@@ -146,7 +147,7 @@ ENDPOINTS: Sequence[tuple[str, str, Endpoint]] = (
 _BY_ADDRESS = {(method, path): endpoint for method, path, endpoint in ENDPOINTS}
 
 
-def _endpoint(scope: Scope) -> Endpoint | None:
+def _endpoint(scope: Scope) -> _Endpoint | None:
     return _BY_ADDRESS.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
 
 
@@ -179,12 +180,6 @@ def _environment(request: Request, service: Service) -> Mapping[str, str]:
         "GIGACHAT_SCOPE": service.state.account.scope,
     }
     return {name: value for name, value in (service.environment or found).items() if name in _SHOWN}
-
-
-def _engine_name(engine: Any) -> str:
-    while isinstance(engine, WithEmbedder):
-        engine = engine.engine
-    return type(engine).__name__.lower()
 
 
 @cache

@@ -6,15 +6,18 @@ message. Only the server's event loop uses it, so it needs no lock.
 
 from __future__ import annotations
 
-import itertools
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers
 
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.requests import read_object
 
 if TYPE_CHECKING:
+    from starlette.types import Message
+
     from gigachat.server.state.requests import Received
 
 __all__ = ["Activity", "Entry"]
@@ -31,6 +34,8 @@ class Entry:
 
     def __init__(self, activity: Activity, number: int, received: Received) -> None:
         self._activity = activity
+        self._begun = received.at
+        self._ended: float | None = None
         self._card: dict[str, Any] = {
             "number": number,
             "at": int(time.time() * 1000),
@@ -38,13 +43,11 @@ class Entry:
             "path": _short(received.path),
             "received": len(received.body),
             **_of_chat(received),
+            "state": "open",
+            "status": None,
+            "sent": 0,
+            "events": None,
         }
-        self._begun = received.at
-        self._ended: float | None = None
-        self._whole = False
-        self._status: int | None = None
-        self._sent = 0
-        self._events: int | None = None
         self.version = 0
         """Grows with each change, over all entries."""
 
@@ -53,36 +56,32 @@ class Entry:
         """Whether more of the response may come."""
         return self._ended is None
 
-    def answered(self, status: int, *, stream: bool) -> None:
-        """Note that the response has begun."""
-        self._status = status
-        self._events = 0 if stream else None
-        self._activity.change(self)
-
-    def sent(self, piece: bytes, *, last: bool) -> None:
-        """Note a piece of the response's body."""
-        self._sent += len(piece)
-        if self._events is not None:
-            self._events += piece.count(b"\n\n")
-        self._whole = self._whole or last
+    def note(self, message: Message) -> None:
+        """Note a part of the response: an ASGI message that was sent."""
+        if message["type"] == "http.response.start":
+            self._card["status"] = message["status"]
+            if Headers(raw=message.get("headers", [])).get("content-type", "").startswith("text/event-stream"):
+                self._card["events"] = 0
+        elif message["type"] == "http.response.body":
+            piece = message.get("body", b"")
+            self._card["sent"] += len(piece)
+            if self._card["events"] is not None:
+                self._card["events"] += piece.count(b"\n\n")
+            if not message.get("more_body", False):
+                self._card["state"] = "whole"
         self._activity.change(self)
 
     def over(self) -> None:
         """Note that nothing more will be sent."""
         self._ended = time.monotonic()
+        if self._card["state"] == "open":
+            self._card["state"] = "broken"
         self._activity.change(self)
 
     def card(self) -> dict[str, Any]:
         """Return what is known by now, for JSON; times are in seconds, `at` in milliseconds since 1970."""
         end = time.monotonic() if self._ended is None else self._ended
-        return {
-            **self._card,
-            "state": "open" if self._ended is None else "whole" if self._whole else "broken",
-            "status": self._status,
-            "seconds": round(end - self._begun, 3),
-            "sent": self._sent,
-            "events": self._events,
-        }
+        return {**self._card, "seconds": round(end - self._begun, 3)}
 
 
 class Activity:
@@ -91,15 +90,14 @@ class Activity:
     def __init__(self) -> None:
         self.run = uuid.uuid4().hex
         """Tells these numbers from those of another run of the server."""
-        self._numbers = itertools.count(1)
-        self._versions = itertools.count(1)
+        self._begun = 0
         self._version = 0
         self._entries: dict[int, Entry] = {}
 
     def begin(self, received: Received) -> Entry:
         """Add a request that was received."""
-        number = next(self._numbers)
-        entry = self._entries[number] = Entry(self, number, received)
+        self._begun += 1
+        entry = self._entries[self._begun] = Entry(self, self._begun, received)
         if len(self._entries) > _RECENT:
             ended = next((number for number, one in self._entries.items() if not one.in_progress), None)
             if ended is not None:
@@ -109,16 +107,15 @@ class Activity:
 
     def change(self, entry: Entry) -> None:
         """Note that an entry has changed."""
-        self._version = entry.version = next(self._versions)
+        self._version += 1
+        entry.version = self._version
 
     def since(self, version: int) -> tuple[int, list[dict[str, Any]]]:
         """Return the version of now, and the cards of what has changed after another one; after 0 all of them."""
-        if version == self._version:
-            return version, []
         return self._version, [entry.card() for entry in self._entries.values() if entry.version > version]
 
 
-def _of_chat(received: Received) -> dict[str, Any]:
+def _of_chat(received: Received) -> dict[str, str]:
     """Return the model and the beginning of the last message, as far as they can be read."""
     if not received.path.endswith(_CHATS) or len(received.body) > _LARGEST_READ:
         return {}
@@ -126,18 +123,14 @@ def _of_chat(received: Received) -> dict[str, Any]:
         asked = read_object(received.body)
     except Refusal:
         return {}
-    found = {}
-    model, messages = asked.get("model"), asked.get("messages")
-    if isinstance(model, str):
-        found["model"] = _short(model)
+    messages = asked.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else None
-    content = last.get("content") if isinstance(last, dict) else None
-    if isinstance(content, list):
-        texts = (part.get("text") for part in content if isinstance(part, dict))
-        content = " ".join(text for text in texts if isinstance(text, str))
-    if isinstance(content, str):
-        found["said"] = _short(content)
-    return found
+    said = last.get("content") if isinstance(last, dict) else None
+    if isinstance(said, list):
+        texts = (part.get("text") for part in said if isinstance(part, dict))
+        said = " ".join(text for text in texts if isinstance(text, str))
+    found = {"model": asked.get("model"), "said": said}
+    return {name: _short(text) for name, text in found.items() if isinstance(text, str)}
 
 
 def _short(text: str) -> str:

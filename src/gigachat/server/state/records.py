@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from gigachat._service import FILE_KINDS
-from gigachat.server.wire.errors import Refusal
+from gigachat.server.wire.errors import Refusal, invalid_params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -295,3 +295,14 @@ class Threads(Collection[Thread]):
         if fields["status"] == "in_progress":
             fields["status"] = "failed"
         return Thread(**fields)
+
+    def unlocked(self, thread_id: str) -> Thread:
+        """Return the thread with this id, to be changed; what the service says of a locked one is not known.
+
+        Raises:
+            Refusal: 404 when there is none, 422 while a run is in progress.
+        """
+        thread = self.get(thread_id)
+        if thread.run_lock:
+            raise invalid_params("the thread is locked by a run")
+        return thread

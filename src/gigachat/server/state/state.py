@@ -202,7 +202,7 @@ class State:
         """
         left = self.account.left
         if package not in left:
-            raise ValueError(f"a package is one of {', '.join(left)}")
+            raise ValueError(f"a package must be one of {', '.join(left)}")
         if type(tokens) is not int or tokens < 0:
             raise ValueError(f"tokens is a number from 0, not {tokens!r}")
         with self._paying:

@@ -54,7 +54,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        # Its paths are printed for programs that run in other working directories.
+        # The server prints its paths, and programs read them in other working directories.
         self.folder = folder.absolute()
         self._contents = self.folder / "files"
         self.certificates = self.folder / "certificates"

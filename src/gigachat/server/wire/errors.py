@@ -13,24 +13,18 @@ NO_SUCH_MODEL = "No such model"
 
 _MESSAGES = {
     400: INVALID_JSON,
-    401: "Unauthorized",
-    402: "Payment Required",
     403: "Permission denied",
-    404: "Not Found",
     413: "Payload too large",
     422: "Unprocessable Entity",
     429: "Too many requests",
-    500: "Internal Server Error",
 }
+"""The texts of the service where they are not the standard phrases."""
 
 
 def default_message(status: int) -> str:
     """Return the service's usual text for a status, the standard phrase for a status it never sent."""
-    known = _MESSAGES.get(status)
-    if known is not None:
-        return known
     try:
-        return HTTPStatus(status).phrase
+        return _MESSAGES.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return f"Status {status}"
 

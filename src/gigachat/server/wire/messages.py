@@ -7,45 +7,41 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gigachat.models import chat as v1
+from gigachat.models import chat_completions as v2
 from gigachat.server.engine import FunctionCall, Message
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
-from gigachat.server.wire.requests import list_of, needed, typed
+from gigachat.server.wire.shapes import STATE_NAMES, check_shape
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
-
 
 _ROLES = frozenset({"system", "user", "assistant", "function", "search_result", "function_in_progress"})
 _V2_ROLES = frozenset({"system", "user", "assistant", "tool", "function", "reasoning"})
 RESULT_ROLES = ("function", "tool")
 """Roles of function results in v2; in v1 it is always `function`."""
-STATE_NAMES = ("tool_state_id", "tools_state_id", "functions_state_id")
-"""The state id of v2 under all the names it was seen with (reference, section 15)."""
 _PART_KEYS = frozenset(
     {"text", "files", "function_call", "function_result", "inline_data", "tool_execution", "logprobs"}
 )
 
 
 def v1_message(raw: Any) -> Message:
-    """Return a message of v1.
+    """Parse a message of API v1.
 
     Raises:
-        Refusal: 400 for a wrong shape.
+        Refusal: 400 if the message has a wrong shape.
     """
-    if not isinstance(raw, dict):
-        raise invalid_shape()
-    role = typed(raw, "role", str)
+    check_shape(raw, v1.Messages)
+    role = raw["role"]
     if role not in _ROLES:
         raise invalid_shape()
-    content = typed(raw, "content", str)
-    files = tuple(list_of(raw, "attachments", str))
-    call = typed(raw, "function_call", dict)
-    calls = () if call is None else (FunctionCall(needed(call, "name", str), typed(call, "arguments", dict) or {}),)
-    return Message(role, content or "", typed(raw, "name", str), calls, files, typed(raw, "functions_state_id", str))
+    call = raw.get("function_call")
+    calls = () if call is None else (_call(call),)
+    files = tuple(raw.get("attachments") or ())
+    return Message(role, raw.get("content") or "", raw.get("name"), calls, files, raw.get("functions_state_id"))
 
 
 def v2_messages(raw: Any, result_role: str | None = None) -> list[Message]:
@@ -58,50 +54,39 @@ def v2_messages(raw: Any, result_role: str | None = None) -> list[Message]:
     Raises:
         Refusal: 400 for a wrong shape, and for a result that is a text but not JSON.
     """
-    if not isinstance(raw, dict):
+    check_shape(raw, v2.ChatMessage)
+    role, parts, state_id = raw["role"], raw["content"], state_of(raw)
+    if role not in _V2_ROLES or (role in RESULT_ROLES and result_role not in (None, role)):
         raise invalid_shape()
-    role = typed(raw, "role", str)
-    if role not in _V2_ROLES:
+    if not all(_PART_KEYS & part.keys() for part in parts):
         raise invalid_shape()
-    if result_role is not None and role in RESULT_ROLES and role != result_role:
-        raise invalid_shape()
-    typed(raw, "message_id", str)
-    state_id = state_of(raw)
-    texts: list[str] = []
-    files: list[str] = []
-    calls: list[FunctionCall] = []
-    results: list[Message] = []
-    parts = needed(raw, "content", list)
-    for part in parts:
-        if not isinstance(part, dict) or not _PART_KEYS & part.keys():
-            raise invalid_shape()
-        texts.append(typed(part, "text", str) or "")
-        files += [needed(one, "id", str) for one in list_of(part, "files", dict)]
-        call = typed(part, "function_call", dict)
-        if call is not None:
-            typed(call, "id", str)
-            calls.append(FunctionCall(needed(call, "name", str), typed(call, "arguments", dict) or {}))
-        result = typed(part, "function_result", dict)
-        if result is not None:
-            results.append(_v2_result(result, state_id))
-        for name in ("inline_data", "tool_execution"):
-            typed(part, name, dict)
-        list_of(part, "logprobs", dict)
+    results = [_v2_result(part["function_result"], state_id) for part in parts if part.get("function_result")]
     if role in RESULT_ROLES:
         if not results:
             raise invalid_shape()
         return results
-    return [Message(role, "".join(texts), None, tuple(calls), tuple(files), state_id)]
+    text = "".join(part.get("text") or "" for part in parts)
+    calls = tuple(_call(part["function_call"]) for part in parts if part.get("function_call"))
+    files = tuple(file["id"] for part in parts for file in part.get("files") or ())
+    return [Message(role, text, None, calls, files, state_id)]
+
+
+def _call(raw: Mapping[str, Any]) -> FunctionCall:
+    return FunctionCall(raw["name"], raw.get("arguments") or {})
+
+
+def _v2_result(raw: Mapping[str, Any], state_id: str | None) -> Message:
+    name, result = raw["name"], raw["result"]
+    if isinstance(result, str):
+        check_result(name, result, 400)
+    else:
+        result = json.dumps(result, ensure_ascii=False)
+    return Message("function", result, name, state_id=state_id)
 
 
 def state_of(raw: Mapping[str, Any]) -> str | None:
-    """Return the state id of a v2 message, or of a v2 request, under any of its names.
-
-    Raises:
-        Refusal: 400 when it is not a text.
-    """
-    ids: list[str] = [one for name in STATE_NAMES if (one := typed(raw, name, str)) is not None]
-    return ids[0] if ids else None
+    """Return the state id of a v2 message under any of its names."""
+    return next((raw[name] for name in STATE_NAMES if raw.get(name) is not None), None)
 
 
 def check_order(messages: Sequence[Message], calls: Container[str]) -> list[Message]:
@@ -167,33 +152,17 @@ def check_result(name: str, text: str, status: int) -> None:
         raise invalid_shape() from None
 
 
-def _v2_result(raw: Mapping[str, Any], state_id: str | None) -> Message:
-    name = needed(raw, "name", str)
-    result = raw.get("result")
-    if isinstance(result, str):
-        check_result(name, result, 400)
-        return Message("function", result, name, state_id=state_id)
-    if not isinstance(result, (dict, list)):
-        raise invalid_shape()
-    return Message("function", json.dumps(result, ensure_ascii=False), name, state_id=state_id)
-
-
 def name_results(messages: Sequence[Message]) -> list[Message]:
     """Give results without a name that of the call they answer, in the order of the calls."""
     found: list[Message] = []
-    calls: deque[str] = deque()
-    answered: Counter[str] = Counter()  # named results, whose calls are still in the queue
+    calls: list[str] = []
     for message in messages:
         if message.role != "function":
-            calls, answered = deque(call.name for call in message.calls), Counter()
-        elif message.name:
-            answered[message.name] += 1
-        else:
-            while calls and answered[calls[0]] > 0:
-                answered[calls.popleft()] -= 1
-            if calls:
-                found.append(replace(message, name=calls.popleft()))
-                continue
+            calls = [call.name for call in message.calls]
+        elif message.name in calls:
+            calls.remove(message.name)
+        elif not message.name and calls:
+            message = replace(message, name=calls.pop(0))
         found.append(message)
     return found
 

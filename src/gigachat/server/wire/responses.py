@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 JSON_TYPE = "application/json; charset=utf-8"
 DONE = b"data: [DONE]\n\n"
-# The service names the length of short bodies only; longer ones come in chunks.
+# The service sends Content-Length with short bodies only; longer ones are sent in chunks.
 _SHORT = 2048
 
 
@@ -35,6 +35,11 @@ def compact(value: Any) -> bytes:
     except ValueError:
         # Half of a surrogate pair can be asked for in JSON but not written in UTF-8.
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def present(**fields: Any) -> dict[str, Any]:
+    """Return the fields that have a value, as the service shows a record."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def event(value: Any) -> bytes:
@@ -128,19 +133,6 @@ async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
         raise
     finally:
         leaving.cancel()
-
-
-async def started(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Return the same events with the first one made, so that its error is still an ordinary answer."""
-    first = await anext(events)
-
-    async def whole() -> AsyncGenerator[bytes, None]:
-        async with aclosing(events):
-            yield first
-            async for one in events:
-                yield one
-
-    return whole()
 
 
 class EventStream(Response):
