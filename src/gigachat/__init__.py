@@ -60,6 +60,7 @@ __all__ = [
     "GigaChatAsyncClient",
     "GigaChatException",
     "GigaChatSyncClient",
+    "GigaChatWarning",
     "Image",
     "LengthFinishReasonError",
     "Messages",

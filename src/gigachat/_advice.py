@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gigachat._service import BASE_URL, NEWER_BASE_URL, SCOPES, is_vendor_host
+from gigachat._service import API_PATH, BASE_URL, NEWER_BASE_URL, SCOPES, is_vendor_host
 
 if TYPE_CHECKING:
     from gigachat.exceptions import ResponseError
 
+HALF_A_PAIR = (
+    "the text has half a surrogate pair, which UTF-8 cannot hold: "
+    "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace') mends it"
+)
 _SCOPES = "{}, {} or {}".format(*SCOPES)
 _BY_OAUTH_CODE = {
     1: f"Check `scope`: {_SCOPES}.",
@@ -27,11 +31,20 @@ _BY_STATUS = {
     "read, or set max_concurrency.",
 }
 _OF_A_SCHEMA = re.compile(r"schema|\$ref|\$defs|(any|one|all)of\b|properties|parameters")
+_VERSION = re.compile(r"/v\d+/")
+_ENDPOINTS = ("/chat/completions", "/embeddings", "/models", "/files", "/tokens/count")
 
 
-def response_advice(error: ResponseError) -> str:
-    """Return what to do about an error response, empty where it is not known."""
+def response_advice(error: ResponseError, *, authorized: bool = True) -> str:
+    """Return what to do about an error response, empty where it is not known.
+
+    Args:
+        error: The error.
+        authorized: Whether the request carried an authorization.
+    """
     message = error.message.lower()
+    if error.status_code == 401 and not authorized:
+        return "The request carried no key: pass credentials= (or set GIGACHAT_CREDENTIALS)."
     if error.status_code in (400, 401) and error.code in _BY_OAUTH_CODE:
         return _BY_OAUTH_CODE[error.code]
     if 300 <= error.status_code < 400:
@@ -40,10 +53,18 @@ def response_advice(error: ResponseError) -> str:
         )
     if error.status_code == 404 and "no such model" in message:
         return f"get_models() lists what this address serves; newer models are at base_url='{NEWER_BASE_URL}'."
+    if error.status_code in (404, 405) and error.url.endswith(_ENDPOINTS) and not _VERSION.search(error.url):
+        return f"The address names no version of the API: base_url= usually ends in {API_PATH}."
+    if error.status_code == 400 and "plain http request" in message:
+        return "The address begins with http://, but the port expects TLS: write https://."
     if error.status_code in (400, 422) and "temperature" in message:
         return "temperature must be above 0; 0.001 or less switches sampling off."
     if error.status_code == 422 and _OF_A_SCHEMA.search(message):
         return "A model may refuse a JSON Schema that another takes: send gigachat.schema.simplify(schema)."
+    if error.status_code in (400, 422) and "response_format" in message:
+        return "For JSON, use chat_parse(..., response_format=Model), or {'type': 'json_schema', 'schema': {...}}."
+    if error.status_code == 413 and error.url.endswith("/embeddings"):
+        return "Split the text, or choose a model of embeddings with a larger window."
     if error.url.endswith("/v2/chat/completions"):
         if error.status_code == 400 and "invalid json syntax" in message:
             return (
@@ -52,6 +73,11 @@ def response_advice(error: ResponseError) -> str:
             )
         if error.status_code == 404 and not isinstance(error.body, dict):
             return "API v2 is not at this address: set v2_base_url= (or GIGACHAT_V2_BASE_URL)."
+    elif error.status_code == 400 and "invalid json syntax" in message:
+        return (
+            "The service says so of any body it cannot parse: look for an unknown role. Roles of API v1 are system, "
+            "user, assistant and function."
+        )
     return _BY_STATUS.get(error.status_code, "")
 
 
@@ -76,6 +102,7 @@ def connecting_advice(url: str, *, proxied: bool, reason: str) -> str:
     return advice
 
 
+PLAIN_HTTP = "; if the port expects TLS, write https:// in the address"
 _CLOCK = "check this machine's clock, or wait for its owner to renew it"
 _TRUST = "pass {} as ca_bundle_file= (or GIGACHAT_CA_BUNDLE_FILE)"
 _AUTHORITY = _TRUST.format("that authority's certificate")

@@ -11,12 +11,26 @@ import os
 from typing import Annotated, Any, Protocol, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from gigachat._secret import Secret
 
 _QUOTES = ("''", '""', "``", "“”", "„“", "‘’", "«»")
+_CHAT_PATH = "/chat/completions"
+_PHASES = ("connect", "read", "write")
+_LONGEST_WAIT = 2_147_483  # seconds: system calls count milliseconds in 32 bits
 _INVISIBLE = "\ufeff\u200b\u2060"  # byte order mark and zero-width spaces
+
+
+def revealed(value: Any) -> Any:
+    """Return the text of a `SecretStr`, of pydantic or alike; other values as they are."""
+    reveal = getattr(value, "get_secret_value", None)
+    return reveal() if callable(reveal) else value
+
+
+def is_given(value: Any) -> bool:
+    """Whether the value of an option is more than None or empty text."""
+    return unquoted(revealed(value)) not in (None, "")
 
 
 def unquoted(value: Any) -> Any:
@@ -74,6 +88,12 @@ def http_url(value: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("no query or fragment in the address")
     return value.rstrip("/")
+
+
+def base_url(value: str) -> str:
+    if value.endswith(_CHAT_PATH):
+        raise ValueError(f"leave {_CHAT_PATH} out: the client adds the paths of methods to this address")
+    return value
 
 
 _PROXY_FORM = (
@@ -136,7 +156,10 @@ def checked_timeout(value: Any) -> Any:
         if len(value) != 2:
             raise ValueError("give seconds, or a pair (connect, read) in seconds")
         return tuple(_positive_seconds(item) for item in value)
-    if all(hasattr(value, phase) for phase in ("connect", "read", "write")):
+    if all(hasattr(value, phase) for phase in _PHASES):
+        for phase in _PHASES:
+            if (seconds := getattr(value, phase)) is not None:
+                _positive_seconds(seconds)
         return value
     return _positive_seconds(value)
 
@@ -148,7 +171,13 @@ def _positive_seconds(value: Any) -> float:
         raise ValueError("give a number of seconds") from None
     if isinstance(value, bool) or not (seconds > 0 and math.isfinite(seconds)):
         raise ValueError("must be a number of seconds above zero")
-    return seconds
+    return bounded_seconds(seconds)
+
+
+def bounded_seconds(value: float) -> float:
+    if value > _LONGEST_WAIT:
+        raise ValueError(f"must be at most {_LONGEST_WAIT} seconds, which are 24 days")
+    return value
 
 
 def timeouts_of(timeout: Timeout) -> tuple[float | None, float | None, float | None]:
@@ -177,8 +206,11 @@ Timeout: TypeAlias = float | tuple[float, float] | TimeoutPhases
 """Seconds for each phase, a pair (connect, read), or an HTTP library's object."""
 
 Text = Annotated[str, BeforeValidator(unquoted)]
-Hidden = Annotated[str, AfterValidator(Secret)]  # also in a printed dump of the settings
-HiddenText = Annotated[Text, AfterValidator(Secret)]
+# Hidden also in a printed dump of the settings. The validator that is written last runs first.
+Hidden = Annotated[str, AfterValidator(Secret), BeforeValidator(revealed)]
+HiddenText = Annotated[Text, AfterValidator(Secret), BeforeValidator(revealed)]
 HttpUrl = Annotated[Text, AfterValidator(http_url)]
+BaseUrl = Annotated[HttpUrl, AfterValidator(base_url)]
 File = Annotated[str, BeforeValidator(path_text), BeforeValidator(unquoted)]
+Seconds = Annotated[FiniteFloat, AfterValidator(bounded_seconds)]
 Status = Annotated[int, Field(ge=100, le=599)]

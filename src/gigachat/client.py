@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import logging
 import sys
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Never, Self
 
 from gigachat._compat import AsyncNames
 from gigachat._engine.calls import NO_OPTIONS, RequestOptions
@@ -14,6 +13,7 @@ from gigachat._engine.session import Session, run
 from gigachat._engine.transport import Timeouts
 from gigachat._headers import checked_headers
 from gigachat._secret import hidden
+from gigachat._suggestions import report_unknown_options
 from gigachat.api import (
     account,
     assistants,
@@ -28,7 +28,7 @@ from gigachat.api import (
     raw_requests,
     threads,
 )
-from gigachat.exceptions import ConfigurationError
+from gigachat.exceptions import ConfigurationError, GigaChatWarning
 
 if TYPE_CHECKING:
     import ssl
@@ -36,14 +36,13 @@ if TYPE_CHECKING:
     from os import PathLike
 
     import httpx2
+    from pydantic import SecretStr
 
     from gigachat._engine.service import Service
     from gigachat._engine.transport import Transport
     from gigachat.settings import Settings, Timeout
 
 __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"]
-
-logger = logging.getLogger("gigachat")
 
 
 class Client(
@@ -66,7 +65,7 @@ class Client(
     argument raises `ValueError` or `TypeError`, and nothing is sent. `Raises` of a method lists what is special to it.
 
     Each option but the HTTP clients and the function for tokens can also be set by the environment variable of its
-    name with `GIGACHAT_` in front; an argument wins over it, and None means not given.
+    name with `GIGACHAT_` in front; an argument wins over it. None and empty text mean not given.
 
     Args:
         base_url: Address of the API; `https://api.giga.chat/v1` is the newer host.
@@ -122,23 +121,23 @@ class Client(
 
     def __init__(
         self,
-        *,
+        *positional: Never,
         base_url: str | None = None,
         auth_url: str | None = None,
-        credentials: str | None = None,
+        credentials: str | SecretStr | None = None,
         scope: str | None = None,
-        access_token: str | None = None,
+        access_token: str | SecretStr | None = None,
         model: str | None = None,
         session_id: str | None = None,
         profanity_check: bool | None = None,
         user: str | None = None,
-        password: str | None = None,
+        password: str | SecretStr | None = None,
         timeout: Timeout | None = None,
         verify_ssl_certs: bool | None = None,
         ca_bundle_file: str | PathLike[str] | None = None,
         cert_file: str | PathLike[str] | None = None,
         key_file: str | PathLike[str] | None = None,
-        key_file_password: str | None = None,
+        key_file_password: str | SecretStr | None = None,
         ssl_context: ssl.SSLContext | None = None,
         flags: Sequence[str] | None = None,
         max_connections: int | None = None,
@@ -146,7 +145,7 @@ class Client(
         retry_backoff_factor: float | None = None,
         retry_on_status_codes: Sequence[int] | None = None,
         client_id: str | None = None,
-        client_secret: str | None = None,
+        client_secret: str | SecretStr | None = None,
         access_token_provider: Callable[[], str | Awaitable[str]] | None = None,
         v2_base_url: str | None = None,
         function_result_role: Literal["function", "tool"] | None = None,
@@ -159,25 +158,32 @@ class Client(
         token_expiry_buffer_ms: int | None = None,
         share_token: bool | None = None,
         trust_russian_ca: bool | None = None,
-        proxy: str | None = None,
+        proxy: str | SecretStr | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, str] | None = None,
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
         **unknown: Any,
     ) -> None:
+        if positional:
+            del positional  # tools print the variables of frames
+            raise TypeError(
+                f"{type(self).__name__} takes its arguments by name: {type(self).__name__}(credentials=...)"
+            )
+        from gigachat._option_values import is_given
         from gigachat.settings import Settings, load_settings
 
         options = Settings.model_fields.keys()
         given = {name: value for name, value in locals().items() if name in options and value is not None}
-        ignored = sorted(name for name, value in unknown.items() if value is not None)
-        if ignored:
-            logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(ignored))
         self._access_token_provider = access_token_provider
+        # An empty key is a key that is missing; a client without any may be one of a gateway that adds it.
+        self._expects_token = any(name in given and not is_given(given[name]) for name in _SECRETS)
         try:
+            if unknown:
+                report_unknown_options(unknown, [*options, *_ARGUMENTS_ONLY])
             settings = load_settings(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
-        except ConfigurationError as error:
+        except (ConfigurationError, GigaChatWarning) as error:
             # The frames hold credentials as variables, which error trackers print.
             raise error.with_traceback(None) from None
 
@@ -192,7 +198,12 @@ class Client(
             context_for(settings, host="")  # so that invalid files are named here and not by the first request
         self._settings = settings
         self._own_clients = http_client, async_http_client
-        service = Service(settings, self._access_token_provider, private=any(self._own_clients))
+        service = Service(
+            settings,
+            self._access_token_provider,
+            private=any(self._own_clients),
+            expects_token=self._expects_token,
+        )
         self._start(service, blocking_transport(settings, http_client), async_transport(settings, async_http_client))
         if self._mode is Async or _in_event_loop():
             import gigachat.models.chat  # noqa: F401 - the first call would block the event loop while it loads them
@@ -279,6 +290,8 @@ class Client(
         return f"{type(self).__name__}({options})"
 
 
+_SECRETS = ("credentials", "client_secret", "access_token", "password")
+_ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client")
 _REMADE = frozenset(("_settings", "_own_clients", "_service", "_blocking", "_async"))
 
 
@@ -339,6 +352,14 @@ class AsyncGigaChat(Client[Async]):
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
+
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+
+        def __enter__(self):
+            raise TypeError("AsyncGigaChat is opened with `async with`")
+
+        def __exit__(self, *error):
+            """Exist: `with` looks for it before it enters."""
 
 
 def _in_event_loop() -> bool:

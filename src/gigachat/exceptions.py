@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from gigachat._advice import response_advice
 from gigachat._headers import Headers
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "APIConnectionError",
@@ -30,6 +28,7 @@ __all__ = [
     "ContentFilterFinishReasonError",
     "ForbiddenError",
     "GigaChatException",
+    "GigaChatWarning",
     "LengthFinishReasonError",
     "ModelNotSpecifiedError",
     "NotFoundError",
@@ -43,11 +42,16 @@ __all__ = [
     "UnprocessableEntityError",
 ]
 
+_BYTES = (bytes, bytearray, memoryview)
 _EXCERPT = 200  # characters of a body that is not JSON shown in an error's text
 
 
 class GigaChatException(Exception):
     """Base of every error of the SDK."""
+
+
+class GigaChatWarning(UserWarning):
+    """An argument does nothing and another one was probably meant."""
 
 
 class ConfigurationError(GigaChatException, ValueError):
@@ -74,6 +78,8 @@ class ResponseError(GigaChatException):
         headers: Headers of the answer, compared without regard to case.
     """
 
+    _authorized = True  # whether the request carried an authorization
+
     def __init__(self, url: Any, status_code: int, content: bytes | None, headers: Mapping[str, str] | None) -> None:
         super().__init__(url, status_code, content, headers)
         self.url = str(url)
@@ -84,9 +90,12 @@ class ResponseError(GigaChatException):
     @property
     def body(self) -> Any:
         """The body parsed as JSON; None if it is not JSON."""
+        content: Any = self.content
+        if isinstance(content, dict | list):
+            return content  # of an error that a test or a gateway made
         try:
-            return json.loads(self.content or b"")
-        except (ValueError, RecursionError):
+            return json.loads(content or b"")
+        except (ValueError, TypeError, RecursionError):
             return None
 
     @property
@@ -96,7 +105,9 @@ class ResponseError(GigaChatException):
         message = body.get("message") if isinstance(body, dict) else None
         if isinstance(message, str):
             return message
-        text = " ".join((self.content or b"").decode("utf-8", "replace").split())
+        content: Any = self.content or b""
+        words = bytes(content).decode("utf-8", "replace") if isinstance(content, _BYTES) else str(content)
+        text = " ".join(words.split())
         return text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
 
     @property
@@ -109,12 +120,12 @@ class ResponseError(GigaChatException):
     @property
     def request_id(self) -> str | None:
         """The server's `x-request-id`; its support asks for it."""
-        return self.headers.get("x-request-id") if self.headers else None
+        return self.headers.get("x-request-id") if isinstance(self.headers, Mapping) else None
 
     @property
     def retry_after(self) -> float:
         """Seconds that the server asks to wait; 0.0 if the header is missing or invalid."""
-        return _retry_after(self.headers or {})
+        return _retry_after(self.headers if isinstance(self.headers, Mapping) else {})
 
     def __str__(self) -> str:
         try:
@@ -123,7 +134,7 @@ class ResponseError(GigaChatException):
             status = str(self.status_code)
         where = f"{self.url}, request id {self.request_id}" if self.request_id else self.url
         line = f"{status}: {self.message or 'no text'} ({where})"
-        advice = response_advice(self)
+        advice = response_advice(self, authorized=self._authorized)
         return " ".join(f"{line}. {advice}".split() if advice else line.split())
 
 
@@ -255,11 +266,27 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
 
 
 def error_for_status(
-    url: str, status_code: int, content: bytes | None, headers: Mapping[str, str] | None
+    url: str,
+    status_code: int,
+    content: bytes | None,
+    headers: Mapping[str, str] | None,
+    *,
+    authorized: bool = True,
 ) -> ResponseError:
-    """Return the error for an HTTP status."""
+    """Return the error for an HTTP status.
+
+    Args:
+        url: Address of the request.
+        status_code: The status.
+        content: Raw body of the response.
+        headers: Headers of the response.
+        authorized: Whether the request carried an authorization.
+    """
     kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else ResponseError)
-    return kind(url, status_code, content, Headers(headers or {}))
+    error = kind(url, status_code, content, Headers(headers or {}))
+    if not authorized:
+        error._authorized = False
+    return error
 
 
 def total_timeout_error(seconds: float | None, reason: str) -> TotalTimeoutError:

@@ -10,7 +10,7 @@ import os
 import ssl
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -20,15 +20,18 @@ from pydantic_settings import (
 )
 
 from gigachat._option_values import (
+    BaseUrl,
     File,
     Hidden,
     HiddenText,
     HttpUrl,
+    Seconds,
     Status,
     Text,
     Timeout,
     checked_proxy,
     checked_timeout,
+    is_given,
     pairs,
     readable_file,
     readable_path,
@@ -78,8 +81,8 @@ class Settings(BaseSettings):
         pydantic.ValidationError: A value is invalid. The message names the option, never a value.
     """
 
-    base_url: HttpUrl = Field(default=BASE_URL, description="Address of the API.")
-    v2_base_url: HttpUrl | None = Field(
+    base_url: BaseUrl = Field(default=BASE_URL, description="Address of the API.")
+    v2_base_url: BaseUrl | None = Field(
         default=None, description="Address of API v2; made of `base_url` if unset: `/api/v2`, else `/v2`."
     )
     auth_url: HttpUrl = Field(default=AUTH_URL, description="Address that issues OAuth tokens.")
@@ -115,11 +118,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Most requests in progress at once per credential and process; off if unset.",
     )
-    queue_timeout: FiniteFloat = Field(
+    queue_timeout: Seconds = Field(
         default=600.0, gt=0, description="Longest wait in seconds for a slot or a connection."
     )
     max_retries: int = Field(default=2, ge=0, description="Most retries after failures; 0 switches them off.")
-    retry_backoff_factor: FiniteFloat = Field(
+    retry_backoff_factor: Seconds = Field(
         default=0.5,
         ge=0,
         description="Longest first pause between attempts in seconds; it doubles each time.",
@@ -127,13 +130,13 @@ class Settings(BaseSettings):
     retry_on_status_codes: Annotated[tuple[Status, ...], BeforeValidator(split)] = Field(
         default=(429, 500, 502, 503, 504), description="HTTP statuses that are retried."
     )
-    retry_timeout: FiniteFloat = Field(
+    retry_timeout: Seconds = Field(
         default=60.0, ge=0, description="No attempt starts later than this many seconds after the first."
     )
-    rate_limit_timeout: FiniteFloat = Field(
+    rate_limit_timeout: Seconds = Field(
         default=60.0, ge=0, description="Longest sum of a request's waits after 429, in seconds."
     )
-    total_timeout: FiniteFloat | None = Field(
+    total_timeout: Seconds | None = Field(
         default=None, gt=0, description="Longest time of one call in seconds, retries included; off if unset."
     )
     max_response_bytes: int = Field(
@@ -189,9 +192,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Replace the source that reads the environment."""
-        given = cast("InitSettingsSource", init_settings).init_kwargs
-        return init_settings, _Environment(settings_cls, given), dotenv_settings, file_secret_settings
+        """Replace the sources: arguments that are empty text are not given."""
+        arguments = cast("InitSettingsSource", init_settings).init_kwargs
+        given = {name: value for name, value in arguments.items() if value is None or is_given(value)}
+        own = InitSettingsSource(settings_cls, given)
+        return own, _Environment(settings_cls, given), dotenv_settings, file_secret_settings
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -226,14 +231,14 @@ def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Setting
         ConfigurationError: A value is invalid. The message names the argument or variable; the path of a missing
             file is the only value that it shows.
     """
-    own = {name: value for name, value in given.items() if value is not None}
+    own = {name: value for name, value in given.items() if is_given(value)}
     others = [name for kind in _AUTHORIZATION_KINDS for name in kind if authorized and name not in own]
     if authorized and (other := next((name for kind in _TOKEN_KINDS for name in kind if name in own), None)):
         raise ConfigurationError(f"give either access_token_provider or {other}, not both")
     try:
         return Settings(**own).model_copy(update=dict.fromkeys(others))
     except ValidationError as error:
-        problems = [_problem(dict(details), given) for details in error.errors(include_input=False)]
+        problems = [_problem(dict(details), own) for details in error.errors(include_input=False)]
     # Raised outside the handler: the original error holds the values.
     raise ConfigurationError("; ".join(problems))
 
@@ -243,5 +248,5 @@ def _problem(details: dict[str, Any], given: dict[str, Any]) -> str:
     reason = str(details["msg"]).removeprefix("Value error, ")
     if not name:
         return reason
-    source = name if given.get(name) is not None else f"environment variable {ENV_PREFIX}{name.upper()}"
+    source = name if name in given else f"environment variable {ENV_PREFIX}{name.upper()}"
     return f"{source}: {reason[:1].lower()}{reason[1:]}"

@@ -305,6 +305,19 @@ def check_answer(answer: Any, exchange: Exchange, read: Any) -> None:
         json.loads(one.model_dump_json(by_alias=True, exclude_unset=True, exclude={"x_headers"})) for one in answers
     ] == expected
     assert all(one.x_headers == exchange.x_headers for one in answers)
+    for one in answers:
+        check_dumps(one)
+
+
+def check_dumps(answer: BaseModel) -> None:
+    """Check that what is kept of an answer, as JSON or as a mapping, reads as an equal answer."""
+    kind = type(answer)
+    for by_alias in (False, True):
+        for without in ({}, {"exclude_unset": True}, {"exclude_none": True}):
+            kept: dict[str, Any] = {"by_alias": by_alias, **without}
+            text = json.dumps(answer.model_dump(**kept))
+            assert kind.model_validate_json(answer.model_dump_json(**kept)) == answer
+            assert kind.model_validate(json.loads(text)) == answer
 
 
 def with_unknown_fields(value: Any) -> Any:

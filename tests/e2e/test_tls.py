@@ -452,6 +452,11 @@ def test_a_server_without_tls_is_said_to_be_one(mode: Mode) -> None:
             ask(mode, plain.url)
 
 
+def test_an_address_without_tls_of_a_server_with_tls_is_said_to_be_one(mode: Mode, good: Site) -> None:
+    with pytest.raises(APIConnectionError, match=r"[^.]; if the port expects TLS, write https:// in the address$"):
+        ask(mode, good.url.replace("https://", "http://"))
+
+
 def test_verification_off_for_a_certificate_that_is_all_wrong(mode: Mode, tmp_path: Path) -> None:
     with site(self_signed("other.example", tmp_path)) as served:
         ask(mode, served.url, verify_ssl_certs=False)

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, assert_type
 
-from pydantic import BaseModel
+from anyio import AsyncFile
+from pydantic import BaseModel, SecretStr
+from starlette.datastructures import UploadFile
 
 from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models, schema
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
@@ -111,7 +113,22 @@ def read_answer(answer: models.ChatCompletion) -> None:
     assert_type(answer.created, int)
     assert_type(answer.model, str)
     assert_type(answer.object_, str)
+    assert_type(answer.object, str)
+    assert_type(answer.text, str)
     assert_type(answer.x_headers, dict[str, str | None] | None)
+
+
+def read_plain_names(file: models.UploadedFile, model: models.Model, batch: models.Batch) -> None:
+    assert_type(file.id, str)
+    assert_type(file.size, int)
+    assert_type(model.id, str)
+    assert_type(model.type, str | None)
+    assert_type(batch.id, str)
+
+
+def upload_of_a_framework(giga: GigaChat, form: UploadFile, opened: AsyncFile[bytes]) -> None:
+    assert_type(giga.upload_file(form), models.UploadedFile)
+    assert_type(giga.upload_file(opened), models.UploadedFile)
 
 
 def stream(giga: GigaChat) -> None:
@@ -576,6 +593,17 @@ async def async_contexts(giga: AsyncGigaChat) -> None:
         assert_type(opened, AsyncGigaChat)
     await giga.close()
     await giga.aclose()
+
+
+def secrets(key: SecretStr) -> None:
+    assert_type(GigaChat(credentials=key, proxy=key), GigaChat)
+    assert_type(AsyncGigaChat(client_id="id", client_secret=key, key_file_password=key), AsyncGigaChat)
+    assert_type(GigaChat(user="user", password=key, access_token=key), GigaChat)
+
+
+def warned() -> None:
+    warning: UserWarning = exceptions.GigaChatWarning("text")
+    print(warning)
 
 
 def from_settings(settings: Settings) -> None:

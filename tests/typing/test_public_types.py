@@ -81,6 +81,7 @@ def test_options_of_the_clients_have_types() -> None:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     import httpx2
+    from pydantic import SecretStr
 
     from gigachat.settings import Timeout
 
@@ -89,6 +90,7 @@ def test_options_of_the_clients_have_types() -> None:
         "Callable": Callable,
         "Mapping": Mapping,
         "PathLike": os.PathLike,
+        "SecretStr": SecretStr,
         "Sequence": Sequence,
         "Timeout": Timeout,
         "httpx2": httpx2,

@@ -221,7 +221,7 @@ def test_sign_in_carries_nothing_of_a_context(world: World) -> None:
     ("key", "says"),
     [
         ("ваш_ключ", "placeholder"),
-        ("<your key>", "space"),
+        ("<your key>", "placeholder"),
         ("YOUR_KEY", "placeholder"),
         ("...", "base64"),
         ("7f3b1c1e-9a41-4a7e-8a52-0d6a5d3a9f11", "UUID"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import UploadFile
 
 from gigachat import models
 from gigachat._engine.transport import Stage
@@ -30,6 +31,7 @@ DONE = {
     "output_file_id": "5b",
 }
 LINES = b'{"id":"1","request":{"messages":[]}}\n{"id":"2","request":{"input":["a"]}}\n'
+TEXT = '{"id":"1","request":{"messages":[]}}\r\n{"id":"2","request":{"input":["Привет"]}}\r\n'
 VECTORS = {"object": "list", "data": [{"embedding": [0.5], "index": 0, "object": "embedding"}], "model": "Embeddings"}
 
 
@@ -44,6 +46,22 @@ def create(world: World, file: Any, *arguments: Any, **options: Any) -> list[Any
     assert request.query == {"method": arguments[0] if arguments else "chat_completions"}
     assert request.content is not None
     return [json.loads(line) for line in request.content.split(b"\n") if line]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_file_in_unicode_is_sent_as_utf_8(encoding: str, world: World, tmp_path: Path) -> None:
+    path = tmp_path / "batch.jsonl"
+    path.write_bytes(TEXT.encode(encoding))
+    for file in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
+        create(world, file)
+        assert world.api_requests[-1].content == TEXT.encode()
+    create(world, f"\ufeff{TEXT}")
+    assert world.api_requests[-1].content == TEXT.encode()
+
+
+def test_a_file_of_a_form_is_read(world: World) -> None:
+    create(world, UploadFile(io.BytesIO(LINES)))
+    assert world.api_requests[-1].content == LINES
 
 
 def refused(world: World, kind: type[Exception], text: str, *arguments: Any) -> None:
@@ -134,7 +152,11 @@ def test_texts_to_embed_as_lines(world: World) -> None:
         (b"", "is empty"),
         (b"\n \n", "is empty"),
         (b'{"id":"1","request":{}}\nno json', "line 2 .* not a JSON object"),
-        (b"[]", "line 1 .* not a JSON object"),
+        (b"5", "line 1 .* not a JSON object"),
+        (b"[]", r"the batch is a list in JSON, but the service takes one request a line: pass the list itself"),
+        ("[" + LINES.decode() + "]", "the batch is a list in JSON"),
+        (TEXT.encode("cp1251"), "line 2 of the batch is not UTF-8, perhaps Windows-1251: save the file as UTF-8"),
+        (TEXT.encode("cp866"), "line 2 of the batch is not UTF-8"),
         (b'{"request":{}}', "line 1 .* no id"),
         (b'{"id":"","request":{}}', "line 1 .* no id"),
         (b'{"id":null,"request":{}}', "line 1 .* no id"),

@@ -487,7 +487,7 @@ def test_the_model_of_the_client_is_the_default(world: World) -> None:
         (None, {}, ValueError, "no messages: give a text, or messages="),
         ([], {}, ValueError, "messages is empty"),
         ("Hi", {"functions": [WEATHER]}, TypeError, r"functions= belongs to chats v1; a chat v2 takes tools=\[...\]"),
-        ({"messages": [QUESTION], "function_call": "auto"}, {}, TypeError, "a chat v2 takes tool_config="),
+        ("Hi", {"function_call": "auto"}, TypeError, "a chat v2 takes tool_config="),
         ("Hi", {"response_format": Out}, TypeError, r"for a class use chat.parse\("),
         ("Hi", {"model_options": {"response_format": Out}}, TypeError, r"for a class use chat.parse\("),
         (

@@ -83,7 +83,7 @@ def test_every_error_is_importable_from_the_package() -> None:
     public = {kind.__name__ for kind in kinds if not kind.__name__.startswith("_")}
     assert public == set(exceptions.__all__)
     assert all(getattr(gigachat, name) is getattr(exceptions, name) for name in public)
-    assert all(issubclass(kind, GigaChatException) for kind in kinds)
+    assert {kind for kind in kinds if not issubclass(kind, GigaChatException)} == {exceptions.GigaChatWarning}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def described(one: GigaChatException) -> dict[str, Any]:
 
 
 def test_the_examples_are_of_every_class() -> None:
-    assert {type(one).__name__ for one in EXAMPLES} == set(exceptions.__all__)
+    assert {type(one).__name__ for one in EXAMPLES} == set(exceptions.__all__) - {"GigaChatWarning"}
 
 
 @pytest.mark.parametrize("original", EXAMPLES, ids=lambda one: type(one).__name__)
@@ -229,7 +229,6 @@ def test_the_error_says_what_to_do(one: ResponseError, hint: str) -> None:
         said(500, "Internal Server Error"),
         said(404, "Not Found"),
         said(422, "Requested model does not support functions"),
-        said(400, "Your request contains invalid JSON syntax."),
         said(403, "Permission denied"),
         said(500, "temperature sensor failed"),
         said(400, "unknown", code=99),

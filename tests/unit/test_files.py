@@ -11,8 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
+import trio
+from starlette.datastructures import UploadFile
 
 from gigachat import AsyncGigaChat, GigaChat, models
 from gigachat._engine.transport import Request, Stage
@@ -297,12 +300,6 @@ def test_files_that_do_not_give_bytes(world: World, tmp_path: Path) -> None:
         refused(world, TypeError, "'rb'", ("a.txt", file))
     refused(world, TypeError, "'rb'", io.StringIO("text"))
 
-    class Awaited:
-        async def read(self, size: int = -1) -> bytes:
-            return b""
-
-    refused(world, TypeError, "'rb'", Awaited())
-
 
 @pytest.mark.parametrize(
     "file", [None, 7, ["a.txt", b"content"], (b"name", b"content"), ("a.txt", None), ("a.txt", b"content", 7)]
@@ -529,3 +526,82 @@ def test_an_upload_over_an_http_client_of_ones_own(mode: str, open_file: Callabl
     (body,) = bodies
     assert b'filename="a.txt"' in body
     assert b"\r\n\r\ntext\r\n" in body
+
+
+# Objects of frameworks.
+
+
+class Storage(io.BytesIO):
+    """As Flask has it: `name` is the field of the form."""
+
+    name, filename = "file", "Акт.pdf"
+
+
+class Field:
+    """As aiohttp has it: a record of a file."""
+
+    filename = "notes.txt"
+
+    def __init__(self, content: bytes) -> None:
+        self.file = io.BytesIO(content)
+
+
+def test_files_of_forms_have_their_own_names(world: World) -> None:
+    for file, name, kind in (
+        (UploadFile(io.BytesIO(b"%PDF-1.4"), filename="act.pdf"), "act.pdf", "application/pdf"),
+        (UploadFile(io.BytesIO(b"%PDF-1.4")), "upload.pdf", "application/pdf"),
+        (Storage(b"%PDF-1.4"), "Акт.pdf", "application/pdf"),
+        (Field(b"text"), "notes.txt", "text/plain"),
+    ):
+        world.requests.clear()
+        sent = upload(world, file)
+        assert (sent.name, sent.type) == (name, kind)
+        assert sent.content in (b"%PDF-1.4", b"text")
+
+
+@pytest.mark.parametrize("library", [anyio, trio], ids=lambda library: library.__name__)
+def test_files_that_are_read_with_await_are_uploaded(library: Any, world: World, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"text")
+
+    async def opened() -> Any:
+        return await library.open_file(path, "rb")
+
+    file = trio.run(opened) if library is trio else asyncio.run(opened())
+    with file.wrapped:
+        for given in (file, ("other.txt", file)):
+            world.requests.clear()
+            sent = upload(world, given)
+            assert (sent.name, sent.content) == ("other.txt" if given is not file else "notes.txt", b"text")
+
+
+class Awaited:
+    """A file object that only `await` reads."""
+
+    async def read(self, size: int = -1) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("file", [Awaited(), ("a.txt", Awaited())], ids=["alone", "with a name"])
+def test_a_file_that_only_await_reads_is_refused(file: Any, world: World) -> None:
+    says = r"^the file object is read with await: pass its content, \(name, await file\.read\(\)\)$"
+    refused(world, TypeError, says, file)
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"msf1", b"avif", b"qt  ", b"crx "])
+@pytest.mark.parametrize("name", ["IMG_0017.HEIC", None])
+def test_photos_and_films_are_told_from_sound(brand: bytes, name: str | None, world: World) -> None:
+    refused(world, ValueError, "cannot tell a type", (name, b"\0\0\0\x18ftyp" + brand + bytes(40)))
+
+
+def test_raw_photos_of_canon_are_told_from_tiff(world: World) -> None:
+    refused(world, ValueError, "cannot tell a type", b"II*\0\x10\0\0\0CR\2\0" + bytes(40))
+    assert upload(world, b"II*\0\x08\0\0\0" + bytes(40)).type == "image/tiff"
+
+
+@pytest.mark.parametrize(
+    ("brand", "kind"),
+    [(b"isom", "audio/mp4"), (b"iso6", "audio/mp4"), (b"mp42", "audio/mp4"), (b"M4A ", "audio/x-m4a")],
+)
+def test_sound_is_told_by_its_brand(brand: bytes, kind: str, world: World) -> None:
+    assert upload(world, b"\0\0\0\x18ftyp" + brand + bytes(40)).type == kind

@@ -581,3 +581,35 @@ def test_numbers_that_json_has_not_are_refused(world: World) -> None:
     with pytest.raises(ValueError, match=r"nan|NaN|finite"):
         world.chat(world.client(), "x", additional_fields={"weight": float("nan")})
     assert world.requests == []
+
+
+# What is kept between calls.
+
+
+def test_a_history_is_kept_as_json(world: World) -> None:
+    call = {"name": "f", "arguments": {"a": 1}}
+    world.answers.append(Answer(completion(function_call=call, functions_state_id="s", id="m")))
+    history: list[Any] = [{"role": "user", "content": "x"}]
+    history.append(world.chat(world.client(), history).choices[0].message)
+    kept = json.dumps([one if isinstance(one, dict) else one.model_dump() for one in history])
+    again = json.loads(kept)
+    assert Messages.model_validate(again[1]) == history[1]
+    world.chat(world.client(), history)
+    world.chat(world.client(), again)
+    bodies = [json.loads(request.content or b"") for request in world.api_requests[1:]]
+    assert bodies[0] == bodies[1]
+
+
+def test_the_text_of_an_answer() -> None:
+    answer = ChatCompletion.model_validate(completion())
+    assert answer.text == answer.choices[0].message.content
+    assert ChatCompletion.model_validate({"choices": []}).text == ""
+    assert ChatCompletion.model_validate({"choices": [{"message": {"role": "assistant", "content": None}}]}).text == ""
+    with pytest.raises(AttributeError, match="text of ChatCompletion is read-only"):
+        answer.text = "other"  # type: ignore[misc]
+
+
+def test_an_answer_is_shown_from_its_content() -> None:
+    answer = ChatCompletion.model_validate({**completion(), "x_headers": {"x-request-id": "r"}})
+    assert repr(answer).startswith("ChatCompletion(choices=[Choices(message=Messages(role='assistant', content='")
+    assert repr(answer).endswith("x_headers={'x-request-id': 'r'})")

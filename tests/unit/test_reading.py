@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterator
 from typing import Any, get_args
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from gigachat import models
@@ -78,6 +78,44 @@ def test_what_is_not_known_is_kept(kind: type[WireModel]) -> None:
     assert not wrong
     assert answer.not_known_yet == new
     assert json.loads(answer.model_dump_json(by_alias=True))["not_known_yet"] == new
+
+
+PLAIN = {"id_": "id", "object_": "object", "bytes_": "size", "type_": "type"}
+
+
+@every_model
+def test_fields_have_their_plain_names_too_to_be_read(kind: type[WireModel]) -> None:
+    answer, _ = _read(kind, _minimal(kind))
+    for field in PLAIN.keys() & kind.model_fields.keys():
+        name = PLAIN[field]
+        assert getattr(answer, name) == getattr(answer, field)
+        with pytest.raises(AttributeError, match=f"^{name} of {kind.__name__} is read-only$"):
+            setattr(answer, name, "other")
+        assert name not in answer.model_dump()
+
+
+@pytest.mark.parametrize("name", ["id", "object", "size", "type", "text"])
+def test_a_subclass_may_have_fields_of_those_names(name: str) -> None:
+    for kind in (models.UploadedFile, models.Model, models.ChatCompletion):
+        # A warning is an error here.
+        own: Any = create_model("Own", __base__=kind, **{name: (str, ...)})  # type: ignore[call-overload]
+        answer = own.model_validate({"id": "i", "choices": [], name: "own"})
+        assert getattr(answer, name) == answer.model_dump()[name] == "own"
+        setattr(answer, name, "other")
+        assert getattr(answer, name) == "other"
+
+
+def test_other_names_can_be_set() -> None:
+    function = models.Function(name="f")
+    function.id = "own"  # type: ignore[attr-defined]
+    assert function.model_dump(exclude_unset=True) == {"name": "f", "id": "own"}
+
+
+@every_model
+def test_headers_are_shown_last(kind: type[WireModel]) -> None:
+    answer, _ = _read(kind, _minimal(kind))
+    fields = [name for name, _ in answer.__repr_args__()]
+    assert "x_headers" not in fields[:-1]
 
 
 @every_model

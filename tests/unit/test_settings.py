@@ -408,19 +408,6 @@ def test_halves_and_contradictions_are_refused(options: dict[str, Any], says: st
         kind(**options)
 
 
-@both_clients
-def test_unknown_arguments_are_named_in_a_warning_without_their_values(kind: Client, caplog: Any) -> None:
-    with caplog.at_level(logging.WARNING, "gigachat"):
-        giga = kind(credential="hush-hush", verify=False, model="m", verbose=None)  # None is not given
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING
-    assert "credential, verify" in record.getMessage()
-    assert "hush" not in record.getMessage()
-    assert "model" not in record.getMessage()
-    assert "verbose" not in record.getMessage()
-    assert giga._settings.model == "m"
-
-
 SECRETS: dict[str, Any] = {
     "credentials": "hush",
     "client_secret": "hush",

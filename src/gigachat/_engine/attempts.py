@@ -115,4 +115,5 @@ async def _status_error(request: Request, response: Response) -> GigaChatExcepti
         content = await response.read(MOST_ERROR_BYTES)
     except (Failure, APIResponseValidationError):
         content = b""  # interrupted, too long or badly compressed: the status is enough
-    return error_for_status(request.url, response.status_code, content, response.headers)
+    authorized = "authorization" in request.headers
+    return error_for_status(request.url, response.status_code, content, response.headers, authorized=authorized)

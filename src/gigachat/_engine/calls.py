@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
+from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.parsing import read_model
 
 if TYPE_CHECKING:
@@ -119,4 +120,7 @@ def segment(value: str) -> str:
         raise TypeError(f"expected a name or id as text, got {type(value).__name__}")
     if value in ("", ".", ".."):
         raise ValueError(f"{value!r} is not a name or id")
-    return quote(value, safe=":")  # of names such as `GigaChat:latest`
+    try:
+        return quote(value, safe=":")  # of names such as `GigaChat:latest`
+    except UnicodeEncodeError:
+        raise ValueError(HALF_A_PAIR) from None

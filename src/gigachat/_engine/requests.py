@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.transport import Request
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret
@@ -76,11 +77,13 @@ def build_request(
         try:
             content = service.dumps(call.json)  # compact UTF-8, not escaped, without fields that are None
         except ValueError:
+            content = None
+        if content is None:
             from gigachat.models.base import build_all
 
             # Before 2.14, pydantic does not write a model whose class is not built, as of a part of one that it parsed.
             build_all()
-            content = service.dumps(call.json)
+            content = _written(service, call.json)
         if options.body or b"NaN" in content or b"Infinity" in content:
             content = _merged(service, content, options.body)
     if call.headers:
@@ -101,10 +104,19 @@ def build_request(
     return Request(call.method, url, headers, content, timeouts, query, call.upload), authorize
 
 
+def _written(service: Service, body: Any) -> bytes:
+    try:
+        return service.dumps(body)
+    except ValueError as error:
+        reason = HALF_A_PAIR if "surrogates" in str(error) else f"the body is not JSON: {error}"
+    # Raised outside the handler: the original error is pydantic's.
+    raise ValueError(reason)
+
+
 def _merged(service: Service, content: bytes, extra: Mapping[str, Any]) -> bytes:
     """Return a JSON object with more fields merged over it; NaN and infinities are refused."""
     if extra:
-        content = service.dumps({**json.loads(content), **extra})
+        content = _written(service, {**json.loads(content), **extra})
     json.loads(content, parse_constant=_refuse_number)
     return content
 

@@ -47,6 +47,7 @@ class Service:
         settings: Settings of the client.
         provider: The caller's own function for access tokens.
         private: Whether the client's token is shared with no other client.
+        expects_token: Whether requests without authorization are refused at any host.
 
     Raises:
         ConfigurationError: A header or access token is malformed.
@@ -58,6 +59,7 @@ class Service:
         provider: Callable[[], str | Awaitable[str]] | None = None,
         *,
         private: bool = False,
+        expects_token: bool = False,
     ) -> None:
         from pydantic_core import to_json  # deferred, so that importing the SDK does not load it
 
@@ -86,9 +88,9 @@ class Service:
         self.authorization, key = authorization_for(settings, provider, self._sign_in, private=private)
         self.limiter = shared_limiters.get((self.origin, key)) if settings.max_concurrency else None
         # A gateway may add the authorization itself; the vendor's hosts refuse requests without one.
-        self.needs_authorization = is_vendor_host(urlsplit(settings.base_url).hostname or "") and not (
-            settings.cert_file or settings.ssl_context
-        )
+        self.needs_authorization = (
+            expects_token or is_vendor_host(urlsplit(settings.base_url).hostname or "")
+        ) and not (settings.cert_file or settings.ssl_context)
 
     def _url(self, path: str) -> str:
         """Return the address of a path: under the base address, or at its origin if the path names a version.

@@ -133,6 +133,17 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
 
     aclose = close
 
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+
+        def __iter__(self):
+            raise TypeError("this stream is async: read it with `async for`")
+
+        def __enter__(self):
+            raise TypeError("this stream is async: open it with `async with`")
+
+        def __exit__(self, *error):
+            """Exist: `with` looks for it before it enters."""
+
     async def __aenter__(self) -> AsyncStream[ChunkT, CompletionT]:
         await self._source.open()
         return self

@@ -19,7 +19,7 @@ try:
 except ImportError:  # without the extra, nothing raises it
     from httpcore2 import ProxyError as SOCKSError  # type: ignore[assignment]
 
-from gigachat._advice import CERTIFICATE_REQUIRED, PROXY_LOGIN, certificate_advice, connecting_advice
+from gigachat._advice import CERTIFICATE_REQUIRED, PLAIN_HTTP, PROXY_LOGIN, certificate_advice, connecting_advice
 from gigachat._engine.transport import Failure, Stage, clock
 from gigachat.exceptions import (
     APIConnectionError,
@@ -106,8 +106,12 @@ def _failure(
     if isinstance(error, _TIMEOUTS):
         waiting = "sent nothing more of its response" if stage is Stage.READING else "did not answer"
         return Failure(stage, APITimeoutError(f"{host} {waiting}{_within(limits.read, 'timeout=')}"))
-    when = "during the response" if stage is Stage.READING else "before a response came"
-    return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}"))
+    when, advice = "before a response came", ""
+    if stage is Stage.READING:
+        when = "during the response"
+    elif request.url.startswith("http://"):
+        reason, advice = reason.rstrip("."), PLAIN_HTTP
+    return Failure(stage, APIConnectionError(f"the connection to {host} broke {when}: {reason}{advice}"))
 
 
 def _within(seconds: float | None, option: str = "") -> str:

@@ -5,10 +5,12 @@ A chat, v1 or v2, is given as text, a model, a mapping of its fields or a list o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat import models
+from gigachat._advice import HALF_A_PAIR
+from gigachat._suggestions import nearest
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -17,6 +19,46 @@ if TYPE_CHECKING:
 
     ModelT = TypeVar("ModelT", bound=BaseModel)
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
+
+
+_OF_WITH_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries")
+
+
+def refuse_keywords(
+    fields: Mapping[str, Any],
+    known: Collection[str],
+    instead: Mapping[str, str],
+    methods: tuple[str, str],
+    *,
+    stream: bool,
+) -> None:
+    """Refuse keywords that cannot be meant. Other unknown fields are sent, and payloads may have any.
+
+    Args:
+        fields: The keywords.
+        known: Names of the fields of the request.
+        instead: Fields of the other version of the API, with what to write here.
+        methods: Methods that return a whole answer and a stream.
+        stream: Whether a stream is wanted.
+
+    Raises:
+        TypeError: A keyword decides about the method, is an option of the client or a field of the other version, or
+            is close to the name of a field.
+    """
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if name == "stream":
+            if bool(value) is not stream:
+                raise TypeError(f"stream={bool(value)} is another method: giga.{methods[bool(value)]}(...)")
+        elif name in known:
+            continue
+        elif name in instead:
+            raise TypeError(f"{name}= {instead[name]}")
+        elif name in _OF_WITH_OPTIONS:
+            raise TypeError(f"{name}= is an option of requests: giga.with_options({name}=...)")
+        elif close := nearest(name, known):
+            raise TypeError(f"{name}= is no field of a chat: did you mean {close}=?")
 
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
@@ -62,6 +104,8 @@ def chat_request(kind: type[ModelT], fields: dict[str, Any], model: str | None, 
         fields["model"] = model
     if stream or "stream" in fields:
         fields["stream"] = stream or None  # the method decides
+    if "role" in fields and "messages" not in fields:
+        raise ValueError("no messages: one message goes into a list, chat([{...}])")
     request = validated(kind, fields)
     if not getattr(request, "messages", None):
         raise ValueError("messages is empty: give at least one message")
@@ -103,6 +147,10 @@ def problem(error: ValueError) -> str:
         return "function_call is 'auto', 'none' or {'name': '…'}"
     if place == "messages" and first["type"] == "missing":
         return "no messages: give a text, or messages=[...]"
+    if first["type"] == "string_type" and place.endswith("].content"):
+        return f"{place}: text is expected. Files go into attachments=[id], parts into giga.chat.create (API v2)"
+    if first["type"] == "string_unicode":
+        return f"{place}: {HALF_A_PAIR}"
     reason = str(first["msg"]).removeprefix("Value error, ")
     return f"{place}: {reason}" if place else reason
 
@@ -111,9 +159,16 @@ def _written(place: Sequence[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
+_BUILT_IN = ("str", "int", "float", "bool", "dict", "list")
+
+
 def _place(location: Sequence[int | str]) -> list[int | str]:
     # Without the names pydantic gives to the members of a union.
-    return [part for part in location if isinstance(part, int) or (part.isidentifier() and part.islower())]
+    return [
+        part
+        for part in location
+        if isinstance(part, int) or (part.isidentifier() and part.islower() and part not in _BUILT_IN)
+    ]
 
 
 def model_of(kind: type[ModelT], value: Any, name: str) -> ModelT:

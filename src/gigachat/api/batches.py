@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gigachat import models
+from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
 from gigachat._engine.parsing import parse, read_model, x_headers
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
 from gigachat.api.arguments import checked_id, model_of
 from gigachat.api.files import content_call
-from gigachat.api.uploads import opened_file
+from gigachat.api.uploads import blocking_file, opened_file
 from gigachat.exceptions import APIResponseValidationError, APITimeoutError
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def _result(line: bytes) -> models.BatchResult:
 
 def _lines(file: Any, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
     """Return the lines of a batch, as they are or made of its requests."""
-    if isinstance(file, str) and file.lstrip().startswith("{"):
-        return file.encode()
+    if isinstance(file, str) and file.lstrip("\ufeff \t\r\n").startswith(("{", "[{")):
+        return _encoded(file)
     if isinstance(file, str | os.PathLike):
         with opened_file(file, "names no file; the requests themselves go in as a list or as bytes") as opened:
             try:
@@ -194,11 +195,12 @@ def _lines(file: Any, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
                 raise ValueError(f"{os.fspath(file)!r} cannot be read: {error.strerror}") from error
     if isinstance(file, bytes | bytearray | memoryview):
         return bytes(file)
+    file = blocking_file(file)
     if callable(getattr(file, "read", None)):
         content = file.read()
         if not isinstance(content, bytes | str):
             raise TypeError("the file object reads neither bytes nor text")
-        return content.encode() if isinstance(content, str) else content
+        return _encoded(content) if isinstance(content, str) else content
     if isinstance(file, Mapping) or not isinstance(file, Iterable):
         raise TypeError(f"a batch is a file of requests or a list of them, not {type(file).__name__}")
     lines = [_line(one, index, method, chat_defaults) for index, one in enumerate(file)]
@@ -227,15 +229,41 @@ def _line(one: Any, index: int, method: str, chat_defaults: Mapping[str, Any]) -
         body.pop("stream", None)
     line = {"id": str(index + 1 if number is None else number), "request": body}
     try:
-        return json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         problem = f"{name} is no JSON: {error}"
+    else:
+        return _encoded(text)
     raise ValueError(problem)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(HALF_A_PAIR) from None
+
+
+def _as_utf8(content: bytes) -> bytes:
+    """Return JSON in UTF-8 without a mark; UTF-16 and UTF-32 are read, as PowerShell writes them."""
+    encoding = json.detect_encoding(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+    else:
+        return content if encoding == "utf-8" else text.encode()
+    raise ValueError(f"line {number} of the batch is not UTF-8, perhaps Windows-1251: save the file as UTF-8")
 
 
 def _checked(content: bytes) -> bytes:
     """Return the lines of a batch if the service can take them. The texts name a line, never what it says."""
-    content = content.removeprefix(b"\xef\xbb\xbf")
+    content = _as_utf8(content)
+    if content.lstrip().startswith(b"["):
+        raise ValueError(
+            "the batch is a list in JSON, but the service takes one request a line: pass the list itself, such as that "
+            "of json.load(file)"
+        )
     seen: set[Any] = set()
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():

@@ -18,8 +18,9 @@ from gigachat._engine.endpoint import (
     stream_endpoint,
 )
 from gigachat._engine.parsing import read_chunk, read_model
+from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
-from gigachat.api.arguments import chat_request, field_of, payload_fields
+from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
 from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 from gigachat.api.structured_output import format_of, parsing_call, refuse_class
 from gigachat.context import chat_url_cvar
@@ -62,6 +63,25 @@ class ChatFields(TypedDict, total=False):
     reasoning_max_tokens: int | None
 
 
+_METHODS = ("chat", "stream")
+_ROLES = ("system", "user", "assistant", "function", "search_result", "function_in_progress")
+_OF_V2 = {
+    "tools": "belongs to chats v2; a chat v1 takes functions=[...]",
+    "tool_choice": "belongs to another API; a chat v1 takes function_call=",
+    "tool_config": "belongs to chats v2; a chat v1 takes function_call=",
+    "model_options": "belongs to chats v2; a chat v1 takes the options themselves",
+}
+# Roles of other APIs, and the ones that this API has for them.
+_OTHER_ROLES = {
+    "ai": "assistant",
+    "bot": "assistant",
+    "developer": "system",
+    "human": "user",
+    "model": "assistant",
+    "tool": "function",
+}
+
+
 class ChatNamespace(Namespace[Mode]):
     """Chats v2; called itself it is the chat v1."""
 
@@ -83,6 +103,14 @@ class ChatNamespace(Namespace[Mode]):
             **fields: Fields of the chat, merged over the payload.
         """
         return _call(self, payload, fields)
+
+    if not TYPE_CHECKING:  # to a type checker, a class with `__getattr__` has every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Say how a chat is asked to those who know the name from another client."""
+            if name == "completions":
+                raise AttributeError("there is no chat.completions: giga.chat(...), or giga.chat.create(...) of API v2")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     @endpoint
     def create(
@@ -262,6 +290,8 @@ def _call(
 def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
     """Return the chat for a payload, with the client's defaults. The caller's objects are not changed."""
     data = payload_fields(payload, models.Chat)
+    if fields:
+        refuse_keywords(fields, models.Chat.model_fields, _OF_V2, _METHODS, stream=stream)
     for name, value in fields.items():
         if value is not None:
             data[name] = value
@@ -271,7 +301,23 @@ def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], s
         if data.get(name) is None:
             data[name] = default
     has_model = data.get("assistant_id") or field_of(storage, "assistant_id") or field_of(storage, "thread_id")
-    return chat_request(models.Chat, data, None if has_model else service.model, stream)
+    chat = chat_request(models.Chat, data, None if has_model else service.model, stream)
+    for index, message in enumerate(chat.messages):
+        if message.role not in _ROLES:
+            _check_role(message.role, f"messages[{index}]")
+    return chat
+
+
+def _check_role(role: str, place: str) -> None:
+    """Refuse a role of another API, or a misspelled one. Newer roles of the service are sent.
+
+    Raises:
+        ValueError: Another role is meant.
+    """
+    if role.lower() in _ROLES:
+        return
+    if meant := _OTHER_ROLES.get(role.lower()) or nearest(role, _ROLES, 0.75):
+        raise ValueError(f"{place}.role: {role!r} is no role of API v1: write {meant!r}")
 
 
 def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:

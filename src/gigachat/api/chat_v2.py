@@ -16,7 +16,7 @@ from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.parsing import parse, read_model
 from gigachat._service import is_vendor_host
-from gigachat.api.arguments import chat_request, field_of, payload_fields
+from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
 from gigachat.api.streaming import ACCEPT, joined
 from gigachat.api.structured_output import refuse_class
 from gigachat.context import chat_completions_url_cvar
@@ -68,6 +68,16 @@ class ChatCompletionFields(TypedDict, total=False):
     additional_fields: Mapping[str, Any] | None
 
 
+# The state of the tools has three names.
+_KNOWN = (*ChatCompletionFields.__annotations__, "tool_state_id", "functions_state_id")
+_METHODS = ("chat.create", "chat.stream")
+_OF_V1 = {
+    "functions": "belongs to chats v1; a chat v2 takes tools=[...]",
+    "function_call": "belongs to chats v1; a chat v2 takes tool_config=",
+    "tool_choice": "belongs to another API; a chat v2 takes tool_config=",
+}
+
+
 def stream_call(
     resource: Resource[Any], payload: Any, fields: Mapping[str, Any]
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
@@ -117,10 +127,9 @@ def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _request(service: Service, payload: Any, fields: Mapping[str, Any], stream: bool) -> models.ChatCompletionRequest:
     """Return the request for a payload, with the client's defaults. The payload is not changed."""
+    if fields:
+        refuse_keywords(fields, _KNOWN, _OF_V1, _METHODS, stream=stream)
     data = _merged(payload_fields(payload, models.ChatCompletionRequest), fields)
-    for name, instead in (("functions", "tools=[...]"), ("function_call", "tool_config=")):
-        if name in data:
-            raise TypeError(f"{name}= belongs to chats v1; a chat v2 takes {instead}")
     options = data.get("model_options")
     if isinstance(options, Mapping):
         refuse_class(options.get("response_format"), "chat.parse")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-    from gigachat._types import FileTypes
+    from gigachat.api.uploads import UploadTypes
 
     FileT = TypeVar("FileT", bound=models.File)
     T = TypeVar("T")
@@ -28,7 +28,7 @@ class Files(Resource[Mode]):
 
     @procedure
     async def upload_file(
-        self, file: FileTypes, purpose: Literal["general", "assistant"] = "general"
+        self, file: UploadTypes, purpose: Literal["general", "assistant"] = "general"
     ) -> models.UploadedFile:
         """Upload a file; its id can then be attached to messages (reference, section 9.2).
 
@@ -39,6 +39,7 @@ class Files(Resource[Mode]):
             file: A path, bytes, a file object opened with `rb`, or a tuple `(name, content)`,
                 `(name, content, type)`, `(name, content, type, headers)` with any of these as content or, there
                 only, the text itself. Without a type, the name decides, else the first bytes.
+                A file of a form (FastAPI, Flask, aiohttp) and a file of anyio or trio are taken as well.
             purpose: What the file is for.
 
         Raises:

@@ -10,7 +10,7 @@ import inspect
 import os
 import re
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from gigachat._engine.transport import Upload
 from gigachat._service import FILE_KINDS, FILE_TYPES
@@ -20,19 +20,60 @@ if TYPE_CHECKING:
 
     from gigachat._types import FileTypes
 
+
+class FormFile(Protocol):
+    """A file of a form, as of FastAPI, Litestar or aiohttp."""
+
+    @property
+    def filename(self) -> str | None:
+        """Its name."""
+        ...
+
+    @property
+    def file(self) -> IO[bytes]:
+        """Its content."""
+        ...
+
+
+class StoredFile(Protocol):
+    """A file of a form, as of Flask or Quart."""
+
+    @property
+    def filename(self) -> str | None:
+        """Its name."""
+        ...
+
+    @property
+    def stream(self) -> IO[bytes]:
+        """Its content."""
+        ...
+
+
+class WrappedFile(Protocol):
+    """A file object that is read with await, as of anyio or trio."""
+
+    @property
+    def wrapped(self) -> IO[bytes]:
+        """The file object inside it."""
+        ...
+
+
+UploadTypes: TypeAlias = "FileTypes | FormFile | StoredFile | WrappedFile"
+
 _HEAD = 4096  # bytes that tell what a file is
 _BEGINNINGS = (
     (rb"\xff\xd8\xff", ".jpg"),
     (rb"\x89PNG\r\n\x1a\n", ".png"),
-    (rb"II\*\x00|MM\x00\*", ".tiff"),
+    (rb"II\*\x00(?!.{4}CR)|MM\x00\*", ".tiff"),  # raw photos of Canon begin alike
     (rb"BM.{4}\x00{4}", ".bmp"),
     (rb"%PDF-", ".pdf"),
     (rb"RIFF.{4}WAVE", ".wav"),
     (rb"OggS.{24,60}OpusHead", ".opus"),
     (rb"OggS", ".ogg"),
     (rb"ID3[\x02-\x04]|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", ".mp3"),
-    (rb".{4}ftypM4A", ".m4a"),
-    (rb".{4}ftyp", ".mp4"),
+    # The brand tells sound from photos (HEIC, AVIF) and films of QuickTime.
+    (rb".{4}ftypM4[AB]", ".m4a"),
+    (rb".{4}ftyp(iso[m2-9]|mp4\d|mp71|avc1|dash|M4V|F4V|f4v|mmp4|MSNV)", ".mp4"),
     (rb"\x1aE\xdf\xa3", ".weba"),
     (rb"PK\x03\x04.{26}mimetypeapplication/epub", ".epub"),
     (rb"PK\x03\x04.*?word/", ".docx"),
@@ -44,7 +85,7 @@ _BEGINNINGS = (
 
 
 @contextmanager
-def opened_upload(file: FileTypes, purpose: str) -> Iterator[Upload]:
+def opened_upload(file: UploadTypes, purpose: str) -> Iterator[Upload]:
     """Give what is sent for a file. A file opened here is closed at the end, the caller's own is left open.
 
     Args:
@@ -69,7 +110,8 @@ def opened_upload(file: FileTypes, purpose: str) -> Iterator[Upload]:
 def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
     """Return name, content, type and headers as given. Text beside a name is the content itself, as in 0.2."""
     if not isinstance(file, tuple):
-        return None, _content(file), None, {}
+        name = getattr(file, "filename", None)  # of a form's file, whose `name` may be that of the field
+        return name if isinstance(name, str) and name else None, _content(blocking_file(file)), None, {}
     if not 2 <= len(file) <= 4:
         raise ValueError("a tuple must be (name, content), (name, content, type) or (name, content, type, headers)")
     name, content, mime, headers = (*file, None, None)[:4]
@@ -80,8 +122,17 @@ def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
     headers = dict(headers or {})
     for header in [header for header in headers if header.lower() == "content-type"]:
         mime = headers.pop(header)
-    content = content.encode() if isinstance(content, str) else _content(content)
+    content = content.encode() if isinstance(content, str) else _content(blocking_file(content))
     return name or None, content, mime or None, headers
+
+
+def blocking_file(file: Any) -> Any:
+    """Return the file object inside an object that is read with await, or that is not read itself."""
+    read = getattr(file, "read", None)
+    if isinstance(file, bytes | str | os.PathLike) or (read is not None and not inspect.iscoroutinefunction(read)):
+        return file
+    inner = (getattr(file, name, None) for name in ("file", "wrapped"))
+    return next((one for one in inner if callable(getattr(one, "read", None))), file)
 
 
 def _content(content: Any) -> Any:
@@ -95,9 +146,10 @@ def _content(content: Any) -> Any:
             f"{type(content).__name__}"
         )
     nothing = content.read(0)
+    if inspect.iscoroutine(nothing):
+        nothing.close()
+        raise TypeError("the file object is read with await: pass its content, (name, await file.read())")
     if not isinstance(nothing, bytes):
-        if inspect.iscoroutine(nothing):
-            nothing.close()
         raise TypeError("the file object does not read bytes: open the file with open(path, 'rb')")
     return content
 

@@ -5,18 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import PydanticUseDefault, core_schema
 
 __all__ = ["APIResponse"]
 
 
+# Names under which fields are read: that of the wire, and that in dumps without aliases.
+ID = AliasChoices("id", "id_")
+OBJECT = AliasChoices("object", "object_")
+
+if TYPE_CHECKING:
+    read_only = property
+else:
+
+    class read_only:
+        """An attribute that is computed, unless a subclass has a field of its name.
+
+        A class does not show it: pydantic warns of a field whose name the parent class shows.
+
+        Args:
+            compute: Returns the value for a model.
+        """
+
+        names: ClassVar[set[str]] = set()
+
+        def __init__(self, compute: Callable[[Any], Any]) -> None:
+            self._compute = compute
+            self.__doc__ = compute.__doc__
+
+        def __set_name__(self, owner: Any, name: str) -> None:
+            self._name = name
+            self.names.add(name)
+
+        def __get__(self, model: Any, owner: Any = None) -> Any:
+            """Return the value."""
+            if model is None:
+                raise AttributeError(self._name)
+            return self._compute(model)
+
+
 class WireModel(BaseModel):
     """A JSON object of the API: fields we do not know are kept, and go out again."""
 
-    model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=(), ignored_types=(read_only,))
+
+    if not TYPE_CHECKING:  # to a type checker, a class with `__setattr__` has every attribute
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Refuse to set what is only read."""
+            own = type(self)
+            kinds = own.__mro__ if name in read_only.names and name not in own.model_fields else ()
+            if any(isinstance(vars(kind).get(name), read_only) for kind in kinds):
+                raise AttributeError(f"{name} of {own.__name__} is read-only")
+            super().__setattr__(name, value)
 
 
 def build_all(kind: type[WireModel] = WireModel) -> None:
@@ -32,6 +76,11 @@ class XHeadersMixin(WireModel):
     x_headers: dict[str, str | None] | None = Field(
         default=None, description="`x-request-id`, `x-session-id` and `x-client-id` of the answer."
     )
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Return the fields, the content before the headers."""
+        fields = [*super().__repr_args__()]
+        return sorted(fields, key=lambda field: field[0] == "x_headers")
 
 
 class APIResponse(XHeadersMixin):

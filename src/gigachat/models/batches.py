@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import ID, APIResponse, NullAs, WireModel, read_only
 from gigachat.models.chat import ChatCompletion
 from gigachat.models.embeddings import Embeddings
 
@@ -24,7 +24,7 @@ class BatchRequestCounts(WireModel):
 class Batch(APIResponse):
     """One batch."""
 
-    id_: str = Field(alias="id", description="Id of the batch.")
+    id_: str = Field(alias="id", validation_alias=ID, description="Id of the batch.")
     method: Annotated[str, NullAs(str)] = Field(default="", description="`chat_completions` or `embedder`.")
     request_counts: Annotated[BatchRequestCounts, NullAs(BatchRequestCounts)] = Field(
         default_factory=BatchRequestCounts, description="How far it is."
@@ -35,6 +35,11 @@ class Batch(APIResponse):
     output_file_id: str | None = Field(default=None, description="File of the results, once it is completed.")
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time, as the service gives it.")
     updated_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time, as the service gives it.")
+
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
 
 
 class Batches(APIResponse):
@@ -54,7 +59,11 @@ class BatchResult(WireModel):
     """One line of a batch's results."""
 
     id_: str | None = Field(
-        default=None, alias="id", coerce_numbers_to_str=True, description="Id the request was given."
+        default=None,
+        alias="id",
+        validation_alias=ID,
+        coerce_numbers_to_str=True,
+        description="Id the request was given.",
     )
     result: ChatCompletion | Embeddings | dict[str, Any] | None = Field(
         default=None, union_mode="left_to_right", description="The answer; a mapping where it is of neither kind."
@@ -63,3 +72,8 @@ class BatchResult(WireModel):
         default=None, union_mode="left_to_right", description="Error of the request."
     )
     line: str | None = Field(default=None, description="The whole line as text, where it could not be read.")
+
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from gigachat._functions import function_fields
-from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel
+from gigachat.models.base import OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.response_format import ResponseFormat
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ class FunctionCall(WireModel):
             if isinstance(arguments, dict):
                 return {**values, "arguments": arguments}
             return {**values, "arguments": None, "arguments_text": text}
+
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_
 
 
 class FewShotExample(WireModel):
@@ -272,6 +277,11 @@ class Messages(WireModel):
             for name in [name for name in extra if name in _OF_OTHER_APIS or name.startswith("_")]:
                 del extra[name]
 
+    @read_only
+    def id(self) -> Any:
+        """The same as `id_`."""
+        return self.id_
+
 
 class MessagesChunk(WireModel):
     """What a stream's chunk adds to the message."""
@@ -352,7 +362,19 @@ class ChatCompletion(APIResponse):
     additional_data: dict[str, Any] | list[Any] | None = Field(default=None, description="Sources and steps taken.")
     error_details: dict[str, Any] | None = Field(default=None, description="Why the answer failed.")
     usage: Annotated[Usage, NullAs(Usage)] = Field(default_factory=Usage, description="Tokens used.")
-    object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="chat.completion", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
+
+    @read_only
+    def text(self) -> str:
+        """The text of the first answer; empty if there is none."""
+        return self.choices[0].message.content if self.choices else ""
 
 
 class ChatCompletionChunk(APIResponse):
@@ -365,5 +387,12 @@ class ChatCompletionChunk(APIResponse):
     message_id: str | None = Field(default=None, description="Message, with `storage`.")
     additional_data: dict[str, Any] | list[Any] | None = Field(default=None, description="Sources and steps taken.")
     error_details: dict[str, Any] | None = Field(default=None, description="Why the answer failed.")
-    object_: Annotated[str, NullAs()] = Field(default="chat.completion", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="chat.completion", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
     usage: Usage | None = Field(default=None, description="Tokens used; in the last chunk only.")
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_

@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from gigachat._functions import function_fields
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
 from gigachat.models.chat import FewShotExample, FunctionParameters
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
 
@@ -106,6 +106,11 @@ class ChatContentFile(_Model):
     target: str | None = Field(default=None, description="Kind of a file made: `image`, `audio`, `3dmodel` or newer.")
     mime: str | None = Field(default=None, description="MIME type of a file made.")
 
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
+
 
 def _as_file(value: Any) -> Any:
     """Read an id, or an uploaded file, as a file of a message."""
@@ -134,6 +139,11 @@ class ChatFunctionCall(_Model):
         default_factory=dict, description="Arguments, an object; text that is not an object is kept unchanged."
     )
 
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_
+
 
 class ChatFunctionResult(_Model):
     """What a function returned."""
@@ -141,6 +151,11 @@ class ChatFunctionResult(_Model):
     id_: str | None = Field(default=None, alias="id", description="Id of the call that it belongs to.")
     name: str = Field(description="Name of the function.")
     result: Any = Field(description="Its result: an object, or JSON as text. Anything else is sent inside an object.")
+
+    @read_only
+    def id(self) -> str | None:
+        """The same as `id_`."""
+        return self.id_
 
 
 class ChatToolExecution(_Model):

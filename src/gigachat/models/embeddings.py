@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import OBJECT, APIResponse, NullAs, WireModel, read_only
 
 __all__ = ["Embedding", "Embeddings", "EmbeddingsUsage"]
 
@@ -27,7 +27,14 @@ class Embedding(WireModel):
         default_factory=EmbeddingsUsage, description="Tokens used."
     )
     index: Annotated[int, NullAs(int)] = Field(default=0, description="Place of the text in the request.")
-    object_: Annotated[str, NullAs()] = Field(default="embedding", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="embedding", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
 
 
 class Embeddings(APIResponse):
@@ -35,4 +42,11 @@ class Embeddings(APIResponse):
 
     data: list[Embedding] = Field(description="One vector a text.")
     model: str | None = Field(default=None, description="Name of the model.")
-    object_: Annotated[str, NullAs()] = Field(default="list", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="list", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
-from gigachat.models.base import APIResponse, NullAs
+from gigachat.models.base import ID, OBJECT, APIResponse, NullAs, read_only
 
 __all__ = ["Model", "Models"]
 
@@ -14,16 +14,43 @@ __all__ = ["Model", "Models"]
 class Model(APIResponse):
     """One model."""
 
-    id_: str = Field(alias="id", description="Name of the model.")
-    object_: Annotated[str, NullAs()] = Field(default="model", alias="object", description="Kind of object.")
+    id_: str = Field(alias="id", validation_alias=ID, description="Name of the model.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="model", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
     owned_by: Annotated[str, NullAs(str)] = Field(default="", description="Owner of the model.")
     type_: str | None = Field(
-        default=None, alias="type", description="`chat`, `embedder`, `aicheck`, `filter` or newer."
+        default=None,
+        alias="type",
+        validation_alias=AliasChoices("type", "type_"),
+        description="`chat`, `embedder`, `aicheck`, `filter` or newer.",
     )
+
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
+
+    @read_only
+    def type(self) -> str | None:
+        """The same as `type_`."""
+        return self.type_
 
 
 class Models(APIResponse):
     """All models of an address."""
 
     data: list[Model] = Field(description="The models.")
-    object_: Annotated[str, NullAs()] = Field(default="list", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="list", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_

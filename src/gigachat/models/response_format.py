@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, Field, PydanticUserError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, PydanticUserError
 
 from gigachat.models.base import WireModel
 from gigachat.schema import inline_references
@@ -42,7 +42,7 @@ class JsonSchemaResponseFormat(WireModel):
 
     type: Literal["json_schema"] = Field(default="json_schema", description="Kind of the format.")
     schema_: Annotated[dict[str, Any], BeforeValidator(json_schema)] = Field(
-        alias="schema", description="JSON Schema of the answer."
+        alias="schema", validation_alias=AliasChoices("schema", "schema_"), description="JSON Schema of the answer."
     )
     strict: bool | None = Field(default=None, description="Exactly the schema; needs `required`.")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat
 
-from gigachat.models.base import APIResponse, NullAs, OpenEnum, WireModel
+from gigachat.models.base import ID, OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.chat import (
     ChatFunctionCall,
     ChoicesChunk,
@@ -46,13 +46,18 @@ class ThreadStatus(OpenEnum):
 class Thread(APIResponse):
     """One thread."""
 
-    id_: str = Field(alias="id", description="Id of the thread.")
+    id_: str = Field(alias="id", validation_alias=ID, description="Id of the thread.")
     assistant_id: str | None = Field(default=None, description="Assistant that answers in it.")
     model: Annotated[str, NullAs(str)] = Field(default="", description="Name of the model.")
     created_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     updated_at: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     run_lock: Annotated[bool, NullAs(bool)] = Field(default=False, description="Whether a run is in progress.")
     status: ThreadStatus | None = Field(default=None, description="Status of its run.")
+
+    @read_only
+    def id(self) -> str:
+        """The same as `id_`."""
+        return self.id_
 
 
 class Threads(APIResponse):
@@ -142,7 +147,7 @@ class ThreadRunResult(APIResponse):
 
 class _ThreadAnswer(APIResponse):
     object_: Annotated[str, NullAs()] = Field(
-        default="threads.messages.run", alias="object", description="Kind of object."
+        default="threads.messages.run", alias="object", validation_alias=OBJECT, description="Kind of object."
     )
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answered.")
     thread_id: Annotated[str, NullAs(str)] = Field(default="", description="Id of the thread.")
@@ -151,6 +156,11 @@ class _ThreadAnswer(APIResponse):
     usage: Annotated[Usage, NullAs(Usage)] = Field(
         default_factory=Usage, description="Tokens used by the answer or the chunk."
     )
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
 
 
 class ThreadCompletion(_ThreadAnswer):

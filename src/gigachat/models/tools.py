@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gigachat.models.base import APIResponse, NullAs, WireModel
+from gigachat.models.base import OBJECT, APIResponse, NullAs, WireModel, read_only
 from gigachat.models.chat import Function
 
 __all__ = [
@@ -27,7 +27,14 @@ class TokensCount(APIResponse):
 
     tokens: int = Field(description="Tokens by the model's tokenizer.")
     characters: Annotated[int, NullAs(int)] = Field(default=0, description="Characters.")
-    object_: Annotated[str, NullAs()] = Field(default="tokens", alias="object", description="Kind of object.")
+    object_: Annotated[str, NullAs()] = Field(
+        default="tokens", alias="object", validation_alias=OBJECT, description="Kind of object."
+    )
+
+    @read_only
+    def object(self) -> str:
+        """The same as `object_`."""
+        return self.object_
 
 
 class OpenApiFunctions(APIResponse):

@@ -19,6 +19,7 @@ giga.chat("text", functions="f")  # must fail: a list of functions
 giga.chat("text", reasoning_effort="huge")  # must fail: low, medium or high
 giga.chat("text").choices[0].message.content + 1  # must fail: content is text
 print(giga.chat("text").no_such_field)  # must fail: fields are known
+giga.chat("text").text = ""  # must fail: it is only read
 giga.chat_parse("text")  # must fail: into what?
 giga.chat_parse("text", response_format=dict)  # must fail: a pydantic model
 giga.chat_parse("text", response_format=Answer(text=""))  # must fail: the class, not an instance

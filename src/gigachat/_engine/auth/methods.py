@@ -133,6 +133,8 @@ def _checked_key(key: str) -> str:
     problem = None
     if not key.isascii():
         problem = "contains non-ASCII characters: it looks like a placeholder"
+    elif "<" in key or ">" in key:
+        problem = "contains < or >: it looks like a placeholder"
     elif key.split() not in ([], [key]):
         problem = "has a space or line break inside"
     elif _UUID.fullmatch(key):

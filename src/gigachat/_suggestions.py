@@ -1,0 +1,64 @@
+"""Names that callers write for others: a letter off, or as other clients call the same thing."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from gigachat.exceptions import GigaChatWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+logger = logging.getLogger("gigachat")
+
+_OPTIONS_ELSEWHERE = {
+    "api_base": "base_url",
+    "api_key": "credentials",
+    "api_url": "base_url",
+    "auth_key": "credentials",
+    "authorization_key": "credentials",
+    "ca_bundle": "ca_bundle_file",
+    "cert": "cert_file",
+    "endpoint": "base_url",
+    "headers": "default_headers",
+    "key": "credentials",
+    "model_name": "model",
+    "proxies": "proxy",
+    "request_timeout": "timeout",
+    "retries": "max_retries",
+    "ssl_verify": "verify_ssl_certs",
+    "token": "access_token",
+    "url": "base_url",
+    "username": "user",
+    "verify": "verify_ssl_certs",
+    "verify_ssl": "verify_ssl_certs",
+}
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.85) -> str | None:
+    """Return the known name that is most like a name, if any is.
+
+    The default tells `temprature` from `temperature`, and leaves `top_k` beside `top_p`.
+    """
+    import difflib  # deferred: only mistakes need it
+
+    return next(iter(difflib.get_close_matches(name.lower(), known, 1, likeness)), None)
+
+
+def report_unknown_options(unknown: Mapping[str, Any], options: Iterable[str]) -> None:
+    """Warn of arguments of a client that do nothing: of each that has a likely name, and of the others in the log.
+
+    Args:
+        unknown: The arguments.
+        options: Names of the options that there are.
+    """
+    ignored = sorted(name for name, value in unknown.items() if value is not None)
+    meant = {name: _OPTIONS_ELSEWHERE.get(name) or nearest(name, options, 0.8) for name in ignored}
+    if others := [name for name in ignored if meant[name] is None]:
+        logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(others))
+    for name, option in meant.items():
+        if option is not None:
+            text = f"GigaChat has no argument {name}=, and it does nothing: write {option}="
+            warnings.warn(text, GigaChatWarning, stacklevel=3)

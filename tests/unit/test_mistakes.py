@@ -1,0 +1,405 @@
+"""Typical mistakes of callers, and the line that each gets: what to write instead, before a request where possible."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from gigachat import AsyncGigaChat, AuthenticationError, ConfigurationError, GigaChat, GigaChatWarning, ResponseError
+from gigachat.models import Chat, ChatCompletionRequest, Messages
+from gigachat.settings import Settings
+from tests.unit.namespaces import body
+from tests.unit.world import KEY, Answer, World, error
+
+both_clients = pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
+LOCAL = "https://localhost/api/v1"
+
+
+# Empty options.
+
+
+@both_clients
+@pytest.mark.parametrize("empty", ["", " ", '""', SecretStr("")], ids=repr)
+@pytest.mark.parametrize("option", [*Settings.model_fields])
+def test_empty_text_is_not_given(option: str, empty: Any, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = getattr(Settings(), option)
+    assert getattr(Settings(**{option: empty}), option) == default
+    assert getattr(kind(**{option: empty})._settings, option) == default
+    if isinstance(empty, str):
+        monkeypatch.setenv(f"GIGACHAT_{option.upper()}", empty)
+        assert getattr(kind()._settings, option) == default
+
+
+@both_clients
+def test_the_environment_is_read_for_an_empty_argument(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIGACHAT_CREDENTIALS", KEY)
+    assert kind(credentials="", access_token="")._settings.credentials == KEY
+    assert kind(credentials="", access_token_provider=lambda: "token")._settings.credentials is None
+    monkeypatch.setenv("GIGACHAT_CREDENTIALS", "")
+    monkeypatch.setenv("GIGACHAT_SCOPE", "hush")
+    monkeypatch.setenv("GIGACHAT_TIMEOUT", "0")
+    with pytest.raises(ConfigurationError, match=r"^environment variable GIGACHAT_TIMEOUT: "):
+        kind(timeout="")
+
+
+@pytest.mark.parametrize("made", [lambda giga: giga, deepcopy, lambda giga: pickle.loads(pickle.dumps(giga))])
+@pytest.mark.parametrize("option", ["credentials", "access_token"])
+def test_a_client_with_an_empty_key_sends_nothing_without_authorization(
+    option: str, made: Callable[[GigaChat], GigaChat], world: World
+) -> None:
+    empty: dict[str, Any] = {option: ""}
+    giga = made(GigaChat(base_url=LOCAL, **empty))
+    giga._start(giga._service, world, world)
+    with pytest.raises(ConfigurationError, match=r"^no authorization: pass credentials="):
+        world.chat(giga, "x")
+    assert world.requests == []
+    world.chat(giga.with_options(extra_headers={"Authorization": "Bearer token"}), "x")
+    assert world.requests[0].headers["authorization"] == "Bearer token"
+
+
+SECRETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "credentials": (KEY, {}),
+    "client_secret": ("secret", {"client_id": "id"}),
+    "access_token": ("hush-hush", {}),
+    "password": ("secret", {"user": "user"}),
+    "key_file_password": ("secret", {}),
+    "proxy": ("http://user:secret@proxy:3128", {}),
+}
+
+
+@both_clients
+@pytest.mark.parametrize("option", SECRETS)
+def test_secrets_may_be_secret_strings_of_pydantic(option: str, kind: Any) -> None:
+    value, more = SECRETS[option]
+    giga = kind(**{option: SecretStr(value)}, **more)
+    assert getattr(giga._settings, option) == value
+    assert value not in repr(giga._settings)
+
+
+def test_a_refused_secret_string_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match="proxy: give a proxy address") as raised:
+        GigaChat(proxy=SecretStr("ftp://user:hush@host"))
+    assert "hush" not in str(raised.value)
+
+
+# Options that are not options.
+
+
+@both_clients
+def test_options_given_by_position_are_refused_by_name(kind: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{kind.__name__} takes its arguments by name: {kind.__name__}\("):
+        kind("YTpi")
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [
+        ("api_key", "credentials"),
+        ("credential", "credentials"),
+        ("token", "access_token"),
+        ("api_base", "base_url"),
+        ("base_ulr", "base_url"),
+        ("verify_ssl", "verify_ssl_certs"),
+        ("http_clients", "http_client"),
+    ],
+)
+def test_an_unknown_argument_near_an_option_is_warned_of(wrong: str, option: str, kind: Any, caplog: Any) -> None:
+    with pytest.warns(GigaChatWarning) as caught:
+        giga = kind(**{wrong: "hush"}, model="m")
+    (warning,) = caught
+    assert str(warning.message) == f"GigaChat has no argument {wrong}=, and it does nothing: write {option}="
+    assert warning.filename == __file__
+    assert caplog.records == []
+    assert giga._settings.model == "m"
+
+
+@both_clients
+def test_other_unknown_arguments_are_logged_without_their_values(kind: Any, caplog: Any) -> None:
+    with caplog.at_level(logging.WARNING, "gigachat"):
+        giga = kind(zone="hush-hush", colour=False, model="m", verbose=None, api_key=None)  # None is not given
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == "GigaChat got unknown arguments, which do nothing: colour, zone"
+    assert giga._settings.model == "m"
+
+
+def test_each_unknown_argument_has_its_warning() -> None:
+    with pytest.warns(GigaChatWarning) as caught:
+        GigaChat(api_key="a", modell="b")
+    assert [str(warning.message).split()[4] for warning in caught] == ["api_key=,", "modell=,"]
+
+
+def test_a_warning_that_is_an_error_comes_before_anything_is_opened() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GigaChatWarning)
+        with pytest.raises(GigaChatWarning):
+            GigaChat(api_key="a", ca_bundle_file="/no/such/file")
+
+
+# Addresses and times.
+
+
+@both_clients
+@pytest.mark.parametrize("option", ["base_url", "v2_base_url"])
+def test_the_address_of_a_method_is_not_the_base_address(option: str, kind: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{option}: leave /chat/completions out: the client adds the paths"):
+        kind(**{option: f"{LOCAL}/chat/completions/"})
+
+
+@pytest.mark.parametrize("timeout", [1e10, (5, 1e10), httpx2.Timeout(5, write=1e10)])
+def test_a_timeout_longer_than_systems_take_is_refused(timeout: Any) -> None:
+    says = "must be at most 2147483 seconds, which are 24 days"
+    with pytest.raises(ConfigurationError, match=f"^timeout: {says}$"):
+        GigaChat(timeout=timeout)
+    with pytest.raises(ValueError, match=f"^{says}$"):
+        GigaChat().with_options(timeout=timeout)
+
+
+@pytest.mark.parametrize("option", ["queue_timeout", "total_timeout", "retry_timeout", "rate_limit_timeout"])
+def test_a_wait_longer_than_systems_take_is_refused(option: str) -> None:
+    waits: dict[str, Any] = {option: 1e10}
+    with pytest.raises(ConfigurationError, match=f"^{option}: must be at most 2147483 seconds"):
+        GigaChat(**waits)
+
+
+@pytest.mark.parametrize("timeout", [2_147_483, (1, 2_147_483), httpx2.Timeout(None)])
+def test_the_longest_timeouts_are_taken(timeout: Any, world: World) -> None:
+    world.chat(world.client(timeout=timeout), "x")
+    assert world.api_requests
+
+
+# Keywords and messages of chats.
+
+MESSAGES = [{"role": "user", "content": "x"}]
+FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+ANSWER: dict[str, Any] = {"messages": [], "choices": []}  # of both versions
+WHOLE = ["chat", "chat.create"]
+ALL = [*WHOLE, "stream", "chat.stream"]
+
+
+def asked(world: World, method: str, **fields: Any) -> Any:
+    if method.endswith("stream"):
+        return world.read(world.client(), "x", method=method, **fields)
+    return world.do(world.client(), method, "x", **fields)
+
+
+@pytest.mark.parametrize(
+    ("methods", "fields", "says"),
+    [
+        (["chat"], {"stream": True}, "stream=True is another method: giga.stream(...)"),
+        (["chat.create"], {"stream": 1}, "stream=True is another method: giga.chat.stream(...)"),
+        (["stream"], {"stream": False}, "stream=False is another method: giga.chat(...)"),
+        (["chat.stream"], {"stream": False}, "stream=False is another method: giga.chat.create(...)"),
+        (["chat"], {"tools": [FUNCTION]}, "tools= belongs to chats v2; a chat v1 takes functions=[...]"),
+        (["chat"], {"tool_choice": "auto"}, "tool_choice= belongs to another API; a chat v1 takes function_call="),
+        (["chat.create"], {"tool_choice": "auto"}, "tool_choice= belongs to another API; a chat v2 takes tool_config="),
+        (["chat.create"], {"functions": [FUNCTION]}, "functions= belongs to chats v1; a chat v2 takes tools=[...]"),
+        (ALL, {"temprature": 0.4}, "temprature= is no field of a chat: did you mean temperature=?"),
+        (WHOLE, {"max_token": 5}, "max_token= is no field of a chat: did you mean max_tokens=?"),
+        (WHOLE, {"Flags": ["a"]}, "Flags= is no field of a chat: did you mean flags=?"),
+        (ALL, {"timeout": 5}, "timeout= is an option of requests: giga.with_options(timeout=...)"),
+        (WHOLE, {"extra_body": {}}, "extra_body= is an option of requests: giga.with_options(extra_body=...)"),
+    ],
+)
+def test_keywords_that_cannot_be_meant_are_refused(
+    methods: list[str], fields: dict[str, Any], says: str, world: World
+) -> None:
+    for method in methods:
+        with pytest.raises(TypeError) as raised:
+            asked(world, method, **fields)
+        assert str(raised.value) == says
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("method", WHOLE)
+def test_other_keywords_are_sent(method: str, world: World) -> None:
+    world.answers.append(Answer(ANSWER))
+    unknown = {"seed": 3, "top_k": 40, "store": True, "newest": [1]}
+    world.do(world.client(), method, "x", **unknown, stream=False, temprature=None, tool_choice=None)
+    assert body(world).items() >= unknown.items()
+    assert not body(world).keys() & {"stream", "temprature", "tool_choice"}
+
+
+@pytest.mark.parametrize("kind", [dict, Chat, ChatCompletionRequest])
+def test_payloads_may_have_any_field(kind: Any, world: World) -> None:
+    world.answers.append(Answer(ANSWER))
+    unknown = {"temprature": 0.4, "tool_choice": "auto", "timeout": 5, "message": "x"}
+    payload = kind(messages=MESSAGES, stream=True, **unknown)
+    world.do(world.client(), "chat.create" if kind is ChatCompletionRequest else "chat", payload)
+    assert body(world).items() >= unknown.items()
+    assert "stream" not in body(world)
+
+
+def test_payloads_of_v2_may_have_fields_of_v1(world: World) -> None:
+    world.answers.append(Answer(ANSWER))
+    world.do(world.client(), "chat.create", {"messages": MESSAGES, "function_call": "auto"})
+    assert body(world)["function_call"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("role", "meant"),
+    [("usr", "user"), ("tool", "function"), ("developer", "system"), ("Human", "user"), ("asistant", "assistant")],
+)
+@pytest.mark.parametrize("kind", [dict, Messages])
+def test_roles_of_other_apis_are_refused(role: str, meant: str, kind: Any, world: World) -> None:
+    messages = [*MESSAGES, kind(role=role, content="y")]
+    says = rf"^messages\[1\]\.role: '{role}' is no role of API v1: write '{meant}'$"
+    with pytest.raises(ValueError, match=says):
+        world.chat(world.client(), messages)
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "function", "search_result", "moderator"])
+def test_roles_of_the_service_and_newer_ones_are_sent(role: str, world: World) -> None:
+    world.chat(world.client(), [{"role": role, "content": "x"}])
+    assert body(world)["messages"][0]["role"] == role
+
+
+@pytest.mark.parametrize("method", WHOLE)
+def test_one_message_goes_into_a_list(method: str, world: World) -> None:
+    with pytest.raises(ValueError, match=r"^no messages: one message goes into a list, chat\(\[\{\.\.\.\}\]\)$"):
+        world.do(world.client(), method, MESSAGES[0])
+
+
+def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
+    with pytest.raises(ValueError, match=r"^messages") as raised:
+        world.chat(world.client(), [{"role": "user", "content": [{"type": "text", "text": "x"}]}])
+    place, _, advice = str(raised.value).partition(": ")
+    assert place == "messages[0].content"
+    assert advice == "text is expected. Files go into attachments=[id], parts into giga.chat.create (API v2)"
+
+
+# Texts that are none.
+
+HALF = "\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "options"),
+    [
+        ("chat", [f"x{HALF}"], {}),
+        ("chat.create", [f"x{HALF}"], {}),
+        ("chat", [[{"role": "user", "content": HALF}]], {}),
+        ("chat.create", [[{"role": "user", "content": HALF}]], {}),
+        ("chat", ["x"], {"additional_fields": {"a": HALF}}),
+        ("embeddings", [[HALF]], {}),
+        ("tokens_count", [[HALF]], {}),
+        ("check_ai", [HALF, "m"], {}),
+        ("check_filter", [HALF], {}),
+        ("get_model", [HALF], {}),
+        ("create_batch", [[HALF]], {}),
+        ("create_batch", ['{"id": "' + HALF + '"}'], {}),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused(method: str, arguments: list[Any], options: Any, world: World) -> None:
+    with pytest.raises(ValueError, match="half a surrogate pair, which UTF-8 cannot hold") as raised:
+        world.do(world.client(), method, *arguments, **options)
+    assert type(raised.value) is ValueError
+    assert raised.value.__context__ is None or raised.value.__suppress_context__
+    assert world.requests == []
+
+
+def test_the_advice_about_surrogate_pairs_is_right() -> None:
+    assert HALF.encode("utf-16", "surrogatepass").decode("utf-16", "replace") == "\ufffd"
+    assert "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16", "replace") == "\U0001f600"
+
+
+def test_a_body_that_is_not_json_is_refused(world: World) -> None:
+    for giga, fields in (
+        (world.client(), {"additional_fields": {"a": object()}}),
+        (world.client().with_options(extra_body={"a": object()}), {}),
+    ):
+        with pytest.raises(ValueError, match=r"^the body is not JSON: ") as raised:
+            world.chat(giga, "x", **fields)
+        assert type(raised.value) is ValueError
+    assert world.requests == []
+
+
+# Names and modes of other clients.
+
+
+def test_completions_are_a_name_of_another_client() -> None:
+    chat: Any = GigaChat().chat
+    with pytest.raises(AttributeError, match=r"^there is no chat\.completions: giga\.chat\("):
+        chat.completions.create(messages=MESSAGES)
+    with pytest.raises(AttributeError, match=r"^'BlockingChatNamespace' object has no attribute 'other'$"):
+        print(chat.other)
+
+
+def test_what_is_async_says_so() -> None:
+    giga: Any = AsyncGigaChat()
+    with pytest.raises(TypeError, match=r"^AsyncGigaChat is opened with `async with`$"):
+        with giga:
+            pass
+    with pytest.raises(TypeError, match=r"^this stream is async: open it with `async with`$"):
+        with giga.stream("x"):
+            pass
+    with pytest.raises(TypeError, match=r"^this stream is async: read it with `async for`$"):
+        print(list(giga.stream("x")))
+
+
+# Responses to mistakes.
+
+
+def test_a_401_says_that_the_request_carried_no_key(world: World) -> None:
+    world.answers = [error(401, "Unauthorized") for _ in range(2)]
+    giga = GigaChat(base_url=LOCAL)
+    giga._start(giga._service, world, world)
+    says = r"The request carried no key: pass credentials= \(or set GIGACHAT_CREDENTIALS\)\.$"
+    with pytest.raises(AuthenticationError, match=says) as raised:
+        world.chat(giga, "x")
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+    with pytest.raises(AuthenticationError, match="Check `credentials` and `scope`"):
+        world.chat(world.client(base_url=LOCAL, access_token="token"), "x")
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "says"),
+    [
+        ({"base_url": "https://h"}, error(404, "Not Found"), "base_url= usually ends in /api/v1"),
+        ({"base_url": "https://h"}, Answer(b"<html>", 405), "base_url= usually ends in /api/v1"),
+        ({"base_url": "http://h/v1"}, Answer(b"The plain HTTP request was sent to HTTPS port", 400), "write https://"),
+        ({}, error(400, "Your request contains invalid JSON syntax."), "Roles of API v1 are system, user, assistant"),
+        ({}, error(400, 'Unknown type "json_object" in response_format'), "use chat_parse"),
+    ],
+)
+def test_responses_that_mistakes_cause_say_what_to_write(
+    options: dict[str, str], answer: Answer, says: str, world: World
+) -> None:
+    world.answers = [answer]
+    with pytest.raises(ResponseError) as raised:
+        world.chat(world.client(**options), "x")
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_404_of_an_address_with_a_version_is_about_something_else(world: World) -> None:
+    world.answers = [error(404, "Not Found")]
+    with pytest.raises(ResponseError) as raised:
+        world.chat(world.client(), "x")
+    assert "base_url" not in str(raised.value)
+
+
+def test_a_long_text_of_embeddings_is_split(world: World) -> None:
+    world.answers = [error(413, "Tokens limit exceeded: 4005 of 512 in input 0")]
+    with pytest.raises(ResponseError, match="Split the text, or choose a model of embeddings"):
+        world.do(world.client(), "embeddings", ["x"])
+
+
+@pytest.mark.parametrize("content", [b"bad", bytearray(b"bad"), "bad", {"message": "bad"}, ["bad"], 5, None, object()])
+@pytest.mark.parametrize("headers", [None, {}, [("a", "b")], {"x-request-id": "r"}])
+def test_an_error_of_any_content_can_be_printed(content: Any, headers: Any) -> None:
+    made = ResponseError("https://host/x", 400, content, headers)
+    assert str(made).startswith("400 Bad Request: ")
+    assert made.retry_after == 0
+    assert made.code is None
+    assert "bad" in made.message or content in (5, None) or type(content) is object
