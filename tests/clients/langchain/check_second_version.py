@@ -1,6 +1,6 @@
 """What langchain-gigachat has from 0.5.2a1 on: chats v2, a session, several calls at once, reasoning budgets."""
 # mypy: disable-error-code="import-not-found,misc,untyped-decorator"
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportFunctionMemberAccess=false
 
 from __future__ import annotations
 
