@@ -197,7 +197,7 @@ class _Response(BodyReader):
         unknown = self._encoded or "transfer-encoding" in self.headers or not length.isdecimal()
         if unknown or int(length) > limit:
             return await super().read(limit, option)
-        content = await self._checked(self._whole())  # httpcore2 sees to the length
+        content = await self._checked(self._whole())  # httpcore2 checks the length
         await self._end()
         return content
 
