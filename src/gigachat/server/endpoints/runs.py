@@ -96,10 +96,10 @@ async def _run(
         body: Its body.
         thread: The thread the answer belongs to.
         messages: The history that is answered.
-        service: What answers.
+        service: The parts of the server that a run uses.
 
     Raises:
-        Refusal: As a chat would be refused; 422 for a limit or a temperature out of range.
+        Refusal: For the reasons of a chat; 422 for a limit or a temperature out of range.
     """
     check_limits(body, _LIMITS)
     options = {name: value for name, value in body.items() if name not in _OF_THE_THREAD and value is not None}

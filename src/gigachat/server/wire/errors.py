@@ -22,7 +22,7 @@ _MESSAGES = {
 
 
 def default_message(status: int) -> str:
-    """Return the service's usual text for a status, the standard phrase for a status it never sent."""
+    """Return the service's text for a status, or the standard phrase if its text is not known."""
     try:
         return _MESSAGES.get(status) or HTTPStatus(status).phrase
     except ValueError:
