@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _RUN = {**fields_of(ThreadRunOptions), "thread_id": str, "stream": bool | None, "update_interval": float | None}
 _LIMITS = {"limit": "(0, +inf)", "temperature": "(0, 2]"}
 _OBJECT = "threads.messages.run"
-# What a body says of the thread; all else goes into the chat.
+# Fields about the thread; the other fields become fields of the chat.
 _OF_THE_THREAD = frozenset({"thread_id", "assistant_id", "model", "messages", "limit", "storage"})
 _log = logging.getLogger("gigachat.server")
 
