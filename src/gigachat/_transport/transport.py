@@ -176,7 +176,7 @@ class _Response(BodyReader):
         request: Request,
         response: httpcore2.Response,
     ) -> None:
-        # Those of BodyReader are set here too: a call fewer for each request.
+        # The attributes of BodyReader are set here: this saves a call for each request.
         self.status_code = response.status
         self.headers = _headers(response.headers)
         self._encoded = "content-encoding" in self.headers
