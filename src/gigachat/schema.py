@@ -140,7 +140,7 @@ class _References:
             if reference not in inside:
                 inside[reference] = set(_references(target_of(self._root, reference)))
                 waiting += inside[reference]
-        # What leads nowhere further, or is led to by nothing that is left, is on no circle.
+        # A reference is on no cycle if it contains no other one, or if no other one contains it: remove these.
         while True:
             led_to = {reference for found in inside.values() for reference in found}
             left = {

@@ -61,7 +61,7 @@ class Namespace(Resource[Mode]):
     """A group of endpoints under a name of its own.
 
     Args:
-        base_client: What it is an attribute of.
+        base_client: The client that it is an attribute of.
         mode: Mode of its methods, if its class has none.
     """
 

@@ -66,7 +66,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._slot: Slot | None = None
         self._x_headers: dict[str, str | None] = {}
         self._error: GigaChatException | None = None
-        self._events: list[Event] = []  # of all chunks, for the completion; bytes stay out of the collector
+        self._events: list[Event] = []  # of all chunks, for the completion; the collector does not visit bytes
         self._size = 0  # bytes of their data
         self._marked = False  # whether the end mark came
         self._ended = False

@@ -34,7 +34,7 @@ def read_model(model: type[AnswerT]) -> Callable[[bytes, Mapping[str, str]], Ans
 
     def read(content: bytes, headers: Mapping[str, str]) -> AnswerT:
         answer = parse(model, content)
-        vars(answer)["x_headers"] = x_headers(headers)  # past the setter of pydantic, a fifth of the time of parsing
+        vars(answer)["x_headers"] = x_headers(headers)  # pydantic's setter takes a fifth of the time of parsing
         answer.__pydantic_fields_set__.add("x_headers")
         return answer
 

@@ -87,7 +87,7 @@ class Connection(ABC):
         """Whether the response was read whole, and no bytes came behind it, which would be taken for the next one."""
         try:
             return self.wire.is_idle() and not self._trailing_data(self.wire)[0]
-        except AttributeError:  # another version of httpcore2: what cannot be looked into is not used again
+        except AttributeError:  # another version of httpcore2: a connection whose state is unknown is not used again
             return False
 
     def close_when_collected(self, close: Callable[..., object], *arguments: object) -> None:

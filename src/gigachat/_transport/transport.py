@@ -176,7 +176,7 @@ class _Response(BodyReader):
         request: Request,
         response: httpcore2.Response,
     ) -> None:
-        # Those of BodyReader are set here too: a call fewer for each request.
+        # The attributes of BodyReader are set here: this saves a call for each request.
         self.status_code = response.status
         self.headers = _headers(response.headers)
         self._encoded = "content-encoding" in self.headers
@@ -197,7 +197,7 @@ class _Response(BodyReader):
         unknown = self._encoded or "transfer-encoding" in self.headers or not length.isdecimal()
         if unknown or int(length) > limit:
             return await super().read(limit, option)
-        content = await self._checked(self._whole())  # httpcore2 sees to the length
+        content = await self._checked(self._whole())  # httpcore2 checks the length
         await self._end()
         return content
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
+if TYPE_CHECKING:  # or a type checker would take every name for one of this module
     from gigachat.models.assistants import *
     from gigachat.models.auth import *
     from gigachat.models.base import *

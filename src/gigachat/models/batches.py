@@ -22,7 +22,7 @@ class BatchRequestCounts(WireModel):
 
 
 class Batch(APIResponse):
-    """One batch."""
+    """A batch: its status, its number of requests and the file of its results."""
 
     id_: str = Field(alias="id", validation_alias=ID, description="Id of the batch.")
     method: Annotated[str, NullAs(str)] = Field(default="", description="`chat_completions` or `embedder`.")

@@ -36,4 +36,4 @@ class RawResponse:
             return json.loads(self.content)
         except (ValueError, RecursionError):
             pass
-        raise APIResponseValidationError("the answer is not JSON", content=self.content)
+        raise APIResponseValidationError("the response is not JSON", content=self.content)

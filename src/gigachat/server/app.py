@@ -110,7 +110,7 @@ def _route(method: str, path: str, endpoint: Endpoint, service: Service) -> Rout
         except ClientDisconnect:
             return Response()  # the client has disconnected
         except Exception:
-            # Left to the ASGI server, the connection would be closed behind the answer, under the next request.
+            # Otherwise the ASGI server would close the connection after the response, during the next request.
             _log.exception("a request failed")
             return refusal(request.headers, Refusal(500))
 

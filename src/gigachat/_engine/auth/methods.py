@@ -178,7 +178,7 @@ def checked_token(given: object, source: str) -> str:
     """Return an access token given by the caller, without a scheme in front.
 
     Raises:
-        ConfigurationError: It is empty or malformed; `source` is named.
+        ConfigurationError: The token is empty or malformed. The error names `source`.
     """
     token = Secret(given.removeprefix("Bearer ") if isinstance(given, str) else "")
     if not token:

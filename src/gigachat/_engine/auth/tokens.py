@@ -51,7 +51,7 @@ class Token:
         self.next_refresh = 0.0
         self.obtained = obtained
         self.successor = successor  # of one that the service rejected
-        self.accepted = False  # by the service, in a response other than 401
+        self.accepted = False  # whether the service accepted it: in a response other than 401
 
     @property
     def value(self) -> str:

@@ -186,7 +186,7 @@ def _function(path: str, method: str, operation: dict[str, Any], shared: list[An
 
 
 def _parameters(described: list[dict[str, Any]], body: dict[str, Any] | None) -> dict[str, Any]:
-    """Return one schema for what is in path, query and body; headers and cookies are not for the model."""
+    """Return one schema for the parameters in path, query and body. Those in headers and cookies are left out."""
     properties: dict[str, Any] = {}
     required: list[str] = []
     for one in {one["name"]: one for one in described if one["in"] in ("path", "query")}.values():

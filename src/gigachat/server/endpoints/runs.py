@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _RUN = {**fields_of(ThreadRunOptions), "thread_id": str, "stream": bool | None, "update_interval": float | None}
 _LIMITS = {"limit": "(0, +inf)", "temperature": "(0, 2]"}
 _OBJECT = "threads.messages.run"
-# What a body says of the thread; all else goes into the chat.
+# Fields about the thread; the other fields become fields of the chat.
 _OF_THE_THREAD = frozenset({"thread_id", "assistant_id", "model", "messages", "limit", "storage"})
 _log = logging.getLogger("gigachat.server")
 
@@ -96,10 +96,10 @@ async def _run(
         body: Its body.
         thread: The thread the answer belongs to.
         messages: The history that is answered.
-        service: What answers.
+        service: The parts of the server that a run uses.
 
     Raises:
-        Refusal: As a chat would be refused; 422 for a limit or a temperature out of range.
+        Refusal: For the reasons of a chat; 422 for a limit or a temperature out of range.
     """
     check_limits(body, _LIMITS)
     options = {name: value for name, value in body.items() if name not in _OF_THE_THREAD and value is not None}

@@ -49,7 +49,7 @@ def reason(error: ValidationError, of_text: str = "") -> str:
 
 @contextmanager
 def explained(place: str, of_text: str = "") -> Iterator[None]:
-    """Raise the error of a model as a ValueError of one line that begins with a place; see `reason`."""
+    """Raise a model's error as a ValueError of one line that begins with a place; see `reason`."""
     try:
         yield
     except ValidationError as error:

@@ -113,12 +113,12 @@ def fault_from_header(value: str) -> Fault | None:
 
 
 class Spoiling:
-    """An ASGI `send` that damages the answer.
+    """An ASGI `send` that damages the response.
 
     Args:
-        fault: How.
-        send: Takes what is left of it.
-        transport: Is closed where the answer is cut.
+        fault: The fault to apply.
+        send: The `send` that gets the damaged response.
+        transport: Closed where the response is cut.
     """
 
     def __init__(self, fault: Fault, send: Send, transport: asyncio.Transport | None) -> None:

@@ -22,7 +22,7 @@ _MESSAGES = {
 
 
 def default_message(status: int) -> str:
-    """Return the service's usual text for a status, the standard phrase for a status it never sent."""
+    """Return the service's text for a status, or the standard phrase if its text is not known."""
     try:
         return _MESSAGES.get(status) or HTTPStatus(status).phrase
     except ValueError:
@@ -30,11 +30,11 @@ def default_message(status: int) -> str:
 
 
 class Refusal(Exception):
-    """A request the service would refuse.
+    """A request that the service refuses.
 
     Args:
-        status: HTTP status of the answer.
-        message: Text of the answer; the usual one of the status when omitted.
+        status: HTTP status of the response.
+        message: Text of the response; by default that of the status.
         code: Number of the OAuth gateway's error shape; None means the API's shape.
     """
 

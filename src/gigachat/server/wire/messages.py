@@ -138,7 +138,7 @@ def check_result(name: str, text: str, status: int) -> None:
         status: Status of the refusal: 422 in v1, 400 in v2 (reference, section 15).
 
     Raises:
-        Refusal: It is not.
+        Refusal: The result is not JSON.
     """
     try:
         json.loads(text)

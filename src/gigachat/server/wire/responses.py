@@ -33,7 +33,7 @@ def compact(value: Any) -> bytes:
     try:
         return to_json(value)
     except ValueError:
-        # Half of a surrogate pair can be asked for in JSON but not written in UTF-8.
+        # JSON can escape half of a surrogate pair; UTF-8 cannot encode it.
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
