@@ -1,97 +1,205 @@
-"""JSON Schema into the form the service accepts for function parameters, meaning kept.
+"""JSON Schema: a flat form for models that refuse a schema, and references inlined.
 
-`$ref` is inlined, `Optional` becomes its type, every object has `properties`. Everything else (limits, enums,
-nested `required`) stays. What can't be expressed is a ValueError, never a silent loss.
+The schemas of callers are sent as written (reference, section 4.4). Nothing here changes them unless it is called.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-__all__ = ["function_fields", "inline_references", "parameters_schema"]
+__all__ = ["inline_references", "parameters_schema", "simplify"]
 
 _DEFINITIONS = ("$defs", "definitions")
-_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas")
-_DATA = ("enum", "const", "default", "examples", "example")  # values, not schemas: never rewritten
-_OF_AN_OBJECT = (
-    "type",
-    "properties",
-    "required",
-    "additionalProperties",
-    *_DEFINITIONS,
-    "dependentRequired",
-    "dependentSchemas",
-    "patternProperties",
-    "propertyNames",
-    "minProperties",
-    "maxProperties",
-)
+_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas", "dependencies", *_DEFINITIONS)
+_DATA = ("enum", "const", "default", "examples", "example", "required", "dependentRequired")  # not schemas
+_CHOICES = ("anyOf", "oneOf")
+_ABOUT = ("title", "description")
+_NOT_TOLD = ("$schema", "$id", "$anchor", "$comment", "discriminator", "nullable")
+_LARGEST = 100_000
+"""Parts a schema may have once its references are inlined: nested ones can make it endless."""
 
 
-def parameters_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a function's parameters as the service reads it (reference, section 4.4).
+def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flat form of a schema, for models that refuse a schema with 422 (reference, section 4.4).
+
+    In the flat form
+
+    * a `$ref` is replaced by its target. Inside its own target it keeps type, title and description only;
+    * `allOf` is merged. Of keywords that cannot be merged the last one is kept;
+    * `null` is removed from choices, types and enumerations. A value that may be null should not be required;
+    * `anyOf`, `oneOf` become one enumeration if they choose between constants, one object with all properties if they
+      choose between objects (required are the properties that all of them require), and the first choice otherwise.
+      A list of types becomes its first type;
+    * the items of a tuple (`prefixItems`, or a list as `items`) have one schema, made of them as of `anyOf`;
+    * the schema `true` is `{}`, a property that is `false` is omitted;
+    * every object has `properties`;
+    * `$defs`, `definitions`, `$schema`, `$id`, `$anchor`, `$comment`, `discriminator` and `nullable` are omitted.
+
+    Other keywords are kept.
 
     Args:
-        schema: JSON Schema of an object, for example `Model.model_json_schema()`.
+        schema: A JSON Schema, for example `Model.model_json_schema()`. It is not changed.
 
     Raises:
-        ValueError: A reference points nowhere, outside the schema, or back to itself.
+        ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     try:
-        simple: dict[str, Any] = _simplified(inline_references(schema))
+        simple: dict[str, Any] = _flattened(_References(schema).inlined(schema, cut=True))
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
     return simple
 
 
-def function_fields(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a function; of a model's JSON Schema the title is its name, what describes the object its
-    parameters. `type` and `strict` of a tool of OpenAI are dropped, since the service does not know them.
-    """
-    fields = dict(description)
-    if fields.get("type") == "function":  # a tool as other services want it
-        del fields["type"]
-        fields.pop("strict", None)
-    if not fields.get("name") and fields.get("title"):
-        fields["name"] = fields.pop("title")
-    if not fields.get("parameters") and "properties" in fields:
-        fields["parameters"] = {key: fields.pop(key) for key in _OF_AN_OBJECT if key in fields}
-    return fields
+parameters_schema = simplify
+"""The name of `simplify` in earlier versions."""
 
 
 def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema with each local `$ref` replaced by what it points to, and without definitions.
+    """Return a schema with each local `$ref` replaced by its target, unless the target refers to itself.
+
+    Definitions that are no longer referred to are omitted, as is `discriminator`, which refers to them. Everything else
+    is unchanged.
+
+    Args:
+        schema: A JSON Schema. It is not changed.
 
     Raises:
-        ValueError: A reference points nowhere, outside the schema, or back to itself.
+        ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     try:
-        inlined: dict[str, Any] = _inline(dict(schema), schema, ())
+        inlined: dict[str, Any] = _References(schema).inlined(schema)
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
     return inlined
 
 
-def _inline(node: Any, root: Mapping[str, Any], inside: tuple[str, ...]) -> Any:
-    if isinstance(node, list | tuple):
-        return [_inline(item, root, inside) for item in node]
-    if not isinstance(node, dict):
-        return node
-    reference = node.get("$ref")
-    if isinstance(reference, str):
+# References
+
+
+class _References:
+    """The references of a schema: local ones, each a URI fragment with a JSON pointer."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._left = _LARGEST
+        self._recursive: frozenset[str] = frozenset()
+        self._cut = False
+
+    def inlined(self, schema: Mapping[str, Any], *, cut: bool = False) -> Any:
+        """Return the root with its references inlined.
+
+        Args:
+            schema: The root.
+            cut: Whether a reference inside its own target loses its parts. Otherwise it stays.
+        """
+        self._cut = cut
+        if not cut:
+            self._recursive = self._on_circles()
+        plain = self._inline({key: value for key, value in schema.items() if key not in _DEFINITIONS}, ())
+        kept: dict[str, Any] = {}
+        waiting = list(_references(plain))
+        while waiting:
+            _, name, key, *_ = [*unquote(waiting.pop()).split("/"), "", ""]
+            key = key.replace("~1", "/").replace("~0", "~")
+            if name in _DEFINITIONS and key not in kept.get(name, {}):
+                definition = self._inline(self._root[name][key], ())
+                kept.setdefault(name, {})[key] = definition
+                waiting += _references(definition)
+        return {**plain, **kept}
+
+    def _inline(self, node: Any, inside: tuple[str, ...]) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"the schema has more than {_LARGEST} parts once its references are inlined")
+        if isinstance(node, list | tuple):
+            return [self._inline(item, inside) for item in node]
+        if not isinstance(node, dict):
+            return node
+        reference = _reference(node)
+        if reference is None or reference in self._recursive:
+            # A reference that stays may lead into definitions.
+            omitted = ("discriminator",) if self._recursive else (*_DEFINITIONS, "discriminator")
+            kept = {key: value for key, value in node.items() if key not in omitted}
+            return _with_parts(kept, lambda part: self._inline(part, inside))
+        target = target_of(self._root, reference)
         if reference in inside:
-            raise ValueError(f"the schema refers to itself at {reference!r}: describe the depth you need without $ref")
-        target = _inline(_resolve(reference, root), root, (*inside, reference))
-        beside = _inline({key: value for key, value in node.items() if key != "$ref"}, root, inside)
+            target = {key: target[key] for key in ("type", *_ABOUT) if key in target}
+        else:
+            target = self._inline(target, (*inside, reference))
+        beside = self._inline({key: value for key, value in node.items() if key != "$ref"}, inside)
         return _both(target, beside)
-    kept = {key: value for key, value in node.items() if key not in _DEFINITIONS}
-    return _with_parts(kept, lambda part: _inline(part, root, inside))
+
+    def _on_circles(self) -> frozenset[str]:
+        """Return the references that lead back to themselves, and those between two such."""
+        inside: dict[str, set[str]] = {}
+        waiting = list(_references(self._root))
+        while waiting:
+            reference = waiting.pop()
+            if reference not in inside:
+                inside[reference] = set(_references(target_of(self._root, reference)))
+                waiting += inside[reference]
+        # What leads nowhere further, or is led to by nothing that is left, is on no circle.
+        while True:
+            led_to = {reference for found in inside.values() for reference in found}
+            left = {
+                reference: found & inside.keys()
+                for reference, found in inside.items()
+                if found & inside.keys() and reference in led_to
+            }
+            if left == inside:
+                return frozenset(left)
+            inside = left
 
 
-def _with_parts(node: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+def target_of(root: Any, reference: str) -> Any:
+    """Return the schema that a local reference leads to: a URI fragment with a JSON pointer.
+
+    Args:
+        root: The whole schema.
+        reference: The value of `$ref`, for example `#/$defs/City`.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if not reference.startswith("#"):
+        raise ValueError(f"the schema refers to {reference!r} outside itself: put the definition into the schema")
+    target: Any = root
+    start, *steps = unquote(reference).split("/")
+    for step in steps if start == "#" else [start]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, list | tuple) and step.isdecimal() and len(step) < 10 and int(step) < len(target):
+            target = target[int(step)]
+        elif isinstance(target, Mapping) and step in target:
+            target = target[step]
+        else:
+            raise ValueError(f"the schema refers to {reference!r}, which it does not define")
+    if not isinstance(target, Mapping | bool):
+        raise ValueError(f"the schema refers to {reference!r}, which is not a schema")
+    return target
+
+
+def _reference(node: Mapping[str, Any]) -> str | None:
+    reference = node.get("$ref")
+    return reference if isinstance(reference, str) else None
+
+
+def _references(node: Any) -> Iterator[str]:
+    """Yield the references in a schema, without those of definitions."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list | tuple):
+            waiting += node
+        elif isinstance(node, Mapping):
+            reference = _reference(node)
+            if reference is not None:
+                yield reference
+            _with_parts({key: value for key, value in node.items() if key not in _DEFINITIONS}, waiting.append)
+
+
+def _with_parts(node: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
     """Return a schema with the schemas in it changed."""
     # A property may be called `enum` or `$ref`: its name is not a keyword.
     return {
@@ -104,8 +212,10 @@ def _with_parts(node: dict[str, Any], change: Callable[[Any], Any]) -> dict[str,
     }
 
 
-def _both(target: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
+def _both(target: Any, beside: dict[str, Any]) -> Any:
     """Merge the keywords beside a reference into its target; those beside it win where both cannot apply."""
+    if not isinstance(target, dict):
+        return beside if target is True and beside else target
     both = {**target, **beside}
     for key in (*_MAPS_OF_SCHEMAS, "required"):
         ours, theirs = beside.get(key), target.get(key)
@@ -116,61 +226,127 @@ def _both(target: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
     return both
 
 
-def _resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not reference.startswith("#"):
-        raise ValueError(f"the schema refers to {reference!r} outside itself: put the definition into the schema")
-    target: Any = root
-    for part in reference.removeprefix("#").split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(target, dict) or part not in target:
-            raise ValueError(f"the schema refers to {reference!r}, which it does not define")
-        target = target[part]
-    if not isinstance(target, dict):
-        raise ValueError(f"the schema refers to {reference!r}, which is not a schema")
-    return target
+# The flat form
 
 
-def _simplified(node: Any) -> Any:
+def _flattened(node: Any) -> Any:
     if isinstance(node, list):
-        return [_simplified(item) for item in node]
+        return [_flattened(item) for item in node]
     if not isinstance(node, dict):
         return node
-    simple = _with_parts(_without_null(node), _simplified)
+    flat = _without_tuple(_without_choices(node))
+    flat = _with_parts({key: value for key, value in flat.items() if key not in _NOT_TOLD}, _flattened)
     for key in _MAPS_OF_SCHEMAS:
-        if isinstance(simple.get(key), dict):
-            simple[key] = {name: {} if schema is True else schema for name, schema in simple[key].items()}
-    if simple.get("type") == "object":
-        simple.setdefault("properties", {})
-    return simple
+        if isinstance(flat.get(key), dict):
+            flat[key] = {name: {} if part is True else part for name, part in flat[key].items() if part is not False}
+    if flat.get("type") == "object":
+        flat.setdefault("properties", {})
+    return flat
 
 
-_NULLS = ({"type": "null"}, {"type": ["null"]})
-
-
-def _without_null(node: dict[str, Any]) -> dict[str, Any]:
-    """Collapse Optional: a value that may be absent is simply not required."""
-    node = dict(node)
-    if isinstance(node.get("type"), list) and "null" in node["type"]:
-        types = [name for name in node["type"] if name != "null"] or ["null"]
-        node["type"] = types[0] if len(types) == 1 else types
-        _drop_null_default(node)
-    for key in ("anyOf", "oneOf"):
-        if not isinstance(node.get(key), list):
+def _without_choices(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without `allOf`, `anyOf`, `oneOf`, `null` and lists of types."""
+    flat = dict(node)
+    if flat.get("default", ...) is None and _admits_null(flat) and not _is_null(flat):
+        del flat["default"]
+    for key in ("allOf", "anyOf", "oneOf"):
+        if not _are_schemas(flat.get(key)):
             continue
-        choices = [choice for choice in node[key] if choice not in _NULLS]
-        if len(choices) == len(node[key]):
-            continue
-        _drop_null_default(node)
-        if len(choices) > 1:
-            node[key] = choices
-            continue
-        del node[key]
-        only = choices[0] if choices else {"type": "null"}
-        if isinstance(only, dict):
-            node = _without_null({**only, **node})
-    return node
+        parts = [_without_choices(part) if isinstance(part, dict) else part for part in flat.pop(key)]
+        if key == "allOf":
+            for part in reversed(parts):
+                flat = _both(part, flat) if isinstance(part, dict) else flat
+        else:
+            flat = _both(_chosen(parts), flat)
+    return _of_one_type(flat)
 
 
-def _drop_null_default(node: dict[str, Any]) -> None:
-    if node.get("default", ...) is None:
-        del node["default"]
+def _are_schemas(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, dict | bool) for part in value)
+
+
+def _is_null(node: Any) -> bool:
+    return isinstance(node, dict) and node.get("type") in ("null", ["null"])
+
+
+def _admits_null(node: Any) -> bool:
+    if not isinstance(node, dict):
+        return False
+    kind, values = node.get("type"), node.get("enum")
+    choices = [part for key in _CHOICES if _are_schemas(node.get(key)) for part in node[key]]
+    return (
+        kind == "null"
+        or (isinstance(kind, list) and "null" in kind)
+        or (isinstance(values, list) and None in values)
+        or any(map(_admits_null, choices))
+    )
+
+
+def _chosen(choices: list[Any]) -> dict[str, Any]:
+    """Return one of several schemas, or what can be said of them together."""
+    proper = [{} if choice is True else choice for choice in choices if choice is not False and not _is_null(choice)]
+    if not proper:
+        return {"type": "null"} if choices else {}
+    if len(proper) == 1:
+        return dict(proper[0])
+    if all(map(_is_constant, proper)):
+        values = [value for one in proper for value in (one["enum"] if "enum" in one else [one["const"]])]
+        types = {str(one.get("type")) for one in proper}
+        return {"enum": values, **({"type": proper[0]["type"]} if len(types) == 1 and "type" in proper[0] else {})}
+    if all(isinstance(one.get("properties"), dict) for one in proper):
+        return _one_object(proper)
+    return dict(proper[0])
+
+
+def _is_constant(node: dict[str, Any]) -> bool:
+    return ("const" in node or isinstance(node.get("enum"), list)) and node.keys() <= {"const", "enum", "type", *_ABOUT}
+
+
+def _one_object(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an object with the properties of several, of which it must have those that each of them must have."""
+    properties: dict[str, list[Any]] = {}
+    for choice in choices:
+        for name, one in choice["properties"].items():
+            found = properties.setdefault(name, [])
+            if one not in found:
+                found.append(one)
+    first, *others = choices
+    same = {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
+    required = [
+        name for name in first.get("required") or () if all(name in (one.get("required") or ()) for one in others)
+    ]
+    return {
+        **same,
+        "properties": {name: ones[0] if len(ones) == 1 else {"anyOf": ones} for name, ones in properties.items()},
+        **({"required": required} if required else {}),
+    }
+
+
+def _of_one_type(node: dict[str, Any]) -> dict[str, Any]:
+    kinds, values = node.get("type"), node.get("enum")
+    if isinstance(values, list) and None in values and len(values) > 1:
+        node = {**node, "enum": [value for value in values if value is not None] or [None]}
+    if not isinstance(kinds, list) or not kinds:
+        return node
+    proper = [kind for kind in kinds if kind != "null"] or ["null"]
+    if len(proper) > 1 and "enum" in node:
+        return {key: value for key, value in node.items() if key != "type"}  # its values say it
+    return {**node, "type": proper[0]}
+
+
+def _without_tuple(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an array whose items have one schema."""
+    items, prefix = node.get("items"), node.get("prefixItems")
+    first, rest = (items, node.get("additionalItems")) if isinstance(items, list) else (prefix, items)
+    flat = node
+    if isinstance(first, list):
+        choices: list[Any] = []
+        for one in (*first, rest):
+            if isinstance(one, dict) and one not in choices:
+                choices.append(one)
+        flat = {key: value for key, value in node.items() if key not in ("prefixItems", "additionalItems", "items")}
+        if choices:
+            flat["items"] = choices[0] if len(choices) == 1 else {"anyOf": choices}
+    if isinstance(flat.get("items"), bool):
+        flat = {key: value for key, value in flat.items() if key != "items"}
+    return flat

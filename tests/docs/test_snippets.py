@@ -51,6 +51,7 @@ API_PRINTED = (
     r".*«Расскажи сказку».*«И ещё одну».*stop",
     r"\w+ 30",
     r".*Функция weather вернула: \{\"city\": \"Псков\", \"temperature\": -3\}\n.*web_search.*«Что нового в Пскове\?».*",
+    r"\{'city': 'Псков'.*\}\n\{'city': 'Псков'.*\}",
     r".*«Что купить\?».*\ncat\.jpg \d+\n\[.*'shopping\.txt'.*\]",
     r"(created\n|in_progress\n)*completed\n1 .*«Столица Франции\?».*\n2 .*«Столица Италии\?».*",
     r"weather True\nFalse\n(ai|human|mixed)\n\[\('GigaChat', \d+\).*\]",

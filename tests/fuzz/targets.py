@@ -24,7 +24,7 @@ from gigachat._engine.parsing import parse
 from gigachat._engine.sse import Event, EventSplitter
 from gigachat.exceptions import APIResponseValidationError, error_for_status, server_time
 from gigachat.models import APIResponse
-from gigachat.schema import inline_references, parameters_schema
+from gigachat.schema import inline_references, simplify
 
 __all__ = ["TARGETS", "corpus", "seeds"]
 
@@ -152,8 +152,8 @@ def refusals(data: bytes) -> None:
 
 
 def schemas(data: bytes) -> None:
-    """Any JSON object becomes a schema without references that stays as it is a second time, or is a ValueError; the
-    object itself is not changed.
+    """Any JSON object becomes a flat schema without references that stays as it is a second time, or is a ValueError;
+    the object itself is not changed.
     """
     try:
         schema = json.loads(data)
@@ -164,13 +164,13 @@ def schemas(data: bytes) -> None:
     before = json.dumps(schema)
     try:
         inlined = inline_references(schema)
-        simple = parameters_schema(schema)
+        simple = simplify(schema)
     except ValueError:
         return
     finally:
         assert json.dumps(schema) == before
     assert json.dumps(inline_references(inlined)) == json.dumps(inlined)
-    assert json.dumps(parameters_schema(simple)) == json.dumps(simple)
+    assert json.dumps(simplify(simple)) == json.dumps(simple)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

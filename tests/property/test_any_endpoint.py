@@ -277,7 +277,7 @@ MADE = {"get_token", "get_batches", "wait_batch", "get_image", "get_file_content
 """Methods whose results are made of answers that look otherwise."""
 
 _MEANT = {
-    *("parameters", "name", "title"),  # a schema keeps its meaning, not its words
+    *("name", "title"),  # the title of a schema is the name of a function
     *("tool_state_id", "functions_state_id", "created"),  # read under another name
     "content",  # text in the place of parts
 }

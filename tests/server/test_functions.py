@@ -69,6 +69,19 @@ def parameters(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": ["object", "null"]},
+        {"$ref": "#/$defs/Node", "$defs": {"Node": {"properties": {"child": {"$ref": "#/$defs/Node"}}}}},
+        {"properties": {"a": False, "b": {"type": "array", "items": [True]}}},
+    ],
+)
+def test_any_schema_of_an_object_is_valid(api: Api, schema: dict[str, Any]) -> None:
+    assert validated(api, {**COMPLETE, "parameters": schema}) == {"message": "Function is valid"}
+
+
+@pytest.mark.parametrize(
     ("changes", "errors"),
     [
         ({"name": "1st"}, [NAME]),
@@ -82,12 +95,8 @@ def parameters(**changes: Any) -> dict[str, Any]:
         ({"parameters": None}, [finding("parameters is required")]),
         ({"parameters": "{}"}, [finding("Invalid type. Expected: object, given: string", LOCATION)]),
         ({"parameters": []}, [finding("Invalid type. Expected: object, given: array", LOCATION)]),
-        (
-            {"parameters": {}},
-            [finding("type is required", LOCATION), finding("properties is required", LOCATION)],
-        ),
         (parameters(type="string"), [finding(OBJECT, f"{LOCATION}.type")]),
-        (parameters(type=["object"]), [finding("Invalid type. Expected: string, given: array", f"{LOCATION}.type")]),
+        (parameters(type=["string", "null"]), [finding(OBJECT, f"{LOCATION}.type")]),
         (
             parameters(properties=[]),
             [finding("Invalid type. Expected: object, given: array", f"{LOCATION}.properties")],
@@ -292,6 +301,14 @@ def test_a_parameter_of_the_operation_stands_before_that_of_its_path(api: Api) -
     }
     (function,) = converted(api, json.dumps({"openapi": "3.0.0", "paths": {"/a": item}}))
     assert function["parameters"] == {"type": "object", "properties": {"id": {"type": "string"}}}
+
+
+def test_a_schema_is_converted_as_it_is(api: Api) -> None:
+    body = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "b": False}}
+    found = parameters_of(api, {"requestBody": body_of({"$ref": "#/components/schemas/%D0%90"})}, schemas={"А": body})
+    assert found == body
+    free = {"name": "free", "in": "query", "schema": True}
+    assert parameters_of(api, {"parameters": [free]})["properties"] == {"free": {}}
 
 
 def test_only_the_answer_200_is_returned(api: Api) -> None:

@@ -13,7 +13,7 @@ from anyio import AsyncFile
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import UploadFile
 
-from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models
+from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models, schema
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
@@ -30,6 +30,28 @@ class OtherAnswer(BaseModel):
 
 
 FUNCTION: dict[str, Any] = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+
+
+WEATHER = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+def functions(giga: GigaChat) -> None:
+    several = [WEATHER]
+    giga.chat("text", functions=[WEATHER])
+    giga.chat("text", functions=several)
+    giga.chat.create("text", tools=[WEATHER, {"type": "function", "function": WEATHER}, "web_search"])
+    giga.chat.create("text", tools=several)
+    giga.chat("text", functions=[WEATHER, models.Function(name="f", parameters=PARAMETERS)])
+    giga.chat.create("text", tools=[models.ChatFunctionSpecification(name="f", parameters=PARAMETERS)])
+    city = models.FunctionParametersProperty(type=["string", "null"], description="City", minLength=1)
+    parameters = models.FunctionParameters(type="object", properties={"city": city}, additionalProperties=False)
+    function = models.Function(name="f", parameters=parameters, few_shot_examples=[{"request": "", "params": {}}])
+    models.FunctionParameters(properties={"city": city, "days": {"type": "integer"}, "any": True}, required=["city"])
+    assert_type(function.parameters, models.FunctionParameters | None)
+    assert_type(parameters.properties, dict[Any, models.FunctionParametersProperty | bool] | None)
+    assert_type(city.type_, str | list[str] | None)
+    assert_type(schema.simplify(PARAMETERS), dict[str, Any])
 
 
 def chat(giga: GigaChat) -> None:

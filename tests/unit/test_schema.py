@@ -1,18 +1,22 @@
-"""JSON Schema on its way into a function: simpler for the service, the same in meaning."""
+"""JSON Schema: sent as written, inlined where it is made of a model, flat where that is asked for."""
 
 from __future__ import annotations
 
 import copy
 import enum
 import json
-from typing import Any, Literal, Optional
+import re
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Optional
 
 import pytest
 from pydantic import BaseModel, Field
 
-from gigachat.models import Function
-from gigachat.schema import inline_references, parameters_schema
-from tests.unit.world import World
+from gigachat.exceptions import UnprocessableEntityError
+from gigachat.models import ChatFunctionSpecification, Function, FunctionParameters, FunctionParametersProperty
+from gigachat.schema import inline_references, simplify
+from tests.unit.world import Answer, World
 
 
 class Mode(enum.Enum):
@@ -74,8 +78,8 @@ ORDER: dict[str, Any] = {
             "properties": {},
         },
         "note": {"title": "Note", "type": "string"},
-        "either": {"title": "Either", "anyOf": [{"type": "integer"}, {"type": "string"}]},
-        "either_or_none": {"title": "Either Or None", "anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "either": {"title": "Either", "type": "integer"},
+        "either_or_none": {"title": "Either Or None", "type": "integer"},
         "anything": {"title": "Anything"},
     },
     "required": ["mode", "count", "place", "places", "either", "anything"],
@@ -85,16 +89,8 @@ ORDER: dict[str, Any] = {
 def test_the_schema_of_a_pydantic_model_keeps_its_meaning() -> None:
     schema = Order.model_json_schema()
     before = copy.deepcopy(schema)
-    assert parameters_schema(schema) == ORDER
+    assert simplify(schema) == ORDER
     assert schema == before
-
-
-def test_a_function_made_of_a_model_sends_that_schema(world: World) -> None:
-    function = Function.model_validate({"name": "order", "parameters": Order.model_json_schema()})
-    world.chat(world.client(), "x", functions=[function])
-    content = world.api_requests[0].content
-    assert content is not None
-    assert json.loads(content)["functions"] == [{"name": "order", "parameters": ORDER}]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +99,11 @@ def test_a_function_made_of_a_model_sends_that_schema(world: World) -> None:
         ({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}, {"type": "string"}),
         ({"oneOf": [{"type": "null"}, {"type": "string", "maxLength": 3}]}, {"type": "string", "maxLength": 3}),
         ({"type": ["string", "null"], "default": None}, {"type": "string"}),
-        ({"type": ["string", "integer", "null"]}, {"type": ["string", "integer"]}),
+        ({"type": ["string", "integer", "null"]}, {"type": "string"}),
+        ({"anyOf": [{"type": ["string", "null"]}, {"type": "integer"}], "default": None}, {"type": "string"}),
+        ({"enum": ["a", None, 1]}, {"enum": ["a", 1]}),
+        ({"type": ["string", "integer"], "enum": ["a", 1]}, {"enum": ["a", 1]}),
+        ({"type": "string", "nullable": True}, {"type": "string"}),
         ({"anyOf": [{"type": "string"}, {"type": "null"}], "default": "a"}, {"type": "string", "default": "a"}),
         (
             {"anyOf": [{"type": "string", "description": "inner"}, {"type": "null"}], "description": "outer"},
@@ -117,26 +117,26 @@ def test_a_function_made_of_a_model_sends_that_schema(world: World) -> None:
     ],
 )
 def test_optional_becomes_its_type(schema: dict[str, Any], simple: dict[str, Any]) -> None:
-    whole = parameters_schema({"type": "object", "properties": {"a": schema}, "required": ["a"]})
+    whole = simplify({"type": "object", "properties": {"a": schema}, "required": ["a"]})
     assert whole == {"type": "object", "properties": {"a": simple}, "required": ["a"]}
 
 
 def test_a_null_default_without_optional_is_a_value() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "default": None}}}
-    assert parameters_schema(schema) == schema
+    assert simplify(schema) == schema
 
 
 def test_every_object_has_properties() -> None:
     bare = {"type": "object"}
     schema = {
         "type": "object",
-        "properties": {"a": bare, "b": {"type": "array", "items": bare}, "c": {"anyOf": [bare, {"type": "string"}]}},
+        "properties": {"a": bare, "b": {"type": "array", "items": bare}, "c": {"not": bare}},
         "additionalProperties": bare,
     }
     full = {"type": "object", "properties": {}}
-    assert parameters_schema(schema) == {
+    assert simplify(schema) == {
         "type": "object",
-        "properties": {"a": full, "b": {"type": "array", "items": full}, "c": {"anyOf": [full, {"type": "string"}]}},
+        "properties": {"a": full, "b": {"type": "array", "items": full}, "c": {"not": full}},
         "additionalProperties": full,
     }
 
@@ -153,7 +153,7 @@ def test_a_property_may_be_called_like_a_word_of_the_schema(name: str) -> None:
         "$defs": {"A": {"type": "integer", "minimum": 1}},
     }
     simple = {"type": "integer", "minimum": 1}
-    assert parameters_schema(schema) == {
+    assert simplify(schema) == {
         "type": "object",
         "properties": {name: simple, "deep": {"type": "object", "properties": {name: simple}}},
         "required": [name],
@@ -164,7 +164,7 @@ def test_a_property_may_be_called_like_a_word_of_the_schema(name: str) -> None:
 def test_data_that_looks_like_a_schema_is_data(word: str) -> None:
     value: Any = [{"$ref": "#/nowhere", "anyOf": [{"type": "null"}], "type": "object"}]
     schema = {"type": "object", "properties": {"a": {word: value}}}
-    assert parameters_schema(schema) == schema
+    assert simplify(schema) == schema
 
 
 @pytest.mark.parametrize(
@@ -175,20 +175,25 @@ def test_data_that_looks_like_a_schema_is_data(word: str) -> None:
         "#/$defs/with~1slash",
         "#/$defs/with~0tilde",
         "#/properties/first",
+        "#/properties/third/anyOf/0",
+        "#/$defs/Record%3Cstring%2Cunknown%3E",
+        "#/$defs/%D0%97%D0%B0%D0%BA%D0%B0%D0%B7",
     ],
 )
 def test_local_references_are_followed(reference: str) -> None:
     target = {"type": "string", "description": "target"}
     schema = {
         "type": "object",
-        "properties": {"first": target, "second": {"$ref": reference, "description": "here"}},
-        "$defs": {"A": target, "with/slash": target, "with~tilde": target},
+        "properties": {
+            "first": target,
+            "second": {"$ref": reference, "description": "here"},
+            "third": {"anyOf": [target, {"type": "integer"}]},
+        },
+        "$defs": dict.fromkeys(("A", "with/slash", "with~tilde", "Record<string,unknown>", "Заказ"), target),
         "definitions": {"A": target},
     }
-    assert parameters_schema(schema) == {
-        "type": "object",
-        "properties": {"first": target, "second": {"type": "string", "description": "here"}},
-    }
+    assert inline_references(schema)["properties"]["second"] == {"type": "string", "description": "here"}
+    assert simplify(schema)["properties"]["second"] == {"type": "string", "description": "here"}
 
 
 def test_what_stands_beside_a_reference_is_added_to_it_not_put_in_its_place() -> None:
@@ -198,7 +203,7 @@ def test_what_stands_beside_a_reference_is_added_to_it_not_put_in_its_place() ->
         "required": ["mine"],
         "$defs": {"Base": {"type": "object", "properties": {"theirs": {"type": "string"}}, "required": ["theirs"]}},
     }
-    sent = json.dumps(parameters_schema(schema))
+    sent = json.dumps(simplify(schema))
     assert "theirs" in sent
     assert "mine" in sent
 
@@ -206,7 +211,7 @@ def test_what_stands_beside_a_reference_is_added_to_it_not_put_in_its_place() ->
 def test_definitions_are_dropped_wherever_they_stand() -> None:
     inner = {"type": "object", "properties": {}, "$defs": {"X": {"type": "string"}}}
     schema = {"type": "object", "properties": {"a": inner, "b": {"$ref": "#/properties/a/$defs/X"}}}
-    assert parameters_schema(schema)["properties"] == {
+    assert simplify(schema)["properties"] == {
         "a": {"type": "object", "properties": {}},
         "b": {"type": "string"},
     }
@@ -220,6 +225,8 @@ def test_definitions_are_dropped_wherever_they_stand() -> None:
         ("https://example.org/schema.json", "outside itself"),
         ("other.json#/A", "outside itself"),
         ("#/required", "not a schema"),
+        ("#/required/1", "does not define"),
+        ("#anchor", "does not define"),
     ],
 )
 def test_a_reference_that_leads_nowhere_is_refused_by_name(reference: str, says: str) -> None:
@@ -230,21 +237,126 @@ def test_a_reference_that_leads_nowhere_is_refused_by_name(reference: str, says:
         "$defs": {"A": {"type": "object", "properties": {}}},
     }
     with pytest.raises(ValueError, match=says) as raised:
-        parameters_schema(schema)
+        simplify(schema)
     assert repr(reference) in str(raised.value)
 
 
 class Node(BaseModel):
+    place: Place
     children: list[Node] = []
 
 
-def test_a_schema_that_refers_to_itself_is_refused_before_any_request(world: World) -> None:
-    with pytest.raises(ValueError, match="refers to itself"):
-        parameters_schema(Node.model_json_schema())
-    function = {"name": "tree", "parameters": Node.model_json_schema()}
-    with pytest.raises(ValueError, match="refers to itself"):
-        world.chat(world.client(), "x", functions=[function])
-    assert world.requests == []
+NODE = Node.model_json_schema()
+
+
+def test_a_schema_that_refers_to_itself_keeps_those_references() -> None:
+    inlined = inline_references({"type": "object", "properties": {"a": {"$ref": "#/$defs/Node"}}, **DEFINED})
+    node = inlined["$defs"]["Node"]["properties"]
+    assert inlined["properties"] == {"a": {"$ref": "#/$defs/Node"}}
+    assert inlined["$defs"].keys() == {"Node"}
+    assert node["place"]["properties"].keys() == {"city", "country"}
+    assert node["children"]["items"] == {"$ref": "#/$defs/Node"}
+    assert inline_references(NODE)["$ref"] == "#/$defs/Node"
+
+
+DEFINED = {"$defs": NODE["$defs"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"child": {"$ref": "#"}}},
+        {"properties": {"a": {"$ref": "#/properties/b"}, "b": {"items": {"$ref": "#/properties/a"}}}},
+        {
+            "properties": {
+                "a": {"$defs": {"N": {"items": {"$ref": "#/properties/a/$defs/N"}}}},
+                "b": {"$ref": "#/properties/a/$defs/N"},
+            }
+        },
+        {"$ref": "#/definitions/A", "definitions": {"A": {"items": {"$ref": "#/definitions/A"}}}},
+    ],
+)
+def test_references_in_a_circle_stay_where_they_lead(schema: dict[str, Any]) -> None:
+    assert inline_references(schema) == schema
+    assert "$ref" not in json.dumps(simplify(schema))
+
+
+def test_of_a_reference_inside_its_target_the_type_is_left() -> None:
+    node = simplify(NODE)
+    assert node["properties"]["children"]["items"] == {"type": "object", "title": "Node", "properties": {}}
+    assert simplify({"$ref": "#"}) == {}
+    assert simplify({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}) == {}
+
+
+def test_references_cannot_make_a_schema_endless() -> None:
+    definitions = {f"A{number}": {"items": [{"$ref": f"#/$defs/A{number + 1}"}] * 2} for number in range(50)}
+    schema = {"$ref": "#/$defs/A0", "$defs": {**definitions, "A50": {}}}
+    for change in (simplify, inline_references):
+        with pytest.raises(ValueError, match="more than 100000 parts"):
+            change(schema)
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Owner(BaseModel):
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+def test_no_discriminator_leads_into_definitions_that_are_gone() -> None:
+    inlined = inline_references(Owner.model_json_schema())
+    assert [one["title"] for one in inlined["properties"]["pet"]["oneOf"]] == ["Cat", "Dog"]
+    assert "#/$defs/" not in json.dumps(inlined)
+
+
+def test_objects_to_choose_from_become_one() -> None:
+    assert simplify(Owner.model_json_schema())["properties"]["pet"] == {
+        "title": "Pet",
+        "type": "object",
+        "properties": {
+            "kind": {"type": "string", "enum": ["cat", "dog"]},
+            "lives": {"title": "Lives", "type": "integer"},
+        },
+        "required": ["kind"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "flat"),
+    [
+        ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, {"type": "integer"}),
+        ({"oneOf": [{"const": 1, "title": "one"}, {"enum": [2, 3]}]}, {"enum": [1, 2, 3]}),
+        ({"anyOf": [True, {"type": "string"}], "title": "T"}, {"title": "T"}),
+        ({"anyOf": [False, {"type": "string"}]}, {"type": "string"}),
+        (
+            {"allOf": [{"type": "string", "minLength": 1}, {"minLength": 2}, True], "description": "d"},
+            {"type": "string", "minLength": 2, "description": "d"},
+        ),
+        ({"allOf": [{"anyOf": [{"type": "string"}, {"type": "null"}]}]}, {"type": "string"}),
+        (
+            {"type": "array", "items": [{"type": "number"}, {"type": "number"}], "additionalItems": False},
+            {"type": "array", "items": {"type": "number"}},
+        ),
+        (
+            {"prefixItems": [{"const": 1}, {"const": 2}], "items": {"const": 3}},
+            {"items": {"enum": [1, 2, 3]}},
+        ),
+        ({"type": "array", "items": True}, {"type": "array"}),
+        ({"$schema": "s", "$id": "i", "$comment": "c", "minimum": 1}, {"minimum": 1}),
+        ({"anyOf": 5}, {"anyOf": 5}),
+    ],
+)
+def test_the_flat_form(schema: dict[str, Any], flat: dict[str, Any]) -> None:
+    whole = {"type": "object", "properties": {"a": schema}}
+    before = copy.deepcopy(whole)
+    assert simplify(whole) == {"type": "object", "properties": {"a": flat}}
+    assert whole == before
 
 
 def test_references_alone_are_inlined_for_structured_answers() -> None:
@@ -255,8 +367,11 @@ def test_references_alone_are_inlined_for_structured_answers() -> None:
 
 
 def test_true_and_false_are_schemas() -> None:
-    schema = {"type": "object", "properties": {"any": True}, "additionalProperties": False}
-    assert parameters_schema(schema) == {"type": "object", "properties": {"any": {}}, "additionalProperties": False}
+    schema = {"type": "object", "properties": {"any": True, "none": False}, "additionalProperties": False}
+    assert simplify(schema) == {"type": "object", "properties": {"any": {}}, "additionalProperties": False}
+    assert inline_references({"properties": {"a": {"$ref": "#/$defs/any"}}, "$defs": {"any": True}}) == {
+        "properties": {"a": True}
+    }
 
 
 def test_a_schema_nested_too_deeply_is_refused() -> None:
@@ -264,10 +379,196 @@ def test_a_schema_nested_too_deeply_is_refused() -> None:
     for _ in range(2000):
         schema = {"type": "array", "items": schema}
     with pytest.raises(ValueError, match="deeply"):
-        parameters_schema({"type": "object", "properties": {"a": schema}})
+        simplify({"type": "object", "properties": {"a": schema}})
 
 
-def test_null_as_a_value_in_a_schema_is_sent(world: World) -> None:
-    parameters = {"type": "object", "properties": {"a": {"const": None}}}
-    world.chat(world.client(), "x", functions=[{"name": "f", "parameters": parameters}])
-    assert json.loads(world.requests[-1].content or b"")["functions"][0]["parameters"] == parameters
+def properties(**one: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": one}
+
+
+AS_WRITTEN: dict[str, dict[str, Any]] = {
+    "of a model": Order.model_json_schema(),
+    "of a model that refers to itself": NODE,
+    "with a discriminator": Owner.model_json_schema(),
+    "empty": {},
+    "null": properties(a={"const": None}, b={"default": None}, c={"enum": ["fast", None, 1]}),
+    "types": {**properties(a={"type": ["string", "null"]}), "type": ["object", "null"]},
+    "a tuple": properties(a={"type": "array", "items": [{"type": "number"}, True]}),
+    "a tuple of 2020-12": properties(a={"prefixItems": [{"type": "number"}], "items": False}),
+    "booleans": properties(a=True, b=False, c={"items": True}, d=properties(e=False)),
+    "without a type": {"properties": {"a": {}, "b": {"description": ""}}},
+    "without properties": {"type": "object"},
+    "choices": {"oneOf": [properties(a={}), {"$ref": "#/$defs/%D0%90"}], "$defs": {"А": properties(b={})}},
+    "if": {**properties(a={}), "if": {"required": ["a"]}, "then": {"minProperties": 2}, "else": False},
+    "references elsewhere": properties(a={"$ref": "https://example.org/schema.json"}, b={"$ref": "#/nowhere"}),
+    "words": {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "a", "$comment": "c", "x-own": [None]},
+    "names": properties(type={"type": "string"}, required={}, **{"$ref": {"const": 1}, "model_config": {}}),
+}
+
+
+@pytest.mark.parametrize("schema", AS_WRITTEN.values(), ids=AS_WRITTEN)
+def test_a_schema_is_sent_as_it_was_written(world: World, schema: dict[str, Any]) -> None:
+    before = copy.deepcopy(schema)
+    given: list[Any] = [
+        {"name": "f", "parameters": schema},
+        Function(name="f", parameters=schema),
+        Function(name="f", parameters=FunctionParameters.model_validate(schema)),
+        Function.model_validate({"name": "f", "inputSchema": schema}),
+        {"type": "function", "function": {"name": "f", "parameters": schema}},
+    ]
+    for function in (*given, ChatFunctionSpecification(name="f", parameters=schema)):
+        assert _sent_v1(world, function) == {"name": "f", "parameters": schema}
+        assert _sent_v2(world, function) == {"name": "f", "parameters": schema}
+    assert schema == before
+
+
+def _sent_v1(world: World, function: Any) -> Any:
+    world.chat(world.client(), "x", functions=[function])
+    (sent,) = json.loads(world.api_requests[-1].content or b"")["functions"]
+    return sent
+
+
+def _sent_v2(world: World, function: Any) -> Any:
+    world.answers = [Answer({"messages": []})]
+    world.do(world.client(), "chat.create", "x", tools=[function])
+    (tool,) = json.loads(world.api_requests[-1].content or b"")["tools"]
+    (sent,) = tool["functions"]["specifications"]
+    return sent
+
+
+def test_a_schema_reads_by_attribute() -> None:
+    schema = {"properties": {"a": {"type": ["string", "null"], "minLength": 1}, "b": False}, "required": ["a"]}
+    parameters = FunctionParameters.model_validate(schema)
+    assert parameters.properties is not None
+    a, b = parameters.properties.values()
+    assert isinstance(a, FunctionParametersProperty)
+    assert (a.type_, a.description, a.model_extra, b) == (["string", "null"], None, {"minLength": 1}, False)
+    assert (parameters.type_, parameters.required) == (None, ["a"])
+    a.description = "more"
+    assert parameters.model_dump(by_alias=True)["properties"]["a"]["description"] == "more"
+    assert FunctionParameters.model_validate(parameters.model_dump()) == parameters
+
+
+SCHEMA = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+FUNCTION = {"name": "find", "description": "Find a note", "parameters": SCHEMA}
+ABOUT = {"name": "find", "description": "Find a note"}
+
+
+class Tool(BaseModel):
+    """A tool as the package of MCP has it."""
+
+    name: str
+    description: str
+    inputSchema: dict[str, Any]
+    annotations: dict[str, Any] | None = None
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {**ABOUT, "inputSchema": SCHEMA, "title": "Find", "annotations": {"readOnlyHint": True}},
+        Tool(name="find", description="Find a note", inputSchema=SCHEMA),
+        {**ABOUT, "input_schema": SCHEMA, "cache_control": {"type": "ephemeral"}},
+        {**ABOUT, "input_schema": SCHEMA, "type": "custom"},
+        {"type": "function", "function": {**FUNCTION, "strict": True}},
+        {"type": "function", **FUNCTION, "strict": None},
+        {**ABOUT, **SCHEMA},
+        {**SCHEMA, "title": "find", "description": "Find a note"},
+        MappingProxyType(FUNCTION),
+    ],
+)
+def test_tools_in_the_shapes_of_others(world: World, tool: Any) -> None:
+    assert _sent_v1(world, tool) == FUNCTION
+    assert _sent_v2(world, tool) == FUNCTION
+    world.chat(world.client(), {"messages": [{"role": "user", "content": "x"}], "functions": [tool]})
+    assert json.loads(world.api_requests[-1].content or b"")["functions"] == [FUNCTION]
+
+
+def test_the_result_of_a_tool_is_read() -> None:
+    function = Function.model_validate({"name": "f", "inputSchema": {}, "outputSchema": SCHEMA})
+    assert function.return_parameters == SCHEMA
+
+
+def test_no_keyword_of_a_bare_schema_is_lost(world: World) -> None:
+    schema = {**Order.model_json_schema(), "not": {"required": ["note"]}, "$schema": "s"}
+    parameters = {key: value for key, value in schema.items() if key != "title"}
+    assert _sent_v1(world, schema) == _sent_v2(world, schema) == {"name": "Order", "parameters": parameters}
+    named = {"name": "order", "$ref": "#/$defs/Node", **DEFINED}
+    assert _sent_v1(world, named)["parameters"] == NODE
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_parameters_nested_too_deeply_are_refused_in_one_line(world: World, closed: bool) -> None:
+    schema = properties()
+    nested = schema
+    for _ in range(300):
+        nested = properties(a=nested)
+    schema["properties"]["a"] = schema if closed else nested
+    with pytest.raises(ValueError, match=r"^functions\[0\] is nested too deeply, or contains itself$"):
+        _sent_v1(world, {"name": "f", "parameters": schema})
+
+
+@pytest.mark.parametrize("part", [1, "true", None, ["a"]])
+def test_what_is_no_schema_is_not_read_as_one(world: World, part: Any) -> None:
+    for parameters in (properties(a=part), properties(a={"properties": {"b": part}})):
+        with pytest.raises(ValueError, match=r"functions\[0\]\.parameters\.properties\.a"):
+            _sent_v1(world, {"name": "f", "parameters": parameters})
+
+
+def find(query: str) -> str:
+    return query
+
+
+@pytest.mark.parametrize(
+    ("tool", "text"),
+    [
+        ({**ABOUT, "args_schema": SCHEMA}, "the schema of function 'find' is in 'args_schema': name it 'parameters'"),
+        ({"type": "web_search_20250305", "name": "web_search"}, "'web_search_20250305' is no type of JSON Schema"),
+        (Order, "Order.model_json_schema()"),
+        (find, "not the Python function"),
+    ],
+)
+def test_other_shapes_are_refused_in_one_line(world: World, tool: Any, text: str) -> None:
+    for send in (_sent_v1, _sent_v2):
+        with pytest.raises(ValueError, match=re.escape(text)) as raised:
+            send(world, tool)
+        assert "\n" not in str(raised.value)
+    assert world.requests == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "text"),
+    [
+        ({"type": "web_search_preview"}, "a tool of type 'web_search_preview' is of another API"),
+        ({"functionDeclarations": [FUNCTION]}, "the options of tool 'functionDeclarations' must be an object"),
+        ({"toolSpec": {**ABOUT, "inputSchema": {"json": SCHEMA}}}, "the tool 'toolSpec' is of another API"),
+    ],
+)
+def test_other_tools_are_refused_in_one_line(world: World, tool: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        _sent_v2(world, tool)
+    assert world.requests == []
+
+
+class Task(BaseModel):
+    name: str
+    run: Callable[[int], int]
+
+
+@pytest.mark.parametrize("method", ["chat_parse", "chat.parse"])
+def test_a_class_without_a_schema_is_named(world: World, method: str) -> None:
+    with pytest.raises(ValueError, match="Task has no JSON Schema") as raised:
+        world.do(world.client(), method, "x", response_format=Task)
+    assert type(raised.value) is ValueError
+    assert "\n" not in str(raised.value)
+    assert world.requests == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Invalid params: the JSON Schema of f", "functions[0].parameters: anyOf is not supported", "unknown keyword $ref"],
+)
+def test_the_advice_on_a_refused_schema_names_the_flat_form(world: World, message: str) -> None:
+    world.answers = [Answer({"status": 422, "message": message}, 422)]
+    with pytest.raises(UnprocessableEntityError, match=r"gigachat\.schema\.simplify\(schema\)"):
+        world.chat(world.client(), "x")

@@ -139,7 +139,10 @@ def problem(error: ValueError) -> str:
     if errors is None:
         return str(error)
     first = errors(include_input=False, include_url=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _place(first["loc"])).lstrip(".")
+    parts = _place(first["loc"])
+    if first["type"].startswith("recursion"):
+        return f"{_written(parts[:2])} is nested too deeply, or contains itself"
+    place = _written(parts)
     if place == "function_call":
         return "function_call is 'auto', 'none' or {'name': '…'}"
     if place == "messages" and first["type"] == "missing":
@@ -152,15 +155,14 @@ def problem(error: ValueError) -> str:
     return f"{place}: {reason}" if place else reason
 
 
-_BUILT_IN = ("str", "int", "float", "bool", "dict", "list")
+def _written(place: Sequence[int | str]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
 def _place(location: Sequence[int | str]) -> list[int | str]:
     # Without the names pydantic gives to the members of a union.
     return [
-        part
-        for part in location
-        if isinstance(part, int) or (part.isidentifier() and part.islower() and part not in _BUILT_IN)
+        part for part in location if isinstance(part, int) or (part.isidentifier() and part.islower() and part != "str")
     ]
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._engine.calls import Call
-from gigachat.api.arguments import problem
+from gigachat.api.arguments import problem, validated
 from gigachat.exceptions import (
     APIResponseValidationError,
     ContentFilterFinishReasonError,
@@ -46,10 +46,11 @@ def format_of(kind: type[FormatT], response_format: Any, strict: bool) -> Format
 
     Raises:
         TypeError: It is not a pydantic model class.
+        ValueError: It has no JSON Schema.
     """
     if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
         raise TypeError("response_format= takes a pydantic model class")
-    return kind.model_validate({"schema": response_format, "strict": strict})
+    return validated(kind, {"schema": response_format, "strict": strict})
 
 
 def parsing_call(

@@ -6,6 +6,7 @@ of the wire. No model knows where or how it is sent.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,10 +25,10 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from gigachat._functions import function_fields
 from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
-from gigachat.models.chat import FewShotExample, Function
+from gigachat.models.chat import FewShotExample, FunctionParameters
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
-from gigachat.schema import function_fields, parameters_schema
 
 __all__ = [
     "ChatCompletionRequest",
@@ -417,34 +418,44 @@ class ChatFunctionExample(FewShotExample):
 
 def _parameters(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        value = value.model_dump(by_alias=True, exclude_none=True)
-    if not value:
-        value = {"properties": {}}
-    if not isinstance(value, Mapping):
-        return value
-    return parameters_schema({"type": "object", **value} if "properties" in value else value)
+        return value.model_dump(by_alias=True, exclude_none=True)
+    return {"type": "object", "properties": {}} if value is None else value
 
 
 class ChatFunctionSpecification(_Model):
-    """A function the model may call."""
+    """A function the model may call.
+
+    `parameters` is any JSON Schema and is sent as it is; without it the function has no parameters. All that
+    `models.Function` reads is read, too.
+    """
 
     name: str = Field(description="Latin letters, digits (not first), `_`, `-`, `.`.")
     description: str | None = Field(default=None, description="What it does and when to call it.")
     parameters: Annotated[dict[str, Any], BeforeValidator(_parameters)] = Field(
-        default_factory=lambda: _parameters({}), description="JSON Schema of the arguments; references are inlined."
+        default_factory=lambda: _parameters(None), description="JSON Schema of the arguments."
     )
     few_shot_examples: list[ChatFunctionExample] | None = Field(default=None, description="Examples of use.")
     return_parameters: dict[str, Any] | None = Field(default=None, description="JSON Schema of the result.")
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            description: str | None = None,
+            parameters: FunctionParameters | Mapping[str, Any] | None = None,
+            few_shot_examples: Sequence[ChatFunctionExample | Mapping[str, Any]] | None = None,
+            return_parameters: Mapping[str, Any] | None = None,
+            **fields: Any,
+        ) -> None: ...
+
+    else:
 
         @model_validator(mode="before")
         @classmethod
-        def _from_other_forms(cls, values: Any) -> Any:
-            """Accept the JSON Schema of a model, and a function of v1."""
-            if isinstance(values, Function):
-                values = values.model_dump(by_alias=True, exclude_none=True)
-            return function_fields(values) if isinstance(values, dict) else values
+        def _from_other_shapes(cls, values: Any) -> Any:
+            return values if isinstance(values, cls) else function_fields(values)
 
 
 class ChatFunctionsTool(_Model):
@@ -493,18 +504,26 @@ def _tool_fields(tool: Any) -> Any:
         return {"web_search": tool}
     if isinstance(tool, ChatFunctionsTool):
         return {"functions": tool}
-    if isinstance(tool, ChatFunctionSpecification | Function):
-        return {"functions": {"specifications": [tool]}}
     if not isinstance(tool, Mapping):
-        return tool
-    if tool.get("type") == "function" and isinstance(tool.get("function"), Mapping):
-        tool = tool["function"]  # as other services want it
-    if isinstance(tool.get("name") or tool.get("title"), str):
+        return {"functions": {"specifications": [tool]}} if _is_function(tool) else tool
+    if isinstance(tool.get("name") or tool.get("title"), str) or tool.get("type") == "function":
         return {"functions": {"specifications": [tool]}}
+    if isinstance(tool.get("type"), str):
+        raise ValueError(f"a tool of type {tool['type']!r} is of another API: give the tool's name, or a function")
     fields = {name: {} if value is None else value for name, value in tool.items()}
     if isinstance(fields.get("functions"), list | tuple):
         fields["functions"] = {"specifications": fields["functions"]}
+    for name, value in fields.items():
+        if isinstance(value, list | tuple):
+            raise ValueError(f"the options of tool {name!r} must be an object: give functions themselves in tools")
+        if isinstance(value, Mapping) and "inputSchema" in value:
+            raise ValueError(f"the tool {name!r} is of another API: give the function itself in tools")
     return fields
+
+
+def _is_function(tool: Any) -> bool:
+    """Return whether it is read, or refused, as a function: a model of another library, a class, a Python function."""
+    return isinstance(tool, BaseModel) or inspect.isclass(tool) or inspect.isroutine(tool)
 
 
 def _gathered(tools: Any) -> Any:
@@ -545,9 +564,8 @@ def _tool_config(word: str, tools: Any) -> dict[str, str]:
 
 
 def _name(function: Any) -> Any:
-    if isinstance(function, Mapping):
-        return function.get("name") or function.get("title")
-    return getattr(function, "name", None)
+    fields = function_fields(function)
+    return fields.get("name") if isinstance(fields, Mapping) else None
 
 
 _REASONING = {"reasoning_effort": "effort", "reasoning_max_tokens": "max_tokens"}  # names of v1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, PydanticUserError
 
 from gigachat.models.base import WireModel
 from gigachat.schema import inline_references
@@ -14,16 +14,24 @@ __all__ = ["JsonSchemaResponseFormat", "ResponseFormat"]
 
 
 def json_schema(schema: Any) -> Any:
-    """Return the JSON Schema of a pydantic model, class or instance; anything else as it is."""
+    """Return the JSON Schema of a pydantic model, class or instance; anything else as it is.
+
+    Raises:
+        ValueError: The class has none.
+    """
     if isinstance(schema, BaseModel):
         schema = type(schema)
-    if inspect.isclass(schema) and issubclass(schema, BaseModel):
+    if not (inspect.isclass(schema) and issubclass(schema, BaseModel)):
+        return schema
+    try:
         written = schema.model_json_schema()
-        try:
-            return inline_references(written)
-        except ValueError:  # it refers to itself
-            return written
-    return schema
+    except PydanticUserError as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{schema.__name__} has no JSON Schema: {reason}") from None
+    try:
+        return inline_references(written)
+    except ValueError:  # too large without references
+        return written
 
 
 class JsonSchemaResponseFormat(WireModel):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml  # type: ignore[import-untyped]
 
 from gigachat.models.chat import FewShotExample
-from gigachat.schema import parameters_schema
+from gigachat.schema import target_of
 from gigachat.server.chat.validation import FUNCTION_NAME
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
@@ -33,7 +33,7 @@ _FUNCTION = {
     "return_parameters": dict[str, Any] | None,
     "few_shot_examples": list[FewShotExample] | None,
 }
-_PARAMETERS = {"type": str, "properties": dict[str, Any], "required": list[Any] | None}
+_PARAMETERS = {"properties": dict[str, Any] | None, "required": list[Any] | None}
 
 
 async def _validate(request: Request, service: Service) -> dict[str, Any]:
@@ -62,7 +62,8 @@ def _errors(function: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...]
     parameters = function.get("parameters")
     if isinstance(parameters, dict):
         found += problems(parameters, _PARAMETERS, ("parameters",))
-        if isinstance(parameters.get("type"), str) and parameters["type"] != "object":
+        kinds = parameters.get("type", "object")
+        if "object" not in (kinds if isinstance(kinds, list) else [kinds]):
             yield ("parameters", "type"), 'type must be one of the following: "object"'
     yield from ((problem.way, problem.text) for problem in found if not problem.unknown)
     name = function.get("name")
@@ -161,13 +162,13 @@ class _References:
             raise _Unconverted(
                 f"the schema refers to itself at {reference!r}: describe the depth you need without $ref"
             )
-        target: Any = self._document if reference.startswith("#/") else None
-        for part in reference.split("/")[1:]:
-            target = target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
-        if not isinstance(target, dict):
-            raise _Unconverted(f"the document refers to {reference!r}, which it does not define")
+        try:
+            target = target_of(self._document, reference)
+        except ValueError:
+            raise _Unconverted(f"the document refers to {reference!r}, which it does not define") from None
         beside = {name: one for name, one in node.items() if name != "$ref"}
-        return {**self.replaced(target, (*inside, reference)), **self.replaced(beside, inside)}
+        whole = self.replaced(target, (*inside, reference))
+        return {**whole, **self.replaced(beside, inside)} if beside else whole
 
 
 def _function(path: str, method: str, operation: dict[str, Any], shared: list[Any]) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _function(path: str, method: str, operation: dict[str, Any], shared: list[An
     function["parameters"] = _parameters([*shared, *(operation.get("parameters") or [])], operation.get("requestBody"))
     returned = _schema((operation.get("responses") or {}).get("200"))
     if returned is not None:
-        function["return_parameters"] = parameters_schema(returned)
+        function["return_parameters"] = returned
     return function
 
 
@@ -190,15 +191,14 @@ def _parameters(described: list[dict[str, Any]], body: dict[str, Any] | None) ->
     required: list[str] = []
     for one in {one["name"]: one for one in described if one["in"] in ("path", "query")}.values():
         about = {"description": one["description"]} if one.get("description") else {}
-        properties[one["name"]] = parameters_schema({**(one.get("schema") or {}), **about})
+        properties[one["name"]] = {**_described(one.get("schema")), **about}
         required += [one["name"]] if one.get("required") else []
     schema = _schema(body)
     if schema is not None and schema.get("type") == "object":
-        plain = parameters_schema(schema)
-        properties = {**plain["properties"], **properties}
-        required += plain.get("required") or []
+        properties = {**(schema.get("properties") or {}), **properties}
+        required += schema.get("required") or []
     elif schema is not None and body is not None:
-        properties["body"] = parameters_schema(schema)
+        properties["body"] = schema
         required += ["body"] if body.get("required") else []
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
@@ -207,8 +207,12 @@ def _schema(holder: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the schema of a body: of its JSON form, else of the first."""
     content: dict[str, Any] = (holder or {}).get("content") or {}
     form: dict[str, Any] = content.get("application/json") or next(iter(content.values()), {})
-    schema: dict[str, Any] | None = form.get("schema")
-    return schema
+    return None if form.get("schema") is None else _described(form["schema"])
+
+
+def _described(schema: dict[str, Any] | bool | None) -> dict[str, Any]:
+    """Return a schema that may be a boolean, or be missing, as an object."""
+    return {"not": {}} if schema is False else schema if isinstance(schema, dict) else {}
 
 
 ENDPOINTS: Endpoints = (

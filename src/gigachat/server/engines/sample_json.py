@@ -13,10 +13,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gigachat.schema import target_of
 from gigachat.server.patterns import Pattern
 
 _LARGEST = 10_000
 """Members, items, characters and merged keywords a schema may demand."""
+_FREE = 32
+"""Keywords and required members that count as one step."""
 _STEPS = 64
 """How many multiples are tried to find a number."""
 _TEXT = 200
@@ -36,6 +39,10 @@ _FORMATS = {
 
 _NAME = re.compile(r"(?<=[^.!?\s]\s)[A-ZА-ЯЁ][\w-]+(?:\s[A-ZА-ЯЁ][\w-]+)*")
 """A proper name: capitalized words that begin no sentence."""
+_REPEATED = re.compile(r"\d{1,9}(?=\})")
+"""The counts in a regular expression, which make it large."""
+_COUNTED = 500
+"""Most steps that a regular expression counts."""
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.])")
 
 
@@ -70,6 +77,7 @@ class _Sampler:
         self._text = name.group() if name is not None else text.strip()[:_TEXT].strip()
         self._numbers = [float(number) for number in _NUMBER.findall(text[:_TEXT])]
         self._left = _LARGEST
+        self._patterns: dict[str, Pattern | None] = {}
 
     def value(self, schema: Any, name: str = "", index: int = 0, inside: tuple[str, ...] = ()) -> Any:
         """Return the value at a place.
@@ -80,9 +88,11 @@ class _Sampler:
             index: Number of the item of an array.
             inside: The references that have led here.
         """
+        if schema is False:
+            raise _Impossible(f"the JSON Schema allows no value for {name}" if name else "the JSON Schema is false")
         if not isinstance(schema, Mapping):
             return self._text or name or "echo"
-        self._spend(1)
+        self._spend(1 + (len(schema) + len(schema.get("required") or ())) // _FREE)
         for keyword in ("$ref", "allOf", "anyOf", "oneOf"):
             if keyword in schema:
                 beside = {other: one for other, one in schema.items() if other != keyword}
@@ -140,6 +150,8 @@ class _Sampler:
         required: list[str] = []
         for part in (beside, *parts):
             self._spend(1)
+            if part is False:
+                raise _Impossible("the JSON Schema allows no value")
             if isinstance(part, Mapping):
                 self._spend(len(part) + len(part.get("properties") or ()) + len(part.get("required") or ()))
                 merged |= part
@@ -147,12 +159,12 @@ class _Sampler:
                 required += part.get("required") or ()
         return merged | {key: one for key, one in (("properties", properties), ("required", required)) if one}
 
-    def _target(self, reference: str) -> Mapping[str, Any]:
+    def _target(self, reference: str) -> Any:
         """Return what a local `$ref` points at; a schema that allows anything if it is not found."""
-        node: Any = self._root
-        for step in reference.split("/")[1:]:
-            node = node.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
-        return node if isinstance(node, Mapping) else {}
+        try:
+            return target_of(self._root, reference)
+        except ValueError:
+            return {}
 
     def _object(self, schema: Mapping[str, Any], inside: tuple[str, ...]) -> dict[str, Any]:
         properties = schema.get("properties") or {}
@@ -170,14 +182,17 @@ class _Sampler:
         return built | {name: self.value(schema.get("additionalProperties"), name, 0, inside) for name in names}
 
     def _array(self, schema: Mapping[str, Any], name: str, inside: tuple[str, ...]) -> list[Any]:
+        rest = schema.get("items")
         first = list(schema.get("prefixItems") or ())
+        if isinstance(rest, list):  # a tuple before draft 2020-12
+            first, rest = rest, schema.get("additionalItems")
         least = schema.get("minItems", 0)
         size = min(max(len(first), least, 1), schema.get("maxItems", _LARGEST))
         self._spend(size)
         built: list[Any] = []
         for index in range(size):
             try:
-                one = first[index] if index < len(first) else schema.get("items")
+                one = first[index] if index < len(first) else rest
                 built.append(self.value(one, name, index, inside))
             except _Impossible:
                 if index < least:
@@ -196,10 +211,21 @@ class _Sampler:
             self._spend(least)
             text = (text + " ") * (least // (len(text) + 1)) + text
             text = text[: schema.get("maxLength", max(least, len(text)))]
-        if "pattern" in schema and not _matches(schema["pattern"], text):
+        if "pattern" in schema and not self._matches(str(schema["pattern"]), text):
             what = f"the pattern of {name}" if name else "a pattern"
             raise _Impossible(f"the local server makes no text for {what}; order the answer with reply()")
         return text
+
+    def _matches(self, pattern: str, text: str) -> bool:
+        if pattern not in self._patterns:
+            counts = sum(map(int, _REPEATED.findall(pattern[:_LARGEST])))
+            self._spend(min(len(pattern) // 2 + counts**2, _COUNTED))
+            try:
+                self._patterns[pattern] = Pattern(pattern)
+            except ValueError:
+                self._patterns[pattern] = None
+        found = self._patterns[pattern]
+        return found is not None and found.found_in(text)
 
 
 def _number(schema: Mapping[str, Any], preferred: list[float], index: int, *, whole: bool) -> float:
@@ -223,13 +249,6 @@ def _number(schema: Mapping[str, Any], preferred: list[float], index: int, *, wh
     ]
     number: float = allowed[index % len(allowed)] if allowed else first * step
     return int(number) if float(number).is_integer() else number
-
-
-def _matches(pattern: Any, text: str) -> bool:
-    try:
-        return Pattern(str(pattern)).found_in(text)
-    except ValueError:
-        return False
 
 
 def _type(schema: Mapping[str, Any]) -> str:
