@@ -59,12 +59,12 @@ def response_advice(error: ResponseError, *, authorized: bool = True) -> str:
         return "The address begins with http://, but the port expects TLS: write https://."
     if error.status_code in (400, 422) and "temperature" in message:
         return "temperature must be above 0; 0.001 or less switches sampling off."
-    if error.status_code == 422 and _OF_A_SCHEMA.search(message):
-        return "A model may refuse a JSON Schema that another takes: send gigachat.schema.simplify(schema)."
-    if error.status_code in (400, 422) and "response_format" in message:
+    if error.status_code in (400, 422) and "json_object" in message:
         return "For JSON, use chat_parse(..., response_format=Model), or {'type': 'json_schema', 'schema': {...}}."
     if error.status_code == 413 and error.url.endswith("/embeddings"):
         return "Split the text, or choose a model of embeddings with a larger window."
+    if error.status_code == 422 and _OF_A_SCHEMA.search(message):
+        return "A model may refuse a JSON Schema that another takes: send gigachat.schema.simplify(schema)."
     if error.url.endswith("/v2/chat/completions"):
         if error.status_code == 400 and "invalid json syntax" in message:
             return (

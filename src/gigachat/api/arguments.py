@@ -159,15 +159,10 @@ def _written(place: Sequence[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
-_BUILT_IN = ("str", "int", "float", "bool", "dict", "list")
-
-
 def _place(location: Sequence[int | str]) -> list[int | str]:
     # Without the names pydantic gives to the members of a union.
     return [
-        part
-        for part in location
-        if isinstance(part, int) or (part.isidentifier() and part.islower() and part not in _BUILT_IN)
+        part for part in location if isinstance(part, int) or (part.isidentifier() and part.islower() and part != "str")
     ]
 
 

@@ -16,7 +16,7 @@ giga.chat("text", temperature="warm")  # must fail: a number
 giga.chat("text", temperatur=0.2)  # must fail: no such field
 giga.chat("text", function_call="sometimes")  # must fail: auto, none or a function
 giga.chat("text", functions="f")  # must fail: a list of functions
-giga.chat("text", reasoning_effort="huge")  # must fail: low, medium or high
+giga.chat("text", reasoning_effort=5)  # must fail: text
 giga.chat("text").choices[0].message.content + 1  # must fail: content is text
 print(giga.chat("text").no_such_field)  # must fail: fields are known
 giga.chat("text").text = ""  # must fail: it is only read
@@ -29,7 +29,7 @@ giga.chat.create("text", temperature="cold")  # must fail: a number
 giga.chat.create("text", temperatur=0.2)  # must fail: no such field
 giga.chat.create("text", functions=[])  # must fail: of v1; here it is tools
 giga.chat.create("text", function_call="auto")  # must fail: of v1; here it is tool_config
-giga.chat.create("text", reasoning_effort="huge")  # must fail: low, medium, high or off
+giga.chat.create("text", reasoning_effort=5)  # must fail: text
 giga.chat.create("text", storage="yes")  # must fail: a flag, storage or a mapping
 giga.chat.create("text").choices  # must fail: of v1; here it is messages
 giga.chat.create("text").text + 1  # must fail: text
