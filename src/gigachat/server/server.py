@@ -210,6 +210,16 @@ class GigaChatServer(Controls):
         return self.account.credentials
 
     @property
+    def client_id(self) -> str:
+        """The client id, for a sign-in with a pair."""
+        return self.account.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The client secret."""
+        return self.account.client_secret
+
+    @property
     def certificates(self) -> Certificates:
         """The authority's certificate and a client's, in files of several forms."""
         if self._certificates is None:
