@@ -21,10 +21,6 @@ from gigachat.server import GigaChatServer
 
 REPOSITORY = Path(__file__).parents[2]
 
-# The environment's path names the folder that says what is in it.
-FOLDER = Path(__file__).parent / Path(sys.prefix).relative_to(REPOSITORY / ".venv-clients")
-ASKED_FOR = [line for file in FOLDER.glob("*.txt") for line in file.read_text().splitlines()]
-
 Mode = Literal["blocking", "async"]
 
 
@@ -38,13 +34,19 @@ def _our_client() -> None:
     assert not any((Path(place) / "gigachat").is_dir() for place in sys.path if "site-packages" in place)
 
 
+def asked_for() -> list[str]:
+    """Return what the environment that runs this asks for: its path names the folder that says so."""
+    folder = Path(__file__).parent / Path(sys.prefix).relative_to(REPOSITORY / ".venv-clients")
+    return [line for file in folder.glob("*.txt") for line in file.read_text().splitlines()]
+
+
 @pytest.fixture
 def unchanged() -> Callable[..., None]:
     """Check that a package is the release that its environment asks for, each file of it as it was published."""
 
     def check(name: str, places: Sequence[str] = sys.path) -> None:
         (found,) = metadata.distributions(name=name, path=[*places])
-        assert f"{name}=={found.version}" in ASKED_FOR
+        assert f"{name}=={found.version}" in asked_for()
         files = [file for file in found.files or () if file.hash is not None]
         assert any(file.suffix == ".py" for file in files)
         for file in files:
