@@ -11,6 +11,8 @@ import pytest
 
 _MODES = ("mode", "world")  # names of parameters that are a mode
 
+collect_ignore = ["clients"]  # they run in environments of their own: make test-clients
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
