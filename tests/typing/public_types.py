@@ -565,6 +565,7 @@ def views(giga: GigaChat) -> None:
         extra_body={"new": [1]},
         timeout=(1.0, 2.0),
         max_retries=0,
+        session_id="conversation-17",
     )
     assert_type(view, GigaChat)
     assert_type(view.chat("text"), models.ChatCompletion)
