@@ -648,6 +648,7 @@ def classes_of_errors(giga: GigaChat) -> None:
         exceptions.NotFoundError,
         exceptions.RequestEntityTooLargeError,
         exceptions.UnprocessableEntityError,
+        exceptions.ModelUnavailableError,
         exceptions.RateLimitError,
         exceptions.ServerError,
     ) as error:
@@ -668,6 +669,8 @@ def classes_of_errors(giga: GigaChat) -> None:
         value_error: ValueError = error
         print(value_error)
     except (exceptions.LengthFinishReasonError, exceptions.ContentFilterFinishReasonError) as error:
+        assert_type(error.completion, Any)
+    except exceptions.GenerationError as error:
         assert_type(error.completion, Any)
     except exceptions.ClientClosedError as error:
         runtime_error: RuntimeError = error

@@ -126,7 +126,7 @@ def test_a_view_has_its_own_session(world: World, options: list[dict[str, Any]],
 
 @pytest.mark.parametrize(("session", "kind"), [(5, TypeError), ("a\nb", ValueError)])
 def test_a_session_that_is_no_header_is_refused(world: World, session: Any, kind: type[Exception]) -> None:
-    with pytest.raises(kind, match="^session_id: "):
+    with pytest.raises(kind, match=r"^session_id: "):
         world.client().with_options(session_id=session)
 
 

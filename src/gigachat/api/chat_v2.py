@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
-from gigachat._engine.parsing import parse, read_model
+from gigachat._engine.failures import failure_text, read_completion
+from gigachat._engine.parsing import parse
 from gigachat._service import is_vendor_host
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
 from gigachat.api.streaming import ACCEPT, joined
@@ -83,7 +84,7 @@ def stream_call(
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream."""
     call = chat_call(resource, payload, fields, stream=True)
-    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, _ends)
+    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, _ends)
 
 
 def chat_call(
@@ -110,7 +111,7 @@ def chat_call(
                 role = "function"
             messages = [_with_role(one, role) if _has_result(one) else one for one in body.messages]
             body = body.model_copy(update={"messages": messages})
-    read = read_model(models.ChatCompletionResponse)
+    read = read_completion(models.ChatCompletionResponse, failure, _has_content)
     return Call("POST", _PATH if told is None else told, read, json=body, headers=headers, v2=told is None)
 
 
@@ -222,9 +223,21 @@ def _finished(chunk: models.PrimaryChatCompletionChunk) -> bool:
     return _finish_reason(chunk) is not None
 
 
+def _finish_reasons(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> list[str | None]:
+    return [completion.finish_reason, *(message.finish_reason for message in completion.messages or ())]
+
+
 def _finish_reason(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
-    reasons = (completion.finish_reason, *(message.finish_reason for message in completion.messages or ()))
-    return next((reason for reason in reasons if reason is not None), None)
+    return next((reason for reason in _finish_reasons(completion) if reason is not None), None)
+
+
+def failure(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
+    """Return what is known about a failure that a completion, or a chunk, reports; None if it reports none."""
+    return failure_text(completion.error_details, _finish_reasons(completion))
+
+
+def _has_content(completion: models.ChatCompletionResponse) -> bool:
+    return bool(completion.text or completion.function_calls)
 
 
 def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
