@@ -123,8 +123,8 @@ class ChatNamespace(Namespace[Mode]):
             payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
             **fields: Fields of the request, merged over the payload. Options of the model may be given by themselves
                 (`temperature=0.2, max_tokens=100`): they are sent inside `model_options`. `tools` takes names of the
-                service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"` or the name of the
-                tool that must be used.
+                service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"`, `"any"` or the
+                name of the tool that must be used.
         """
         return chat_v2.chat_call(self, payload, fields)
 

@@ -18,7 +18,7 @@ from gigachat._engine.failures import failure_text, read_completion
 from gigachat._engine.parsing import parse
 from gigachat._service import is_vendor_host
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
-from gigachat.api.streaming import ACCEPT, joined
+from gigachat.api.streaming import ACCEPT, appended, joined
 from gigachat.api.structured_output import refuse_class
 from gigachat.context import chat_completions_url_cvar
 from gigachat.exceptions import APIResponseValidationError
@@ -251,17 +251,35 @@ def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
 
 
 def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
-    messages: dict[str, dict[str, Any]] = {}  # one of the model, and its reasoning
+    messages: list[dict[str, Any]] = []
     for chunk in chunks:
         for part in chunk.messages or ():
             more = part.model_dump(exclude_unset=True, by_alias=True)
-            role = more.pop("role", None) or "assistant"
-            message = messages.setdefault(role, {"role": role, "content": []})
+            message = _message_of(messages, more.pop("role", None) or "assistant", more)
             for piece in more.pop("content", None) or ():
                 _append(message["content"], piece)
-            message.update({name: value for name, value in more.items() if value is not None})
-    in_order = sorted(messages.values(), key=lambda message: message["role"] == "assistant")
+            for name, value in more.items():
+                if value is not None:
+                    message[name] = appended(name, message.get(name), value)
+    in_order = sorted(messages, key=lambda message: message["role"] == "assistant")
     return joined(models.ChatCompletionResponse, chunks, messages=in_order)
+
+
+_IDS = ("message_id", "tools_state_id")
+
+
+def _message_of(messages: list[dict[str, Any]], role: str, piece: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the message that a piece belongs to: the last of its role, unless their ids differ; or a new one."""
+    same = [one for one in messages if one["role"] == role and not any(_differ(piece, one, name) for name in _IDS)]
+    if same:
+        return same[-1]
+    new: dict[str, Any] = {"role": role, "content": []}
+    messages.append(new)
+    return new
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+    return None not in (one.get(name), other.get(name)) and one[name] != other[name]
 
 
 _BESIDE_TEXT = {"files", "function_call", "function_result", "tool_execution"}
@@ -274,7 +292,7 @@ def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:
     if "text" in last and not _BESIDE_TEXT & (piece.keys() | last.keys()):
         for name, value in piece.items():
             if value is not None:
-                last[name] = _joined(name, last.get(name), value)
+                last[name] = appended(name, last.get(name), value)
     elif _tool_of(piece) and _tool_of(piece) == _tool_of(last):
         last.update(piece)
     else:
@@ -283,20 +301,3 @@ def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 def _tool_of(piece: Mapping[str, Any]) -> Any:
     return (piece.get("tool_execution") or {}).get("name")
-
-
-def _joined(name: str, before: Any, value: Any) -> Any:
-    if before is None:
-        return value
-    if name in ("text", "logprobs"):
-        return before + value
-    if name != "inline_data":
-        return value
-    both = {**before, **value}
-    for kind in before.keys() & value.keys():
-        one, other = before[kind], value[kind]
-        if isinstance(one, list) and isinstance(other, list):
-            both[kind] = one + other
-        elif isinstance(one, dict) and isinstance(other, dict):
-            both[kind] = {**one, **other}
-    return both
