@@ -452,7 +452,7 @@ def test_models_resolve(api: Api) -> None:
             422,
             "Invalid params: response_format of type text must have no other fields",
         ),
-        ({"messages": [{"role": "user", "content": "слово " * 100_000}]}, 413, "Payload too large"),
+        ({"messages": [{"role": "user", "content": "слово " * 150_000}]}, 413, "Payload too large"),
     ],
 )
 def test_chat_refusals(api: Api, change: dict[str, Any], status: int, message: str) -> None:

@@ -175,7 +175,7 @@ def test_max_tokens_cuts_the_answer(api: V2) -> None:
     assert api.v2_stream(model_options={"max_tokens": 3})[-1][1]["finish_reason"] == "length"
 
 
-@pytest.mark.parametrize("effort", ["low", "medium", "high"])
+@pytest.mark.parametrize("effort", ["low", "medium", "high", "huge"])
 def test_reasoning_comes_before_the_answer(api: V2, effort: str) -> None:
     options = {"reasoning": {"effort": effort}}
     answer = api.answer(model_options=options)
@@ -190,6 +190,25 @@ def test_reasoning_comes_before_the_answer(api: V2, effort: str) -> None:
 def test_reasoning_can_be_off(api: V2) -> None:
     answer = api.answer(model_options={"reasoning": {"effort": "off"}})
     assert [message["role"] for message in answer["messages"]] == ["assistant"]
+
+
+@pytest.mark.parametrize("effort", ["off", "none"])
+def test_reasoning_can_be_off_in_v1(api: V2, effort: str) -> None:
+    assert "reasoning_content" not in api.chat(reasoning_effort=effort).json()["choices"][0]["message"]
+
+
+def test_reasoning_has_a_budget(api: V2) -> None:
+    def thoughts(most: int | None) -> tuple[str, str]:
+        options = {"reasoning": {"effort": "low", "max_tokens": most}}
+        answer = api.answer(model_options=options)
+        thought = "".join(one["content"][0]["text"] for one in answer["messages"][:-1])
+        first = api.chat(reasoning_effort="low", reasoning_max_tokens=most).json()["choices"][0]
+        assert first["finish_reason"] == answer["finish_reason"] == "stop"
+        return thought, first["message"].get("reasoning_content", "")
+
+    for whole, cut, none in zip(thoughts(None), thoughts(5), thoughts(0), strict=True):
+        assert whole.startswith(cut)
+        assert 0 == len(none) < len(cut) < len(whole)
 
 
 def test_v1_reasons_too(api: V2) -> None:
@@ -337,6 +356,32 @@ def test_modes_of_tool_config(api: V2) -> None:
     assert used("forced", **named)["function_call"]["name"] == "train"
     assert "inline_data" in used("forced", tool_name="web_search")
     assert api.parts(said("user", "Здравствуйте"), tools=tools)[0]["function_call"]["name"] == "weather"
+
+
+@pytest.mark.parametrize(
+    ("question", "names", "called"),
+    [
+        ("Здравствуйте", None, ["weather"]),
+        ("Здравствуйте", ["train"], ["train"]),
+        ("Здравствуйте", ["train", "weather"], ["train"]),
+        ("weather", ["train"], ["train"]),
+        ("weather и train 7", ["train", "weather"], ["train", "weather"]),
+        ("weather и train 7", None, ["weather", "train"]),
+    ],
+)
+def test_mode_any_calls_at_least_one_of_the_functions(api: V2, question: str, names: Any, called: list[str]) -> None:
+    config = {"mode": "any", "functions_names_any": names}
+    tools: list[Any] = [FUNCTIONS, {"web_search": {}}]
+    parts = api.parts(said("user", question), tools=tools, tool_config=config)
+    assert [part["function_call"]["name"] for part in parts] == called
+
+
+@pytest.mark.parametrize(("parallel", "called"), [(None, 2), (True, 2), (False, 1)])
+@pytest.mark.parametrize("config", [None, {"mode": "any"}])
+def test_one_call_where_several_are_not_wanted(api: V2, parallel: Any, called: int, config: Any) -> None:
+    options = {"parallel_tool_calls": parallel}
+    parts = api.parts(said("user", "weather, train"), tools=[FUNCTIONS], tool_config=config, model_options=options)
+    assert len(parts) == called
 
 
 # Built-in tools
@@ -513,7 +558,7 @@ def test_an_engine_with_tools() -> None:
             422,
             "Invalid params: system message must be the first message",
         ),
-        ({"messages": [said("user", "слово " * 100_000)]}, 413, "Payload too large"),
+        ({"messages": [said("user", "слово " * 150_000)]}, 413, "Payload too large"),
         ({"stream": 1}, 400, SYNTAX),
         ({"model_options": []}, 400, SYNTAX),
         ({"model_options": {"temperature": "hot"}}, 400, SYNTAX),
@@ -535,11 +580,13 @@ def test_an_engine_with_tools() -> None:
         ({"model_options": {"unnormalized_history": "no"}}, 400, SYNTAX),
         ({"model_options": {"preset": 1}}, 400, SYNTAX),
         ({"model_options": {"reasoning": "low"}}, 400, SYNTAX),
+        ({"model_options": {"reasoning": {"effort": 5}}}, 400, SYNTAX),
         (
-            {"model_options": {"reasoning": {"effort": "huge"}}},
+            {"model_options": {"reasoning": {"max_tokens": -1}}},
             422,
-            "Invalid params: reasoning.effort must be one of low, medium, high, off",
+            "Invalid params: reasoning.max_tokens must be in range [0, +inf)",
         ),
+        ({"model_options": {"parallel_tool_calls": "no"}}, 400, SYNTAX),
         (
             {"model_options": {"response_format": {"type": "json_object"}}},
             400,
@@ -596,8 +643,28 @@ def test_an_engine_with_tools() -> None:
             "or random role messages",
         ),
         ({"tool_config": "auto"}, 400, SYNTAX),
-        ({"tool_config": {}}, 422, "Invalid params: tool_config.mode must be one of auto, none, forced"),
-        ({"tool_config": {"mode": "never"}}, 422, "Invalid params: tool_config.mode must be one of auto, none, forced"),
+        ({"tool_config": {}}, 422, "Invalid params: tool_config.mode must be one of auto, none, forced, any"),
+        (
+            {"tool_config": {"mode": "never"}},
+            422,
+            "Invalid params: tool_config.mode must be one of auto, none, forced, any",
+        ),
+        (
+            {"tools": [FUNCTIONS], "tool_config": {"mode": "any", "functions_names_any": ["train", "other"]}},
+            422,
+            "Invalid params: tool_config names function other, which is not in tools",
+        ),
+        (
+            {"tools": [FUNCTIONS], "tool_config": {"mode": "any", "functions_names_any": []}},
+            422,
+            "Invalid params: tool_config of mode any must have a function to call",
+        ),
+        (
+            {"tools": [{"web_search": {}}], "tool_config": {"mode": "any"}},
+            422,
+            "Invalid params: tool_config of mode any must have a function to call",
+        ),
+        ({"tools": [FUNCTIONS], "tool_config": {"mode": "any", "functions_names_any": "train"}}, 400, SYNTAX),
         (
             {"tool_config": {"mode": "forced"}},
             422,
@@ -655,7 +722,15 @@ def test_bodies_that_are_not_json(api: V2, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [
-        ({"reasoning_effort": "huge"}, 422, "Invalid params: reasoning_effort must be one of low, medium, high"),
+        ({"reasoning_effort": 5}, 400, SYNTAX),
+        ({"reasoning_max_tokens": -1}, 422, "Invalid params: reasoning_max_tokens must be in range [0, +inf)"),
+        ({"assistant_id": "a"}, 422, "Invalid params: assistant_id can't be used together with model"),
+        ({"model": None, "assistant_id": "nothing"}, 404, "No such assistant"),
+        (
+            {"model": None, "assistant_id": "a", "storage": {"is_stateful": True, "thread_id": "t"}},
+            422,
+            "Invalid params: assistant_id can't be used together with storage.thread_id",
+        ),
         ({"profanity_check": "no"}, 400, SYNTAX),
         ({"n": "1"}, 400, SYNTAX),
         ({"flags": [1]}, 400, SYNTAX),
@@ -713,6 +788,14 @@ def test_senseless_settings(options: dict[str, Any]) -> None:
         GigaChatServer(**options)
 
 
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [("GigaChat", 200), ("GigaChat-2-Pro-preview", 200), ("GigaChat-3-Lightning", 200), ("GigaChat-Plus", 413)],
+)
+def test_the_window_is_that_of_the_model(api: V2, model: str, status: int) -> None:
+    assert api.ask(said("user", "слово " * 70_000), model=model).status_code == status  # 140,000 tokens
+
+
 def test_a_text_larger_than_the_window_fails_when_it_is_used(api: V2) -> None:
     def uploaded(text: str) -> str:
         sent = api.http.post("/files", files={"file": ("a.txt", text.encode(), "text/plain")})
@@ -763,7 +846,7 @@ def test_without_storage_nothing_is_kept(api: V2) -> None:
 
 def test_a_refused_request_makes_no_thread(api: V2) -> None:
     before = api.http.get("/threads").json()
-    assert api.ask(said("user", "слово " * 100_000), storage={}).status_code == 413
+    assert api.ask(said("user", "слово " * 150_000), storage={}).status_code == 413
     assert api.ask(storage={}, model_options={"temperature": 0}).status_code == 422
     assert api.http.get("/threads").json() == before
 
@@ -848,6 +931,22 @@ def test_v1_assistants(api: V2) -> None:
     body["messages"] = [{"role": "function", "content": '{"t":-3}'}]
     second = api.http.post("/chat/completions", json=body).raise_for_status().json()
     assert "weather" in second["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("storage", [None, {"is_stateful": False}, {"is_stateful": True}])
+def test_v1_assistants_without_storage(api: V2, storage: Any) -> None:
+    assistant = new_assistant(api, instructions="Ты робот.", functions=[WEATHER])
+    body = {"messages": [{"role": "user", "content": "weather"}], "assistant_id": assistant, "storage": storage}
+    answer = api.http.post("/chat/completions", json=body).raise_for_status().json()
+    assert answer["model"] == "GigaChat-2-Pro:2.0.28.2"
+    assert answer["choices"][0]["message"]["function_call"]["name"] == "weather"
+    assert ("thread_id" in answer) == bool(storage and storage["is_stateful"])
+    assert (
+        "Сообщений в запросе: 2"
+        in api.http.post(
+            "/chat/completions", json={**body, "function_call": "none", "messages": [{"role": "user", "content": "Эй"}]}
+        ).json()["choices"][0]["message"]["content"]
+    )
 
 
 def test_a_thread_goes_on_with_its_last_model(api: V2) -> None:

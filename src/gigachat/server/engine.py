@@ -104,17 +104,18 @@ class ChatRequest:
     """A checked chat request.
 
     `functions` holds only those that may be called now: none when calls are switched off; the same holds
-    for `tools`, names of built-in ones. `forced` names the function whose arguments must be generated,
-    `preset` are arguments given for it, `forced_tool` is the built-in tool to use. `several_calls` says
+    for `tools`, names of built-in ones. `must_call` names functions of which at least one must be called,
+    `preset` are arguments given for a single one, `forced_tool` is the built-in tool to use. `several_calls` says
     that one answer may hold more than one call. `schema` is the JSON Schema the answer must obey,
-    `pattern` the regular expression it must match, `effort` how much to reason (`low`, `medium`, `high`).
-    `options` is the request as it came, for engines that know more fields.
+    `pattern` the regular expression it must match, `effort` how much to reason (any text, mostly `low`,
+    `medium`, `high`), `reasoning_tokens` the most tokens of reasoning. `options` is the request as it came, for
+    engines that know more fields.
     """
 
     model: Model
     messages: Sequence[Message]
     functions: Sequence[Mapping[str, Any]] = ()
-    forced: str | None = None
+    must_call: Sequence[str] = ()
     preset: Mapping[str, Any] = field(default_factory=dict)
     several_calls: bool = False
     tools: Sequence[str] = ()
@@ -122,6 +123,7 @@ class ChatRequest:
     schema: Mapping[str, Any] | None = None
     pattern: str | None = None
     effort: str | None = None
+    reasoning_tokens: int | None = None
     max_tokens: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

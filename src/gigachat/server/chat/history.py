@@ -113,14 +113,14 @@ def latest(messages: Sequence[Message], limit: int) -> list[Message]:
 
 
 def v1_history(options: Mapping[str, Any], state: State) -> History:
-    """Return what `storage` of a v1 request asks for.
+    """Return what `storage` and `assistant_id` of a v1 request ask for.
 
     Raises:
         Refusal: 404 for an unknown thread or assistant, 422 for what excludes each other.
     """
-    storage = options.get("storage")
-    if storage is None:
-        return History()
+    storage = options.get("storage") or {"is_stateful": False}
+    if options.get("assistant_id") is not None:
+        return _history(options, storage, "assistant_id", options["assistant_id"], state)
     return _history(options, storage, "storage.assistant_id", storage.get("assistant_id"), state)
 
 

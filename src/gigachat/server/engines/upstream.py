@@ -130,10 +130,11 @@ def _native(request: ChatRequest) -> dict[str, Any]:
     """Return messages, tools and format as the contract has them."""
     body: dict[str, Any] = {"messages": list(_messages(request.messages))}
     if request.functions:
-        body["tools"] = [{"type": "function", "function": _described(one)} for one in request.functions]
-        body["tool_choice"] = "auto"
-        if request.forced is not None:
-            body["tool_choice"] = {"type": "function", "function": {"name": request.forced}}
+        offered = [one for one in request.functions if not request.must_call or one["name"] in request.must_call]
+        body["tools"] = [{"type": "function", "function": _described(one)} for one in offered]
+        body["tool_choice"] = "required" if request.must_call else "auto"
+        if len(request.must_call) == 1:
+            body["tool_choice"] = {"type": "function", "function": {"name": request.must_call[0]}}
     if request.schema is not None:
         body["response_format"] = answer_format(request.schema)
     if request.effort is not None:
