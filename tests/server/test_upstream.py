@@ -254,6 +254,20 @@ def test_results_are_brought_under_the_ids_of_their_calls(raw: Raw) -> None:
     assert "lost returned: 3" in lost["content"]
 
 
+def test_results_are_paired_by_id(raw: Raw) -> None:
+    raw.events(delta("stop", content="x"))
+    told(
+        Upstream(raw.url, "m"),
+        Message("user", "?"),
+        Message("assistant", calls=[FunctionCall("time", {}, "a"), FunctionCall("time", {}, "b")]),
+        Message("function", "2", "time", call_id="b"),
+        Message("function", "1", "time", call_id="a"),
+    )
+    _, calls, second, first = raw.body["messages"]
+    ids = [call["id"] for call in calls["tool_calls"]]
+    assert [second["tool_call_id"], first["tool_call_id"]] == ids[::-1]
+
+
 def test_formats_and_effort(raw: Raw) -> None:
     raw.events(delta("stop", content='{"a":1}'))
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}

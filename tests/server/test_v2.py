@@ -35,8 +35,16 @@ def call_of(name: str, **arguments: Any) -> dict[str, Any]:
     return {"function_call": {"name": name, "arguments": arguments}}
 
 
-def result_of(name: str, result: Any) -> dict[str, Any]:
-    return {"function_result": {"name": name, "result": result}}
+def result_of(name: str, result: Any, **more: Any) -> dict[str, Any]:
+    return {"function_result": {"name": name, "result": result, **more}}
+
+
+def ids_of(message: dict[str, Any]) -> list[str]:
+    """Take the ids of the calls off a message and return them; each is a UUID of its own."""
+    calls = [part["function_call"] for part in message["content"] if "function_call" in part]
+    ids = [str(uuid.UUID(call.pop("id"))) for call in calls]
+    assert len(set(ids)) == len(calls)
+    return ids
 
 
 USER = said("user", QUESTION)
@@ -277,7 +285,9 @@ def test_function_round_trip(api: V2) -> None:
     [message] = first["messages"]
     assert list(message) == ["role", "tool_state_id", "content"]
     assert uuid.UUID(message["tool_state_id"]).version == 7
+    [call_id] = ids_of(message)
     assert message["content"] == [call_of("weather", city="Пскове", days=1)]
+    message["content"][0]["function_call"]["id"] = call_id
     second = api.answer(question, message, RESULT, tools=[FUNCTIONS])
     assert second["finish_reason"] == "stop"
     [reply] = second["messages"]
@@ -326,6 +336,92 @@ def test_several_functions_named_are_called_at_once(api: V2) -> None:
     # v1 knows one call in an answer.
     first = api.chat({"role": "user", "content": "weather и train 7"}, functions=[WEATHER, TRAIN], function_call="auto")
     assert first.json()["choices"][0]["message"]["function_call"]["name"] == "weather"
+
+
+def test_results_are_paired_with_their_calls_by_id(api: V2) -> None:
+    question = said("user", "weather и train 7")
+    [message] = api.answer(question, tools=[FUNCTIONS])["messages"]
+    weather, train = (part["function_call"]["id"] for part in message["content"])
+
+    def answered(*results: tuple[str, Any]) -> httpx2.Response:
+        parts = [result_of(name, {}, **({} if call_id is None else {"id": call_id})) for name, call_id in results]
+        return api.ask(question, message, said("function", *parts), tools=[FUNCTIONS])
+
+    for good in (
+        [("weather", weather), ("train", train)],
+        [("train", train), ("weather", weather)],
+        [("train", train), ("weather", None)],
+        [("train", None), ("weather", None)],
+    ):
+        assert answered(*good).status_code == 200
+    for bad in (
+        [("weather", "other"), ("train", train)],
+        [("weather", weather), ("weather", weather)],
+        [("weather", train), ("train", weather)],
+    ):
+        assert answered(*bad).json() == {"status": 422, "message": UNASKED}
+    ids_of(message)  # calls that came without ids
+    assert answered(("weather", "a"), ("train", "b")).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_message_of_an_answer_has_its_state(api: V2, stream: bool) -> None:
+    first, second = (
+        said("assistant", {"function_call": {"id": name, "name": name, "arguments": {}}}, tool_state_id=f"s-{name}")
+        for name in ("weather", "train")
+    )
+    api.server.reply({"messages": [first, second]})
+    question = said("user", "?")
+    if stream:
+        [(_, done)] = api.v2_stream(question, tools=[FUNCTIONS])
+        assert done["messages"] == [first, second]
+    else:
+        assert api.answer(question, tools=[FUNCTIONS])["messages"] == [first, second]
+    results = [
+        said("function", result_of(name, {}, id=name), tools_state_id=f"s-{name}") for name in ("weather", "train")
+    ]
+    thought = said("reasoning", "Хм.")
+    for good in (
+        [first, second, *results],
+        [first, second, *results[::-1]],
+        [first, thought, second, *results],
+        [first, results[0], second, results[1]],
+        [said("assistant", "", tool_state_id="s-weather"), results[0], second, results[1]],
+    ):
+        api.answer(question, *good, tools=[FUNCTIONS])
+    for bad in ([first, second, results[0]], [first, second, results[0], question], [first, said("assistant", "Ой")]):
+        assert api.ask(question, *bad, tools=[FUNCTIONS]).json() == {"status": 422, "message": UNANSWERED}
+
+
+def test_every_message_of_an_answer_is_kept(api: V2) -> None:
+    calls = [said("assistant", {"function_call": {"id": name, "name": "weather", "arguments": {}}}) for name in "ab"]
+    api.server.reply({"messages": calls})
+    storage = {"thread_id": api.answer(storage={}, tools=[FUNCTIONS])["thread_id"]}
+    both = said("function", *(result_of("weather", {}, id=name) for name in "ba"))
+    refused = api.post({"messages": [said("function", result_of("weather", {}, id="a"))], "storage": storage})
+    assert refused.json() == {"status": 422, "message": UNANSWERED}
+    api.post({"messages": [both], "storage": storage}).raise_for_status()
+
+
+def test_several_calls_can_be_ordered(api: V2) -> None:
+    api.server.reply_calls(("weather", {"city": "Омск"}), "train", ("weather", {"city": "Псков"}))
+    answer = api.answer(tools=[FUNCTIONS])
+    assert answer["finish_reason"] == "function_call"
+    [message] = answer["messages"]
+    assert len(ids_of(message)) == 3
+    assert message["content"] == [
+        call_of("weather", city="Омск"),
+        call_of("train"),
+        call_of("weather", city="Псков"),
+    ]
+    api.server.reply_calls("train", "weather", function="weather", always=True)
+    ids = {uuid.UUID(one["function_call"]["id"]) for _ in range(2) for one in api.parts(tools=[FUNCTIONS])}
+    assert len(ids) == 4  # new ones each time
+    api.server.clear()
+    api.server.reply_calls("train", "weather")
+    choice = api.chat(functions=[WEATHER, TRAIN]).json()["choices"][0]
+    assert choice["message"]["function_call"]["name"] == "train"
+    assert uuid.UUID(choice["message"]["function_call"]["id"]).version == 4
 
 
 def test_streamed_calls_come_whole_at_the_end(api: V2) -> None:
@@ -1062,6 +1158,7 @@ def test_an_ordered_call_owes_its_result(api: V2) -> None:
     answer = api.answer()
     assert answer["finish_reason"] == "function_call_error"
     [message] = answer["messages"]
+    assert len(ids_of(message)) == 1
     assert message["content"] == [call_of("f", a=1)]
     api.server.reply({"content": [call_of("f", a=1)]})
     done = api.v2_stream()[-1][1]
@@ -1075,6 +1172,7 @@ def test_orders_are_translated_between_the_versions(api: V2) -> None:
     v1 = {"content": "Текст.", "reasoning_content": "Хм.", "function_call": {"name": "f", "arguments": {"a": 1}}}
     api.server.reply({**v1, "functions_state_id": "s"})
     answer = api.answer()
+    assert len(ids_of(answer["messages"][1])) == 1
     assert answer["messages"] == [
         said("reasoning", "Хм."),
         {"role": "assistant", "tool_state_id": "s", "content": [{"text": "Текст."}, call_of("f", a=1)]},
@@ -1088,6 +1186,55 @@ def test_orders_are_translated_between_the_versions(api: V2) -> None:
     answer = api.answer()
     assert (answer["finish_reason"], answer["model"]) == ("blacklist", "GigaChat:2.0.28.2")
     assert answer["messages"][0]["content"] == [{"text": "Ой"}]
+
+
+LOGPROBS = [{"chosen": {"token": "a", "token_id": 1, "logprob": -0.5}, "top": []}]
+BESIDE: dict[str, Any] = {"inline_data": {"sources": {"1": {"url": "u"}}}, "logprobs": LOGPROBS}
+FAILED: dict[str, Any] = {"error_details": {"code": 7}, "additional_data": {"steps": [1]}, "finish_reason": "error"}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"content": "Вот, смотрите.", **BESIDE, **FAILED},
+        {"content": [{"text": "Вот, смотрите.", **BESIDE}], **FAILED},
+        {"messages": [said("assistant", {"text": "Вот, смотрите.", **BESIDE})], **FAILED},
+    ],
+    ids=["v1", "v2", "whole"],
+)
+def test_what_is_ordered_beside_a_text(api: V2, order: dict[str, Any]) -> None:
+    api.server.reply(order, order, order, order)
+    body = api.chat().json()
+    (choice,) = body["choices"]
+    assert choice["message"] == {"content": "Вот, смотрите.", "role": "assistant", **BESIDE}
+    assert {**body, "finish_reason": choice["finish_reason"]}.items() >= FAILED.items()
+
+    chunks = api.stream()[:-1]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert "".join(delta["content"] for delta in deltas) == "Вот, смотрите."
+    assert [{name: delta[name] for name in BESIDE} for delta in deltas if "logprobs" in delta] == [BESIDE]
+    assert {**chunks[-1], "finish_reason": chunks[-1]["choices"][0]["finish_reason"]}.items() >= FAILED.items()
+
+    answer = api.answer()
+    assert answer.items() >= FAILED.items()
+    assert answer["messages"] == [said("assistant", {"text": "Вот, смотрите.", **BESIDE})]
+
+    *deltas, (_, done) = api.v2_stream()
+    parts = [part for _, delta in deltas for one in delta["messages"] for part in one["content"]]
+    assert parts[-1].items() >= BESIDE.items()
+    assert done.items() >= FAILED.items()
+
+
+def test_an_order_may_be_a_failure_alone(api: V2) -> None:
+    api.server.reply({"error_details": {"code": 7}}, {"error_details": {"code": 7}})
+    assert api.chat().json()["error_details"] == {"code": 7}
+    assert api.answer()["error_details"] == {"code": 7}
+
+
+def test_a_whole_answer_is_streamed_as_it_is(api: V2) -> None:
+    call = {"name": "f", "arguments": {}, "new": 1}
+    api.server.reply({"choices": [{"message": {"content": "", "function_call": call}}]})
+    assert "id" not in api.stream()[-2]["choices"][0]["delta"]["function_call"]
 
 
 def test_ordered_failures_and_delays(api: V2) -> None:

@@ -20,8 +20,8 @@ class Message:
     """One message of the conversation, as every engine understands it.
 
     A function's result is a message of role `function`: its `name` is the function, its `content` a JSON
-    document. `files` are the ids of attached files, `state_id` is what the message carried back from an
-    earlier answer.
+    document, `call_id` the id of its call. `files` are the ids of attached files, `state_id` is what the message
+    carried back from an earlier answer.
     """
 
     role: str
@@ -30,14 +30,16 @@ class Message:
     calls: Sequence[FunctionCall] = ()
     files: Sequence[str] = ()
     state_id: str | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A call the model asks the caller to make."""
+    """A call the model asks the caller to make. The server gives it an id if it has none."""
 
     name: str
     arguments: dict[str, Any]
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def check_chat_v2(options: Mapping[str, Any], state: State) -> CheckedRequest:
     history = v2_history(options, state)
     model = requested_model(options, history)
     check_files(new, state)
-    messages = history.conversation(new, state)
+    messages = history.conversation(new, state, several=True)
     settings: Mapping[str, Any] = options.get("model_options") or {}
     check_limits(options, _LIMITS)
     check_limits(settings, _MODEL_OPTIONS)
@@ -149,8 +149,10 @@ def _normalized(messages: Sequence[Message]) -> list[Message]:
     for role, group in itertools.groupby(messages, lambda message: message.role):
         same = list(group)
         if role in _JOINED and len(same) > 1:
-            content = "\n".join(message.content for message in same)
-            joined.append(replace(same[-1], content=content, files=[file for one in same for file in one.files]))
+            content = "\n".join(message.content for message in same if message.content)
+            calls = [call for one in same for call in one.calls]
+            files = [file for one in same for file in one.files]
+            joined.append(replace(same[-1], content=content, calls=calls, files=files))
         else:
             joined += same
     return joined

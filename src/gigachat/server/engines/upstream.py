@@ -153,7 +153,8 @@ def _messages(messages: Sequence[Message]) -> Iterable[dict[str, Any]]:
     for number, message in enumerate(messages):
         content = message.content
         if message.role == "function":
-            named = [one for one in open_calls if one[1].name == message.name] or open_calls
+            same = [one for one in open_calls if message.call_id is not None and one[1].id == message.call_id]
+            named = same or [one for one in open_calls if one[1].name == message.name] or open_calls
             if named:
                 called = named[0]
                 open_calls.remove(called)
