@@ -233,7 +233,7 @@ class APIResponseValidationError(GigaChatException, ValueError):
 
 
 class GenerationError(GigaChatException):
-    """The service responded with status 200, but failed to generate (reference, section 16).
+    """The service responded with status 200, but failed to generate (reference, section 13).
 
     Raised if the response has neither text nor a call, by the methods that parse a response, and by a stream after its
     last chunk.

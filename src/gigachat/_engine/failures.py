@@ -1,4 +1,4 @@
-"""Failures inside a response with status 200: `error_details`, or `finish_reason` `error` (reference, section 16)."""
+"""Failures inside a response with status 200: `error_details`, or `finish_reason` `error` (reference, section 13)."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ class ChatCompletion(APIResponse):
 
     @read_only
     def sources(self) -> list[CitedSource]:
-        """The sources that the text of the first answer cites, in the order of their marks (reference, section 16)."""
+        """The sources that the text of the first answer cites, in the order of their marks (reference, section 5.6)."""
         messages = [choice.message for choice in self.choices[:1]]
         return cited_sources((message.content, [message.inline_data]) for message in messages)
 

@@ -726,7 +726,7 @@ class ChatCompletionResponse(_Answer):
 
     @read_only
     def sources(self) -> list[CitedSource]:
-        """The sources that the text cites, in the order of their marks (reference, section 16)."""
+        """The sources that the text cites, in the order of their marks (reference, section 5.6)."""
         return cited_sources(
             (part.text, [_fields_of(part.inline_data), _fields_of(message.inline_data)])
             for message in self.messages

@@ -1,4 +1,4 @@
-"""The sources that a text cites with marks such as `[sources=[2]]` (reference, sections 5.6 and 16)."""
+"""The sources that a text cites with marks such as `[sources=[2]]` (reference, section 5.6)."""
 
 from __future__ import annotations
 

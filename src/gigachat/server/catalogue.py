@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WINDOW = 261_120
-"""Tokens of the context window of the models on which it was measured (reference, section 16)."""
+"""Tokens of the context window of the models on which it was measured (reference, section 14)."""
 _ANNOUNCED_WINDOW = 128_000
 """Tokens of the window that the vendor announced in general (reference, section 14)."""
 SECOND_GENERATION = "2.0.28.2"

@@ -1,4 +1,4 @@
-"""The cost of a prompt: its tokens, those in the cache, and the context window (reference, sections 4.3, 6, 16)."""
+"""The cost of a prompt: its tokens, those in the cache, and the context window (reference, sections 4.3, 6, 14)."""
 
 from __future__ import annotations
 

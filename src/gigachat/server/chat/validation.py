@@ -51,7 +51,7 @@ class CheckedRequest:
 
 
 def read_effort(effort: str | None) -> str | None:
-    """Return how much to reason; None for not at all. Any text is an effort (reference, section 16)."""
+    """Return how much to reason; None for not at all. Any text is an effort (reference, section 7)."""
     return None if effort in _NO_REASONING else effort
 
 
