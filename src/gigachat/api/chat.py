@@ -17,12 +17,12 @@ from gigachat._engine.endpoint import (
     overloaded_endpoint,
     stream_endpoint,
 )
-from gigachat._engine.failures import failure_text, read_completion
-from gigachat._engine.parsing import read_chunk
+from gigachat._engine.failures import ERROR, failure_text
+from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
-from gigachat.api.streaming import ACCEPT, chunk_failure, finished, joined, joined_choices, text
+from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 from gigachat.api.structured_output import format_of, parsing_call, refuse_class
 from gigachat.context import chat_url_cvar
 
@@ -224,7 +224,7 @@ class Chat(Resource[Mode]):
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
-        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, chunk_failure)
+        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, _failure)
 
     @overload
     def chat_parse(
@@ -330,8 +330,14 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
     return joined(models.ChatCompletion, chunks, choices=[choices[index] for index in sorted(choices)])
 
 
-def _failure(completion: models.ChatCompletion) -> str | None:
-    return failure_text(completion.error_details, [choice.finish_reason for choice in completion.choices])
+def _failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:
+    details = completion.error_details
+    if details:
+        return failure_text(details)
+    for choice in completion.choices:
+        if choice.finish_reason == ERROR:
+            return failure_text(details)
+    return None
 
 
 def _has_content(completion: models.ChatCompletion) -> bool:

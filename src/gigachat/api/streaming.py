@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from gigachat._engine.failures import failure_text
 from gigachat.api.arguments import validated
 from gigachat.exceptions import APIResponseValidationError
 
@@ -28,11 +27,6 @@ _APPENDED = ("content", "reasoning_content", "text", "logprobs")
 def finished(chunk: Chunk) -> bool:
     """Whether a chunk says why the answer ended."""
     return any(choice.finish_reason is not None for choice in chunk.choices)
-
-
-def chunk_failure(chunk: Chunk) -> str | None:
-    """Return what is known about a failure that a chunk reports; None if it reports none."""
-    return failure_text(chunk.error_details, [choice.finish_reason for choice in chunk.choices])
 
 
 def text(chunk: Chunk) -> str:

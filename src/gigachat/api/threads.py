@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
-from gigachat._engine.failures import failure_text, read_completion
-from gigachat._engine.parsing import read_chunk, read_model
+from gigachat._engine.failures import ERROR, failure_text
+from gigachat._engine.parsing import read_chunk, read_completion, read_model
 from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of
-from gigachat.api.streaming import ACCEPT, chunk_failure, finished, joined, joined_choices, text
+from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,8 +248,10 @@ def _answer_call(path: str, body: dict[str, Any]) -> Call[models.ThreadCompletio
     return Call("POST", path, read_completion(models.ThreadCompletion, _failure, _has_content), json=body)
 
 
-def _failure(completion: models.ThreadCompletion) -> str | None:
-    return failure_text(completion.error_details, (completion.finish_reason,))
+def _failure(completion: models.ThreadCompletion | models.ThreadCompletionChunk) -> str | None:
+    details = completion.error_details
+    choices = completion.choices if isinstance(completion, models.ThreadCompletionChunk) else (completion,)
+    return failure_text(details) if details or any(choice.finish_reason == ERROR for choice in choices) else None
 
 
 def _has_content(completion: models.ThreadCompletion) -> bool:
@@ -259,7 +261,7 @@ def _has_content(completion: models.ThreadCompletion) -> bool:
 def _stream(path: str, body: dict[str, Any], update_interval: float | None = None) -> ThreadStream:
     body = {**body, **given(update_interval=update_interval), "stream": True}
     call = Call("POST", path, read_model(models.ThreadCompletion), json=body, headers=ACCEPT)
-    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated, chunk_failure)
+    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated, _failure)
 
 
 def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:
