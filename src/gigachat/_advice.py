@@ -43,6 +43,8 @@ def response_advice(error: ResponseError, *, authorized: bool = True) -> str:
         authorized: Whether the request carried an authorization.
     """
     message = error.message.lower()
+    if error.status_code == 423 or (error.status_code == 403 and "temporarily unavailable" in message):
+        return "The model is switched off for a time: repeating the request does not help, choose another model."
     if error.status_code == 401 and not authorized:
         return "The request carried no key: pass credentials= (or set GIGACHAT_CREDENTIALS)."
     if error.status_code in (400, 401) and error.code in _BY_OAUTH_CODE:

@@ -221,6 +221,7 @@ class Client(
         extra_body: Mapping[str, Any] | None = None,
         timeout: Timeout | None = None,
         max_retries: int | None = None,
+        session_id: str | None = None,
     ) -> Self:
         """Return a view of this client whose requests differ. It shares everything else with this client.
 
@@ -232,6 +233,7 @@ class Client(
             extra_body: Fields merged over each JSON body.
             timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
             max_retries: Most retries after failures.
+            session_id: `X-Session-ID` of each request. It wins over context variables, `extra_headers` win over it.
         """
         extra_headers, extra_query = hidden(extra_headers), hidden(extra_query)
         if max_retries is not None and (max_retries < 0 or max_retries % 1):
@@ -241,8 +243,9 @@ class Client(
             from gigachat._option_values import timeouts_of
 
             timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout, self._settings.total_timeout)
+        session = {"x-session-id": session_id} if session_id else None
         more = RequestOptions(
-            checked_headers(extra_headers, "extra_headers"),
+            {**checked_headers(session, "session_id"), **checked_headers(extra_headers, "extra_headers")},
             extra_query or {},
             extra_body or {},
             timeouts,

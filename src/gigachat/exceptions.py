@@ -27,10 +27,12 @@ __all__ = [
     "ConfigurationError",
     "ContentFilterFinishReasonError",
     "ForbiddenError",
+    "GenerationError",
     "GigaChatException",
     "GigaChatWarning",
     "LengthFinishReasonError",
     "ModelNotSpecifiedError",
+    "ModelUnavailableError",
     "NotFoundError",
     "PaymentRequiredError",
     "RateLimitError",
@@ -166,6 +168,10 @@ class UnprocessableEntityError(ResponseError):
     """422: wrong values or a wrong order of messages."""
 
 
+class ModelUnavailableError(ResponseError):
+    """423: the model is switched off for a time. Such a request is never retried."""
+
+
 class RateLimitError(ResponseError):
     """429: more requests at once than the account permits."""
 
@@ -226,6 +232,21 @@ class APIResponseValidationError(GigaChatException, ValueError):
         self.completion = completion
 
 
+class GenerationError(GigaChatException):
+    """The service responded with status 200, but failed to generate (reference, section 13).
+
+    Raised if the response has neither text nor a call, by the methods that parse a response, and by a stream after its
+    last chunk.
+
+    Attributes:
+        completion: The completion, also of a stream; None if it cannot be read.
+    """
+
+    def __init__(self, message: str, *, completion: Any = None) -> None:
+        super().__init__(message)
+        self.completion = completion
+
+
 class _FinishReasonError(GigaChatException):
     """Base of the errors about a completion that ended otherwise than asked."""
 
@@ -261,6 +282,7 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
     404: NotFoundError,
     413: RequestEntityTooLargeError,
     422: UnprocessableEntityError,
+    423: ModelUnavailableError,
     429: RateLimitError,
 }
 

@@ -115,7 +115,7 @@ def test_answers(server: GigaChatServer, name: str, mode: Mode) -> None:
     read, answer = ask(server, mode, case)
     recorded = recording(name)[-1]
     sent = json.loads(answer.content)
-    assert shape(sent) == shape(recorded.json)
+    assert shape(without_ids(sent)) == shape(recorded.json)
     # As the service writes it: compact, characters as they are.
     assert answer.content == json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
     check_headers(answer, recorded.headers)
@@ -168,6 +168,16 @@ def numbered(answer: Any) -> Any:
     return answer
 
 
+def without_ids(answer: Any) -> Any:
+    """Return an answer without the ids of its calls, which are newer than the recordings."""
+    if isinstance(answer, list):
+        return [without_ids(one) for one in answer]
+    if not isinstance(answer, dict):
+        return answer
+    ids = {"id"} if answer.keys() == {"name", "arguments", "id"} else set()
+    return {name: without_ids(value) for name, value in answer.items() if name not in ids}
+
+
 def named_events(body: bytes) -> list[tuple[bytes, Any]]:
     """Return names and payloads of a v2 stream, checking the framing byte for byte."""
     assert body.endswith(b"\n\n")
@@ -214,7 +224,7 @@ def test_v2_answers(server: GigaChatServer, name: str, number: int) -> None:
     else:
         sent = answer.json()
         assert answer.content == json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode()
-        assert shape(numbered(sent)) == shape(numbered(exchange.json))
+        assert shape(numbered(without_ids(sent))) == shape(numbered(exchange.json))
         assert sent["finish_reason"] == exchange.json["finish_reason"]
         usage = sent["usage"]
         assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
@@ -246,7 +256,7 @@ FUNCTION = {
 CALL_MESSAGE = [
     ("content", "str"),
     ("role", "str"),
-    ("function_call", [("name", "str"), ("arguments", [("city", "str")])]),
+    ("function_call", [("name", "str"), ("arguments", [("city", "str")]), ("id", "str")]),
     ("functions_state_id", "str"),
 ]
 

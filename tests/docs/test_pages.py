@@ -259,6 +259,7 @@ def test_errors_have_the_attributes_of_the_table(page: str) -> None:
         "ResponseError": exceptions.error_for_status("https://localhost", 404, b"{}", {}),
         "APIConnectionError": exceptions.APIConnectionError("text"),
         "APIResponseValidationError": exceptions.APIResponseValidationError("text"),
+        "GenerationError": exceptions.GenerationError("text"),
         "LengthFinishReasonError": exceptions.LengthFinishReasonError(None),
         "ContentFilterFinishReasonError": exceptions.ContentFilterFinishReasonError(None),
     }

@@ -127,7 +127,9 @@ def test_a_function_is_called_and_answered(server: GigaChatServer, caller: Calle
     assert "-3" in second.choices[0].message.content
     repeated = server.requests[-1].json["messages"][1]
     assert repeated["functions_state_id"] == message.functions_state_id
-    assert repeated["function_call"] == {"name": "weather", "arguments": message.function_call.arguments}
+    call = {"name": "weather", "arguments": message.function_call.arguments, "id": message.function_call.id}
+    assert repeated["function_call"] == call
+    assert call["id"] is not None
 
     forced = caller.chat("x", functions=[WEATHER], function_call={"name": "weather"})
     assert forced.choices[0].message.function_call.name == "weather"

@@ -562,7 +562,7 @@ def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
     reach = {**options(server), "max_retries": 0}
     with GigaChat(**reach) as giga:
         giga.chat("x")
-        for status in (400, 401, 402, 403, 404, 413, 418, 422, 429, 500, 503):
+        for status in (400, 401, 402, 403, 404, 413, 418, 422, 423, 429, 500, 503):
             server.fail(status, "no", path="chat/completions", headers={"Retry-After": "3"}, times=2)
             yield met(lambda: giga.chat("x"))
             server.clear()
@@ -574,6 +574,8 @@ def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
         for reason in ("length", "blacklist"):
             server.reply({"content": "x", "finish_reason": reason})
             yield met(lambda: giga.chat_parse("x", response_format=Small))
+        server.reply({"finish_reason": "error"})
+        yield met(lambda: giga.chat("x"))
         server.cut(after_events=2)
         yield met(lambda: list(giga.stream("x")))
         server.stream_events([{"status": 429, "message": "no"}])

@@ -7,11 +7,13 @@ import json
 import threading
 import time
 import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
+from gigachat import GigaChat
 from gigachat.server import GigaChatServer
 from gigachat.server.engines.echo import Echo
 from gigachat.server.state.records import Batch
@@ -149,6 +151,8 @@ def test_a_line_is_answered_as_the_endpoint_answers(api: Api) -> None:
         assert answers[name]["choices"][0]["finish_reason"] == plain["choices"][0]["finish_reason"]
         made, said = answers[name]["choices"][0]["message"], plain["choices"][0]["message"]
         assert made.pop("functions_state_id", None) is None or said.pop("functions_state_id") is not None
+        if name == "call":
+            assert made["function_call"].pop("id") != said["function_call"].pop("id")
         assert made == said
 
 
@@ -340,3 +344,17 @@ def test_it_stops_while_an_engine_answers_a_line(capfd: pytest.CaptureFixture[st
 def test_a_negative_pace_is_refused() -> None:
     with pytest.raises(ValueError, match="must be finite seconds, 0 or more"):
         GigaChatServer(batch_pace=-1)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_the_list_may_be_bare(bare: bool) -> None:
+    with GigaChatServer(tls=False, bare_batches=bare) as server, GigaChat(**server.client_options) as giga:
+        api = Api(server)
+        with closing(api.http):
+            made = giga.create_batch(["Привет"])
+            for query in ({}, {"batch_id": made.id_}):
+                told = api.http.get("/batches", params=query).json()
+                (one,) = told if bare else told["batches"]
+                assert one["id"] == made.id_
+                assert [one.id_ for one in giga.get_batches(query.get("batch_id")).batches] == [made.id_]
+            assert giga.wait_batch(made.id_, poll_interval=0.01).status == "completed"

@@ -66,6 +66,12 @@ def test_unknown_fields_are_refused_if_wanted() -> None:
 
 
 @needs_posix
+def test_batches_are_a_bare_list_if_wanted() -> None:
+    with serving("--no-tls", "--bare-batches") as environment, client(environment) as giga:
+        assert giga.request("GET", "/batches").json() == []
+
+
+@needs_posix
 @pytest.mark.parametrize(
     ("arguments", "stopped_by"),
     [

@@ -86,7 +86,7 @@ def test_text_comes_as_soon_as_it_is_known() -> None:
 
 
 def test_given_arguments_are_not_generated() -> None:
-    fields: dict[str, Any] = {"functions": [TIME, WEATHER], "forced": "weather", "preset": {"city": "Омск"}}
+    fields: dict[str, Any] = {"functions": [TIME, WEATHER], "must_call": ["weather"], "preset": {"city": "Омск"}}
     schema = generated_schema(**fields)
     [call] = schema["anyOf"]
     assert call["properties"] == {"function": {"const": "weather"}, "arguments": {"$ref": "#/$defs/call0"}}
@@ -165,3 +165,14 @@ def test_a_text_that_does_not_keep_to_the_schema_is_told_of(written: str) -> Non
     with pytest.raises(Refusal, match="did not keep to the schema") as caught:
         read(asked(functions=[WEATHER]), written, [])
     assert caught.value.status == 500
+
+
+def test_one_of_several_functions_must_be_called() -> None:
+    fields: dict[str, Any] = {"functions": [TIME, WEATHER, {"name": "news"}], "must_call": ["time", "news"]}
+    schema = generated_schema(**fields)
+    assert [form["properties"].get("function") for form in schema["anyOf"]] == [{"const": "time"}, {"const": "news"}]
+    body, _ = constrained(asked(**fields))
+    instruction = body["messages"][0]["content"]
+    assert instruction.startswith("Call one of these functions: ")
+    assert "weather" not in instruction
+    assert read(asked(**fields), '{"function": "news", "arguments": {}}', [5]) == [FunctionCall("news", {})]

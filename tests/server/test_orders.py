@@ -42,6 +42,14 @@ REFUSED: list[tuple[Callable[[Any], object], str]] = [
     (lambda server: server.reply("x", function=len), "reply: function: Input should be a valid string"),
     (lambda server: server.reply_call(""), "reply: answer: function_call must have a name"),
     (lambda server: server.reply_call(5), "reply: answer: name must be a text, not int"),
+    (lambda server: server.reply_calls(), "reply_calls: give the calls"),
+    (lambda server: server.reply_calls("f", ("", {})), "reply: answer: function_call must have a name"),
+    (lambda server: server.reply({"function_calls": "f"}), "reply: answer: function_calls must be a list, not str"),
+    (lambda server: server.reply({"function_calls": ["f"]}), "reply: answer: function_calls must be a list of dict"),
+    (
+        lambda server: server.reply({"function_call": {"name": "f", "id": 5}}),
+        "reply: answer: id must be a text, not int",
+    ),
     # Verdicts
     (lambda server: server.verdict(), "verdict: give is_profane or category$"),
     (

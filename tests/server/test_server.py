@@ -452,7 +452,7 @@ def test_models_resolve(api: Api) -> None:
             422,
             "Invalid params: response_format of type text must have no other fields",
         ),
-        ({"messages": [{"role": "user", "content": "слово " * 100_000}]}, 413, "Payload too large"),
+        ({"messages": [{"role": "user", "content": "слово " * 150_000}]}, 413, "Payload too large"),
     ],
 )
 def test_chat_refusals(api: Api, change: dict[str, Any], status: int, message: str) -> None:
@@ -501,7 +501,9 @@ def test_function_round_trip(api: Api) -> None:
     message = choice["message"]
     assert list(message) == ["content", "role", "function_call", "functions_state_id"]
     assert message["content"] == ""
-    assert message["function_call"] == {"name": "weather", "arguments": {"city": "Псков", "days": 3}}
+    call_id = message["function_call"]["id"]
+    assert message["function_call"] == {"name": "weather", "arguments": {"city": "Псков", "days": 3}, "id": call_id}
+    assert uuid.UUID(call_id).version == 4
     assert uuid.UUID(message["functions_state_id"]).version == 7
     final = api.chat(user, message, RESULT, functions=[WEATHER], function_call="auto").json()["choices"][0]
     assert final["finish_reason"] == "stop"
@@ -775,13 +777,14 @@ def test_tokens_are_about_four_characters() -> None:
 def test_ordered_replies(api: Api) -> None:
     api.server.reply("first")
     api.server.reply({"content": "second", "finish_reason": "blacklist", "reasoning_content": "thinking"})
-    api.server.reply({"function_call": {"name": "f", "arguments": {"a": [1]}}, "functions_state_id": "own"})
+    call = {"name": "f", "arguments": {"a": [1]}, "id": "c1"}
+    api.server.reply({"function_call": call, "functions_state_id": "own"})
     assert api.text() == "first"
     choice = api.chat().json()["choices"][0]
     assert choice["message"] == {"content": "second", "role": "assistant", "reasoning_content": "thinking"}
     assert choice["finish_reason"] == "blacklist"
     choice = api.chat().json()["choices"][0]
-    assert choice["message"]["function_call"] == {"name": "f", "arguments": {"a": [1]}}
+    assert choice["message"]["function_call"] == call
     assert choice["message"]["functions_state_id"] == "own"
     assert choice["finish_reason"] == "function_call"
     assert "echo" in api.text()

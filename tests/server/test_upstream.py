@@ -195,10 +195,17 @@ def test_functions_of_its_own_way(raw: Raw) -> None:
     [tool] = raw.body["tools"]
     described = {name: WITH_EXAMPLE[name] for name in ("name", "description", "parameters")}
     assert tool == {"type": "function", "function": described}
-    assert told(engine, functions=[WITH_EXAMPLE], forced="weather", preset={"days": 3}) == [
+    assert told(engine, functions=[WITH_EXAMPLE], must_call=["weather"], preset={"days": 3}) == [
         FunctionCall("weather", {"city": "Омск", "days": 3})
     ]
     assert raw.body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
+
+
+def test_some_of_the_functions_must_be_called(raw: Raw) -> None:
+    raw.events(delta("stop", content="x"))
+    told(Upstream(raw.url, "m"), functions=[WEATHER, {"name": "time"}, {"name": "news"}], must_call=["time", "news"])
+    assert raw.body["tool_choice"] == "required"
+    assert [one["function"]["name"] for one in raw.body["tools"]] == ["time", "news"]
 
 
 @pytest.mark.parametrize("numbers", [(0, 0), (None, None), (None, 1)], ids=["same", "none", "half"])
@@ -245,6 +252,20 @@ def test_results_are_brought_under_the_ids_of_their_calls(raw: Raw) -> None:
     assert clock == {"role": "tool", "tool_call_id": first["id"], "name": "time", "content": '{"now": 2}'}
     assert lost["role"] == "user"
     assert "lost returned: 3" in lost["content"]
+
+
+def test_results_are_paired_by_id(raw: Raw) -> None:
+    raw.events(delta("stop", content="x"))
+    told(
+        Upstream(raw.url, "m"),
+        Message("user", "?"),
+        Message("assistant", calls=[FunctionCall("time", {}, "a"), FunctionCall("time", {}, "b")]),
+        Message("function", "2", "time", call_id="b"),
+        Message("function", "1", "time", call_id="a"),
+    )
+    _, calls, second, first = raw.body["messages"]
+    ids = [call["id"] for call in calls["tool_calls"]]
+    assert [second["tool_call_id"], first["tool_call_id"]] == ids[::-1]
 
 
 def test_formats_and_effort(raw: Raw) -> None:

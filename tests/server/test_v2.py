@@ -35,8 +35,16 @@ def call_of(name: str, **arguments: Any) -> dict[str, Any]:
     return {"function_call": {"name": name, "arguments": arguments}}
 
 
-def result_of(name: str, result: Any) -> dict[str, Any]:
-    return {"function_result": {"name": name, "result": result}}
+def result_of(name: str, result: Any, **more: Any) -> dict[str, Any]:
+    return {"function_result": {"name": name, "result": result, **more}}
+
+
+def ids_of(message: dict[str, Any]) -> list[str]:
+    """Take the ids of the calls off a message and return them; each is a UUID of its own."""
+    calls = [part["function_call"] for part in message["content"] if "function_call" in part]
+    ids = [str(uuid.UUID(call.pop("id"))) for call in calls]
+    assert len(set(ids)) == len(calls)
+    return ids
 
 
 USER = said("user", QUESTION)
@@ -175,7 +183,7 @@ def test_max_tokens_cuts_the_answer(api: V2) -> None:
     assert api.v2_stream(model_options={"max_tokens": 3})[-1][1]["finish_reason"] == "length"
 
 
-@pytest.mark.parametrize("effort", ["low", "medium", "high"])
+@pytest.mark.parametrize("effort", ["low", "medium", "high", "huge"])
 def test_reasoning_comes_before_the_answer(api: V2, effort: str) -> None:
     options = {"reasoning": {"effort": effort}}
     answer = api.answer(model_options=options)
@@ -190,6 +198,25 @@ def test_reasoning_comes_before_the_answer(api: V2, effort: str) -> None:
 def test_reasoning_can_be_off(api: V2) -> None:
     answer = api.answer(model_options={"reasoning": {"effort": "off"}})
     assert [message["role"] for message in answer["messages"]] == ["assistant"]
+
+
+@pytest.mark.parametrize("effort", ["off", "none"])
+def test_reasoning_can_be_off_in_v1(api: V2, effort: str) -> None:
+    assert "reasoning_content" not in api.chat(reasoning_effort=effort).json()["choices"][0]["message"]
+
+
+def test_reasoning_has_a_budget(api: V2) -> None:
+    def thoughts(most: int | None) -> tuple[str, str]:
+        options = {"reasoning": {"effort": "low", "max_tokens": most}}
+        answer = api.answer(model_options=options)
+        thought = "".join(one["content"][0]["text"] for one in answer["messages"][:-1])
+        first = api.chat(reasoning_effort="low", reasoning_max_tokens=most).json()["choices"][0]
+        assert first["finish_reason"] == answer["finish_reason"] == "stop"
+        return thought, first["message"].get("reasoning_content", "")
+
+    for whole, cut, none in zip(thoughts(None), thoughts(5), thoughts(0), strict=True):
+        assert whole.startswith(cut)
+        assert 0 == len(none) < len(cut) < len(whole)
 
 
 def test_v1_reasons_too(api: V2) -> None:
@@ -258,7 +285,9 @@ def test_function_round_trip(api: V2) -> None:
     [message] = first["messages"]
     assert list(message) == ["role", "tool_state_id", "content"]
     assert uuid.UUID(message["tool_state_id"]).version == 7
+    [call_id] = ids_of(message)
     assert message["content"] == [call_of("weather", city="Пскове", days=1)]
+    message["content"][0]["function_call"]["id"] = call_id
     second = api.answer(question, message, RESULT, tools=[FUNCTIONS])
     assert second["finish_reason"] == "stop"
     [reply] = second["messages"]
@@ -309,6 +338,92 @@ def test_several_functions_named_are_called_at_once(api: V2) -> None:
     assert first.json()["choices"][0]["message"]["function_call"]["name"] == "weather"
 
 
+def test_results_are_paired_with_their_calls_by_id(api: V2) -> None:
+    question = said("user", "weather и train 7")
+    [message] = api.answer(question, tools=[FUNCTIONS])["messages"]
+    weather, train = (part["function_call"]["id"] for part in message["content"])
+
+    def answered(*results: tuple[str, Any]) -> httpx2.Response:
+        parts = [result_of(name, {}, **({} if call_id is None else {"id": call_id})) for name, call_id in results]
+        return api.ask(question, message, said("function", *parts), tools=[FUNCTIONS])
+
+    for good in (
+        [("weather", weather), ("train", train)],
+        [("train", train), ("weather", weather)],
+        [("train", train), ("weather", None)],
+        [("train", None), ("weather", None)],
+    ):
+        assert answered(*good).status_code == 200
+    for bad in (
+        [("weather", "other"), ("train", train)],
+        [("weather", weather), ("weather", weather)],
+        [("weather", train), ("train", weather)],
+    ):
+        assert answered(*bad).json() == {"status": 422, "message": UNASKED}
+    ids_of(message)  # calls that came without ids
+    assert answered(("weather", "a"), ("train", "b")).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_message_of_an_answer_has_its_state(api: V2, stream: bool) -> None:
+    first, second = (
+        said("assistant", {"function_call": {"id": name, "name": name, "arguments": {}}}, tool_state_id=f"s-{name}")
+        for name in ("weather", "train")
+    )
+    api.server.reply({"messages": [first, second]})
+    question = said("user", "?")
+    if stream:
+        [(_, done)] = api.v2_stream(question, tools=[FUNCTIONS])
+        assert done["messages"] == [first, second]
+    else:
+        assert api.answer(question, tools=[FUNCTIONS])["messages"] == [first, second]
+    results = [
+        said("function", result_of(name, {}, id=name), tools_state_id=f"s-{name}") for name in ("weather", "train")
+    ]
+    thought = said("reasoning", "Хм.")
+    for good in (
+        [first, second, *results],
+        [first, second, *results[::-1]],
+        [first, thought, second, *results],
+        [first, results[0], second, results[1]],
+        [said("assistant", "", tool_state_id="s-weather"), results[0], second, results[1]],
+    ):
+        api.answer(question, *good, tools=[FUNCTIONS])
+    for bad in ([first, second, results[0]], [first, second, results[0], question], [first, said("assistant", "Ой")]):
+        assert api.ask(question, *bad, tools=[FUNCTIONS]).json() == {"status": 422, "message": UNANSWERED}
+
+
+def test_every_message_of_an_answer_is_kept(api: V2) -> None:
+    calls = [said("assistant", {"function_call": {"id": name, "name": "weather", "arguments": {}}}) for name in "ab"]
+    api.server.reply({"messages": calls})
+    storage = {"thread_id": api.answer(storage={}, tools=[FUNCTIONS])["thread_id"]}
+    both = said("function", *(result_of("weather", {}, id=name) for name in "ba"))
+    refused = api.post({"messages": [said("function", result_of("weather", {}, id="a"))], "storage": storage})
+    assert refused.json() == {"status": 422, "message": UNANSWERED}
+    api.post({"messages": [both], "storage": storage}).raise_for_status()
+
+
+def test_several_calls_can_be_ordered(api: V2) -> None:
+    api.server.reply_calls(("weather", {"city": "Омск"}), "train", ("weather", {"city": "Псков"}))
+    answer = api.answer(tools=[FUNCTIONS])
+    assert answer["finish_reason"] == "function_call"
+    [message] = answer["messages"]
+    assert len(ids_of(message)) == 3
+    assert message["content"] == [
+        call_of("weather", city="Омск"),
+        call_of("train"),
+        call_of("weather", city="Псков"),
+    ]
+    api.server.reply_calls("train", "weather", function="weather", always=True)
+    ids = {uuid.UUID(one["function_call"]["id"]) for _ in range(2) for one in api.parts(tools=[FUNCTIONS])}
+    assert len(ids) == 4  # new ones each time
+    api.server.clear()
+    api.server.reply_calls("train", "weather")
+    choice = api.chat(functions=[WEATHER, TRAIN]).json()["choices"][0]
+    assert choice["message"]["function_call"]["name"] == "train"
+    assert uuid.UUID(choice["message"]["function_call"]["id"]).version == 4
+
+
 def test_streamed_calls_come_whole_at_the_end(api: V2) -> None:
     [(name, done)] = api.v2_stream(said("user", "weather, train"), tools=[FUNCTIONS])
     assert name == "response.message.done"
@@ -337,6 +452,32 @@ def test_modes_of_tool_config(api: V2) -> None:
     assert used("forced", **named)["function_call"]["name"] == "train"
     assert "inline_data" in used("forced", tool_name="web_search")
     assert api.parts(said("user", "Здравствуйте"), tools=tools)[0]["function_call"]["name"] == "weather"
+
+
+@pytest.mark.parametrize(
+    ("question", "names", "called"),
+    [
+        ("Здравствуйте", None, ["weather"]),
+        ("Здравствуйте", ["train"], ["train"]),
+        ("Здравствуйте", ["train", "weather"], ["train"]),
+        ("weather", ["train"], ["train"]),
+        ("weather и train 7", ["train", "weather"], ["train", "weather"]),
+        ("weather и train 7", None, ["weather", "train"]),
+    ],
+)
+def test_mode_any_calls_at_least_one_of_the_functions(api: V2, question: str, names: Any, called: list[str]) -> None:
+    config = {"mode": "any", "functions_names_any": names}
+    tools: list[Any] = [FUNCTIONS, {"web_search": {}}]
+    parts = api.parts(said("user", question), tools=tools, tool_config=config)
+    assert [part["function_call"]["name"] for part in parts] == called
+
+
+@pytest.mark.parametrize(("parallel", "called"), [(None, 2), (True, 2), (False, 1)])
+@pytest.mark.parametrize("config", [None, {"mode": "any"}])
+def test_one_call_where_several_are_not_wanted(api: V2, parallel: Any, called: int, config: Any) -> None:
+    options = {"parallel_tool_calls": parallel}
+    parts = api.parts(said("user", "weather, train"), tools=[FUNCTIONS], tool_config=config, model_options=options)
+    assert len(parts) == called
 
 
 # Built-in tools
@@ -513,7 +654,7 @@ def test_an_engine_with_tools() -> None:
             422,
             "Invalid params: system message must be the first message",
         ),
-        ({"messages": [said("user", "слово " * 100_000)]}, 413, "Payload too large"),
+        ({"messages": [said("user", "слово " * 150_000)]}, 413, "Payload too large"),
         ({"stream": 1}, 400, SYNTAX),
         ({"model_options": []}, 400, SYNTAX),
         ({"model_options": {"temperature": "hot"}}, 400, SYNTAX),
@@ -535,11 +676,13 @@ def test_an_engine_with_tools() -> None:
         ({"model_options": {"unnormalized_history": "no"}}, 400, SYNTAX),
         ({"model_options": {"preset": 1}}, 400, SYNTAX),
         ({"model_options": {"reasoning": "low"}}, 400, SYNTAX),
+        ({"model_options": {"reasoning": {"effort": 5}}}, 400, SYNTAX),
         (
-            {"model_options": {"reasoning": {"effort": "huge"}}},
+            {"model_options": {"reasoning": {"max_tokens": -1}}},
             422,
-            "Invalid params: reasoning.effort must be one of low, medium, high, off",
+            "Invalid params: reasoning.max_tokens must be in range [0, +inf)",
         ),
+        ({"model_options": {"parallel_tool_calls": "no"}}, 400, SYNTAX),
         (
             {"model_options": {"response_format": {"type": "json_object"}}},
             400,
@@ -596,8 +739,28 @@ def test_an_engine_with_tools() -> None:
             "or random role messages",
         ),
         ({"tool_config": "auto"}, 400, SYNTAX),
-        ({"tool_config": {}}, 422, "Invalid params: tool_config.mode must be one of auto, none, forced"),
-        ({"tool_config": {"mode": "never"}}, 422, "Invalid params: tool_config.mode must be one of auto, none, forced"),
+        ({"tool_config": {}}, 422, "Invalid params: tool_config.mode must be one of auto, none, forced, any"),
+        (
+            {"tool_config": {"mode": "never"}},
+            422,
+            "Invalid params: tool_config.mode must be one of auto, none, forced, any",
+        ),
+        (
+            {"tools": [FUNCTIONS], "tool_config": {"mode": "any", "functions_names_any": ["train", "other"]}},
+            422,
+            "Invalid params: tool_config names function other, which is not in tools",
+        ),
+        (
+            {"tools": [FUNCTIONS], "tool_config": {"mode": "any", "functions_names_any": []}},
+            422,
+            "Invalid params: tool_config of mode any must have a function to call",
+        ),
+        (
+            {"tools": [{"web_search": {}}], "tool_config": {"mode": "any"}},
+            422,
+            "Invalid params: tool_config of mode any must have a function to call",
+        ),
+        ({"tools": [FUNCTIONS], "tool_config": {"mode": "any", "functions_names_any": "train"}}, 400, SYNTAX),
         (
             {"tool_config": {"mode": "forced"}},
             422,
@@ -655,7 +818,15 @@ def test_bodies_that_are_not_json(api: V2, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "message"),
     [
-        ({"reasoning_effort": "huge"}, 422, "Invalid params: reasoning_effort must be one of low, medium, high"),
+        ({"reasoning_effort": 5}, 400, SYNTAX),
+        ({"reasoning_max_tokens": -1}, 422, "Invalid params: reasoning_max_tokens must be in range [0, +inf)"),
+        ({"assistant_id": "a"}, 422, "Invalid params: assistant_id can't be used together with model"),
+        ({"model": None, "assistant_id": "nothing"}, 404, "No such assistant"),
+        (
+            {"model": None, "assistant_id": "a", "storage": {"is_stateful": True, "thread_id": "t"}},
+            422,
+            "Invalid params: assistant_id can't be used together with storage.thread_id",
+        ),
         ({"profanity_check": "no"}, 400, SYNTAX),
         ({"n": "1"}, 400, SYNTAX),
         ({"flags": [1]}, 400, SYNTAX),
@@ -713,6 +884,14 @@ def test_senseless_settings(options: dict[str, Any]) -> None:
         GigaChatServer(**options)
 
 
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [("GigaChat", 200), ("GigaChat-2-Pro-preview", 200), ("GigaChat-3-Lightning", 200), ("GigaChat-Plus", 413)],
+)
+def test_the_window_is_that_of_the_model(api: V2, model: str, status: int) -> None:
+    assert api.ask(said("user", "слово " * 70_000), model=model).status_code == status  # 140,000 tokens
+
+
 def test_a_text_larger_than_the_window_fails_when_it_is_used(api: V2) -> None:
     def uploaded(text: str) -> str:
         sent = api.http.post("/files", files={"file": ("a.txt", text.encode(), "text/plain")})
@@ -763,7 +942,7 @@ def test_without_storage_nothing_is_kept(api: V2) -> None:
 
 def test_a_refused_request_makes_no_thread(api: V2) -> None:
     before = api.http.get("/threads").json()
-    assert api.ask(said("user", "слово " * 100_000), storage={}).status_code == 413
+    assert api.ask(said("user", "слово " * 150_000), storage={}).status_code == 413
     assert api.ask(storage={}, model_options={"temperature": 0}).status_code == 422
     assert api.http.get("/threads").json() == before
 
@@ -848,6 +1027,22 @@ def test_v1_assistants(api: V2) -> None:
     body["messages"] = [{"role": "function", "content": '{"t":-3}'}]
     second = api.http.post("/chat/completions", json=body).raise_for_status().json()
     assert "weather" in second["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("storage", [None, {"is_stateful": False}, {"is_stateful": True}])
+def test_v1_assistants_without_storage(api: V2, storage: Any) -> None:
+    assistant = new_assistant(api, instructions="Ты робот.", functions=[WEATHER])
+    body = {"messages": [{"role": "user", "content": "weather"}], "assistant_id": assistant, "storage": storage}
+    answer = api.http.post("/chat/completions", json=body).raise_for_status().json()
+    assert answer["model"] == "GigaChat-2-Pro:2.0.28.2"
+    assert answer["choices"][0]["message"]["function_call"]["name"] == "weather"
+    assert ("thread_id" in answer) == bool(storage and storage["is_stateful"])
+    assert (
+        "Сообщений в запросе: 2"
+        in api.http.post(
+            "/chat/completions", json={**body, "function_call": "none", "messages": [{"role": "user", "content": "Эй"}]}
+        ).json()["choices"][0]["message"]["content"]
+    )
 
 
 def test_a_thread_goes_on_with_its_last_model(api: V2) -> None:
@@ -963,6 +1158,7 @@ def test_an_ordered_call_owes_its_result(api: V2) -> None:
     answer = api.answer()
     assert answer["finish_reason"] == "function_call_error"
     [message] = answer["messages"]
+    assert len(ids_of(message)) == 1
     assert message["content"] == [call_of("f", a=1)]
     api.server.reply({"content": [call_of("f", a=1)]})
     done = api.v2_stream()[-1][1]
@@ -976,6 +1172,7 @@ def test_orders_are_translated_between_the_versions(api: V2) -> None:
     v1 = {"content": "Текст.", "reasoning_content": "Хм.", "function_call": {"name": "f", "arguments": {"a": 1}}}
     api.server.reply({**v1, "functions_state_id": "s"})
     answer = api.answer()
+    assert len(ids_of(answer["messages"][1])) == 1
     assert answer["messages"] == [
         said("reasoning", "Хм."),
         {"role": "assistant", "tool_state_id": "s", "content": [{"text": "Текст."}, call_of("f", a=1)]},
@@ -989,6 +1186,55 @@ def test_orders_are_translated_between_the_versions(api: V2) -> None:
     answer = api.answer()
     assert (answer["finish_reason"], answer["model"]) == ("blacklist", "GigaChat:2.0.28.2")
     assert answer["messages"][0]["content"] == [{"text": "Ой"}]
+
+
+LOGPROBS = [{"chosen": {"token": "a", "token_id": 1, "logprob": -0.5}, "top": []}]
+BESIDE: dict[str, Any] = {"inline_data": {"sources": {"1": {"url": "u"}}}, "logprobs": LOGPROBS}
+FAILED: dict[str, Any] = {"error_details": {"code": 7}, "additional_data": {"steps": [1]}, "finish_reason": "error"}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"content": "Вот, смотрите.", **BESIDE, **FAILED},
+        {"content": [{"text": "Вот, смотрите.", **BESIDE}], **FAILED},
+        {"messages": [said("assistant", {"text": "Вот, смотрите.", **BESIDE})], **FAILED},
+    ],
+    ids=["v1", "v2", "whole"],
+)
+def test_what_is_ordered_beside_a_text(api: V2, order: dict[str, Any]) -> None:
+    api.server.reply(order, order, order, order)
+    body = api.chat().json()
+    (choice,) = body["choices"]
+    assert choice["message"] == {"content": "Вот, смотрите.", "role": "assistant", **BESIDE}
+    assert {**body, "finish_reason": choice["finish_reason"]}.items() >= FAILED.items()
+
+    chunks = api.stream()[:-1]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert "".join(delta["content"] for delta in deltas) == "Вот, смотрите."
+    assert [{name: delta[name] for name in BESIDE} for delta in deltas if "logprobs" in delta] == [BESIDE]
+    assert {**chunks[-1], "finish_reason": chunks[-1]["choices"][0]["finish_reason"]}.items() >= FAILED.items()
+
+    answer = api.answer()
+    assert answer.items() >= FAILED.items()
+    assert answer["messages"] == [said("assistant", {"text": "Вот, смотрите.", **BESIDE})]
+
+    *deltas, (_, done) = api.v2_stream()
+    parts = [part for _, delta in deltas for one in delta["messages"] for part in one["content"]]
+    assert parts[-1].items() >= BESIDE.items()
+    assert done.items() >= FAILED.items()
+
+
+def test_an_order_may_be_a_failure_alone(api: V2) -> None:
+    api.server.reply({"error_details": {"code": 7}}, {"error_details": {"code": 7}})
+    assert api.chat().json()["error_details"] == {"code": 7}
+    assert api.answer()["error_details"] == {"code": 7}
+
+
+def test_a_whole_answer_is_streamed_as_it_is(api: V2) -> None:
+    call = {"name": "f", "arguments": {}, "new": 1}
+    api.server.reply({"choices": [{"message": {"content": "", "function_call": call}}]})
+    assert "id" not in api.stream()[-2]["choices"][0]["delta"]["function_call"]
 
 
 def test_ordered_failures_and_delays(api: V2) -> None:

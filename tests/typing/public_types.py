@@ -115,6 +115,7 @@ def read_answer(answer: models.ChatCompletion) -> None:
     assert_type(answer.object_, str)
     assert_type(answer.object, str)
     assert_type(answer.text, str)
+    assert_type(answer.sources, list[models.CitedSource])
     assert_type(answer.x_headers, dict[str, str | None] | None)
 
 
@@ -260,6 +261,11 @@ def read_created(answer: models.ChatCompletionResponse) -> None:
     assert_type(answer.function_calls, list[models.PrimaryChatFunctionCall])
     assert_type(answer.function_calls[0].name, str)
     assert_type(answer.function_calls[0].arguments, Any)
+    assert_type(answer.messages[0].function_calls, list[models.PrimaryChatFunctionCall])
+    assert_type(answer.sources, list[models.CitedSource])
+    assert_type(answer.sources[0].number, int)
+    assert_type(answer.sources[0].url, str | None)
+    assert_type(answer.sources[0].title, str | None)
     assert_type(answer.files, list[models.ChatContentFile])
     assert_type(answer.files[0].id_, str)
     assert_type(answer.messages, list[models.ChatMessage])
@@ -565,6 +571,7 @@ def views(giga: GigaChat) -> None:
         extra_body={"new": [1]},
         timeout=(1.0, 2.0),
         max_retries=0,
+        session_id="conversation-17",
     )
     assert_type(view, GigaChat)
     assert_type(view.chat("text"), models.ChatCompletion)
@@ -647,6 +654,7 @@ def classes_of_errors(giga: GigaChat) -> None:
         exceptions.NotFoundError,
         exceptions.RequestEntityTooLargeError,
         exceptions.UnprocessableEntityError,
+        exceptions.ModelUnavailableError,
         exceptions.RateLimitError,
         exceptions.ServerError,
     ) as error:
@@ -667,6 +675,8 @@ def classes_of_errors(giga: GigaChat) -> None:
         value_error: ValueError = error
         print(value_error)
     except (exceptions.LengthFinishReasonError, exceptions.ContentFilterFinishReasonError) as error:
+        assert_type(error.completion, Any)
+    except exceptions.GenerationError as error:
         assert_type(error.completion, Any)
     except exceptions.ClientClosedError as error:
         runtime_error: RuntimeError = error

@@ -17,6 +17,7 @@ from gigachat import (
     AsyncGigaChat,
     BadRequestError,
     ContentFilterFinishReasonError,
+    GenerationError,
     GigaChat,
     LengthFinishReasonError,
     NotFoundError,
@@ -352,6 +353,8 @@ def test_a_schema_of_a_model_is_a_function(world: World) -> None:
         ("weather", {"mode": "forced", "function_name": "weather"}),
         ("Titled", {"mode": "forced", "function_name": "Titled"}),
         ("web_search", {"mode": "forced", "tool_name": "web_search"}),
+        ("any", {"mode": "any"}),
+        ({"functions_names_any": ["weather"]}, {"mode": "any", "functions_names_any": ["weather"]}),
         ({"mode": "auto"}, {"mode": "auto"}),
         ({"mode": "auto", "tool_name": "web_search"}, {"mode": "auto", "tool_name": "web_search"}),
         ({"function_name": "weather"}, {"mode": "forced", "function_name": "weather"}),
@@ -494,7 +497,7 @@ def test_the_model_of_the_client_is_the_default(world: World) -> None:
             "Hi",
             {"tool_config": "weather"},
             ValueError,
-            "tool_config: 'weather' is neither 'auto', nor 'none', nor the name",
+            "tool_config: 'weather' is neither 'auto', 'none', 'any' nor the name",
         ),
         ("Hi", {"tools": "web_search"}, ValueError, "tools: .* valid list"),
         ("Hi", {"tools": [5]}, ValueError, r"tools\[0\]"),
@@ -1101,10 +1104,6 @@ LAST = sse({"finish_reason": "stop", "usage": USAGE})
             [sse({"message": "thinking", "status": "ok"}, "response.status"), DONE],
             ["response.status", "response.message.done"],
         ),
-        (
-            [sse({"finish_reason": "error", "created_at": "1", "usage": {"total_tokens": 0}}, "response.message.done")],
-            ["response.message.done"],
-        ),
     ],
 )
 def test_good_ends(world: World, pieces: list[bytes], names: list[str | None]) -> None:
@@ -1204,6 +1203,66 @@ def test_a_stream_put_together(world: World) -> None:
     assert completion.x_headers == {"x-request-id": None, "x-session-id": None, "x-client-id": None}
     assert completion.reasoning_content == "Well, yes."
     assert [one.name for one in completion.function_calls] == ["f", "f"]
+
+
+def test_each_message_of_a_stream_keeps_its_state(world: World) -> None:
+    calls = [{"function_call": {"id": f"c{number}", "name": "f", "arguments": {}}} for number in range(4)]
+    done = {
+        "finish_reason": "function_call",
+        "messages": [
+            {"role": "assistant", "tools_state_id": "s1", "content": [calls[0], calls[1]]},
+            {"role": "reasoning", "content": [{"text": " And."}]},
+            {"role": "assistant", "tool_state_id": "s2", "content": [calls[2]]},
+            {"role": "assistant", "functions_state_id": "s1", "content": [calls[3]]},
+        ],
+        "logprobs": [{"top": []}],
+    }
+    pieces = [
+        delta({"text": "Well."}, role="reasoning"),
+        delta({"text": "First"}),
+        sse({"messages": [], "logprobs": [{"chosen": None}]}, "response.message.delta"),
+        sse(done, "response.message.done"),
+    ]
+    _, _, completion = put_together(world, pieces)
+    assert [(one.role, one.tools_state_id) for one in completion.messages] == [
+        ("reasoning", None),
+        ("assistant", "s1"),
+        ("assistant", "s2"),
+    ]
+    assert [one.id_ for one in completion.function_calls] == ["c0", "c1", "c3", "c2"]
+    assert [len(one.function_calls) for one in completion.messages] == [0, 3, 1]
+    assert completion.reasoning_content == "Well. And."
+    assert completion.logprobs is not None
+    assert len(completion.logprobs) == 2
+
+
+def test_message_fields_of_a_stream_are_put_together(world: World) -> None:
+    source = {"url": "u", "title": "t"}
+    logprob = {"chosen": {"token": "a", "token_id": 5, "logprob": -0.5}, "top": None}
+    pieces = [
+        sse({"messages": [{"inline_data": {"sources": {"1": source}}, "logprobs": [logprob]}]}),
+        sse({"messages": [{"inline_data": {"sources": {"2": source}}, "logprobs": [logprob]}]}),
+        sse({"finish_reason": "stop"}),
+        b"data: [DONE]\n\n",
+    ]
+    _, _, completion = put_together(world, pieces)
+    (message,) = completion.messages
+    assert message.logprobs is not None
+    assert message.inline_data is not None
+    assert message.inline_data.sources is not None
+    assert (len(message.logprobs), [*message.inline_data.sources]) == (2, ["1", "2"])
+
+
+def test_a_stream_of_events_without_names(world: World) -> None:
+    pieces = [
+        delta({"text": "При"}, name=None),
+        delta({"text": "вет"}, name=None),
+        sse({"finish_reason": "stop", "usage": USAGE}),
+        b"data: [DONE]\n\n",
+    ]
+    texts, final, completion = put_together(world, pieces)
+    assert (texts, final, completion.finish_reason) == (["При", "вет"], "Привет", "stop")
+    assert [chunk.event for chunk in chunks_of(world, pieces)] == [None] * 3
 
 
 def test_a_stream_without_messages_is_an_empty_answer(world: World) -> None:
@@ -1325,7 +1384,7 @@ def test_a_payload_is_not_changed_and_strictness_is_asked_for(world: World) -> N
         (answering("no", "response_blacklist"), ContentFilterFinishReasonError, "'response_blacklist'"),
         (answering('{"answer": 1}'), APIResponseValidationError, "does not fit Out: answer"),
         (answering("no JSON"), APIResponseValidationError, "does not fit Out"),
-        (answering("", "error"), APIResponseValidationError, "the answer has no text"),
+        (answering("", "error"), GenerationError, "failed to respond"),
         (Answer({**ANSWER, "messages": []}), APIResponseValidationError, "the answer has no text"),
         (Answer(CALLED), APIResponseValidationError, "the answer has no text"),
         (

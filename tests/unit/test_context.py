@@ -104,6 +104,32 @@ def test_the_session_of_the_client_is_the_last_choice(world: World) -> None:
         assert sent(world)["x-session-id"] == "view"
 
 
+@pytest.mark.parametrize(
+    ("options", "session"),
+    [
+        ([{"session_id": "view"}], "view"),
+        ([{"session_id": ""}], "custom"),
+        ([{"session_id": "view", "extra_headers": {"X-Session-ID": "header"}}], "header"),
+        ([{"session_id": "outer"}, {"session_id": "view"}], "view"),
+        ([{"session_id": "view"}, {"timeout": 5}], "view"),
+        ([{"extra_headers": {"X-Session-ID": "header"}}, {"session_id": "view"}], "view"),
+    ],
+)
+def test_a_view_has_its_own_session(world: World, options: list[dict[str, Any]], session: str) -> None:
+    view = world.client(session_id="client")
+    for more in options:
+        view = view.with_options(**more)
+    with having(session_id_cvar, "context"), having(custom_headers_cvar, {"X-Session-ID": "custom"}):
+        world.chat(view, "x")
+    assert sent(world)["x-session-id"] == session
+
+
+@pytest.mark.parametrize(("session", "kind"), [(5, TypeError), ("a\nb", ValueError)])
+def test_a_session_that_is_no_header_is_refused(world: World, session: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=r"^session_id: "):
+        world.client().with_options(session_id=session)
+
+
 def test_custom_headers_win_whatever_their_case(world: World) -> None:
     custom = {"x-session-id": "custom", "X-New": "1", "user-agent": "mine", "AUTHORIZATION": "Basic mine"}
     with (

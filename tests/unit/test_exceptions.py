@@ -24,6 +24,7 @@ from gigachat.exceptions import (
     ClientClosedError,
     ConfigurationError,
     ContentFilterFinishReasonError,
+    GenerationError,
     GigaChatException,
     LengthFinishReasonError,
     ModelNotSpecifiedError,
@@ -59,6 +60,7 @@ CLASSES = {
     404: "NotFoundError",
     408: "ResponseError",
     413: "RequestEntityTooLargeError",
+    423: "ModelUnavailableError",
     418: "ResponseError",
     422: "UnprocessableEntityError",
     429: "RateLimitError",
@@ -125,6 +127,7 @@ EXAMPLES: list[GigaChatException] = [
     ClientClosedError("no"),
     StreamInterruptedError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
+    GenerationError("no", completion=COMPLETED),
     LengthFinishReasonError(COMPLETED),
     ContentFilterFinishReasonError(COMPLETED),
 ]
@@ -210,6 +213,8 @@ HINTS: list[tuple[ResponseError, str]] = [
     (said(413, "Payload too large"), "Shorten the prompt"),
     (said(422, "Invalid params: temperature must be in range (0, +inf)"), "0.001 or less switches sampling off"),
     (said(400, "Temperature is wrong"), "temperature must be above 0"),
+    (said(423, "Locked"), "repeating the request does not help"),
+    (said(403, "Model is temporarily unavailable due to technical reasons"), "repeating the request does not help"),
     (said(429, "Too many requests"), "max_concurrency"),
 ]
 

@@ -391,6 +391,27 @@ def test_a_stream_that_is_over_sends_no_second_request(world: World, pieces: lis
     assert len(world.api_requests) == 1
 
 
+def test_fields_beside_the_text_are_put_together(world: World) -> None:
+    one, other = ({"token": name} for name in "ab")
+    world.answers = [
+        Answer(
+            pieces=[
+                event({"content": "a", "logprobs": [one], "inline_data": {"images": [1], "sources": {"1": {}}}}),
+                event({"content": "b", "logprobs": [other], "inline_data": {"images": [2], "sources": {"2": {}}}}),
+                event({"function_call": {"id": "c1", "name": "f", "arguments": {}}}),
+                event({"content": ""}, "stop", additional_data={"steps": 1}, thread_id="t", message_id="m"),
+                DONE,
+            ]
+        )
+    ]
+    completion = final(world, world.method(world.client(), "stream")("x"), "completion")
+    message = completion.choices[0].message
+    assert message.logprobs == [one, other]
+    assert message.inline_data == {"images": [1, 2], "sources": {"1": {}, "2": {}}}
+    assert message.function_call.id_ == "c1"
+    assert (completion.additional_data, completion.thread_id, completion.message_id) == ({"steps": 1}, "t", "m")
+
+
 def final(world: World, stream: Any, what: str = "text") -> Any:
     whole = getattr(stream, f"get_final_{what}")()
     return whole if world.mode == "blocking" else asyncio.run(whole)

@@ -64,6 +64,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
         completes: Whether the stream may end after this chunk without an end mark.
         text: The text of a chunk.
         accumulate: Makes the whole completion of all chunks.
+        failure: Returns what is known about a failure that a chunk reports; None if it reports none.
         ends: Whether a chunk is itself the end mark; None if no chunk is.
     """
 
@@ -72,6 +73,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     completes: Callable[[ChunkT], bool]
     text: Callable[[ChunkT], str]
     accumulate: Callable[[list[ChunkT]], CompletionT]
+    failure: Callable[[ChunkT], str | None]
     ends: Callable[[ChunkT], bool] | None = None
 
 

@@ -14,11 +14,13 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
+from gigachat._engine.failures import error_of_details
 from gigachat._engine.parsing import json_object, page_advice, x_headers
 from gigachat._engine.sse import EventSplitter
 from gigachat._engine.transport import Failure
 from gigachat.exceptions import (
     APIResponseValidationError,
+    GenerationError,
     GigaChatException,
     StreamInterruptedError,
     TotalTimeoutError,
@@ -179,7 +181,13 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 return
             chunks.append(chunk)
             self._events.append(event)
-            if self.call.ends is not None and self.call.ends(chunk):
+            is_end = self.call.ends is not None and self.call.ends(chunk)
+            failure = self.call.failure(chunk)
+            if failure is not None:
+                self._marked = is_end
+                self._error = GenerationError(failure, completion=self._completion())
+                return
+            if is_end:
                 self._ended = self._marked = True
                 return
         if at_end:
@@ -202,6 +210,12 @@ class EventStream(Generic[ChunkT, CompletionT]):
 
     def _chunks(self) -> list[ChunkT]:
         return [self.call.read(event, self._x_headers) for event in self._events]
+
+    def _completion(self) -> CompletionT | None:
+        try:
+            return self.call.accumulate(self._chunks())
+        except APIResponseValidationError:
+            return None
 
     def _in_stream(self, event: Event) -> GigaChatException | None:
         assert self._response is not None
@@ -270,4 +284,4 @@ def _error_of(content: bytes, url: str, headers: Mapping[str, str]) -> GigaChatE
         return error_for_status(url, status, content, headers)
     if isinstance(body.get("message"), str):
         return error_for_status(url, 500, content, headers)
-    return None
+    return error_of_details(body)

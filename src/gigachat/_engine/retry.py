@@ -1,7 +1,8 @@
 """Whether a failed attempt is followed by another, and after what pause. It does not wait itself.
 
 `attempts` decides whether a request may be sent again at all; then the status must be in the list, and the number of
-attempts and the times must permit it. 429 does not count against `max_retries`; it has its own time budget.
+attempts and the times must permit it. 423 is never retried. 429 does not count against `max_retries`; it has its own
+time budget.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from gigachat.exceptions import GigaChatException, ResponseError
+from gigachat.exceptions import GigaChatException, ModelUnavailableError, ResponseError
 
 _LONGEST_PAUSE = 60.0
 _RATE_LIMIT_FIRST_PAUSE = 0.5
@@ -45,6 +46,8 @@ class Retry:
     def pause_after(self, error: GigaChatException, now: float) -> float | None:
         """Return the seconds to wait before the next attempt, None if there must be none."""
         policy = self._policy
+        if isinstance(error, ModelUnavailableError):
+            return None
         status = error.status_code if isinstance(error, ResponseError) else None
         if policy.max_retries == 0 or (status is not None and status not in policy.on_status_codes):
             return None

@@ -17,7 +17,8 @@ from gigachat._engine.endpoint import (
     overloaded_endpoint,
     stream_endpoint,
 )
-from gigachat._engine.parsing import read_chunk, read_model
+from gigachat._engine.failures import ERROR, failure_text
+from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
@@ -122,8 +123,8 @@ class ChatNamespace(Namespace[Mode]):
             payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
             **fields: Fields of the request, merged over the payload. Options of the model may be given by themselves
                 (`temperature=0.2, max_tokens=100`): they are sent inside `model_options`. `tools` takes names of the
-                service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"` or the name of the
-                tool that must be used.
+                service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"`, `"any"` or the
+                name of the tool that must be used.
         """
         return chat_v2.chat_call(self, payload, fields)
 
@@ -177,13 +178,14 @@ class ChatNamespace(Namespace[Mode]):
             **fields: Fields of the request, as for `create`.
 
         Raises:
+            GenerationError: The service failed to generate.
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
         """
         asked = format_of(models.ChatResponseFormat, response_format, strict)
         call = chat_v2.chat_call(self, payload, {**fields, "response_format": asked})
-        return parsing_call(call, response_format, chat_v2.answer)
+        return parsing_call(call, response_format, chat_v2.answer, chat_v2.failure)
 
 
 class BlockingChatNamespace(ChatNamespace[Blocking]):
@@ -222,7 +224,7 @@ class Chat(Resource[Mode]):
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
-        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated)
+        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, _failure)
 
     @overload
     def chat_parse(
@@ -260,12 +262,15 @@ class Chat(Resource[Mode]):
             **fields: Fields of the chat, merged over the payload.
 
         Raises:
+            GenerationError: The service failed to generate.
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
             APIResponseValidationError: The answer does not fit; attribute `completion`.
         """
         asked = format_of(models.JsonSchemaResponseFormat, response_format, strict)
-        return parsing_call(_call(self, payload, {**fields, "response_format": asked}), response_format, _answer)
+        return parsing_call(
+            _call(self, payload, {**fields, "response_format": asked}), response_format, _answer, _failure
+        )
 
 
 def _call(
@@ -284,7 +289,7 @@ def _call(
         if request.additional_fields:
             body = request.model_dump(exclude_none=True, by_alias=True)
             body = {**body.pop("additional_fields"), **body}
-    return Call("POST", chat_url_cvar.get(), read_model(models.ChatCompletion), json=body)
+    return Call("POST", chat_url_cvar.get(), read_completion(models.ChatCompletion, _failure, _has_content), json=body)
 
 
 def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
@@ -323,6 +328,21 @@ def _check_role(role: str, place: str) -> None:
 def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:
     choices = joined_choices(chunks)
     return joined(models.ChatCompletion, chunks, choices=[choices[index] for index in sorted(choices)])
+
+
+def _failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:
+    details = completion.error_details
+    if details:
+        return failure_text(details)
+    for choice in completion.choices:
+        if choice.finish_reason == ERROR:
+            return failure_text(details)
+    return None
+
+
+def _has_content(completion: models.ChatCompletion) -> bool:
+    messages = [choice.message for choice in completion.choices]
+    return any(message.content or message.function_call is not None for message in messages)
 
 
 def _answer(completion: models.ChatCompletion) -> tuple[str | None, str]:

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
-from gigachat._engine.parsing import parse, read_model
+from gigachat._engine.failures import ERROR, failure_text
+from gigachat._engine.parsing import parse, read_completion
 from gigachat._service import is_vendor_host
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
-from gigachat.api.streaming import ACCEPT, joined
+from gigachat.api.streaming import ACCEPT, appended, joined
 from gigachat.api.structured_output import refuse_class
 from gigachat.context import chat_completions_url_cvar
 from gigachat.exceptions import APIResponseValidationError
@@ -83,7 +84,7 @@ def stream_call(
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream."""
     call = chat_call(resource, payload, fields, stream=True)
-    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, _ends)
+    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, _ends)
 
 
 def chat_call(
@@ -110,7 +111,7 @@ def chat_call(
                 role = "function"
             messages = [_with_role(one, role) if _has_result(one) else one for one in body.messages]
             body = body.model_copy(update={"messages": messages})
-    read = read_model(models.ChatCompletionResponse)
+    read = read_completion(models.ChatCompletionResponse, failure, _has_content)
     return Call("POST", _PATH if told is None else told, read, json=body, headers=headers, v2=told is None)
 
 
@@ -222,9 +223,22 @@ def _finished(chunk: models.PrimaryChatCompletionChunk) -> bool:
     return _finish_reason(chunk) is not None
 
 
+def _finish_reasons(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> list[str | None]:
+    return [completion.finish_reason, *(message.finish_reason for message in completion.messages or ())]
+
+
 def _finish_reason(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
-    reasons = (completion.finish_reason, *(message.finish_reason for message in completion.messages or ()))
-    return next((reason for reason in reasons if reason is not None), None)
+    return next((reason for reason in _finish_reasons(completion) if reason is not None), None)
+
+
+def failure(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
+    """Return what is known about a failure that a completion, or a chunk, reports; None if it reports none."""
+    details = completion.error_details
+    return failure_text(details) if details or ERROR in _finish_reasons(completion) else None
+
+
+def _has_content(completion: models.ChatCompletionResponse) -> bool:
+    return bool(completion.text or completion.function_calls)
 
 
 def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
@@ -238,17 +252,35 @@ def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
 
 
 def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
-    messages: dict[str, dict[str, Any]] = {}  # one of the model, and its reasoning
+    messages: list[dict[str, Any]] = []
     for chunk in chunks:
         for part in chunk.messages or ():
             more = part.model_dump(exclude_unset=True, by_alias=True)
-            role = more.pop("role", None) or "assistant"
-            message = messages.setdefault(role, {"role": role, "content": []})
+            message = _message_of(messages, more.pop("role", None) or "assistant", more)
             for piece in more.pop("content", None) or ():
                 _append(message["content"], piece)
-            message.update({name: value for name, value in more.items() if value is not None})
-    in_order = sorted(messages.values(), key=lambda message: message["role"] == "assistant")
+            for name, value in more.items():
+                if value is not None:
+                    message[name] = appended(name, message.get(name), value)
+    in_order = sorted(messages, key=lambda message: message["role"] == "assistant")
     return joined(models.ChatCompletionResponse, chunks, messages=in_order)
+
+
+_IDS = ("message_id", "tools_state_id")
+
+
+def _message_of(messages: list[dict[str, Any]], role: str, piece: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the message that a piece belongs to: the last of its role, unless their ids differ; or a new one."""
+    same = [one for one in messages if one["role"] == role and not any(_differ(piece, one, name) for name in _IDS)]
+    if same:
+        return same[-1]
+    new: dict[str, Any] = {"role": role, "content": []}
+    messages.append(new)
+    return new
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+    return None not in (one.get(name), other.get(name)) and one[name] != other[name]
 
 
 _BESIDE_TEXT = {"files", "function_call", "function_result", "tool_execution"}
@@ -261,7 +293,7 @@ def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:
     if "text" in last and not _BESIDE_TEXT & (piece.keys() | last.keys()):
         for name, value in piece.items():
             if value is not None:
-                last[name] = _joined(name, last.get(name), value)
+                last[name] = appended(name, last.get(name), value)
     elif _tool_of(piece) and _tool_of(piece) == _tool_of(last):
         last.update(piece)
     else:
@@ -270,20 +302,3 @@ def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 def _tool_of(piece: Mapping[str, Any]) -> Any:
     return (piece.get("tool_execution") or {}).get("name")
-
-
-def _joined(name: str, before: Any, value: Any) -> Any:
-    if before is None:
-        return value
-    if name in ("text", "logprobs"):
-        return before + value
-    if name != "inline_data":
-        return value
-    both = {**before, **value}
-    for kind in before.keys() & value.keys():
-        one, other = before[kind], value[kind]
-        if isinstance(one, list) and isinstance(other, list):
-            both[kind] = one + other
-        elif isinstance(one, dict) and isinstance(other, dict):
-            both[kind] = {**one, **other}
-    return both

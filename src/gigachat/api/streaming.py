@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ACCEPT = {"accept": "text/event-stream", "cache-control": "no-store"}
 """Headers of requests for a stream, of v2 too."""
 _IN_PROGRESS = "function_in_progress"  # role of chunks that report a built-in function; not part of the response
-_APPENDED = ("content", "reasoning_content")
+_APPENDED = ("content", "reasoning_content", "text", "logprobs")
 
 
 def finished(chunk: Chunk) -> bool:
@@ -52,8 +52,26 @@ def joined_choices(chunks: Sequence[Chunk]) -> dict[int, dict[str, Any]]:
             message = choice["message"]
             for name, value in part.delta.model_dump(exclude_unset=True).items():
                 if value is not None:
-                    message[name] = message.get(name, "") + value if name in _APPENDED else value
+                    message[name] = appended(name, message.get(name), value)
     return choices
+
+
+def appended(name: str, before: Any, value: Any) -> Any:
+    """Return the value of a field that a later chunk adds to or, unless the field is one that grows, replaces."""
+    if before is None:
+        return value
+    if name in _APPENDED:
+        return before + value
+    if name != "inline_data":
+        return value
+    both = {**before, **value}
+    for kind in before.keys() & value.keys():
+        one, other = before[kind], value[kind]
+        if isinstance(one, list) and isinstance(other, list):
+            both[kind] = one + other
+        elif isinstance(one, dict) and isinstance(other, dict):
+            both[kind] = {**one, **other}
+    return both
 
 
 def joined(kind: type[CompletionT], chunks: Sequence[models.APIResponse], **fields: Any) -> CompletionT:
@@ -61,7 +79,7 @@ def joined(kind: type[CompletionT], chunks: Sequence[models.APIResponse], **fiel
 
     Args:
         kind: Class of the response.
-        chunks: The chunks. A later value of a field takes the place of an earlier one.
+        chunks: The chunks. A later value of a field takes the place of an earlier one, or is added to it.
         fields: Fields of the response that are not taken from the chunks.
 
     Raises:
@@ -70,7 +88,9 @@ def joined(kind: type[CompletionT], chunks: Sequence[models.APIResponse], **fiel
     whole: dict[str, Any] = {}
     for chunk in chunks:
         own = chunk.model_dump(exclude={"choices", "event", *fields}, exclude_unset=True, by_alias=True)
-        whole.update((name, value) for name, value in own.items() if value is not None)
+        for name, value in own.items():
+            if value is not None:
+                whole[name] = appended(name, whole.get(name), value)
     return validated(
         kind,
         {**whole, **fields},

@@ -11,6 +11,7 @@ from gigachat.api.arguments import problem, validated
 from gigachat.exceptions import (
     APIResponseValidationError,
     ContentFilterFinishReasonError,
+    GenerationError,
     LengthFinishReasonError,
 )
 
@@ -54,7 +55,10 @@ def format_of(kind: type[FormatT], response_format: Any, strict: bool) -> Format
 
 
 def parsing_call(
-    call: Call[T], response_format: Any, answer: Callable[[T], tuple[str | None, str]]
+    call: Call[T],
+    response_format: Any,
+    answer: Callable[[T], tuple[str | None, str]],
+    failure: Callable[[T], str | None],
 ) -> Call[tuple[T, Any]]:
     """Return a call that gives its completion and an instance of a class made of it.
 
@@ -62,11 +66,15 @@ def parsing_call(
         call: The call that gives the completion.
         response_format: The class.
         answer: Returns why the answer of a completion ended, and its text.
+        failure: Returns what is known about the failure of a completion; None if it has not failed.
     """
     read = call.read
 
     def read_both(content: bytes, headers: Mapping[str, str]) -> tuple[T, Any]:
         completion = read(content, headers)
+        failed = failure(completion)
+        if failed is not None:
+            raise GenerationError(failed, completion=completion)
         reason, text = answer(completion)
         if reason == "length":
             raise LengthFinishReasonError(completion)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
-from gigachat._engine.parsing import read_chunk, read_model
+from gigachat._engine.failures import ERROR, failure_text
+from gigachat._engine.parsing import read_chunk, read_completion, read_model
 from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of
 from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 
@@ -157,7 +158,7 @@ class ThreadsNamespace(Namespace[Mode]):
             thread_options: How the answer is made.
         """
         body = self._messages_body(messages, thread_id, assistant_id, model, thread_options)
-        return post("/threads/messages/run", body, models.ThreadCompletion)
+        return _answer_call("/threads/messages/run", body)
 
     @stream_endpoint
     def run_messages_stream(
@@ -185,7 +186,7 @@ class ThreadsNamespace(Namespace[Mode]):
             thread_options: How the answer is made.
         """
         body = _run_body(thread_id, None, thread_options)
-        return post("/threads/messages/rerun", body, models.ThreadCompletion)
+        return _answer_call("/threads/messages/rerun", body)
 
     @stream_endpoint
     def rerun_messages_stream(
@@ -243,10 +244,24 @@ def _options(options: Options | None) -> dict[str, Any]:
     return read.model_dump(exclude_none=True, by_alias=True, exclude={"stream"})
 
 
+def _answer_call(path: str, body: dict[str, Any]) -> Call[models.ThreadCompletion]:
+    return Call("POST", path, read_completion(models.ThreadCompletion, _failure, _has_content), json=body)
+
+
+def _failure(completion: models.ThreadCompletion | models.ThreadCompletionChunk) -> str | None:
+    details = completion.error_details
+    choices = completion.choices if isinstance(completion, models.ThreadCompletionChunk) else (completion,)
+    return failure_text(details) if details or any(choice.finish_reason == ERROR for choice in choices) else None
+
+
+def _has_content(completion: models.ThreadCompletion) -> bool:
+    return bool(completion.message.content) or completion.message.function_call is not None
+
+
 def _stream(path: str, body: dict[str, Any], update_interval: float | None = None) -> ThreadStream:
     body = {**body, **given(update_interval=update_interval), "stream": True}
     call = Call("POST", path, read_model(models.ThreadCompletion), json=body, headers=ACCEPT)
-    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated)
+    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated, _failure)
 
 
 def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:  # or a type checker would take every name for one of this mod
     from gigachat.models.chat_completions import *
     from gigachat.models.embeddings import *
     from gigachat.models.files import *
+    from gigachat.models.functions import *
     from gigachat.models.models import *
     from gigachat.models.raw import *
     from gigachat.models.response_format import *
+    from gigachat.models.sources import *
     from gigachat.models.threads import *
     from gigachat.models.tools import *
 else:
@@ -27,8 +29,10 @@ else:
     # Searched for a name in this order: a chat needs the first one only.
     _MODULES = (
         "chat",
+        "functions",
         "base",
         "response_format",
+        "sources",
         "embeddings",
         "files",
         "models",

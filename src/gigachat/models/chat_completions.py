@@ -27,8 +27,9 @@ from pydantic_core import core_schema
 
 from gigachat._functions import function_fields
 from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
-from gigachat.models.chat import FewShotExample, FunctionParameters
+from gigachat.models.functions import FewShotExample, FunctionParameters
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
+from gigachat.models.sources import CitedSource, cited_sources
 
 __all__ = [
     "ChatCompletionRequest",
@@ -261,6 +262,12 @@ class ChatMessage(_MessageFields):
             **fields: Any,
         ) -> None: ...
 
+    @read_only
+    def function_calls(self) -> list[ChatFunctionCall]:
+        """The calls the model asks for in this message."""
+        calls = (self.function_call, *(part.function_call for part in self.content or ()))
+        return [call for call in calls if call is not None]
+
     @classmethod
     def function_result(
         cls, name: str, result: Any, *, id_: str | None = None, tools_state_id: str | None = None
@@ -397,7 +404,7 @@ class ChatUserInfo(_Model):
 
 
 class ChatToolConfig(_Model):
-    """Whether the model may, may not, or must use a tool. With a name alone, it must."""
+    """Whether the model may, may not, or must use a tool. With names alone, it must."""
 
     mode: str | None = Field(default=None, description="`auto`, `none`, `forced` or `any`.")
     tool_name: str | None = Field(default=None, description="Tool of the service it must use.")
@@ -410,6 +417,8 @@ class ChatToolConfig(_Model):
         """Put the mode that a name makes plain."""
         if self.mode is None and (self.tool_name or self.function_name):
             self.mode = "forced"
+        if self.mode is None and self.functions_names_any:
+            self.mode = "any"
 
 
 class ChatFunctionExample(FewShotExample):
@@ -552,7 +561,7 @@ def _gathered(tools: Any) -> Any:
 
 def _tool_config(word: str, tools: Any) -> dict[str, str]:
     """Return the configuration for a word: a mode, or the tool that must be used."""
-    if word in ("auto", "none"):
+    if word in ("auto", "none", "any"):
         return {"mode": word}
     for tool in tools if isinstance(tools, list) else ():
         functions = tool.get("functions") if isinstance(tool, Mapping) else None
@@ -560,7 +569,7 @@ def _tool_config(word: str, tools: Any) -> dict[str, str]:
             return {"function_name": word}
         if isinstance(tool, Mapping) and word in tool:
             return {"tool_name": word}
-    raise ValueError(f"tool_config: {word!r} is neither 'auto', nor 'none', nor the name of one of the tools")
+    raise ValueError(f"tool_config: {word!r} is neither 'auto', 'none', 'any' nor the name of one of the tools")
 
 
 def _name(function: Any) -> Any:
@@ -609,7 +618,7 @@ class ChatCompletionRequest(_Stated):
     )
     ranker_options: ChatRankerOptions | None = Field(default=None, description="Choice of the tools shown.")
     tool_config: ChatToolConfig | None = Field(
-        default=None, description="Use of tools; `auto`, `none`, or the name of the tool that must be used."
+        default=None, description="Use of tools; `auto`, `none`, `any`, or the name of the tool that must be used."
     )
     tools: list[ChatTool] | None = Field(
         default=None, description="Tools by name or with options, and own functions; those are gathered in one tool."
@@ -708,17 +717,26 @@ class ChatCompletionResponse(_Answer):
     @property
     def function_calls(self) -> list[ChatFunctionCall]:
         """The calls the model asks for."""
-        return [
-            call
-            for message in self.messages
-            for call in (message.function_call, *(part.function_call for part in message.content or ()))
-            if call is not None
-        ]
+        return [call for message in self.messages for call in message.function_calls]
 
     @property
     def files(self) -> list[ChatContentFile]:
         """The files the model made."""
         return [file for message in self.messages for part in message.content or () for file in part.files or ()]
+
+    @read_only
+    def sources(self) -> list[CitedSource]:
+        """The sources that the text cites, in the order of their marks (reference, section 5.6)."""
+        return cited_sources(
+            (part.text, [_fields_of(part.inline_data), _fields_of(message.inline_data)])
+            for message in self.messages
+            if message.role == "assistant"
+            for part in message.content or ()
+        )
+
+
+def _fields_of(data: ChatInlineData | None) -> dict[str, Any] | None:
+    return None if data is None else data.model_dump()
 
 
 class ChatCompletionChunk(_Answer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, FiniteFloat
 
@@ -156,6 +156,7 @@ class _ThreadAnswer(APIResponse):
     usage: Annotated[Usage, NullAs(Usage)] = Field(
         default_factory=Usage, description="Tokens used by the answer or the chunk."
     )
+    error_details: dict[str, Any] | None = Field(default=None, description="Why the answer failed.")
 
     @read_only
     def object(self) -> str:

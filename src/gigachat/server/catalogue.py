@@ -10,6 +10,10 @@ from gigachat.server.wire.errors import NO_SUCH_MODEL, Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+WINDOW = 261_120
+"""Tokens of the context window of the models on which it was measured (reference, section 14)."""
+_ANNOUNCED_WINDOW = 128_000
+"""Tokens of the window that the vendor announced in general (reference, section 14)."""
 SECOND_GENERATION = "2.0.28.2"
 THIRD_GENERATION = "32.3.7.3"
 
@@ -27,6 +31,8 @@ class Model:
     dimensions: int = 0
     text_limit: int = 0
     """Tokens of one text an embedder takes (8.1)."""
+    window: int = WINDOW
+    """Tokens of a prompt."""
     listed: bool = True
 
     @property
@@ -68,11 +74,11 @@ MODELS = (
     Model("GigaChat-2-Pro-preview"),
     Model("GigaChat-2-preview"),
     Model("GigaChat-Max"),
-    Model("GigaChat-Max-preview"),
-    Model("GigaChat-Plus"),
+    Model("GigaChat-Max-preview", window=_ANNOUNCED_WINDOW),
+    Model("GigaChat-Plus", window=_ANNOUNCED_WINDOW),
     Model("GigaChat-Pro"),
-    Model("GigaChat-Pro-preview"),
-    Model("GigaChat-preview"),
+    Model("GigaChat-Pro-preview", window=_ANNOUNCED_WINDOW),
+    Model("GigaChat-preview", window=_ANNOUNCED_WINDOW),
     Model("GigaFilter", "filter"),
     Model("GigaCheckClassification", "aicheck"),
     Model("GigaCheckDetection", "aicheck"),

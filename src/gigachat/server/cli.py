@@ -86,6 +86,7 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
         engine=_engine(options, opened),
         embedder=Sentences() if options.embeddings == "sentences" else hashed_vector,
         strict=options.strict,
+        bare_batches=options.bare_batches,
         account_kind=options.account,
         rate=options.rate,
         seed=options.seed,
@@ -226,4 +227,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--faults", type=_path, metavar="FILE", help="what goes wrong and how often, YAML or JSON")
     parser.add_argument("--seed", type=_SEED, help="of what is left to chance: faults, a model's sampling")
+    parser.add_argument("--bare-batches", action="store_true", help="list batches without an object around the list")
     parser.add_argument("--strict", action="store_true", help="refuse request fields that the API notes don't list")

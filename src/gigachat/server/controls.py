@@ -52,10 +52,10 @@ class Controls:
 
         Args:
             answer: The text; or a message of v1 (`content`, `function_call`, `functions_state_id`,
-                `reasoning_content`, with `finish_reason` beside them) or of v2 (`content` as an array of parts,
-                `tool_state_id`, with `finish_reason` beside them); or a whole answer: with `choices` it goes out
-                as it is, with `messages` what it leaves out is added. The forms are translated where the request
-                is of the other version.
+                `reasoning_content`, `inline_data`, `logprobs`) or of v2 (`content` as an array of parts,
+                `tool_state_id`), with `finish_reason`, `error_details` and `additional_data` beside them; or a whole
+                answer: with `choices` it goes out as it is, with `messages` what it leaves out is added. Calls of a
+                message get ids. The forms are translated where the request is of the other version.
             more: Answers for the chats after that.
             when: Only for a chat whose last message holds this text, whatever the case, or in which this expression
                 is found; or for which this function of a `ReceivedChat` is true.
@@ -104,6 +104,34 @@ class Controls:
         """
         call = {"function_call": {"name": name, "arguments": arguments or {}}}
         self.reply(call, when=when, model=model, function=function, always=always, after=after)
+
+    def reply_calls(
+        self,
+        *calls: str | tuple[str, Mapping[str, Any]],
+        when: When | None = None,
+        model: str | None = None,
+        function: str | None = None,
+        always: bool = False,
+        after: float = 0.0,
+    ) -> None:
+        """Order that the next chat is answered with several calls at once; a chat v1 gets the first of them.
+
+        Args:
+            calls: The name of a function, or a pair of its name and arguments, for each call.
+            when: See `reply`.
+            model: See `reply`.
+            function: See `reply`.
+            always: See `reply`.
+            after: See `reply`.
+
+        Raises:
+            ValueError: There is no call; and see `reply`.
+        """
+        if not calls:
+            raise ValueError("reply_calls: give the calls")
+        pairs = [(one, {}) if isinstance(one, str) else one for one in calls]
+        made = {"function_calls": [{"name": name, "arguments": arguments} for name, arguments in pairs]}
+        self.reply(made, when=when, model=model, function=function, always=always, after=after)
 
     def verdict(
         self,

@@ -20,8 +20,8 @@ class Message:
     """One message of the conversation, as every engine understands it.
 
     A function's result is a message of role `function`: its `name` is the function, its `content` a JSON
-    document. `files` are the ids of attached files, `state_id` is what the message carried back from an
-    earlier answer.
+    document, `call_id` the id of its call. `files` are the ids of attached files, `state_id` is what the message
+    carried back from an earlier answer.
     """
 
     role: str
@@ -30,14 +30,16 @@ class Message:
     calls: Sequence[FunctionCall] = ()
     files: Sequence[str] = ()
     state_id: str | None = None
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A call the model asks the caller to make."""
+    """A call the model asks the caller to make. The server gives it an id if it has none."""
 
     name: str
     arguments: dict[str, Any]
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +106,18 @@ class ChatRequest:
     """A checked chat request.
 
     `functions` holds only those that may be called now: none when calls are switched off; the same holds
-    for `tools`, names of built-in ones. `forced` names the function whose arguments must be generated,
-    `preset` are arguments given for it, `forced_tool` is the built-in tool to use. `several_calls` says
+    for `tools`, names of built-in ones. `must_call` names functions of which at least one must be called,
+    `preset` are arguments given for a single one, `forced_tool` is the built-in tool to use. `several_calls` says
     that one answer may hold more than one call. `schema` is the JSON Schema the answer must obey,
-    `pattern` the regular expression it must match, `effort` how much to reason (`low`, `medium`, `high`).
-    `options` is the request as it came, for engines that know more fields.
+    `pattern` the regular expression it must match, `effort` how much to reason (any text, mostly `low`,
+    `medium`, `high`), `reasoning_tokens` the most tokens of reasoning. `options` is the request as it came, for
+    engines that know more fields.
     """
 
     model: Model
     messages: Sequence[Message]
     functions: Sequence[Mapping[str, Any]] = ()
-    forced: str | None = None
+    must_call: Sequence[str] = ()
     preset: Mapping[str, Any] = field(default_factory=dict)
     several_calls: bool = False
     tools: Sequence[str] = ()
@@ -122,6 +125,7 @@ class ChatRequest:
     schema: Mapping[str, Any] | None = None
     pattern: str | None = None
     effort: str | None = None
+    reasoning_tokens: int | None = None
     max_tokens: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -52,6 +52,7 @@ class GigaChatServer(Controls):
         strict: Refuse every field of a JSON body that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
         closed_tools: Names of built-in tools that chat v2 refuses as unavailable.
+        bare_batches: Answer `GET /batches` with a list, as official clients read it, instead of an object around it.
         rate: Requests of all kinds that are let in within a second; any number when None.
         seed: Makes faults of a probability happen to the same requests each time.
         state: Folder in which account, certificates, files, batches, assistants and threads are kept, for servers to
@@ -80,6 +81,7 @@ class GigaChatServer(Controls):
         strict: bool = False,
         result_role: Literal["function", "tool"] | None = None,
         closed_tools: Collection[str] = (),
+        bare_batches: bool = False,
         rate: int | None = None,
         seed: int | None = None,
         state: str | PathLike[str] | None = None,
@@ -118,6 +120,7 @@ class GigaChatServer(Controls):
                 rate=rate,
                 result_role=result_role,
                 closed_tools=frozenset(closed_tools),
+                bare_batches=bare_batches,
             )
         except BaseException:
             if self._store is not None:

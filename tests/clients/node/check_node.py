@@ -42,7 +42,7 @@ def check_chats(said: dict[str, Any]) -> None:
     assert said["text"] == "Минус три."
     assert len(said["pieces"]) > 3
     assert "".join(said["pieces"]) == STREAM
-    assert said["call"] == CALL["function_call"]
+    assert said["call"].items() >= CALL["function_call"].items()  # the server adds an id
     assert said["after"] == "В Пскове минус три."
     assert said["vectors"] == [1024, 1024]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from abc import ABC, abstractmethod
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gigachat.server.chat.usage import PromptUsage, answer_tokens, prompt_usage
 from gigachat.server.engine import FunctionCall, Reasoning, Spent, Stop, ToolUse
-from gigachat.server.orders.replies import Part, one_by_one, read_order
+from gigachat.server.orders.replies import BESIDE, Part, one_by_one, read_order
 from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
@@ -39,7 +40,7 @@ class Answer(ABC):
         client_id: `X-Client-ID` of the request: the user who may read the files made for it.
         prompt: What the prompt costs.
         created: Unix time in seconds.
-        state_id: Id of a call or of a built-in tool's work.
+        state_id: Id of a call or of a built-in tool's work, for the messages that have none of their own.
         reason: Why the answer ended.
         completion: Tokens generated, once it has ended.
         ordered: The answer that a test has ordered, as it was given; None for one of the engine.
@@ -82,8 +83,8 @@ class Answer(ABC):
         """Return the body of an answer of these parts."""
 
     @abstractmethod
-    def message(self, parts: Sequence[Part]) -> Mapping[str, Any]:
-        """Return the message of the answer, for the history."""
+    def messages(self, parts: Sequence[Part]) -> Sequence[Mapping[str, Any]]:
+        """Return the messages of the answer, for the history: one or more."""
 
     @abstractmethod
     async def delta(self, part: Part) -> bytes:
@@ -188,7 +189,7 @@ class Answer(ABC):
                         part = _part(piece)
                         said.append(part)
                         if "function_call" in part.fields:
-                            self._owe()
+                            self._owe(part)
                         if not (sources and isinstance(piece, str)):
                             yield part
                             continue
@@ -201,11 +202,21 @@ class Answer(ABC):
             fields = held.fields if held is not None else {"text": ""}
             yield Part("assistant", {**fields, "inline_data": {"images": [], "sources": numbered}})
 
-    def _owe(self) -> None:
-        """Note that the answer holds a call, whose result must come next."""
+    def _owe(self, part: Part) -> None:
+        """Note that a part is a call, whose result must come next."""
         self.reason = "function_call"
         self.state_id = self.state_id or new_state_id()
-        self.service.state.calls.add(self.state_id)
+        self.service.state.calls.add(self.state_of(part) or self.state_id)
+
+    def state_of(self, part: Part) -> str | None:
+        """Return the state id of the message that a part belongs to."""
+        return part.state_id or self.state_id
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """The fields of an order beside its message, those that both versions have."""
+        envelope = self.order.envelope if self.order is not None else {}
+        return {name: envelope[name] for name in BESIDE if name in envelope}
 
     def _keep_file(self, file: MadeFile) -> dict[str, str]:
         """Keep a file that a built-in tool made and return its description."""
@@ -223,8 +234,8 @@ class Answer(ABC):
         self.service.state.pay(self.asked.chat.model, self.prompt.charged + self.completion)
 
     def _keep(self, parts: Sequence[Part]) -> None:
-        """Add the request and the message of the answer to the history."""
-        self.asked.history.keep(self.asked.new_messages, self.message(parts), self.reason)
+        """Add the request and the messages of the answer to the history."""
+        self.asked.history.keep(self.asked.new_messages, self.messages(parts), self.reason)
 
     def _chunk_size(self) -> int | None:
         """Return how many phrases go into a chunk: those of `update_interval` seconds; None for all."""
@@ -241,7 +252,8 @@ def _part(piece: str | Reasoning | FunctionCall | Part) -> Part:
         case Reasoning():
             return Part("reasoning", {"text": piece.text})
         case FunctionCall():
-            return Part("assistant", {"function_call": {"name": piece.name, "arguments": piece.arguments}})
+            call = {"name": piece.name, "arguments": piece.arguments, "id": piece.id or str(uuid.uuid4())}
+            return Part("assistant", {"function_call": call})
     return piece
 
 
@@ -258,10 +270,11 @@ async def _joined(parts: AsyncGenerator[Part, None], size: int | None) -> AsyncG
     texts = 0
     async with aclosing(parts):
         async for part in parts:
-            both = merged(waiting.fields, part.fields) if waiting is not None and waiting.role == part.role else None
+            same = waiting is not None and (waiting.role, waiting.state_id) == (part.role, part.state_id)
+            both = merged(waiting.fields, part.fields) if waiting is not None and same else None
             if waiting is not None and both is None:
                 yield waiting
-            waiting, texts = (part, 1) if both is None else (Part(part.role, both), texts + 1)
+            waiting, texts = (part, 1) if both is None else (replace(part, fields=both), texts + 1)
             if "text" not in part.fields or texts == size:
                 yield waiting
                 waiting = None

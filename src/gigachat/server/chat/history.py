@@ -62,8 +62,13 @@ class History:
         """The functions of the assistant."""
         return self.assistant.functions or () if self.assistant is not None else ()
 
-    def conversation(self, new: Sequence[Message], state: State) -> list[Message]:
+    def conversation(self, new: Sequence[Message], state: State, *, several: bool = False) -> list[Message]:
         """Return what the model gets to see: instructions, the history as far as it is wanted, the new messages.
+
+        Args:
+            new: The new messages.
+            state: Its open calls.
+            several: Whether one answer may have several messages.
 
         Raises:
             Refusal: 422 when an order rule is broken.
@@ -72,7 +77,7 @@ class History:
         instructions = self.assistant.instructions if self.assistant is not None else None
         if instructions and whole[0].role != "system":
             whole.insert(0, Message("system", instructions))
-        whole = check_order(whole, state.calls)
+        whole = check_order(whole, state.calls, several=several)
         return whole if self.limit is None else latest(whole, max(self.limit, len(new)))
 
     def open(self, model: Model, state: State) -> None:
@@ -87,17 +92,18 @@ class History:
             self.thread.metadata = self.metadata
         self.thread.model = model.id
 
-    def keep(self, new: Sequence[Mapping[str, Any]], answer: Mapping[str, Any], reason: str) -> None:
+    def keep(self, new: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]], reason: str) -> None:
         """Append the new messages to the thread.
 
         Args:
             new: Messages of the request as they came.
-            answer: The message of the answer.
+            answers: The messages of the answer.
             reason: Why the answer ended.
         """
         if self.kept and self.thread is not None:
             self.thread.append(new)
-            self.thread.append([answer], finish_reason=reason, message_id=self.message_id)
+            self.thread.append(answers[:-1])
+            self.thread.append(answers[-1:], finish_reason=reason, message_id=self.message_id)
             if self.threads is not None and self.threads.known(self.thread.id):  # not deleted since
                 self.threads.put(self.thread)
 
@@ -113,14 +119,14 @@ def latest(messages: Sequence[Message], limit: int) -> list[Message]:
 
 
 def v1_history(options: Mapping[str, Any], state: State) -> History:
-    """Return what `storage` of a v1 request asks for.
+    """Return what `storage` and `assistant_id` of a v1 request ask for.
 
     Raises:
         Refusal: 404 for an unknown thread or assistant, 422 for what excludes each other.
     """
-    storage = options.get("storage")
-    if storage is None:
-        return History()
+    storage = options.get("storage") or {"is_stateful": False}
+    if options.get("assistant_id") is not None:
+        return _history(options, storage, "assistant_id", options["assistant_id"], state)
     return _history(options, storage, "storage.assistant_id", storage.get("assistant_id"), state)
 
 

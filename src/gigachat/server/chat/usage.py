@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # Tokens of the frame around the messages.
 _FRAME = 8
 _MESSAGE_FRAME = 3
-# Tokens of second-generation models (reference, section 14); those of the third are not published.
-_CONTEXT_WINDOW = 128_000
 
 
 @dataclass(slots=True)
@@ -59,12 +57,12 @@ async def prompt_usage(chat: ChatRequest, state: State, *, always_cached: int) -
     keys: list[int] = []
     sizes: list[int] = []
     for message, text, count in zip(chat.messages, texts, counts, strict=True):
-        await _check_texts(message.files, state)
+        await _check_texts(message.files, state, chat.model.window)
         total += _MESSAGE_FRAME + count
         key = hash((key, message.role, message.name, text))
         keys.append(key)
         sizes.append(total)
-    if total > _CONTEXT_WINDOW:
+    if total > chat.model.window:
         raise Refusal(413)
     known = cached_prefix(state.prompts, keys)
     cached = min(sizes[known - 1] if known else always_cached, total - 1)
@@ -89,7 +87,7 @@ def _described(chat: ChatRequest) -> str:
     return json.dumps(offered, ensure_ascii=False) if offered else ""
 
 
-async def _check_texts(files: Sequence[str], state: State) -> None:
+async def _check_texts(files: Sequence[str], state: State, window: int) -> None:
     """Refuse a plain text that is larger than the window; what is in other documents is not looked into."""
     for file_id in files:
         if not state.files.known(file_id):
@@ -98,5 +96,5 @@ async def _check_texts(files: Sequence[str], state: State) -> None:
         if file.mime != "text/plain":
             continue
         [count] = await count_all([file.content.decode("utf-8", "replace")])
-        if count > _CONTEXT_WINDOW:
+        if count > window:
             raise Refusal(422)

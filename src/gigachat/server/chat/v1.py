@@ -43,16 +43,21 @@ class AnswerV1(Answer):
         """Return the body; a whole one that was ordered is sent as it is."""
         if isinstance(self.ordered, Mapping) and "choices" in self.ordered:
             return dict(self.ordered)
-        choice = {"message": self.message(parts), "index": 0, "finish_reason": self.reason}
-        return {**self.around(choice), "usage": self.usage()}
+        choice = {"message": self._message(parts), "index": 0, "finish_reason": self.reason}
+        return {**self.around(choice), "usage": self.usage(), **self.beside}
 
-    def message(self, parts: Sequence[Part]) -> dict[str, Any]:
+    def messages(self, parts: Sequence[Part]) -> Sequence[Mapping[str, Any]]:
+        """Return the message."""
+        return [self._message(parts)]
+
+    def _message(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Return the message; files of built-in functions are marks in its text (reference, section 4.4)."""
         thoughts = "".join(_text(part) for part in parts if part.role == "reasoning")
         return {
             "content": "".join(_text(part) for part in parts if part.role != "reasoning"),
             "role": "assistant",
             **({"reasoning_content": thoughts} if thoughts else {}),
+            **_beside_text(parts),
             **self._call(parts),
         }
 
@@ -61,7 +66,8 @@ class AnswerV1(Answer):
         name = "reasoning_content" if part.role == "reasoning" else "content"
         role = {} if self.begun else {"role": "assistant"}
         self.begun = True
-        return event(await self.chunk({"delta": {name: _text(part), **role}, "index": 0}))
+        delta = {name: _text(part), **role, **_beside_text([part])}
+        return event(await self.chunk({"delta": delta, "index": 0}))
 
     async def end(self, parts: Sequence[Part]) -> Sequence[bytes]:
         """Return the last chunk, with the call if there is one (reference, section 4.7), and the end mark."""
@@ -76,7 +82,7 @@ class AnswerV1(Answer):
 
     async def chunk(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         """Return a chunk that holds this choice; the last has the usage."""
-        return {**self.around(choice), **({"usage": self.usage()} if "finish_reason" in choice else {})}
+        return {**self.around(choice), **({"usage": self.usage(), **self.beside} if "finish_reason" in choice else {})}
 
     def around(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         """Return a body or chunk that holds this choice."""
@@ -103,11 +109,24 @@ class AnswerV1(Answer):
     def _call(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Return the call, if there is one, and the state id."""
         found: dict[str, Any] = {}
-        for call in (part.fields["function_call"] for part in parts if "function_call" in part.fields):
+        for call in [part.fields["function_call"] for part in parts if "function_call" in part.fields][:1]:
             found["function_call"] = {"name": call["name"], "arguments": call.get("arguments", {})}
+            if call.get("id") is not None:
+                found["function_call"]["id"] = call["id"]
         if self.state_id is not None:
             found["functions_state_id"] = self.state_id
         return found
+
+
+def _beside_text(parts: Sequence[Part]) -> dict[str, Any]:
+    """Return what belongs to the text of parts, as a message of v1 has it."""
+    found: dict[str, Any] = {}
+    for part in parts:
+        if part.fields.get("inline_data") is not None:
+            found["inline_data"] = {**found.get("inline_data", {}), **part.fields["inline_data"]}
+        if part.fields.get("logprobs") is not None:
+            found["logprobs"] = [*found.get("logprobs", []), *part.fields["logprobs"]]
+    return found
 
 
 def v1_usage(prompt: int, completion: int, cached: int) -> dict[str, int]:

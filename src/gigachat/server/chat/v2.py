@@ -6,7 +6,7 @@ end mark.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,8 @@ class _AnswerV2(Answer):
     """An answer in the shapes of v2."""
 
     always_cached = 0  # all recordings of v2
-    named: bool = False
-    """Whether an event had the state id. No recording shows where it comes; here the first of the message has it."""
+    named: set[str] = field(default_factory=set)
+    """The state ids that events had. No recording shows where they come; here the first of a message has it."""
 
     async def pieces(self) -> AsyncGenerator[Piece | Part, None]:
         """Return the pieces; after the result of a function the engine's answer has a state too (recorded)."""
@@ -53,21 +53,27 @@ class _AnswerV2(Answer):
         """Return the body; the messages of an order are sent as they are."""
         return {**self._head(), "messages": self._messages(parts), **self._tail()}
 
-    def message(self, parts: Sequence[Part]) -> Mapping[str, Any]:
-        """Return the last message that is no reasoning."""
+    def messages(self, parts: Sequence[Part]) -> Sequence[Mapping[str, Any]]:
+        """Return the messages that are no reasoning."""
         said = [one for one in self._messages(parts) if one.get("role") == "assistant"]
-        return said[-1] if said else self._message("assistant", ())
+        return said or [self._message("assistant", (), self.state_id)]
 
     async def delta(self, part: Part) -> bytes:
         """Return the event of a part."""
-        message = self._message(part.role, [part.fields], state=not self.named)
-        self.named = self.named or part.role == "assistant"
+        state_id = self.state_of(part)
+        message = self._message(part.role, [part.fields], None if state_id in self.named else state_id)
+        if part.role == "assistant" and state_id is not None:
+            self.named.add(state_id)
         return named_event("response.message.delta", {**self._head(), "messages": [message]})
 
     async def end(self, parts: Sequence[Part]) -> Sequence[bytes]:
         """Return the event that ends the stream, with the calls (reference, section 5.7)."""
-        calls = [part.fields for part in parts if "function_call" in part.fields]
-        called = {"messages": [self._message("assistant", calls)]} if calls else {}
+        calls = [part for part in parts if "function_call" in part.fields]
+        messages = [
+            self._message("assistant", [part.fields for part in group], state_id)
+            for state_id, group in groupby(calls, self.state_of)
+        ]
+        called = {"messages": messages} if messages else {}
         return (named_event("response.message.done", {**self._head(), **called, **self._tail()}),)
 
     def error(self, body: Mapping[str, Any]) -> bytes:
@@ -99,23 +105,24 @@ class _AnswerV2(Answer):
             "total_tokens": self.prompt.charged + self.completion,
         }
         rest = {name: value for name, value in self._envelope.items() if name not in ("model", "created_at")}
-        return {"finish_reason": self.reason, "usage": usage} | rest
+        return {"finish_reason": self.reason, "usage": usage} | self.beside | rest
 
     def _messages(self, parts: Sequence[Part]) -> Sequence[Mapping[str, Any]]:
         """Return the messages that the parts make up: neighbours of one role are one message."""
         if self.order is not None and self.order.messages is not None:
             return self.order.messages
         spoken = [(role, _merged(group)) for role, group in groupby(parts, lambda part: part.role)]
-        return [self._message(role, content) for role, content in spoken or [("assistant", [{"text": ""}])]]
+        said = spoken or [("assistant", [{"text": ""}])]
+        return [self._message(role, content, self.state_id) for role, content in said]
 
-    def _message(self, role: str, content: Sequence[Mapping[str, Any]], *, state: bool = True) -> dict[str, Any]:
+    def _message(self, role: str, content: Sequence[Mapping[str, Any]], state_id: str | None) -> dict[str, Any]:
         """Return a message of the answer, or a piece of one."""
         message: dict[str, Any] = {"role": role}
         if role == "assistant":
             if self.asked.history.kept:
                 message["message_id"] = self.asked.history.message_id
-            if state and self.state_id is not None:
-                message["tool_state_id"] = self.state_id
+            if state_id is not None:
+                message["tool_state_id"] = state_id
         return {**message, "content": list(content)}
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gigachat.server.wire.limits import Limits
 
 FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
-EFFORTS = ("low", "medium", "high")
+_NO_REASONING = ("off", "none")
 SAMPLING: Limits = {
     "temperature": "(0, +inf)",
     "top_p": "[0, 1]",
@@ -48,6 +48,11 @@ class CheckedRequest:
         """The messages of the request as they came."""
         messages: Sequence[Mapping[str, Any]] = self.chat.options["messages"]
         return messages
+
+
+def read_effort(effort: str | None) -> str | None:
+    """Return how much to reason; None for not at all. Any text is an effort (reference, section 7)."""
+    return None if effort in _NO_REASONING else effort
 
 
 def check_format(options: Mapping[str, Any], *, regex: bool = False) -> tuple[Mapping[str, Any] | None, str | None]:

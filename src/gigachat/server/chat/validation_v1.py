@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat.server.chat.history import v1_history
 from gigachat.server.chat.validation import (
-    EFFORTS,
     SAMPLING,
     CheckedRequest,
     check_files,
     check_format,
     check_functions,
     raw_messages,
+    read_effort,
     requested_model,
 )
 from gigachat.server.engine import ChatRequest
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gigachat.server.wire.limits import Limits
 
 _BUILT_IN = frozenset({"text2image", "text2model3d", "get_file_content"})
-_LIMITS: Limits = {**SAMPLING, "reasoning_effort": EFFORTS, "function_ranker": {"top_n": "(0, +inf)"}}
+_LIMITS: Limits = {**SAMPLING, "reasoning_max_tokens": "[0, +inf)", "function_ranker": {"top_n": "(0, +inf)"}}
 
 
 def check_chat(options: Mapping[str, Any], state: State, history: History | None = None) -> CheckedRequest:
@@ -64,13 +64,14 @@ def check_chat(options: Mapping[str, Any], state: State, history: History | None
         model=model,
         messages=messages,
         functions=own if mode != "none" else (),
-        forced=forced if forced not in _BUILT_IN else None,
+        must_call=(forced,) if forced is not None and forced not in _BUILT_IN else (),
         preset=preset,
         tools=tools if mode != "none" else (),
         forced_tool=forced if forced in _BUILT_IN else None,
         schema=schema,
         max_tokens=options.get("max_tokens"),
-        effort=options.get("reasoning_effort"),
+        effort=read_effort(options.get("reasoning_effort")),
+        reasoning_tokens=options.get("reasoning_max_tokens"),
         options=options,
     )
     return CheckedRequest(chat, bool(options.get("stream")), float(options.get("update_interval") or 0), history)

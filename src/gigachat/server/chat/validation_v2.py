@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from gigachat.models.chat_completions import ChatTool
 from gigachat.server.chat.history import v2_history
 from gigachat.server.chat.validation import (
-    EFFORTS,
     SAMPLING,
     CheckedRequest,
     check_files,
     check_format,
     check_functions,
     raw_messages,
+    read_effort,
     requested_model,
 )
 from gigachat.server.engine import ChatRequest, Message
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 TOOLS = frozenset(ChatTool.model_fields) - {"functions"}
 """The built-in tools."""
 _LIMITS: Limits = {"ranker_options": {"top_n": "(0, +inf)"}}
-_MODEL_OPTIONS: Limits = {**SAMPLING, "top_logprobs": "[1, 5]", "reasoning": {"effort": (*EFFORTS, "off")}}
+_MODEL_OPTIONS: Limits = {**SAMPLING, "top_logprobs": "[1, 5]", "reasoning": {"max_tokens": "[0, +inf)"}}
 _SEARCH: Limits = {"web_search": {"type": ("web_search", "actual_info_web_search", "safe_search")}}
-_MODES = ("auto", "none", "forced")
+_MODES = ("auto", "none", "forced", "any")
 _FORCED_IN_OTHER_WORDS = ("function", "tool")
 """Modes that gpt2giga 0.3.0 sends for `forced`."""
 _JOINED = frozenset({"user", "assistant"})
@@ -54,29 +54,30 @@ def check_chat_v2(options: Mapping[str, Any], state: State) -> CheckedRequest:
     history = v2_history(options, state)
     model = requested_model(options, history)
     check_files(new, state)
-    messages = history.conversation(new, state)
+    messages = history.conversation(new, state, several=True)
     settings: Mapping[str, Any] = options.get("model_options") or {}
     check_limits(options, _LIMITS)
     check_limits(settings, _MODEL_OPTIONS)
     schema, pattern = check_format(settings, regex=True)
     specified, tools = _tools(options, state)
     described = check_functions(specified or history.functions, model, messages[-1])
-    mode, function, tool = _tool_config(options, [str(one["name"]) for one in described], tools)
+    mode, must_call, tool = _tool_config(options, [str(one["name"]) for one in described], tools)
     if not settings.get("unnormalized_history"):
         messages = _normalized(messages)
-    effort = (settings.get("reasoning") or {}).get("effort")
+    reasoning = settings.get("reasoning") or {}
     chat = ChatRequest(
         model=model,
         messages=messages,
         functions=described if mode != "none" else (),
-        forced=function,
-        several_calls=True,
+        must_call=must_call,
+        several_calls=settings.get("parallel_tool_calls") is not False,
         tools=tools if mode != "none" else (),
         forced_tool=tool,
         schema=schema,
         pattern=pattern,
         max_tokens=settings.get("max_tokens"),
-        effort=None if effort == "off" else effort,
+        effort=read_effort(reasoning.get("effort")),
+        reasoning_tokens=reasoning.get("max_tokens"),
         options=options,
     )
     return CheckedRequest(chat, bool(options.get("stream")), float(settings.get("update_interval") or 0), history)
@@ -104,29 +105,40 @@ def _tools(options: Mapping[str, Any], state: State) -> tuple[list[Mapping[str, 
 
 def _tool_config(
     options: Mapping[str, Any], functions: Sequence[str], tools: Sequence[str]
-) -> tuple[str, str | None, str | None]:
-    """Return the mode, and of a forced one the function to call or the built-in tool to use."""
+) -> tuple[str, Sequence[str], str | None]:
+    """Return the mode, the functions of which at least one must be called, and the built-in tool to use."""
     config = options.get("tool_config")
     if config is None:
-        return "auto", None, None
+        return "auto", (), None
     mode, function, tool = (config.get(name) for name in ("mode", "function_name", "tool_name"))
     if mode in _FORCED_IN_OTHER_WORDS:
         mode = "forced"
     if mode not in _MODES:
         raise invalid_params(f"tool_config.mode must be one of {', '.join(_MODES)}")
+    if mode == "any":
+        names = config.get("functions_names_any")
+        return mode, _checked_names(functions if names is None else names, functions), None
     if mode != "forced":
-        return mode, None, None  # a name with another mode is accepted (reference, section 5.4)
+        return mode, (), None  # a name with another mode is accepted (reference, section 5.4)
     if function is None and tool is None:
         raise invalid_params("tool_config of mode forced must have tool_name or function_name")
     if function is not None:
-        if function not in functions:
-            raise invalid_params(f"tool_config names function {function}, which is not in tools")
-        return mode, function, None
+        return mode, _checked_names([function], functions), None
     if tool not in TOOLS:
         raise Refusal(404, f"Unknown tool {tool}")
     if tool not in tools:
         raise invalid_params(f"tool_config names tool {tool}, which is not in tools")
-    return mode, None, tool
+    return mode, (), tool
+
+
+def _checked_names(names: Sequence[str], functions: Sequence[str]) -> Sequence[str]:
+    """Return names of functions that must be called, if all are offered and there is one."""
+    unknown = next((name for name in names if name not in functions), None)
+    if unknown is not None:
+        raise invalid_params(f"tool_config names function {unknown}, which is not in tools")
+    if not names:
+        raise invalid_params("tool_config of mode any must have a function to call")
+    return names
 
 
 def _normalized(messages: Sequence[Message]) -> list[Message]:
@@ -137,8 +149,10 @@ def _normalized(messages: Sequence[Message]) -> list[Message]:
     for role, group in itertools.groupby(messages, lambda message: message.role):
         same = list(group)
         if role in _JOINED and len(same) > 1:
-            content = "\n".join(message.content for message in same)
-            joined.append(replace(same[-1], content=content, files=[file for one in same for file in one.files]))
+            content = "\n".join(message.content for message in same if message.content)
+            calls = [call for one in same for call in one.calls]
+            files = [file for one in same for file in one.files]
+            joined.append(replace(same[-1], content=content, calls=calls, files=files))
         else:
             joined += same
     return joined

@@ -47,14 +47,15 @@ def _resume(service: Service) -> None:
         service.later(_work(unfinished.pop(), service))
 
 
-async def _list(request: Request, service: Service) -> dict[str, Any]:
-    """Answer `GET /batches`: all of them, or the one of `batch_id`."""
+async def _list(request: Request, service: Service) -> dict[str, Any] | list[dict[str, Any]]:
+    """Answer `GET /batches`: all of them, or the one of `batch_id`. Sources disagree on the form (section 15)."""
     _check_account(service)
     _resume(service)
     batches = service.state.batches
     wanted = request.query_params.get("batch_id")
     found = batches.all() if wanted is None else [batches.get(wanted)]
-    return {"batches": [one.card() for one in found]}
+    cards = [one.card() for one in found]
+    return cards if service.state.bare_batches else {"batches": cards}
 
 
 def _check_account(service: Service) -> None:

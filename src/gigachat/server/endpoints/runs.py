@@ -122,13 +122,13 @@ class _History(History):
         """The messages that are answered."""
         return self.answered
 
-    def keep(self, new: Sequence[Mapping[str, Any]], answer: Mapping[str, Any], reason: str) -> None:
+    def keep(self, new: Sequence[Mapping[str, Any]], answers: Sequence[Mapping[str, Any]], reason: str) -> None:
         """Put the answer behind the messages that it answers, and unlock the thread."""
         assert self.thread is not None
         if self.thread.run_lock:
             self.thread.status = "ready"
         self.thread.messages[:] = self.answered
-        super().keep((), answer, reason)
+        super().keep((), answers, reason)
 
 
 @dataclass

@@ -132,7 +132,7 @@ def message_card(message: ThreadMessage, files: Files) -> dict[str, Any]:
         content=read.content,
         attachments=files.attached(read.files) or None,
         created_at=message.created_at,
-        function_call=next((asdict(call) for call in read.calls), None),
+        function_call=next((present(**asdict(call)) for call in read.calls), None),
         finish_reason=message.finish_reason,
     )
 

@@ -26,7 +26,7 @@ _LONGEST_TEXT = 500
 
 def constrained(request: ChatRequest) -> tuple[dict[str, Any], JsonReader | None]:
     """Return messages and format of a request, and the reader of what is generated; None where that is the answer."""
-    functions = [one for one in request.functions if request.forced in (None, one["name"])]
+    functions = [one for one in request.functions if not request.must_call or one["name"] in request.must_call]
     if functions:
         body = {
             "messages": _messages(request.messages, _instruction(request, functions)),
@@ -47,7 +47,7 @@ class JsonReader:
 
     def __init__(self, request: ChatRequest) -> None:
         self._preset = request.preset
-        self._streams = request.schema is None and request.forced is None
+        self._streams = request.schema is None and not request.must_call
         self._text = ""
         self._sent = 0
 
@@ -99,20 +99,21 @@ class JsonReader:
 def _instruction(request: ChatRequest, functions: Sequence[Mapping[str, Any]]) -> str:
     shown = "\n".join(_json({name: one[name] for name in _SHOWN if name in one}) for one in functions)
     form = '{"function": its name, "arguments": {…}}'
-    if request.forced is None:
+    if not request.must_call:
         return (
             f"You can call these functions:\n{shown}\n"
             f'To call one, reply with {form}. To answer the user, reply with {{"answer": your text}}.'
         )
     given = f"\nThese arguments are given: {_json(request.preset)}" if request.preset else ""
-    return f"Call this function: {shown}\nReply with {form}.{given}"
+    words = "this function" if len(functions) == 1 else "one of these functions"
+    return f"Call {words}: {shown}\nReply with {form}.{given}"
 
 
 def _union(request: ChatRequest, functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the JSON Schema of a call of one of the functions or, if none is forced, of an answer."""
+    """Return the JSON Schema of a call of one of the functions or, if none must be called, of an answer."""
     forms: list[dict[str, Any]] = []
     definitions: dict[str, Any] = {}
-    if request.forced is None:
+    if not request.must_call:
         definitions["answer"] = {"type": "string"} if request.schema is None else request.schema
         forms.append(_object({"answer": {"$ref": "#/$defs/answer"}}))
     for number, function in enumerate(functions):

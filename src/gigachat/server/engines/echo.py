@@ -48,7 +48,10 @@ class Echo:
     async def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         """Yield reasoning if wanted; then the calls that are due, else the echo of the last message in phrases."""
         if request.effort is not None:
-            for phrase in phrases(_reasoning(request, request.effort)):
+            thoughts = list(phrases(_reasoning(request, request.effort)))
+            if request.reasoning_tokens is not None:
+                thoughts, _ = within(thoughts, request.reasoning_tokens)
+            for phrase in thoughts:
                 yield Reasoning(phrase)
         calls = _due_calls(request)
         for call in calls:
@@ -81,21 +84,21 @@ def _named(names: Sequence[str], question: str) -> list[str]:
 
 
 def _due_calls(request: ChatRequest) -> list[FunctionCall]:
-    """Return the calls to make: the forced one; after a user's message, those it names or the first."""
+    """Return the calls to make: of those that must be made, or after a user's message, those it names or the first."""
     if not request.functions:
         return []
     question = _question(request)
     by_name = {str(one["name"]): one for one in request.functions}
-    if request.forced is not None:
-        chosen = [request.forced]
+    if request.must_call:
+        chosen = _named(request.must_call, question) or [request.must_call[0]]
     elif request.forced_tool is not None or request.messages[-1].role != "user":
         return []
     else:
         chosen = _named(list(by_name), question)
         if not chosen and not _named(request.tools, question):
             chosen = [next(iter(by_name))]
-        if not request.several_calls:
-            chosen = chosen[:1]
+    if not request.several_calls:
+        chosen = chosen[:1]
     return [FunctionCall(name, _arguments(by_name[name], question, request.preset)) for name in chosen]
 
 

@@ -130,10 +130,11 @@ def _native(request: ChatRequest) -> dict[str, Any]:
     """Return messages, tools and format as the contract has them."""
     body: dict[str, Any] = {"messages": list(_messages(request.messages))}
     if request.functions:
-        body["tools"] = [{"type": "function", "function": _described(one)} for one in request.functions]
-        body["tool_choice"] = "auto"
-        if request.forced is not None:
-            body["tool_choice"] = {"type": "function", "function": {"name": request.forced}}
+        offered = [one for one in request.functions if not request.must_call or one["name"] in request.must_call]
+        body["tools"] = [{"type": "function", "function": _described(one)} for one in offered]
+        body["tool_choice"] = "required" if request.must_call else "auto"
+        if len(request.must_call) == 1:
+            body["tool_choice"] = {"type": "function", "function": {"name": request.must_call[0]}}
     if request.schema is not None:
         body["response_format"] = answer_format(request.schema)
     if request.effort is not None:
@@ -152,7 +153,8 @@ def _messages(messages: Sequence[Message]) -> Iterable[dict[str, Any]]:
     for number, message in enumerate(messages):
         content = message.content
         if message.role == "function":
-            named = [one for one in open_calls if one[1].name == message.name] or open_calls
+            same = [one for one in open_calls if message.call_id is not None and one[1].id == message.call_id]
+            named = same or [one for one in open_calls if one[1].name == message.name] or open_calls
             if named:
                 called = named[0]
                 open_calls.remove(called)

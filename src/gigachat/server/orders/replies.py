@@ -5,6 +5,7 @@ They are sent as they are; only their shape is checked.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _KINDS: Mapping[type, str] = {str: "a text", list: "a list", dict: "a dictionary"}
-_OF_V1 = ("content", "reasoning_content", "function_call", "functions_state_id", "finish_reason")
+BESIDE = ("error_details", "additional_data")
+"""Fields of an answer of either version that may also be written beside a message."""
+_BESIDE_TEXT = ("inline_data", "logprobs")
+_OF_V1 = (
+    *("content", "reasoning_content", "function_call", "function_calls", "functions_state_id", "finish_reason"),
+    "error_details",
+)
 
 Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, Any]]"
 """One event of a hand-made stream; with a name it is a pair."""
@@ -32,6 +39,8 @@ class Part:
 
     role: str
     fields: Mapping[str, Any]
+    state_id: str | None = None
+    """That of its message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class Ordered:
         pieces: What is to be sent.
         envelope: The other fields of the answer, by the names of its version.
         messages: The messages of a v2 order, to go out as they are in an answer that is not streamed.
-        state_id: State id of the message.
+        state_id: State id of the first message that has one.
     """
 
     pieces: Sequence[Piece | Part]
@@ -81,26 +90,42 @@ def read_order(answer: str | Mapping[str, Any] | Refusal) -> Ordered:
     if "messages" in answer:
         return _v2(_objects(answer, "messages"), {name: answer[name] for name in answer if name != "messages"})
     if isinstance(answer.get("content"), list):
-        message = {"role": "assistant", **answer}
-        reason = {"finish_reason": message.pop("finish_reason")} if "finish_reason" in message else {}
-        return _v2([message], reason)
+        outside = ("finish_reason", *BESIDE)
+        parts = [_with_id(part) for part in _objects(answer, "content")]
+        message = {name: value for name, value in answer.items() if name not in outside}
+        message = {"role": "assistant", **message, "content": parts}
+        return _v2([message], {name: answer[name] for name in outside if name in answer})
     if "choices" in answer:
         choices = _objects(answer, "choices")
         said = _field(choices[0], "message", dict) if choices else None
         if said is None:
             raise ValueError("choices must hold an object with a message")
         envelope = {name: answer[name] for name in answer if name != "choices"}
-        return _v1(said, _field(choices[0], "finish_reason", str), envelope)
+        return _v1(said, _field(choices[0], "finish_reason", str), envelope, whole=True)
     if answer.keys().isdisjoint(_OF_V1):
         raise ValueError(f"a message has one of {', '.join(_OF_V1)}; a whole answer has choices or messages")
-    return _v1(answer, _field(answer, "finish_reason", str), {})
+    return _v1(answer, _field(answer, "finish_reason", str), {name: answer[name] for name in BESIDE if name in answer})
 
 
-def _v1(message: Mapping[str, Any], reason: str | None, envelope: Mapping[str, Any]) -> Ordered:
+def _with_id(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part with an id of its call, if it has a call."""
+    call = _field(part, "function_call", dict)
+    if call is None or call.get("id") is not None:
+        return part
+    return {**part, "function_call": {**call, "id": str(uuid.uuid4())}}
+
+
+def _v1(message: Mapping[str, Any], reason: str | None, envelope: Mapping[str, Any], *, whole: bool = False) -> Ordered:
+    """Return an order of v1 read; `whole` says that nothing is added to it."""
     thoughts = _field(message, "reasoning_content", str) or ""
     pieces: list[Piece | Part] = [Reasoning(one) for one in phrases(thoughts)]
-    pieces += phrases(_field(message, "content", str) or "")
-    pieces += _calls(message)
+    cut: list[Piece | Part] = [*phrases(_field(message, "content", str) or "")]
+    beside = {name: message[name] for name in _BESIDE_TEXT if message.get(name) is not None}
+    if beside:
+        cut[-1:] = [Part("assistant", {"text": "".join(map(str, cut[-1:])), **beside})]
+    pieces += cut
+    calls = _calls(message)
+    pieces += [Part("assistant", {"function_call": message["function_call"]}) for _ in calls] if whole else calls
     if reason is not None:
         pieces.append(Stop(reason))
     return Ordered(pieces, envelope, None, _field(message, "functions_state_id", str))
@@ -110,28 +135,36 @@ def _v2(messages: Sequence[Mapping[str, Any]], envelope: Mapping[str, Any]) -> O
     pieces: list[Piece | Part] = []
     for message in messages:
         role = _field(message, "role", str) or "assistant"
+        state_id = _state_id(message)
         for part in _objects(message, "content"):
             _calls(part)
             if any(_field(file, "id", str) is None for file in _objects(part, "files")):
                 raise ValueError("each of files must have an id")
             cut = list(phrases(_field(part, "text", str) or ""))
-            pieces += [Part(role, {"text": one}) for one in cut[:-1]]
-            pieces.append(Part(role, {**part, "text": cut[-1]} if cut else part))
+            pieces += [Part(role, {"text": one}, state_id) for one in cut[:-1]]
+            pieces.append(Part(role, {**part, "text": cut[-1]} if cut else part, state_id))
     reason = _field(envelope, "finish_reason", str)
     if reason is not None:
         pieces.append(Stop(reason))
-    ids = [found for message in messages for name in STATE_NAMES if (found := _field(message, name, str)) is not None]
+    ids = [state_id for state_id in map(_state_id, messages) if state_id is not None]
     return Ordered(pieces, envelope, messages, ids[0] if ids else None)
+
+
+def _state_id(message: Mapping[str, Any]) -> str | None:
+    return next((found for name in STATE_NAMES if (found := _field(message, name, str)) is not None), None)
 
 
 def _calls(message: Mapping[str, Any]) -> list[FunctionCall]:
     call = _field(message, "function_call", dict)
-    if call is None:
-        return []
+    calls = [] if call is None else [call]
+    return [_call(one) for one in (*calls, *_objects(message, "function_calls"))]
+
+
+def _call(call: Mapping[str, Any]) -> FunctionCall:
     name = _field(call, "name", str)
     if not name:
         raise ValueError("function_call must have a name")
-    return [FunctionCall(name, call.get("arguments", {}))]
+    return FunctionCall(name, call.get("arguments", {}), _field(call, "id", str))
 
 
 def _field(fields: Mapping[str, Any], name: str, kind: type[T]) -> T | None:

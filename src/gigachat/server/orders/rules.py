@@ -70,14 +70,15 @@ class _FileRule(Order):
     reasoning: str | None = Field(default=None, description="Thoughts sent before the reply.")
     finish_reason: str | None = Field(default=None, description="Instead of the usual one.")
     call: _Call | None = None
+    calls: list[_Call] | None = Field(default=None, min_length=1, description="Several calls; v1 gets the first.")
     fail: _Failure | None = None
 
     @model_validator(mode="after")
     def _one_answer(self) -> _FileRule:
-        if sum(answer is not None for answer in (self.reply, self.call, self.fail)) != 1:
-            raise ValueError("a rule must have exactly one of reply, call and fail")
+        if sum(answer is not None for answer in (self.reply, self.call, self.calls, self.fail)) != 1:
+            raise ValueError("a rule must have exactly one of reply, call, calls and fail")
         if self.fail is not None and (self.reasoning is not None or self.finish_reason is not None):
-            raise ValueError("reasoning and finish_reason belong to reply and call, not to fail")
+            raise ValueError("reasoning and finish_reason belong to reply, call and calls, not to fail")
         return self
 
     def rule(self) -> Rule:
@@ -88,7 +89,7 @@ class _FileRule(Order):
             answer = {
                 "content": self.reply or "",
                 "reasoning_content": self.reasoning,
-                "function_call": self.call.model_dump() if self.call is not None else None,
+                "function_calls": [call.model_dump() for call in self.calls or filter(None, [self.call])],
                 "finish_reason": self.finish_reason,
             }
         when = self.when

@@ -144,7 +144,7 @@ class State:
     (reference, section 14). `strict` refuses fields the API notes don't list, `rate` requests
     beyond so many in a second. `result_role` is the only role
     that may bring function results in v2, both may when None. `closed_tools` are built-in tools of v2 that
-    are refused.
+    are refused. `bare_batches` lists batches without an object around the list.
     """
 
     account: Account = field(default_factory=Account)
@@ -153,6 +153,7 @@ class State:
     strict: bool = False
     rate: int | None = None
     result_role: Literal["function", "tool"] | None = None
+    bare_batches: bool = False
     closed_tools: frozenset[str] = frozenset()
     tokens: Recent = field(default_factory=Recent)
     """Access tokens."""

@@ -72,7 +72,7 @@ def v2_messages(raw: Any, result_role: str | None = None) -> list[Message]:
 
 
 def _call(raw: Mapping[str, Any]) -> FunctionCall:
-    return FunctionCall(raw["name"], raw.get("arguments") or {})
+    return FunctionCall(raw["name"], raw.get("arguments") or {}, raw.get("id"))
 
 
 def _v2_result(raw: Mapping[str, Any], state_id: str | None) -> Message:
@@ -81,7 +81,7 @@ def _v2_result(raw: Mapping[str, Any], state_id: str | None) -> Message:
         check_result(name, result, 400)
     else:
         result = json.dumps(result, ensure_ascii=False)
-    return Message("function", result, name, state_id=state_id)
+    return Message("function", result, name, state_id=state_id, call_id=raw.get("id"))
 
 
 def state_of(raw: Mapping[str, Any]) -> str | None:
@@ -89,44 +89,72 @@ def state_of(raw: Mapping[str, Any]) -> str | None:
     return next((raw[name] for name in STATE_NAMES if raw.get(name) is not None), None)
 
 
-def check_order(messages: Sequence[Message], calls: Container[str]) -> list[Message]:
+def check_order(messages: Sequence[Message], calls: Container[str], *, several: bool = False) -> list[Message]:
     """Check who may follow whom, and return the messages with every result named after its call.
 
     The results of a call, or of the state id of one, must come next, and there must be no more of
-    them than calls.
+    them than calls. A result with an id must be that of a call with this id.
 
     Args:
         messages: The whole conversation.
         calls: State ids given out with function calls.
+        several: Whether one answer may have several messages, whose results follow all of them.
 
     Raises:
         Refusal: 422 for a broken rule.
     """
     owed = 0
     allowed: float = 0
+    waiting: list[FunctionCall] = []
+    before = ""
     for number, message in enumerate(messages):
         if message.role == "system" and number > 0:
             raise invalid_params("system message must be the first message")
         if message.role == "function":
-            if allowed <= 0:
+            if allowed <= 0 or not _answers(message, waiting):
                 raise invalid_params("every assistant function result must have an assistant function call in history")
             allowed -= 1
             owed -= 1
+            before = message.role
             continue
-        if owed > 0:
-            raise _unanswered()
-        owed, allowed = 0, 0
+        if not (several and owed > 0 and before in _OF_ANSWERS and message.role in _OF_ANSWERS):
+            if owed > 0:
+                raise _unanswered()
+            owed, allowed, waiting = 0, 0, []
+        before = message.role
         if message.role == "assistant" and message.calls:
-            owed = len(message.calls)
-            allowed = owed
+            owed += len(message.calls)
+            allowed += len(message.calls)
+            waiting += message.calls
         elif message.role == "assistant" and message.state_id is not None:
             # The calls themselves were left out, so how many results there are is the caller's word. A text with a
             # state id that was not given out here is that of a built-in tool.
-            owed = 1 if message.state_id in calls else 0
-            allowed = math.inf if owed or not message.content else 0
+            known = message.state_id in calls
+            owed += 1 if known else 0
+            allowed = math.inf if known or not message.content else allowed
     if owed > 0:
         raise _unanswered()
     return name_results(messages)
+
+
+_OF_ANSWERS = ("assistant", "reasoning")
+"""Roles of the messages of one answer."""
+
+
+def _answers(result: Message, waiting: list[FunctionCall]) -> bool:
+    """Return whether a result may belong to one of the waiting calls, and take that call off the list.
+
+    Ids are compared where both sides have them.
+    """
+    found = [call for call in waiting if call.id == result.call_id is not None]
+    if result.call_id is not None and not found and waiting and all(call.id is not None for call in waiting):
+        return False
+    called = next((call for call in found or waiting if call.name == (result.name or call.name)), None)
+    if called is None and found:
+        return False
+    if waiting:
+        waiting.remove(called or waiting[0])
+    return True
 
 
 def check_result(name: str, text: str, status: int) -> None:
