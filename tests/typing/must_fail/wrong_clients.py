@@ -20,6 +20,7 @@ with AsyncGigaChat():  # must fail: the async client has an async context only
 giga = GigaChat()
 giga.with_options(retries=1)  # must fail: no such option
 giga.with_options(extra_headers=["a"])  # must fail: a mapping
+giga.with_options(session_id=5)  # must fail: text
 giga.with_options(5)  # must fail: options have names
 giga.with_options(timeout=5).no_such_method()  # must fail: a view has what its client has
 

@@ -124,7 +124,7 @@ def v1_history(options: Mapping[str, Any], state: State) -> History:
     Raises:
         Refusal: 404 for an unknown thread or assistant, 422 for what excludes each other.
     """
-    storage = options.get("storage") or {"is_stateful": False}
+    storage: Mapping[str, Any] = options.get("storage") or {"is_stateful": False}
     if options.get("assistant_id") is not None:
         return _history(options, storage, "assistant_id", options["assistant_id"], state)
     return _history(options, storage, "storage.assistant_id", storage.get("assistant_id"), state)
