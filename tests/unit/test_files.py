@@ -21,6 +21,7 @@ from gigachat import AsyncGigaChat, GigaChat, models
 from gigachat._engine.transport import Request, Stage
 from gigachat.exceptions import APIConnectionError, NotFoundError
 from tests.support.pipe import Pipe
+from tests.support.systems import needs_trio
 from tests.unit.world import Answer, World, error, lost
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -559,7 +560,7 @@ def test_files_of_forms_have_their_own_names(world: World) -> None:
         assert sent.content in (b"%PDF-1.4", b"text")
 
 
-@pytest.mark.parametrize("library", [anyio, trio], ids=lambda library: library.__name__)
+@pytest.mark.parametrize("library", [anyio, pytest.param(trio, marks=needs_trio)], ids=lambda library: library.__name__)
 def test_files_that_are_read_with_await_are_uploaded(library: Any, world: World, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(b"text")
