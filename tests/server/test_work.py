@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from gigachat.server import FunctionCall, Message
 from gigachat.server.chat.validation_v2 import _normalized
 from gigachat.server.tokens import count_all, count_tokens
-from gigachat.server.wire.messages import name_results
+from gigachat.server.wire.messages import check_order, name_results
 
 MANY = 100_000
 
@@ -30,6 +31,16 @@ def test_results_are_named_in_linear_time() -> None:
     calls = [FunctionCall(str(number), {}) for number in range(MANY)]
     named = name_results([Message("assistant", calls=calls), *[Message("function")] * MANY])
     assert [message.name for message in named[1:]] == [call.name for call in calls]
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ids", [range(MANY), [0] * MANY], ids=["each its id", "one id"])
+def test_results_are_paired_with_calls_in_linear_time(ids: Sequence[int]) -> None:
+    calls = [FunctionCall("f", {}, str(number)) for number in ids]
+    results = [Message("function", name="f", call_id=str(number)) for number in reversed(ids)]
+    begun = time.process_time()
+    assert len(check_order([Message("assistant", calls=calls), *results], ())) == MANY + 1
     assert time.process_time() - begun < 10
 
 

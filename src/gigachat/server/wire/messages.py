@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,13 +106,13 @@ def check_order(messages: Sequence[Message], calls: Container[str], *, several: 
     """
     owed = 0
     allowed: float = 0
-    waiting: list[FunctionCall] = []
+    waiting = _Waiting()
     before = ""
     for number, message in enumerate(messages):
         if message.role == "system" and number > 0:
             raise invalid_params("system message must be the first message")
         if message.role == "function":
-            if allowed <= 0 or not _answers(message, waiting):
+            if allowed <= 0 or not waiting.take(message):
                 raise invalid_params("every assistant function result must have an assistant function call in history")
             allowed -= 1
             owed -= 1
@@ -120,12 +121,12 @@ def check_order(messages: Sequence[Message], calls: Container[str], *, several: 
         if not (several and owed > 0 and before in _OF_ANSWERS and message.role in _OF_ANSWERS):
             if owed > 0:
                 raise _unanswered()
-            owed, allowed, waiting = 0, 0, []
+            owed, allowed, waiting = 0, 0, _Waiting()
         before = message.role
         if message.role == "assistant" and message.calls:
             owed += len(message.calls)
             allowed += len(message.calls)
-            waiting += message.calls
+            waiting.add(message.calls)
         elif message.role == "assistant" and message.state_id is not None:
             # The calls themselves were left out, so how many results there are is the caller's word. A text with a
             # state id that was not given out here is that of a built-in tool.
@@ -141,20 +142,49 @@ _OF_ANSWERS = ("assistant", "reasoning")
 """Roles of the messages of one answer."""
 
 
-def _answers(result: Message, waiting: list[FunctionCall]) -> bool:
-    """Return whether a result may belong to one of the waiting calls, and take that call off the list.
+class _Waiting:
+    """Calls that wait for their results. Taking one off costs the same however many there are."""
 
-    Ids are compared where both sides have them.
-    """
-    found = [call for call in waiting if call.id == result.call_id is not None]
-    if result.call_id is not None and not found and waiting and all(call.id is not None for call in waiting):
-        return False
-    called = next((call for call in found or waiting if call.name == (result.name or call.name)), None)
-    if called is None and found:
-        return False
-    if waiting:
-        waiting.remove(called or waiting[0])
-    return True
+    def __init__(self) -> None:
+        self._calls: list[FunctionCall] = []
+        self._taken: set[int] = set()
+        self._without_id = 0
+        self._queues: dict[tuple[str | None, str | None], deque[int]] = {}  # by id, by name, by both and by neither
+
+    def add(self, calls: Sequence[FunctionCall]) -> None:
+        """Add the calls of a message."""
+        for number, call in enumerate(calls, len(self._calls)):
+            ids = (None,) if call.id is None else (None, call.id)
+            for key in [(one, name) for one in ids for name in (None, call.name)]:
+                self._queues.setdefault(key, deque()).append(number)
+            self._without_id += call.id is None
+        self._calls += calls
+
+    def _first(self, call_id: str | None, name: str | None) -> int | None:
+        queue = self._queues.get((call_id, name), deque())
+        while queue and queue[0] in self._taken:
+            queue.popleft()
+        return queue[0] if queue else None
+
+    def take(self, result: Message) -> bool:
+        """Return whether a result may belong to one of the calls, and take that call off.
+
+        Ids are compared where both sides have them.
+        """
+        call_id = result.call_id
+        if call_id is not None and self._first(call_id, None) is None:
+            if not self._without_id and len(self._taken) < len(self._calls):
+                return False
+            call_id = None
+        number = self._first(call_id, result.name or None)
+        if number is None:
+            if call_id is not None:
+                return False
+            number = self._first(None, None)
+        if number is not None:
+            self._taken.add(number)
+            self._without_id -= self._calls[number].id is None
+        return True
 
 
 def check_result(name: str, text: str, status: int) -> None:
@@ -183,14 +213,18 @@ def check_result(name: str, text: str, status: int) -> None:
 def name_results(messages: Sequence[Message]) -> list[Message]:
     """Give results without a name that of the call they answer, in the order of the calls."""
     found: list[Message] = []
-    calls: list[str] = []
+    calls: deque[str] = deque()
+    named: Counter[str] = Counter()  # results with a name, whose calls are still in the queue
     for message in messages:
         if message.role != "function":
-            calls = [call.name for call in message.calls]
-        elif message.name in calls:
-            calls.remove(message.name)
-        elif not message.name and calls:
-            message = replace(message, name=calls.pop(0))
+            calls, named = deque(call.name for call in message.calls), Counter()
+        elif message.name:
+            named[message.name] += 1
+        else:
+            while calls and named[calls[0]] > 0:
+                named[calls.popleft()] -= 1
+            if calls:
+                message = replace(message, name=calls.popleft())
         found.append(message)
     return found
 
