@@ -316,8 +316,13 @@ def check_dumps(answer: BaseModel) -> None:
         for without in ({}, {"exclude_unset": True}, {"exclude_none": True}):
             kept: dict[str, Any] = {"by_alias": by_alias, **without}
             text = json.dumps(answer.model_dump(**kept))
-            assert kind.model_validate_json(answer.model_dump_json(**kept)) == answer
-            assert kind.model_validate(json.loads(text)) == answer
+            for again in (
+                kind.model_validate_json(answer.model_dump_json(**kept)),
+                kind.model_validate(json.loads(text)),
+            ):
+                # Without nulls, those of mappings with any names are lost, too.
+                assert again.model_dump(**kept) == answer.model_dump(**kept)
+                assert again == answer or "exclude_none" in without
 
 
 def with_unknown_fields(value: Any) -> Any:
