@@ -44,6 +44,8 @@ def v2(text: str, data: Any = None) -> ChatCompletionResponse:
         ("A [sources=[1]]", {}, []),
         ("A [sources=[1]]", {"sources": {"1": {"title": "Page"}}}, [CitedSource(1, None, "Page")]),
         ("", {"sources": PAGES}, []),
+        (f"A [sources=[{'9' * 5000}, 1]]", {"sources": {**PAGES, "9" * 5000: {"url": "u"}}}, [ONE]),
+        ("A [sources=[\u0661]]", {"sources": {"\u0661": {"url": "u"}}}, []),
     ],
 )
 def test_sources_are_those_the_text_cites(answer: Any, text: str, data: Any, cited: list[CitedSource]) -> None:

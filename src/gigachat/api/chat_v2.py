@@ -271,12 +271,11 @@ _IDS = ("message_id", "tools_state_id")
 
 def _message_of(messages: list[dict[str, Any]], role: str, piece: Mapping[str, Any]) -> dict[str, Any]:
     """Return the message that a piece belongs to: the last of its role, unless their ids differ; or a new one."""
-    same = [one for one in messages if one["role"] == role and not any(_differ(piece, one, name) for name in _IDS)]
-    if same:
-        return same[-1]
-    new: dict[str, Any] = {"role": role, "content": []}
-    messages.append(new)
-    return new
+    for message in messages[::-1]:
+        if message["role"] == role and not any(_differ(piece, message, name) for name in _IDS):
+            return message
+    messages.append({"role": role, "content": []})
+    return messages[-1]
 
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:

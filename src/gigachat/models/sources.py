@@ -9,7 +9,8 @@ from typing import Any
 
 __all__ = ["CitedSource"]
 
-_MARK = re.compile(r"\[sources=\[([\d,\s]+)\]\]")
+_MARK = re.compile(r"\[sources=\[([0-9,\s]+)\]\]")
+_MOST_DIGITS = 9  # of a number; Python refuses to read thousands of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def cited_sources(passages: Iterable[tuple[str | None, Sequence[Mapping[str, Any
         for mark in _MARK.finditer(text or ""):
             for number in mark[1].replace(",", " ").split():
                 source = known.get(number)
-                if isinstance(source, Mapping):
+                if isinstance(source, Mapping) and len(number) <= _MOST_DIGITS:
                     cited[CitedSource(int(number), _text(source.get("url")), _text(source.get("title")))] = None
     return list(cited)
 
