@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import time
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -316,6 +317,32 @@ def test_an_async_stream_left_open_warns_and_no_other_does() -> None:
         assert [(each.category, str(each.message)[:33]) for each in caught] == warned * [
             (ResourceWarning, "an async stream was left open: re")
         ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"choices": [{"index": 0, "delta": {"content": "0123456789", "logprobs": [{"token": "x"}]}}]},
+        {"messages": [{"role": "assistant", "content": [{"text": "0123456789"}]}]},
+        {"messages": [{"role": "assistant", "message_id": "{}", "content": [{"text": "0123456789"}]}]},
+    ],
+    ids=["v1", "v2", "v2, a message each"],
+)
+def test_chunks_are_joined_in_linear_time(data: dict[str, Any]) -> None:
+    many = 60_000
+    text = json.dumps(data)
+    world = World("blocking")
+    world.answers = [Answer(pieces=[*(sse(json.loads(text.replace("{}", str(n)))) for n in range(many)), DONE])]
+    giga = world.client()
+    stream: Any = giga.stream("x") if "choices" in data else giga.chat.stream("x")
+    for _ in stream:
+        pass
+    begun = time.process_time()
+    assert len(stream.get_final_text()) == 10 * many
+    completion = stream.get_final_completion()
+    assert time.process_time() - begun < 30
+    assert len(completion.text) == 10 * many
 
 
 def test_a_cancelled_stream_frees_its_connection() -> None:

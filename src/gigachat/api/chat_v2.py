@@ -253,10 +253,11 @@ def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
 
 def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
     messages: list[dict[str, Any]] = []
+    known: dict[tuple[str, ...], dict[str, Any]] = {}
     for chunk in chunks:
         for part in chunk.messages or ():
             more = part.model_dump(exclude_unset=True, by_alias=True)
-            message = _message_of(messages, more.pop("role", None) or "assistant", more)
+            message = _message_of(messages, known, more.pop("role", None) or "assistant", more)
             for piece in more.pop("content", None) or ():
                 _append(message["content"], piece)
             for name, value in more.items():
@@ -269,13 +270,28 @@ def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.Chat
 _IDS = ("message_id", "tools_state_id")
 
 
-def _message_of(messages: list[dict[str, Any]], role: str, piece: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the message that a piece belongs to: the last of its role, unless their ids differ; or a new one."""
-    for message in messages[::-1]:
-        if message["role"] == role and not any(_differ(piece, message, name) for name in _IDS):
-            return message
-    messages.append({"role": role, "content": []})
-    return messages[-1]
+def _message_of(
+    messages: list[dict[str, Any]], known: dict[tuple[str, ...], dict[str, Any]], role: str, piece: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the message that a piece belongs to: one with its ids, the last of its role, or a new one.
+
+    Args:
+        messages: The messages; a new one is added.
+        known: The last message of each role, and of each role and id.
+        role: Author of the piece.
+        piece: The piece.
+    """
+    keys = [(role, name, str(piece[name])) for name in _IDS if piece.get(name) is not None]
+    for key in (*keys, (role,)):
+        found = known.get(key)
+        if found is not None and not any(_differ(piece, found, name) for name in _IDS):
+            message = found
+            break
+    else:
+        message = {"role": role, "content": []}
+        messages.append(message)
+    known.update(dict.fromkeys((*keys, (role,)), message))
+    return message
 
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
@@ -287,7 +303,7 @@ _BESIDE_TEXT = {"files", "function_call", "function_result", "tool_execution"}
 
 
 def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:
-    """Add a piece of a message: text to the text before it, a tool's progress over its last."""
+    """Add a piece of a message: extend the preceding text, or replace the tool's last progress."""
     last = parts[-1] if parts else {}
     if "text" in last and not _BESIDE_TEXT & (piece.keys() | last.keys()):
         for name, value in piece.items():

@@ -5,6 +5,7 @@ Chunks of chats v1 and of threads have the same form (reference, section 4.7).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from gigachat.api.arguments import validated
@@ -39,7 +40,7 @@ def text(chunk: Chunk) -> str:
 
 
 def joined_choices(chunks: Sequence[Chunk]) -> dict[int, dict[str, Any]]:
-    """Return the fields of the choices, by index, each with its whole message."""
+    """Return the fields of the choices, by index, each with its message, for `joined`."""
     choices: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
         for part in chunk.choices:
@@ -56,12 +57,18 @@ def joined_choices(chunks: Sequence[Chunk]) -> dict[int, dict[str, Any]]:
     return choices
 
 
+class _Pieces(list[Any]):
+    """Pieces of a text or list that grows, until `_whole` joins them: adding each to the whole takes quadratic time."""
+
+
 def appended(name: str, before: Any, value: Any) -> Any:
     """Return the value of a field that a later chunk adds to or, unless the field is one that grows, replaces."""
     if before is None:
         return value
     if name in _APPENDED:
-        return before + value
+        pieces = before if isinstance(before, _Pieces) else _Pieces([before])
+        pieces.append(value)
+        return pieces
     if name != "inline_data":
         return value
     both = {**before, **value}
@@ -72,6 +79,14 @@ def appended(name: str, before: Any, value: Any) -> Any:
         elif isinstance(one, dict) and isinstance(other, dict):
             both[kind] = {**one, **other}
     return both
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, _Pieces):
+        return "".join(value) if isinstance(value[0], str) else [*chain.from_iterable(value)]
+    if isinstance(value, dict):
+        return {name: _whole(one) for name, one in value.items()}
+    return [*map(_whole, value)] if isinstance(value, list) else value
 
 
 def joined(kind: type[CompletionT], chunks: Sequence[models.APIResponse], **fields: Any) -> CompletionT:
@@ -93,6 +108,6 @@ def joined(kind: type[CompletionT], chunks: Sequence[models.APIResponse], **fiel
                 whole[name] = appended(name, whole.get(name), value)
     return validated(
         kind,
-        {**whole, **fields},
+        _whole({**whole, **fields}),
         lambda reason: APIResponseValidationError(f"the chunks cannot be joined into {kind.__name__}: {reason}"),
     )
