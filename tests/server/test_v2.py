@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
+from gigachat import GigaChat
 from gigachat.server import GigaChatServer, MadeFile, Message, Source, State, ToolUse, create_app
 from gigachat.server.engines.echo import Echo
 from tests.server.api import NAMES_TEXT, SYNTAX, UNANSWERED, UNASKED, WEATHER, Api
@@ -1151,6 +1152,18 @@ def test_an_ordered_answer_streams_too(api: V2) -> None:
     ]
     assert (done["finish_reason"], done["usage"]) == ("function_call", None)
     assert done["additional_data"] == {"execution_steps": []}
+
+
+def test_an_ordered_message_without_a_role_is_the_assistants(api: V2) -> None:
+    order = {"messages": [{"content": [{"text": "Привет"}]}]}
+    with GigaChat(**api.server.client_options) as giga:
+        api.server.reply(order)
+        assert giga.chat.create("x").text == "Привет"
+        api.server.reply(order)
+        completion = giga.chat.stream("x", storage=True).get_final_completion()
+        assert completion.text == "Привет"
+        messages = giga.threads.get_messages(str(completion.thread_id)).messages
+        assert [message.content for message in messages] == ["x", "Привет"]
 
 
 def test_an_ordered_call_owes_its_result(api: V2) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from gigachat.server import FunctionCall, Message
+from gigachat import GigaChat
+from gigachat.server import FunctionCall, GigaChatServer, Message
 from gigachat.server.chat.validation_v2 import _normalized
 from gigachat.server.tokens import count_all, count_tokens
 from gigachat.server.wire.messages import check_order, name_results
@@ -23,6 +25,21 @@ def test_neighbours_are_joined_in_linear_time() -> None:
     assert [message.role for message in joined] == ["system", "user", "assistant"]
     assert (len(joined[1].content), len(joined[1].files)) == (51 * MANY - 1, MANY)
     assert time.process_time() - begun < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_long_answer_is_joined_in_linear_time(stream: bool) -> None:
+    text = "слово " * MANY
+    with GigaChatServer(tls=False) as server, GigaChat(**server.client_options) as giga:
+        server.reply(text)
+        begun = time.process_time()
+        if stream:
+            options: Any = {"model_options": {"update_interval": 0.01}}
+            assert giga.chat.stream("x", **options).get_final_text() == text
+        else:
+            assert giga.chat.create("x").text == text
+        assert time.process_time() - begun < 30
 
 
 @pytest.mark.slow

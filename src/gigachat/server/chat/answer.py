@@ -257,26 +257,31 @@ def _part(piece: str | Reasoning | FunctionCall | Part) -> Part:
     return piece
 
 
-def merged(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return two neighbouring parts as one, with the other fields of the second; None if they are not texts."""
-    if before.keys() == {"text"} and "text" in after:
-        return {**after, "text": before["text"] + after["text"]}
-    return None
+def are_joined(before: Part, after: Part) -> bool:
+    """Whether two neighbouring parts are texts of one message."""
+    of_one = (before.role, before.state_id) == (after.role, after.state_id)
+    return of_one and before.fields.keys() == {"text"} and "text" in after.fields
+
+
+def as_one(texts: Sequence[Part]) -> Part:
+    """Return neighbouring texts as one part, with the other fields of the last; a single part of any kind as it is."""
+    if len(texts) == 1:
+        return texts[0]
+    text = "".join(part.fields["text"] for part in texts)
+    return replace(texts[-1], fields={**texts[-1].fields, "text": text})
 
 
 async def _joined(parts: AsyncGenerator[Part, None], size: int | None) -> AsyncGenerator[Part, None]:
     """Yield the parts with `size` neighbouring texts of one speaker as one; None joins all."""
-    waiting: Part | None = None
-    texts = 0
+    waiting: list[Part] = []
     async with aclosing(parts):
         async for part in parts:
-            same = waiting is not None and (waiting.role, waiting.state_id) == (part.role, part.state_id)
-            both = merged(waiting.fields, part.fields) if waiting is not None and same else None
-            if waiting is not None and both is None:
-                yield waiting
-            waiting, texts = (part, 1) if both is None else (replace(part, fields=both), texts + 1)
-            if "text" not in part.fields or texts == size:
-                yield waiting
-                waiting = None
-    if waiting is not None:
-        yield waiting
+            if waiting and not are_joined(waiting[-1], part):
+                yield as_one(waiting)
+                waiting = []
+            waiting.append(part)
+            if "text" not in part.fields or len(waiting) == size:
+                yield as_one(waiting)
+                waiting = []
+    if waiting:
+        yield as_one(waiting)

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from gigachat.models.chat_completions import ChatCompletionRequest
-from gigachat.server.chat.answer import Answer, merged
+from gigachat.server.chat.answer import Answer, are_joined, as_one
 from gigachat.server.chat.validation_v2 import check_chat_v2
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.responses import named_event
@@ -54,7 +54,7 @@ class _AnswerV2(Answer):
         return {**self._head(), "messages": self._messages(parts), **self._tail()}
 
     def messages(self, parts: Sequence[Part]) -> Sequence[Mapping[str, Any]]:
-        """Return the messages that are no reasoning."""
+        """Return the assistant's messages."""
         said = [one for one in self._messages(parts) if one.get("role") == "assistant"]
         return said or [self._message("assistant", (), self.state_id)]
 
@@ -111,7 +111,7 @@ class _AnswerV2(Answer):
         """Return the messages that the parts make up: neighbours of one role are one message."""
         if self.order is not None and self.order.messages is not None:
             return self.order.messages
-        spoken = [(role, _merged(group)) for role, group in groupby(parts, lambda part: part.role)]
+        spoken = [(role, _content(group)) for role, group in groupby(parts, lambda part: part.role)]
         said = spoken or [("assistant", [{"text": ""}])]
         return [self._message(role, content, self.state_id) for role, content in said]
 
@@ -126,13 +126,15 @@ class _AnswerV2(Answer):
         return {**message, "content": list(content)}
 
 
-def _merged(parts: Iterable[Part]) -> list[Mapping[str, Any]]:
+def _content(parts: Iterable[Part]) -> list[Mapping[str, Any]]:
     """Return the content of a message, neighbouring texts joined."""
-    content: list[Mapping[str, Any]] = []
+    groups: list[list[Part]] = []
     for part in parts:
-        both = merged(content[-1], part.fields) if content else None
-        content[-1:] = [*content[-1:], part.fields] if both is None else [both]
-    return content
+        if groups and are_joined(groups[-1][-1], part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return [as_one(group).fields for group in groups]
 
 
 ENDPOINTS: Endpoints = (("POST", "/chat/completions", _complete),)

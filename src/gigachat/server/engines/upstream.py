@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece, Reasoning, Spent, Stop
 from gigachat.server.engines.openai_client import OpenAIClient
 from gigachat.server.wire.errors import Refusal, invalid_params
+from gigachat.server.wire.messages import OpenCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -149,31 +150,34 @@ def _described(function: Mapping[str, Any]) -> dict[str, Any]:
 
 def _messages(messages: Sequence[Message]) -> Iterable[dict[str, Any]]:
     """Yield the messages; results carry the ids of their calls, which are made here."""
-    open_calls: list[tuple[str, FunctionCall]] = []
+    open_calls = OpenCalls()
+    ids: list[str] = []
     for number, message in enumerate(messages):
         content = message.content
         if message.role == "function":
-            same = [one for one in open_calls if message.call_id is not None and one[1].id == message.call_id]
-            named = same or [one for one in open_calls if one[1].name == message.name] or open_calls
-            if named:
-                called = named[0]
-                open_calls.remove(called)
-                yield {"role": "tool", "tool_call_id": called[0], "name": message.name, "content": content}
+            try:
+                called = open_calls.take(message)
+            except LookupError:
+                called = None
+            if called is not None:
+                yield {"role": "tool", "tool_call_id": ids[called], "name": message.name, "content": content}
             else:
                 yield {"role": "user", "content": result_text(message)}
         elif message.calls:
-            open_calls = [(f"call_{number}_{place}", call) for place, call in enumerate(message.calls)]
+            made = [(f"call_{number}_{place}", call) for place, call in enumerate(message.calls)]
+            open_calls.add(message.calls)
+            ids += [call_id for call_id, _ in made]
             tool_calls = [
                 {
                     "id": call_id,
                     "type": "function",
                     "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
                 }
-                for call_id, call in open_calls
+                for call_id, call in made
             ]
             yield {"role": "assistant", "content": content, "tool_calls": tool_calls}
         elif message.role != "reasoning":
-            open_calls = []
+            open_calls, ids = OpenCalls(), []
             yield {"role": message.role if message.role in ("system", "assistant") else "user", "content": content}
 
 

@@ -132,9 +132,10 @@ def _v1(message: Mapping[str, Any], reason: str | None, envelope: Mapping[str, A
 
 
 def _v2(messages: Sequence[Mapping[str, Any]], envelope: Mapping[str, Any]) -> Ordered:
+    messages = [{**message, "role": _field(message, "role", str) or "assistant"} for message in messages]
     pieces: list[Piece | Part] = []
     for message in messages:
-        role = _field(message, "role", str) or "assistant"
+        role = message["role"]
         state_id = _state_id(message)
         for part in _objects(message, "content"):
             _calls(part)

@@ -106,14 +106,18 @@ def check_order(messages: Sequence[Message], calls: Container[str], *, several: 
     """
     owed = 0
     allowed: float = 0
-    waiting = _Waiting()
+    waiting = OpenCalls()
     before = ""
     for number, message in enumerate(messages):
         if message.role == "system" and number > 0:
             raise invalid_params("system message must be the first message")
         if message.role == "function":
-            if allowed <= 0 or not waiting.take(message):
-                raise invalid_params("every assistant function result must have an assistant function call in history")
+            if allowed <= 0:
+                raise _unasked()
+            try:
+                waiting.take(message)
+            except LookupError:
+                raise _unasked() from None
             allowed -= 1
             owed -= 1
             before = message.role
@@ -121,7 +125,7 @@ def check_order(messages: Sequence[Message], calls: Container[str], *, several: 
         if not (several and owed > 0 and before in _OF_ANSWERS and message.role in _OF_ANSWERS):
             if owed > 0:
                 raise _unanswered()
-            owed, allowed, waiting = 0, 0, _Waiting()
+            owed, allowed, waiting = 0, 0, OpenCalls()
         before = message.role
         if message.role == "assistant" and message.calls:
             owed += len(message.calls)
@@ -142,8 +146,8 @@ _OF_ANSWERS = ("assistant", "reasoning")
 """Roles of the messages of one answer."""
 
 
-class _Waiting:
-    """Calls that wait for their results. Taking one off costs the same however many there are."""
+class OpenCalls:
+    """Calls that wait for their results. Taking one costs the same however many there are."""
 
     def __init__(self) -> None:
         self._calls: list[FunctionCall] = []
@@ -166,25 +170,29 @@ class _Waiting:
             queue.popleft()
         return queue[0] if queue else None
 
-    def take(self, result: Message) -> bool:
-        """Return whether a result may belong to one of the calls, and take that call off.
+    def take(self, result: Message) -> int | None:
+        """Take the call of a result: by its id, by its name, or the first one.
 
-        Ids are compared where both sides have them.
+        Returns:
+            Which of all added calls it is; None if none is left.
+
+        Raises:
+            LookupError: The result has an id and is of none of the calls.
         """
         call_id = result.call_id
         if call_id is not None and self._first(call_id, None) is None:
             if not self._without_id and len(self._taken) < len(self._calls):
-                return False
+                raise LookupError
             call_id = None
         number = self._first(call_id, result.name or None)
         if number is None:
             if call_id is not None:
-                return False
+                raise LookupError
             number = self._first(None, None)
         if number is not None:
             self._taken.add(number)
             self._without_id -= self._calls[number].id is None
-        return True
+        return number
 
 
 def check_result(name: str, text: str, status: int) -> None:
@@ -227,6 +235,10 @@ def name_results(messages: Sequence[Message]) -> list[Message]:
                 message = replace(message, name=calls.popleft())
         found.append(message)
     return found
+
+
+def _unasked() -> Refusal:
+    return invalid_params("every assistant function result must have an assistant function call in history")
 
 
 def _unanswered() -> Refusal:
