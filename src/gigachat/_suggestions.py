@@ -1,4 +1,4 @@
-"""Names that callers write for others: a letter off, or as other clients call the same thing."""
+"""Suggestions for misspelled names of arguments, and for the names that other clients use."""
 
 from __future__ import annotations
 

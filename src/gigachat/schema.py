@@ -46,7 +46,7 @@ def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     try:
-        simple: dict[str, Any] = _flattened(_References(schema).inlined(schema, cut=True))
+        simple: dict[str, Any] = _flattened(_References(schema).inlined(cut=True))
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
     return simple
@@ -69,7 +69,7 @@ def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     try:
-        inlined: dict[str, Any] = _References(schema).inlined(schema)
+        inlined: dict[str, Any] = _References(schema).inlined()
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
     return inlined
@@ -85,19 +85,16 @@ class _References:
         self._root = root
         self._left = _LARGEST
         self._recursive: frozenset[str] = frozenset()
-        self._cut = False
 
-    def inlined(self, schema: Mapping[str, Any], *, cut: bool = False) -> Any:
+    def inlined(self, *, cut: bool = False) -> Any:
         """Return the root with its references inlined.
 
         Args:
-            schema: The root.
             cut: Whether a reference inside its own target loses its parts. Otherwise it stays.
         """
-        self._cut = cut
         if not cut:
             self._recursive = self._on_circles()
-        plain = self._inline({key: value for key, value in schema.items() if key not in _DEFINITIONS}, ())
+        plain = self._inline({key: value for key, value in self._root.items() if key not in _DEFINITIONS}, ())
         kept: dict[str, Any] = {}
         waiting = list(_references(plain))
         while waiting:

@@ -3,9 +3,9 @@
 State rules of `EventStream`: new -> open (the request is sent by the first `next_chunks` or `open`) -> ended, failed or
 closed. The connection and the slot are held in the open state only, and released on every way out of it. The chunks of
 one network piece are delivered at once; an error behind good chunks waits until they are taken. One thread or task
-reads at a time; another may call `close`: the reader then sees the end of the stream and releases what is held. A
-reader is known by its `_Reading`, which only its own call references, so that a call that ended in any way reads no
-longer. The streams of `stream` wrap it for each mode.
+reads at a time; another may call `close`: the reader then sees the end of the stream and releases what is held. Each
+read holds a `_Reading`, to which the stream has a weak reference only: a read that was aborted never blocks the next
+one. The streams of `stream` wrap it for each mode.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class Connections:
             if not connection.wire.has_expired():
                 break
             connection.close()
-        with suppress(IndexError):  # the same
+        with suppress(IndexError):  # another thread took it
             if waiting[0].wire.has_expired():
                 waiting.popleft().close()
         return connection

@@ -32,7 +32,7 @@ def refuse_keywords(
     *,
     stream: bool,
 ) -> None:
-    """Refuse keywords that cannot be meant. Other unknown fields are sent, and payloads may have any.
+    """Refuse keywords that are certainly mistakes. Other unknown fields are sent, and payloads may have any.
 
     Args:
         fields: The keywords.

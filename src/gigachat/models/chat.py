@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    AliasChoices,
     Field,
     FiniteFloat,
     GetCoreSchemaHandler,
@@ -14,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from gigachat.models.base import OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
+from gigachat.models.base import ID, OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.functions import FewShotExample as FewShotExample
 from gigachat.models.functions import Function as Function
 from gigachat.models.functions import FunctionParameters as FunctionParameters
@@ -63,7 +62,7 @@ class FunctionCall(WireModel):
     id_: str | None = Field(
         default=None,
         alias="id",
-        validation_alias=AliasChoices("id", "id_"),  # dumps without aliases come back as payloads
+        validation_alias=ID,
         description="Id of the call.",
     )
     name: str = Field(description="Name of the function.")
@@ -150,7 +149,7 @@ class Messages(WireModel):
     id_: Any = Field(
         default=None,
         alias="id",
-        validation_alias=AliasChoices("id", "id_"),  # dumps without aliases come back as payloads
+        validation_alias=ID,
         description="Id of the message.",
     )
 

@@ -1,7 +1,6 @@
 """Chat v2: what goes out and what comes back (reference, section 5).
 
-Reading is tolerant, writing exact: whatever form of a message, a tool or an option is given, the model holds the form
-of the wire. No model knows where or how it is sent.
+Messages, tools and options are accepted in several forms and serialized in the form that the API expects.
 """
 
 from __future__ import annotations
@@ -332,7 +331,7 @@ class ChatResponseFormat(_Model):
     regex: str | None = Field(default=None, description="Regular expression the answer matches.")
 
     def model_post_init(self, context: Any, /) -> None:
-        """Name the type that `schema` or `regex` makes plain."""
+        """Infer the type from `schema` or `regex`."""
         if "type" not in self.model_fields_set and (self.schema_ is not None or self.regex is not None):
             self.type = "regex" if self.schema_ is None else "json_schema"
 
@@ -414,7 +413,7 @@ class ChatToolConfig(_Model):
     )
 
     def model_post_init(self, context: Any, /) -> None:
-        """Put the mode that a name makes plain."""
+        """Infer the mode from the names."""
         if self.mode is None and (self.tool_name or self.function_name):
             self.mode = "forced"
         if self.mode is None and self.functions_names_any:

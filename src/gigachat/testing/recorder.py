@@ -349,5 +349,5 @@ def _named_secrets(values: Mapping[str, str]) -> Iterator[str]:
 
 
 def _long(*secrets: str | None) -> Iterator[str]:
-    """Yield what no prompt contains by chance."""
+    """Yield the values that are too long or too random to be ordinary words."""
     yield from (one for one in secrets if one and not _WORD.fullmatch(one))

@@ -9,6 +9,7 @@ import base64
 import copy
 import json
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gigachat._engine.sse import EventSplitter
@@ -119,13 +120,17 @@ class Scrubber:
                 spans.append((start, end))
         shown: list[str] = []
         first = 0
+        waiting = deque(spans)
         for piece in pieces:
             last = first + len(piece)
             at, kept = first, ""
-            for start, end in spans:
-                if start < last and first < end:
-                    kept += text[at : max(start, at)] + (HIDDEN if first <= start else "")
-                    at = min(end, last)
+            while waiting and waiting[0][0] < last:
+                start, end = waiting[0]
+                kept += text[at : max(start, at)] + (HIDDEN if first <= start else "")
+                at = min(end, last)
+                if end > last:
+                    break  # the rest of it is in the next piece
+                waiting.popleft()
             shown.append(kept + text[at:last])
             first = last
         return shown

@@ -144,7 +144,7 @@ def _fits(asked: Any, recorded: Any) -> bool:
 
 
 def _pretty(value: Any, depth: int) -> str:
-    """Return JSON with a line for each thing that fits into one."""
+    """Return indented JSON; a value that fits on one line stays on one line."""
     flat = json.dumps(value, ensure_ascii=False)
     numbers = isinstance(value, list) and all(isinstance(one, (int, float)) for one in value)
     if not value or not isinstance(value, (dict, list)) or numbers or len(flat) + depth <= _WIDTH:

@@ -63,7 +63,7 @@ class Answer(ABC):
 
     @classmethod
     async def begin(cls, asked: CheckedRequest, service: Service, client_id: str | None = None) -> Self:
-        """Return the answer to a request whose prompt can be paid and is not too long.
+        """Start the answer to a request; a prompt beyond the balance or the context window is refused.
 
         Args:
             asked: The checked request.

@@ -6,16 +6,16 @@ Reference, sections 4, 5 and 13. Unknown names are 404, wrong values 422. The sh
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigachat.server.catalogue import Model, find_model
-from gigachat.server.chat.history import History
 from gigachat.server.wire.errors import Refusal, invalid_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gigachat.server.chat.history import History
     from gigachat.server.engine import ChatRequest, Message
     from gigachat.server.state.state import State
     from gigachat.server.wire.limits import Limits
@@ -41,7 +41,7 @@ class CheckedRequest:
     chat: ChatRequest
     stream: bool
     update_interval: float
-    history: History = field(default_factory=History)
+    history: History
 
     @property
     def new_messages(self) -> Sequence[Mapping[str, Any]]:

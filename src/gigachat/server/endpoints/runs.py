@@ -139,7 +139,7 @@ class _Run(AnswerV1):
     """Whether a chunk has charged the prompt."""
 
     async def work(self) -> None:
-        """Answer in the background; that a run was refused shows only in the status of its thread."""
+        """Answer in the background; a refusal is reported only by the status of the thread."""
         try:
             await self.whole()
         except Refusal:

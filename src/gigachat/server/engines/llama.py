@@ -25,7 +25,7 @@ _MAGIC = b"GGUF"
 
 
 class Llama(Upstream):
-    """An engine over a GGUF file; loading takes the time it takes to read it. A context manager closes it.
+    """An engine over a GGUF file, which is read when the engine is created. A context manager closes it.
 
     Args:
         model_file: Path of the file.

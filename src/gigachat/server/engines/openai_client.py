@@ -90,7 +90,7 @@ class OpenAIClient:
     async def _response(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> AsyncIterator[httpx2.Response]:
-        """Open the response to a request; what the network does while it is read becomes a refusal."""
+        """Open the response to a request; errors of the network become refusals."""
         client = httpx2.AsyncClient(
             headers=self._headers, timeout=_TIMEOUT, verify=self._context, trust_env=self._proxies
         )

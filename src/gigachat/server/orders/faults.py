@@ -44,7 +44,10 @@ _HeaderValue = Annotated[str, AfterValidator(_printable)]
 
 
 class Fault(Order):
-    """One fault: an error instead of a response, or a damaged response. `GigaChatServer.fail` describes the fields."""
+    """One fault: an error instead of a response, or a damaged response. `GigaChatServer.fail` describes the fields.
+
+    `retry_after` is the value of the header `Retry-After`.
+    """
 
     path: str | None = None
     times: Annotated[int, Field(ge=1)] | None = 1
