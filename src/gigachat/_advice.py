@@ -61,8 +61,9 @@ def response_advice(error: ResponseError, *, authorized: bool = True) -> str:
         return "The address begins with http://, but the port expects TLS: write https://."
     if error.status_code in (400, 422) and "temperature" in message:
         return "temperature must be above 0; 0.001 or less switches sampling off."
-    if error.status_code in (400, 422) and "json_object" in message:
-        return "For JSON, use chat_parse(..., response_format=Model), or {'type': 'json_schema', 'schema': {...}}."
+    if error.status_code in (400, 422) and ("json_object" in message or "empty schema with json" in message):
+        method = "chat.parse" if "/v2/" in error.url else "chat_parse"
+        return f"For JSON, use {method}(..., response_format=Model), or {{'type': 'json_schema', 'schema': {{...}}}}."
     if error.status_code == 413 and error.url.endswith("/embeddings"):
         return "Split the text, or choose a model of embeddings with a larger window."
     if error.status_code == 422 and _OF_A_SCHEMA.search(message):
@@ -96,6 +97,8 @@ def connecting_advice(url: str, *, proxied: bool, reason: str) -> str:
         return f"; no TLS is spoken there: does the address{' of the proxy' if proxied else ''} begin with http://?"
     if "HANDSHAKE_FAILURE" in reason:
         return "; perhaps it wants a client certificate: cert_file= and key_file="
+    if "refused" in reason and not proxied:
+        return "; check the address and the port, and whether the server runs"
     if proxied or not is_vendor_host(re.sub(r"^\w+://|[:/].*", "", url)):
         return ""
     advice = "; check the network, and behind a corporate proxy set proxy= or HTTPS_PROXY"

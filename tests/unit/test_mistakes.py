@@ -160,7 +160,7 @@ def test_a_timeout_longer_than_systems_take_is_refused(timeout: Any) -> None:
     says = "must be at most 2147483 seconds, which are 24 days"
     with pytest.raises(ConfigurationError, match=f"^timeout: {says}$"):
         GigaChat(timeout=timeout)
-    with pytest.raises(ValueError, match=f"^{says}$"):
+    with pytest.raises(ValueError, match=f"^timeout: {says}$"):
         GigaChat().with_options(timeout=timeout)
 
 
@@ -206,6 +206,7 @@ def asked(world: World, method: str, **fields: Any) -> Any:
         (ALL, {"temprature": 0.4}, "temprature= is no field of a chat: did you mean temperature=?"),
         (WHOLE, {"max_token": 5}, "max_token= is no field of a chat: did you mean max_tokens=?"),
         (WHOLE, {"Flags": ["a"]}, "Flags= is no field of a chat: did you mean flags=?"),
+        (ALL, {"session_id": "s"}, "session_id= is an option of requests: giga.with_options(session_id=...)"),
         (ALL, {"timeout": 5}, "timeout= is an option of requests: giga.with_options(timeout=...)"),
         (WHOLE, {"extra_body": {}}, "extra_body= is an option of requests: giga.with_options(extra_body=...)"),
     ],
@@ -403,3 +404,24 @@ def test_an_error_of_any_content_can_be_printed(content: Any, headers: Any) -> N
     assert made.retry_after == 0
     assert made.code is None
     assert "bad" in made.message or content in (5, None) or type(content) is object
+
+
+def test_an_option_of_requests_is_named_with_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match=r"^timeout: give a number of seconds"):
+        GigaChat(access_token="t").with_options(timeout="x")  # type: ignore[arg-type]
+
+
+def test_the_headers_of_a_file_must_be_a_mapping(world: World) -> None:
+    with pytest.raises(TypeError, match="the headers of a file must be a mapping, not str"):
+        world.do(world.client(), "upload_file", ("a.txt", b"text", "text/plain", "headers"))
+
+
+@pytest.mark.parametrize(("version", "method"), [("v1", "chat_parse"), ("v2", "chat.parse")])
+def test_the_format_of_another_api_is_answered_with_the_method_for_json(
+    world: World, version: str, method: str
+) -> None:
+    message = "Empty schema with json format type is not supported"
+    world.answers = [Answer({"status": 422, "message": message}, 422)]
+    ask = "chat" if version == "v1" else "chat.create"
+    with pytest.raises(ResponseError, match=rf"For JSON, use {method}\("):
+        world.do(world.client(), ask, "x")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
 
 
-_OF_WITH_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries")
+_OF_WITH_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries", "session_id")
 
 
 def refuse_keywords(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -16,7 +17,7 @@ from gigachat._engine.transport import Upload
 from gigachat._service import FILE_KINDS, FILE_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from gigachat._types import FileTypes
 
@@ -119,6 +120,8 @@ def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
         raise TypeError(f"the name of a file must be text, not {type(name).__name__}")
     if mime is not None and not isinstance(mime, str):
         raise TypeError(f"the type of a file must be text such as 'text/plain', not {type(mime).__name__}")
+    if headers is not None and not isinstance(headers, Mapping):
+        raise TypeError(f"the headers of a file must be a mapping, not {type(headers).__name__}")
     headers = dict(headers or {})
     for header in [header for header in headers if header.lower() == "content-type"]:
         mime = headers.pop(header)
