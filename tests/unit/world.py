@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from email.utils import formatdate
 from operator import attrgetter
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from gigachat import GigaChat
 from gigachat._engine.signals import Signal
 from gigachat._engine.transport import Failure, Request, Stage
 from gigachat._headers import Headers
+from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat.exceptions import APIConnectionError, APIResponseValidationError
 from tests.support.callers import chunks_of, hybrid_name
 
@@ -147,6 +148,9 @@ class World:
             await asyncio.sleep(0)
         self.time += timeout or 0.0
         return False
+
+    async def gather(self, tasks: Iterable[Callable[[], Coroutine[Any, Any, Any]]], limit: int) -> list[Any]:
+        return await (BlockingMode if self.blocking else AsyncMode)().gather(tasks, limit)
 
     async def close(self) -> None:
         pass

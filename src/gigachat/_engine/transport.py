@@ -10,15 +10,16 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import IO
 
     from gigachat._engine.signals import Signal
     from gigachat.exceptions import GigaChatException
 
+T = TypeVar("T")
 
 # Seconds on a clock that never jumps and, where the system has one, includes the time the machine sleeps.
 clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
@@ -153,6 +154,15 @@ class Transport(Protocol):
 
     async def wait(self, signal: Signal, timeout: float | None) -> bool:
         """Wait for a signal; whether it was set in time."""
+        ...
+
+    async def gather(self, tasks: Iterable[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T | Exception]:
+        """Run coroutines of this mode side by side; return their results or exceptions, in the order of the tasks.
+
+        Args:
+            tasks: Functions that return the coroutines, taken from the iterable when their turn comes.
+            limit: Most coroutines in progress. A single one runs in the caller's thread or task.
+        """
         ...
 
     async def close(self) -> None:

@@ -92,6 +92,40 @@ async def wait(signal: Signal, timeout: float | None) -> bool:
     return event.is_set()
 
 
+async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """Run a coroutine function in a number of tasks, and return when all have ended.
+
+    The first exception of a task cancels the others and is raised by itself, not in a group.
+    """
+    failures: list[BaseException] = []
+
+    async def noted() -> None:
+        try:
+            await work()
+        except BaseException as error:
+            if not isinstance(error, _cancellations()):
+                failures.append(error)
+            raise
+
+    try:
+        if in_trio():
+            async with trio.open_nursery() as nursery:
+                for _ in range(count):
+                    nursery.start_soon(noted)
+        else:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(count):
+                    group.create_task(noted())
+    except BaseExceptionGroup:
+        if not failures:
+            raise
+        raise failures[0] from None
+
+
+def _cancellations() -> tuple[type[BaseException], ...]:
+    return (asyncio.CancelledError, trio.Cancelled) if _trio_is_there else (asyncio.CancelledError,)
+
+
 def call_soon(loop: Loop, callback: Callable[[], object]) -> None:
     """Call a function in a loop, from any thread and from finalizers; do nothing if the loop has ended."""
     with suppress(RuntimeError):

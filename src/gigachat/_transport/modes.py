@@ -1,15 +1,19 @@
-"""How callers of each mode pause and wait: the part of a transport that has nothing to do with HTTP."""
+"""How callers of each mode pause, wait and work side by side: the part of a transport that does not concern HTTP."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._engine.transport import clock
 from gigachat._transport import event_loops
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
     from gigachat._engine.signals import Signal
+
+T = TypeVar("T")
 
 
 class BlockingMode:
@@ -25,6 +29,22 @@ class BlockingMode:
     async def wait(self, signal: Signal, timeout: float | None) -> bool:
         """Wait for a signal; whether it was set in time."""
         return signal.wait(timeout)
+
+    async def gather(self, tasks: Iterable[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T | Exception]:
+        """Run coroutines side by side, each in a thread, and return their results or exceptions."""
+        from gigachat._engine.side_by_side import Tasks
+
+        shared = Tasks(tasks, limit)
+        try:
+            if shared.workers <= 1:
+                await shared.work()
+            else:
+                for outcome in [shared.work_in_thread() for _ in range(shared.workers)]:
+                    outcome.done.wait(None)
+                    outcome.result()
+        finally:
+            shared.stopped = True
+        return shared.results()
 
     async def settle(self) -> None:
         """Do nothing: sockets are closed at once."""
@@ -43,6 +63,17 @@ class AsyncMode:
     async def wait(self, signal: Signal, timeout: float | None) -> bool:
         """Wait for a signal; whether it was set in time."""
         return await event_loops.wait(signal, timeout)
+
+    async def gather(self, tasks: Iterable[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T | Exception]:
+        """Run coroutines side by side, each in a task, and return their results or exceptions."""
+        from gigachat._engine.side_by_side import Tasks
+
+        shared = Tasks(tasks, limit)
+        if shared.workers <= 1:
+            await shared.work()
+        else:
+            await event_loops.side_by_side(shared.work, shared.workers)
+        return shared.results()
 
     async def settle(self) -> None:
         """Let the event loop close sockets that were given up."""
