@@ -224,7 +224,7 @@ class Chat(Resource[Mode]):
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
-        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, _failure)
+        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure)
 
     @overload
     def chat_parse(
@@ -269,7 +269,7 @@ class Chat(Resource[Mode]):
         """
         asked = format_of(models.JsonSchemaResponseFormat, response_format, strict)
         return parsing_call(
-            _call(self, payload, {**fields, "response_format": asked}), response_format, _answer, _failure
+            _call(self, payload, {**fields, "response_format": asked}), response_format, _answer, failure
         )
 
 
@@ -285,14 +285,31 @@ def _call(
         if stream:
             body["stream"] = True
     else:
-        body = request = _request(resource, payload, fields, stream)
-        if request.additional_fields:
-            body = request.model_dump(exclude_none=True, by_alias=True)
-            body = {**body.pop("additional_fields"), **body}
-    return Call("POST", chat_url_cvar.get(), read_completion(models.ChatCompletion, _failure, _has_content), json=body)
+        body = _body(request(resource, payload, fields, stream))
+    return Call("POST", chat_url_cvar.get(), read_completion(models.ChatCompletion, failure, _has_content), json=body)
 
 
-def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
+def call_for(chat: models.Chat) -> Call[models.ChatCompletion]:
+    """Return the call that sends a request."""
+    read = read_completion(models.ChatCompletion, failure, _has_content)
+    return Call("POST", chat_url_cvar.get(), read, json=_body(chat))
+
+
+def _body(chat: models.Chat) -> Mapping[str, Any] | models.Chat:
+    if not chat.additional_fields:
+        return chat
+    body = chat.model_dump(exclude_none=True, by_alias=True)
+    return {**body.pop("additional_fields"), **body}
+
+
+def stream_call_for(chat: models.Chat) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:
+    """Return the call that sends a request for a stream."""
+    call = call_for(chat)
+    call.headers = ACCEPT
+    return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure)
+
+
+def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
     """Return the chat for a payload, with the client's defaults. The caller's objects are not changed."""
     data = payload_fields(payload, models.Chat)
     if fields:
@@ -330,7 +347,8 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
     return joined(models.ChatCompletion, chunks, choices=[choices[index] for index in sorted(choices)])
 
 
-def _failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:
+def failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:
+    """Return what is known about a failure that a completion, or a chunk, reports; None if it reports none."""
     details = completion.error_details
     if details:
         return failure_text(details)

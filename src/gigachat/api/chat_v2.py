@@ -83,7 +83,14 @@ def stream_call(
     resource: Resource[Any], payload: Any, fields: Mapping[str, Any]
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream."""
-    call = chat_call(resource, payload, fields, stream=True)
+    return stream_call_for(chat_call(resource, payload, fields, stream=True))
+
+
+def stream_call_for(
+    call: Call[models.ChatCompletionResponse],
+) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
+    """Return the call for a stream, given the call that sends its request."""
+    call.headers = ACCEPT
     return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, _ends)
 
 
@@ -92,8 +99,6 @@ def chat_call(
 ) -> Call[models.ChatCompletionResponse]:
     """Return the call for an answer."""
     service = resource._service
-    told = chat_completions_url_cvar.get()
-    headers = ACCEPT if stream else None
     body: Any
     if isinstance(payload, str) and payload and not fields:
         # Text alone leaves nothing to validate.
@@ -101,18 +106,28 @@ def chat_call(
         body = {"model": service.model, "messages": [message], **_defaults(service, {})}
         if stream:
             body["stream"] = True
-    else:
-        body = _request(service, payload, fields, stream)
-        if any(map(_has_result, body.messages)):
-            role: str | None = service.settings.function_result_role
-            if role is None and is_vendor_host(
-                urlsplit(service.v2_urls[0] if told is None else service.url(told)).hostname or ""
-            ):
-                role = "function"
-            messages = [_with_role(one, role) if _has_result(one) else one for one in body.messages]
-            body = body.model_copy(update={"messages": messages})
+        return _posted(body)
+    return call_for(service, request(service, payload, fields, stream))
+
+
+def call_for(service: Service, chat: models.ChatCompletionRequest) -> Call[models.ChatCompletionResponse]:
+    """Return the call that sends a request."""
+    if any(map(_has_result, chat.messages)):
+        role: str | None = service.settings.function_result_role
+        told = chat_completions_url_cvar.get()
+        if role is None and is_vendor_host(
+            urlsplit(service.v2_urls[0] if told is None else service.url(told)).hostname or ""
+        ):
+            role = "function"
+        messages = [_with_role(one, role) if _has_result(one) else one for one in chat.messages]
+        chat = chat.model_copy(update={"messages": messages})
+    return _posted(chat)
+
+
+def _posted(body: Mapping[str, Any] | models.ChatCompletionRequest) -> Call[models.ChatCompletionResponse]:
     read = read_completion(models.ChatCompletionResponse, failure, _has_content)
-    return Call("POST", _PATH if told is None else told, read, json=body, headers=headers, v2=told is None)
+    told = chat_completions_url_cvar.get()
+    return Call("POST", _PATH if told is None else told, read, json=body, v2=told is None)
 
 
 def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,7 +141,7 @@ def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
     return defaults
 
 
-def _request(service: Service, payload: Any, fields: Mapping[str, Any], stream: bool) -> models.ChatCompletionRequest:
+def request(service: Service, payload: Any, fields: Mapping[str, Any], stream: bool) -> models.ChatCompletionRequest:
     """Return the request for a payload, with the client's defaults. The payload is not changed."""
     if fields:
         refuse_keywords(fields, _KNOWN, _OF_V1, _METHODS, stream=stream)
@@ -220,14 +235,15 @@ def _ends(chunk: models.PrimaryChatCompletionChunk) -> bool:
 
 
 def _finished(chunk: models.PrimaryChatCompletionChunk) -> bool:
-    return _finish_reason(chunk) is not None
+    return finish_reason(chunk) is not None
 
 
 def _finish_reasons(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> list[str | None]:
     return [completion.finish_reason, *(message.finish_reason for message in completion.messages or ())]
 
 
-def _finish_reason(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
+def finish_reason(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
+    """Return why the answer ended."""
     return next((reason for reason in _finish_reasons(completion) if reason is not None), None)
 
 
@@ -248,7 +264,7 @@ def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
         for message in completion.messages
         if message.role == "assistant"
     )
-    return _finish_reason(completion), next(filter(None, texts), "")
+    return finish_reason(completion), next(filter(None, texts), "")
 
 
 def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
