@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from contextvars import copy_context
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from gigachat._engine.session import run
 from gigachat._engine.signals import Signal
@@ -16,9 +16,17 @@ from gigachat._engine.signals import Signal
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from gigachat._engine.transport import Transport
+    class Waiter(Protocol):
+        """The part of a transport that waits."""
+
+        async def wait(self, signal: Signal, timeout: float | None) -> bool: ...
+
 
 T = TypeVar("T")
+
+
+class OverdueError(TimeoutError):
+    """A function of the user did not return in time."""
 
 
 class Outcome(Generic[T]):
@@ -53,7 +61,7 @@ def start_thread(function: Callable[[], T]) -> Outcome[T]:
     return outcome
 
 
-async def in_thread(transport: Transport, function: Callable[[], T], timeout: float | None = None) -> T:
+async def in_thread(transport: Waiter, function: Callable[[], T], timeout: float | None = None) -> T:
     """Return the result of a function that runs in a thread of its own.
 
     Cancellation and signals leave the thread to itself.
@@ -64,11 +72,11 @@ async def in_thread(transport: Transport, function: Callable[[], T], timeout: fl
         timeout: Longest wait in seconds.
 
     Raises:
-        TimeoutError: The function did not return in time. It continues to run.
+        OverdueError: The function did not return in time. It continues to run.
     """
     outcome = start_thread(function)
     if not await transport.wait(outcome.done, timeout):
-        raise TimeoutError
+        raise OverdueError
     return outcome.result()
 
 

@@ -165,6 +165,22 @@ class Transport(Protocol):
         """
         ...
 
+    async def call(self, function: Callable[[], Any], timeout: float | None, *, awaited: bool) -> Any:
+        """Call a function of the user, which may block, and return its result.
+
+        A blocking caller runs it in its own thread if it needs no timeout and is not async, and an async function in
+        an event loop of its own. An async caller runs a function that is not async in a thread.
+
+        Args:
+            function: Function without arguments.
+            timeout: Longest wait in seconds.
+            awaited: Whether the result is awaited.
+
+        Raises:
+            OverdueError: The function did not return in time.
+        """
+        ...
+
     async def close(self) -> None:
         """Close idle connections and refuse further requests; requests in progress finish."""
         ...

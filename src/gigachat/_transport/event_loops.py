@@ -20,9 +20,10 @@ except (ImportError, NotImplementedError):  # trio raises the latter on systems 
     _trio_is_there = False
 
 from gigachat._engine.session import run
+from gigachat._engine.side_by_side import OverdueError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 
     import trio  # noqa: TC004 - always there for the type checkers
 
@@ -90,6 +91,28 @@ async def wait(signal: Signal, timeout: float | None) -> bool:
     finally:
         signal.unsubscribe(wake)
     return event.is_set()
+
+
+async def within(timeout: float | None, work: Callable[[], Awaitable[T]]) -> T:
+    """Await the result of a function.
+
+    Raises:
+        OverdueError: It did not come within the seconds of the timeout.
+    """
+    if timeout is None:
+        return await work()
+    if in_trio():
+        with trio.move_on_after(timeout):
+            return await work()
+    else:
+        scope = asyncio.timeout(timeout)
+        try:
+            async with scope:
+                return await work()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+    raise OverdueError from None
 
 
 async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:

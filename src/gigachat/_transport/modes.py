@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gigachat._engine.side_by_side import Tasks, in_thread
 from gigachat._engine.transport import clock
 from gigachat._transport import event_loops
 
@@ -32,8 +34,6 @@ class BlockingMode:
 
     async def gather(self, tasks: Iterable[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T | Exception]:
         """Run coroutines side by side, each in a thread, and return their results or exceptions."""
-        from gigachat._engine.side_by_side import Tasks
-
         shared = Tasks(tasks, limit)
         try:
             if shared.workers <= 1:
@@ -45,6 +45,14 @@ class BlockingMode:
         finally:
             shared.stopped = True
         return shared.results()
+
+    async def call(self, function: Callable[[], Any], timeout: float | None, *, awaited: bool) -> Any:
+        """Call a function of the user: in this thread, or in one of its own if it is async or has a timeout."""
+        if timeout is None and not awaited:
+            return function()
+        if awaited:
+            return await in_thread(self, lambda: asyncio.run(event_loops.within(timeout, function)), timeout)
+        return await in_thread(self, function, timeout)
 
     async def settle(self) -> None:
         """Do nothing: sockets are closed at once."""
@@ -66,14 +74,18 @@ class AsyncMode:
 
     async def gather(self, tasks: Iterable[Callable[[], Coroutine[Any, Any, T]]], limit: int) -> list[T | Exception]:
         """Run coroutines side by side, each in a task, and return their results or exceptions."""
-        from gigachat._engine.side_by_side import Tasks
-
         shared = Tasks(tasks, limit)
         if shared.workers <= 1:
             await shared.work()
         else:
             await event_loops.side_by_side(shared.work, shared.workers)
         return shared.results()
+
+    async def call(self, function: Callable[[], Any], timeout: float | None, *, awaited: bool) -> Any:
+        """Call a function of the user: in this task if it is async, in a thread otherwise."""
+        if awaited:
+            return await event_loops.within(timeout, function)
+        return await in_thread(self, function, timeout)
 
     async def settle(self) -> None:
         """Let the event loop close sockets that were given up."""
