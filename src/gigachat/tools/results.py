@@ -25,14 +25,13 @@ def result_json(value: Any, limit: int = _LIMIT) -> str:
     Raises:
         TypeError: The value has no JSON form.
     """
-    if isinstance(value, str):
-        if _is_document(value) and len(value) <= limit:
-            return value
-        if len(value) > limit:
-            return _cut_text(value, limit)
-    text = _json(value)
-    if text[:1] not in ("{", "["):
-        text = f'{{"result":{text}}}'
+    if isinstance(value, str) and _is_document(value):
+        text = value
+    elif isinstance(value, str) and len(value) > limit:
+        return _cut_text(value, limit)
+    else:
+        text = _json(value)
+        text = text if text[:1] in ("{", "[") else f'{{"result":{text}}}'
     return text if len(text) <= limit else _cut(text, limit)
 
 
@@ -72,11 +71,13 @@ def _has(value: Any, name: str) -> bool:
 
 def _rows(value: Any) -> Any:
     """Return a pandas data frame as rows, a series as values; each missing value is None."""
-    if _has(value, "to_frame"):
+    index = value.index
+    by_number = type(index).__name__ == "RangeIndex" and (index.start, index.step, index.name) == (0, 1, None)
+    if _has(value, "to_frame"):  # a series
         value = value.to_frame(name="value" if value.name is None else value.name)
-        if type(value.index).__name__ == "RangeIndex":
+        if by_number:
             return value.astype(object).where(value.notna(), None).iloc[:, 0].tolist()
-    if type(value.index).__name__ != "RangeIndex":
+    if not by_number:
         value = value.reset_index()
     return value.astype(object).where(value.notna(), None).to_dict(orient="records")
 
