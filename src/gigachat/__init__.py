@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Models,
         Usage,
     )
+    from gigachat.tools import Tool, ToolContext, ToolError, tool
 
 __version__ = "0.2.50"
 
@@ -78,6 +79,10 @@ __all__ = [
     "ServerError",
     "Stream",
     "StreamInterruptedError",
+    "Tool",
+    "ToolArgumentsError",
+    "ToolContext",
+    "ToolError",
     "TotalTimeoutError",
     "UnprocessableEntityError",
     "Usage",
@@ -85,6 +90,7 @@ __all__ = [
     "custom_headers_cvar",
     "request_id_cvar",
     "session_id_cvar",
+    "tool",
 ]
 
 if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
@@ -98,6 +104,10 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
         "GigaChatAsyncClient": "client",
         "GigaChatSyncClient": "client",
         "Stream": "_engine.stream",
+        "Tool": "tools",
+        "ToolContext": "tools",
+        "ToolError": "tools",
+        "tool": "tools",
     }
 
     def __getattr__(name):

@@ -34,6 +34,11 @@ SCOPE = "GIGACHAT_API_PERS"
 SCOPES = (SCOPE, "GIGACHAT_API_B2B", "GIGACHAT_API_CORP")
 """Scopes of persons, of companies with packages of tokens, and of companies that pay as they go."""
 
+# Functions (reference, section 4.4)
+
+FUNCTION_NAME = r"[A-Za-z_.\-][A-Za-z0-9_.\-]*"
+"""Pattern of a function's name."""
+
 # Files (reference, section 9.2)
 
 

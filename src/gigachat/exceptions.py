@@ -40,6 +40,7 @@ __all__ = [
     "ResponseError",
     "ServerError",
     "StreamInterruptedError",
+    "ToolArgumentsError",
     "TotalTimeoutError",
     "UnprocessableEntityError",
 ]
@@ -230,6 +231,10 @@ class APIResponseValidationError(GigaChatException, ValueError):
         super().__init__(message)
         self.content = content
         self.completion = completion
+
+
+class ToolArgumentsError(GigaChatException, ValueError):
+    """The arguments that a model gave for a tool do not fit. The text names each wrong argument."""
 
 
 class GenerationError(GigaChatException):

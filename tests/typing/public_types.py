@@ -676,6 +676,8 @@ def classes_of_errors(giga: GigaChat) -> None:
         print(value_error)
     except (exceptions.LengthFinishReasonError, exceptions.ContentFilterFinishReasonError) as error:
         assert_type(error.completion, Any)
+    except exceptions.ToolArgumentsError as error:
+        value_error = error
     except exceptions.GenerationError as error:
         assert_type(error.completion, Any)
     except exceptions.ClientClosedError as error:

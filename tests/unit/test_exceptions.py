@@ -30,6 +30,7 @@ from gigachat.exceptions import (
     ModelNotSpecifiedError,
     ResponseError,
     StreamInterruptedError,
+    ToolArgumentsError,
     TotalTimeoutError,
     error_for_status,
 )
@@ -99,6 +100,7 @@ def test_every_error_is_importable_from_the_package() -> None:
         (StreamInterruptedError, APIConnectionError),
         (APIResponseValidationError, ValueError),
         (ContentFilterFinishReasonError, ValueError),
+        (ToolArgumentsError, ValueError),
         (ClientClosedError, RuntimeError),
     ],
 )
@@ -126,6 +128,7 @@ EXAMPLES: list[GigaChatException] = [
     CertificateError("no"),
     ClientClosedError("no"),
     StreamInterruptedError("no"),
+    ToolArgumentsError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
     GenerationError("no", completion=COMPLETED),
     LengthFinishReasonError(COMPLETED),

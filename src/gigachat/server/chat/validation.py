@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gigachat._service import FUNCTION_NAME
 from gigachat.server.catalogue import Model, find_model
 from gigachat.server.wire.errors import Refusal, invalid_params
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from gigachat.server.state.state import State
     from gigachat.server.wire.limits import Limits
 
-FUNCTION_NAME = re.compile(r"[A-Za-z_.\-][A-Za-z0-9_.\-]*")
 _NO_REASONING = ("off", "none")
 SAMPLING: Limits = {
     "temperature": "(0, +inf)",
@@ -153,7 +153,7 @@ def check_functions(functions: Sequence[Mapping[str, Any]], model: Model, last: 
     Raises:
         Refusal: 422 for a wrong name, or where a model of the third generation takes none.
     """
-    wrong = [one["name"] for one in functions if not FUNCTION_NAME.fullmatch(one["name"])]
+    wrong = [one["name"] for one in functions if not re.fullmatch(FUNCTION_NAME, one["name"])]
     if wrong:
         raise invalid_params(
             "Invalid function names. Only Latin letters (A-Z or a-z), underscore (_), hyphen (-), dot (.) "

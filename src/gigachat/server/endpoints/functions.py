@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
+from gigachat._service import FUNCTION_NAME
 from gigachat.models.chat import FewShotExample
 from gigachat.schema import target_of
-from gigachat.server.chat.validation import FUNCTION_NAME
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.shapes import problems
@@ -67,8 +67,8 @@ def _errors(function: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...]
             yield ("parameters", "type"), 'type must be one of the following: "object"'
     yield from ((problem.way, problem.text) for problem in found if not problem.unknown)
     name = function.get("name")
-    if isinstance(name, str) and not FUNCTION_NAME.fullmatch(name):
-        yield ("name",), f"Does not match pattern '^{FUNCTION_NAME.pattern}$'"
+    if isinstance(name, str) and not re.fullmatch(FUNCTION_NAME, name):
+        yield ("name",), f"Does not match pattern '^{FUNCTION_NAME}$'"
 
 
 # Conversion: one function for each operation. Its refusals are not documented.
