@@ -15,6 +15,7 @@ from gigachat.exceptions import *
 
 if TYPE_CHECKING:
     from gigachat._engine.stream import AsyncStream, Stream
+    from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
     from gigachat.client import AsyncGigaChat, GigaChat, GigaChatAsyncClient, GigaChatSyncClient
     from gigachat.models import (
         Chat,
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
         Usage,
     )
     from gigachat.tools import Tool, ToolContext, ToolError, tool
+    from gigachat.tools.runs import (
+        RunCall,
+        RunDone,
+        RunReasoning,
+        RunResult,
+        RunText,
+        RunToolResult,
+        ToolCall,
+        ToolStep,
+    )
 
 __version__ = "0.2.50"
 
@@ -41,6 +52,7 @@ __all__ = [
     "APIResponseValidationError",
     "APITimeoutError",
     "AsyncGigaChat",
+    "AsyncRunStream",
     "AsyncStream",
     "AuthenticationError",
     "BadRequestError",
@@ -76,13 +88,23 @@ __all__ = [
     "RateLimitError",
     "RequestEntityTooLargeError",
     "ResponseError",
+    "RunCall",
+    "RunDone",
+    "RunReasoning",
+    "RunResult",
+    "RunStream",
+    "RunText",
+    "RunToolResult",
     "ServerError",
     "Stream",
     "StreamInterruptedError",
     "Tool",
     "ToolArgumentsError",
+    "ToolCall",
     "ToolContext",
     "ToolError",
+    "ToolNotFoundError",
+    "ToolStep",
     "TotalTimeoutError",
     "UnprocessableEntityError",
     "Usage",
@@ -104,6 +126,16 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
         "GigaChatAsyncClient": "client",
         "GigaChatSyncClient": "client",
         "Stream": "_engine.stream",
+        "AsyncRunStream": "api.tool_run.streams",
+        "RunStream": "api.tool_run.streams",
+        "RunCall": "tools.runs",
+        "RunDone": "tools.runs",
+        "RunReasoning": "tools.runs",
+        "RunResult": "tools.runs",
+        "RunText": "tools.runs",
+        "RunToolResult": "tools.runs",
+        "ToolCall": "tools.runs",
+        "ToolStep": "tools.runs",
         "Tool": "tools",
         "ToolContext": "tools",
         "ToolError": "tools",

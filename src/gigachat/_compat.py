@@ -16,6 +16,7 @@ from gigachat.api.functions import Functions
 from gigachat.api.models import Models
 from gigachat.api.moderation import Moderation
 from gigachat.api.raw_requests import RawRequests
+from gigachat.api.runs import Runs
 from gigachat.api.threads import ThreadsNamespace
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ class AsyncNames(Resource[Any]):
         return ThreadsNamespace(self, Async)
 
     astream = async_variant(Chat.stream)
-    achat_parse: _Parse = async_variant(Chat.__dict__["chat_parse"])  # type: ignore[assignment]
+    achat_parse: _Parse = async_variant(Chat.__dict__["chat_parse"])
+    achat_run = async_variant(Runs.chat_run)
+    achat_run_stream = async_variant(Runs.chat_run_stream)
     aembeddings = async_variant(Embeddings.embeddings)
     atokens_count = async_variant(Embeddings.tokens_count)
     aget_models = async_variant(Models.get_models)

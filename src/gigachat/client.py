@@ -26,6 +26,7 @@ from gigachat.api import (
     models,
     moderation,
     raw_requests,
+    runs,
     threads,
 )
 from gigachat.exceptions import ConfigurationError, GigaChatWarning
@@ -47,6 +48,7 @@ __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaCh
 
 class Client(
     chat.Chat[Mode],
+    runs.Runs[Mode],
     embeddings.Embeddings[Mode],
     models.Models[Mode],
     files.Files[Mode],

@@ -41,6 +41,7 @@ __all__ = [
     "ServerError",
     "StreamInterruptedError",
     "ToolArgumentsError",
+    "ToolNotFoundError",
     "TotalTimeoutError",
     "UnprocessableEntityError",
 ]
@@ -235,6 +236,10 @@ class APIResponseValidationError(GigaChatException, ValueError):
 
 class ToolArgumentsError(GigaChatException, ValueError):
     """The arguments that a model gave for a tool do not fit. The text names each wrong argument."""
+
+
+class ToolNotFoundError(GigaChatException):
+    """The model called a function that it was not given."""
 
 
 class GenerationError(GigaChatException):

@@ -40,7 +40,7 @@ from tests.property.test_any_answer import (
 )
 from tests.support.callers import hybrid_name
 
-from gigachat import APIResponseValidationError, AsyncGigaChat, GigaChat, GigaChatException, models
+from gigachat import APIResponseValidationError, AsyncGigaChat, GigaChat, GigaChatException, RunResult, models
 from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
 from gigachat._engine.sse import Event, EventSplitter
 from gigachat.api.assistants import AssistantsNamespace
@@ -107,6 +107,9 @@ def played() -> dict[str, list[Played]]:
     found["wait_batch"] = [Played(found["wait_batch"][0].arguments, {"poll_interval": 1e-9}, (working, batch))]
     (lines,) = found["batch_results"][0].bodies
     found["batch_results"].append(Played(found["wait_batch"][0].arguments, {}, (batch, lines)))
+    for method, chat in (("chat_run", "chat"), ("chat.run", "chat.create")):
+        fields = {"tools": [_answer_to_everything]}
+        found[method] = [Played(("x",), fields, one.bodies, one.options) for one in found[chat]]
     found["request"] = [Played(("GET", "/models"), {}, found["get_models"][0].bodies)]
     for options in ({"credentials": KEY}, {"user": USER, "password": PASSWORD}):
         answers = [
@@ -114,6 +117,10 @@ def played() -> dict[str, list[Played]]:
         ]
         add(Case("get_token"), tuple(answers[:1]), **options, share_token=False)
     return found
+
+
+def _answer_to_everything() -> int:
+    return 42
 
 
 def _public(kind: type[Any]) -> Iterator[tuple[str, Any]]:
@@ -252,6 +259,8 @@ def check(result: Any) -> None:
         assert isinstance(result.text, str)
         with suppress(GigaChatException):
             result.json()
+    elif isinstance(result, RunResult):
+        check([result.text, *result.completions, *result.messages])
     elif isinstance(result, BaseModel):
         written = result.model_dump(by_alias=True, exclude_unset=True)
         again = type(result).model_validate(written)

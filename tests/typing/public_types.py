@@ -13,7 +13,24 @@ from anyio import AsyncFile
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import UploadFile
 
-from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models, schema
+from gigachat import (
+    AsyncGigaChat,
+    AsyncRunStream,
+    AsyncStream,
+    GigaChat,
+    RunDone,
+    RunReasoning,
+    RunResult,
+    RunStream,
+    RunText,
+    Stream,
+    ToolContext,
+    ToolStep,
+    exceptions,
+    models,
+    schema,
+    tool,
+)
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
@@ -305,6 +322,54 @@ async def async_chat_stream(giga: AsyncGigaChat) -> None:
     async with giga.chat.stream(messages=[{"role": "user", "content": "text"}]) as opened:
         assert_type(opened, AsyncStream[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse])
         assert_type(await opened.get_final_completion(), models.ChatCompletionResponse)
+
+
+def weather(city: str, days: int = 1) -> dict[str, int]:
+    return {city: days}
+
+
+async def post(context: ToolContext[int], text: str) -> str:
+    return text * context.deps
+
+
+Run = RunResult[models.ChatCompletion, models.Messages, models.Usage]
+RunV2 = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+
+
+def runs(giga: GigaChat) -> None:
+    result = giga.chat_run("text", tools=[weather, tool(post)], max_steps=3, deps=2, temperature=0.2)
+    assert_type(result, Run)
+    assert_type(result.completion, models.ChatCompletion)
+    assert_type(result.messages, list[models.Messages])
+    assert_type(result.usage, models.Usage)
+    assert_type(result.steps, list[ToolStep])
+    assert_type(giga.chat.run("text", tools=[weather, "web_search"], approve=lambda call: call.name == "x"), RunV2)
+    with giga.chat_run_stream("text", tools=[weather]) as stream:
+        assert_type(stream, RunStream[models.ChatCompletion, models.Messages, models.Usage])
+        for event in stream:
+            if isinstance(event, RunDone):
+                assert_type(event.result, Run)
+            elif isinstance(event, RunText | RunReasoning):
+                assert_type(event.text, str)
+        assert_type(stream.get_final_result(), Run)
+    assert_type(
+        giga.chat.run_stream("text", tools=[]),
+        RunStream[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage],
+    )
+
+
+async def async_runs(giga: AsyncGigaChat, hybrid: GigaChat) -> None:
+    assert_type(await giga.chat_run("text", tools=[weather]), Run)
+    assert_type(await giga.chat.run("text", tools=[weather]), RunV2)
+    assert_type(await hybrid.achat_run("text", tools=[weather]), Run)
+    assert_type(await hybrid.achat.run("text", tools=[weather]), RunV2)
+    async with giga.chat_run_stream("text", tools=[weather]) as stream:
+        assert_type(stream, AsyncRunStream[models.ChatCompletion, models.Messages, models.Usage])
+        assert_type(await stream.get_final_result(), Run)
+    assert_type(
+        hybrid.achat_run_stream("text", tools=[weather]),
+        AsyncRunStream[models.ChatCompletion, models.Messages, models.Usage],
+    )
 
 
 def chat_create_parsed(giga: GigaChat) -> None:
@@ -678,6 +743,8 @@ def classes_of_errors(giga: GigaChat) -> None:
         assert_type(error.completion, Any)
     except exceptions.ToolArgumentsError as error:
         value_error = error
+    except exceptions.ToolNotFoundError as error:
+        print(error)
     except exceptions.GenerationError as error:
         assert_type(error.completion, Any)
     except exceptions.ClientClosedError as error:

@@ -31,6 +31,7 @@ from gigachat.exceptions import (
     ResponseError,
     StreamInterruptedError,
     ToolArgumentsError,
+    ToolNotFoundError,
     TotalTimeoutError,
     error_for_status,
 )
@@ -129,6 +130,7 @@ EXAMPLES: list[GigaChatException] = [
     ClientClosedError("no"),
     StreamInterruptedError("no"),
     ToolArgumentsError("no"),
+    ToolNotFoundError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
     GenerationError("no", completion=COMPLETED),
     LengthFinishReasonError(COMPLETED),

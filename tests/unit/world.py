@@ -152,6 +152,9 @@ class World:
     async def gather(self, tasks: Iterable[Callable[[], Coroutine[Any, Any, Any]]], limit: int) -> list[Any]:
         return await (BlockingMode if self.blocking else AsyncMode)().gather(tasks, limit)
 
+    async def call(self, function: Callable[[], Any], timeout: float | None, *, awaited: bool) -> Any:
+        return await (BlockingMode if self.blocking else AsyncMode)().call(function, timeout, awaited=awaited)
+
     async def close(self) -> None:
         pass
 

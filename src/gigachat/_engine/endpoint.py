@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from gigachat._engine.event_stream import EventStream
 from gigachat._engine.requests import context_headers
@@ -36,6 +36,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
+BlockingT = TypeVar("BlockingT", covariant=True)
+AsyncT = TypeVar("AsyncT", covariant=True)
 
 
 class Resource(Generic[Mode]):
@@ -182,6 +184,44 @@ class stream_endpoint(_ModeMethod, Generic[ResourceT, P, ChunkT, CompletionT]):
         return self._bind(resource, owner)
 
 
+class InBothModes(Protocol[BlockingT, AsyncT]):
+    """What a method returns at once, in each mode."""
+
+    def blocking(self) -> BlockingT:
+        """Return it for blocking callers."""
+        ...
+
+    def awaited(self) -> AsyncT:
+        """Return it for async callers."""
+        ...
+
+
+class mode_endpoint(_ModeMethod, Generic[ResourceT, P, BlockingT, AsyncT]):
+    """Make a method return an object in the mode of its resource, such as a stream; the method is never awaited."""
+
+    def __init__(self, describe: Callable[Concatenate[ResourceT, P], InBothModes[BlockingT, AsyncT]]) -> None:
+        @functools.wraps(describe)
+        def blocking(self: Any, *args: Any, **kwargs: Any) -> BlockingT:
+            return describe(self, *args, **kwargs).blocking()
+
+        @functools.wraps(describe)
+        def awaitable(self: Any, *args: Any, **kwargs: Any) -> AsyncT:
+            return describe(self, *args, **kwargs).awaited()
+
+        self._blocking, self._async = blocking, awaitable
+        self.__doc__ = describe.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, BlockingT]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, AsyncT]: ...
+    def __get__(self, resource: Any, owner: Any = None) -> Any:
+        """Return the method in the mode of its resource."""
+        return self._bind(resource, owner)
+
+
 class namespace(Generic[ResourceT, T]):
     """Make a group of endpoints an attribute, which tests may replace on an object."""
 
@@ -235,6 +275,8 @@ def async_variant(
 def async_variant(
     method: stream_endpoint[Any, P, ChunkT, CompletionT],
 ) -> _AsyncVariant[P, AsyncStream[ChunkT, CompletionT]]: ...
+@overload
+def async_variant(method: mode_endpoint[Any, P, Any, AsyncT]) -> _AsyncVariant[P, AsyncT]: ...
 def async_variant(method: _ModeMethod) -> Any:
     """Return the async form of a method, for another name on a client whose own mode is blocking."""
     return _AsyncVariant(method._async)

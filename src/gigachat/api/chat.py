@@ -22,6 +22,7 @@ from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
+from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 from gigachat.api.structured_output import format_of, parsing_call, refuse_class
 from gigachat.context import chat_url_cvar
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
 
-class ChatFields(TypedDict, total=False):
-    """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
+class ChatOptions(TypedDict, total=False):
+    """Fields of a chat that may be given by keyword, but its functions."""
 
     messages: Sequence[Message]
     model: str | None
@@ -54,7 +55,6 @@ class ChatFields(TypedDict, total=False):
     update_interval: float | None
     profanity_check: bool | None
     function_call: Literal["auto", "none"] | models.ChatFunctionCall | Mapping[str, Any] | None
-    functions: Sequence[models.Function | Mapping[str, Any]] | None
     flags: Sequence[str] | None
     storage: models.Storage | Mapping[str, Any] | None
     function_ranker: models.FunctionRanker | Mapping[str, Any] | None
@@ -62,6 +62,12 @@ class ChatFields(TypedDict, total=False):
     additional_fields: Mapping[str, Any] | None
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
+
+
+class ChatFields(ChatOptions, total=False):
+    """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
+
+    functions: Sequence[models.Function | Mapping[str, Any]] | None
 
 
 _METHODS = ("chat", "stream")
@@ -83,7 +89,7 @@ _OTHER_ROLES = {
 }
 
 
-class ChatNamespace(Namespace[Mode]):
+class ChatNamespace(Namespace[Mode], RunsV2[Mode]):
     """Chats v2; called itself it is the chat v1."""
 
     # Overloads, because pyright does not take an object for a callable whose `__call__` is a descriptor.

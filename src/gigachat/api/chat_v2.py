@@ -36,8 +36,8 @@ _PATH = "/chat/completions"
 _DONE = "response.message.done"
 
 
-class ChatCompletionFields(TypedDict, total=False):
-    """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
+class ChatCompletionOptions(TypedDict, total=False):
+    """Fields of a chat v2 that may be given by keyword, but its tools."""
 
     messages: Sequence[Message]
     model: str | None
@@ -56,7 +56,6 @@ class ChatCompletionFields(TypedDict, total=False):
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
     parallel_tool_calls: bool | None
-    tools: Sequence[Tool] | None
     tool_config: str | models.ChatToolConfig | Mapping[str, Any] | None
     tools_state_id: str | None
     storage: bool | models.ChatStorage | Mapping[str, Any] | None
@@ -67,6 +66,12 @@ class ChatCompletionFields(TypedDict, total=False):
     profanity_check: bool | None
     flags: Sequence[str] | None
     additional_fields: Mapping[str, Any] | None
+
+
+class ChatCompletionFields(ChatCompletionOptions, total=False):
+    """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
+
+    tools: Sequence[Tool] | None
 
 
 # The state of the tools has three names.

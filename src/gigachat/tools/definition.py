@@ -56,7 +56,7 @@ class Tool(Generic[P, R]):
         examples: Examples of its use.
         approve: Whether a run asks before it calls the tool.
         timeout: Seconds that a call may take in a run.
-        on_error: Whether a run tells the model of an error, or raises it.
+        on_error: Whether a run tells the model of an error, or raises it; None if the run decides.
         names: Names that annotations which are text may use, besides those of the function's module.
 
     Attributes:
@@ -66,7 +66,7 @@ class Tool(Generic[P, R]):
         examples: Examples of its use: `request` and `params`.
         approve: Whether a run asks before it calls the tool.
         timeout: Seconds that a call may take in a run; None for no limit.
-        on_error: Whether a run tells the model of an error, or raises it.
+        on_error: Whether a run tells the model of an error, or raises it; None if the run decides.
         is_async: Whether the function is a coroutine function.
     """
 
@@ -83,7 +83,7 @@ class Tool(Generic[P, R]):
         examples: Sequence[Mapping[str, Any]] = (),
         approve: Approve = False,
         timeout: float | None = None,
-        on_error: OnError = "tell",
+        on_error: OnError | None = None,
         names: Mapping[str, Any] | None = None,
     ) -> None:
         inner = core(function)
@@ -157,7 +157,7 @@ class Tool(Generic[P, R]):
             raise ValueError(f"tool {self.name}: approve= is True, False or a function")
         if self.timeout is not None and not (_is_number(self.timeout) and self.timeout > 0):
             raise ValueError(f"tool {self.name}: timeout= is a positive number of seconds")
-        if self.on_error not in ("tell", "raise"):
+        if self.on_error not in (None, "tell", "raise"):
             raise ValueError(f"tool {self.name}: on_error= is 'tell' or 'raise'")
 
     def function(self) -> models.Function:
@@ -215,7 +215,7 @@ def tool(
     examples: Sequence[Mapping[str, Any]] = (),
     approve: Approve = False,
     timeout: float | None = None,
-    on_error: OnError = "tell",
+    on_error: OnError | None = None,
 ) -> Tool[P, R]: ...
 @overload
 def tool(
@@ -228,7 +228,7 @@ def tool(
     examples: Sequence[Mapping[str, Any]] = (),
     approve: Approve = False,
     timeout: float | None = None,
-    on_error: OnError = "tell",
+    on_error: OnError | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     function: Any = None,
@@ -240,7 +240,7 @@ def tool(
     examples: Sequence[Mapping[str, Any]] = (),
     approve: Approve = False,
     timeout: float | None = None,
-    on_error: OnError = "tell",
+    on_error: OnError | None = None,
 ) -> Any:
     """Make a tool of a function: one that a model can call (reference, section 4.4).
 
@@ -257,7 +257,8 @@ def tool(
         examples: Examples of its use: mappings with `request`, what the user says, and `params`, the arguments.
         approve: Whether a run asks before it calls the tool; or a function that decides.
         timeout: Seconds that a call may take in a run.
-        on_error: Whether a run tells the model of an error of the tool (`"tell"`), or raises it (`"raise"`).
+        on_error: Whether a run tells the model of an error of the tool (`"tell"`), or raises it (`"raise"`). If not
+            given, the run decides.
 
     Returns:
         The tool, which can be called as the function; without a function, a decorator.

@@ -1,0 +1,125 @@
+"""The methods that let the model call tools until it answers: by chats v1 on the client, by chats v2 in `chat`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigachat._engine.endpoint import Mode, Resource, mode_endpoint, procedure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Literal, Required, TypeAlias, TypedDict, Unpack
+
+    from gigachat import models
+    from gigachat.api.chat import ChatOptions, Payload
+    from gigachat.api.chat_v2 import ChatCompletionOptions
+    from gigachat.api.chat_v2 import Payload as PayloadV2
+    from gigachat.api.tool_run.calls import Approval
+    from gigachat.api.tool_run.start import RunInBothModes
+    from gigachat.tools import Tool
+    from gigachat.tools.runs import RunResult
+
+    FunctionTool: TypeAlias = Tool[..., Any] | Callable[..., Any] | models.Function | Mapping[str, Any]
+    AnyTool: TypeAlias = FunctionTool | str | models.ChatTool | models.ChatFunctionSpecification
+    Result: TypeAlias = RunResult[models.ChatCompletion, models.Messages, models.Usage]
+    ResultV2: TypeAlias = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+    Run: TypeAlias = RunInBothModes[models.ChatCompletion, models.Messages, models.Usage]
+    RunV2: TypeAlias = RunInBothModes[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+
+    class RunOptionFields(TypedDict, total=False):
+        """Options of a run."""
+
+        max_steps: int
+        approve: Approval | None
+        deps: Any
+        tool_timeout: float | None
+        parallel: int
+        max_repeats: int
+        on_error: Literal["tell", "raise"]
+        transcript: list[Any] | None
+
+    class ChatRunFields(RunOptionFields, ChatOptions, total=False):
+        """Options of a run by chats v1, and fields of its chats."""
+
+        tools: Required[Sequence[FunctionTool]]
+
+    class ChatCompletionRunFields(RunOptionFields, ChatCompletionOptions, total=False):
+        """Options of a run by chats v2, and fields of its requests."""
+
+        tools: Required[Sequence[AnyTool]]
+
+
+class Runs(Resource[Mode]):
+    """Runs by chats v1."""
+
+    @procedure
+    async def chat_run(self, payload: Payload | None = None, **fields: Unpack[ChatRunFields]) -> Result:
+        """Let the model call tools until it answers (reference, section 4.4).
+
+        Args:
+            payload: As in `chat`.
+            **fields: Fields of the chat, and options of the run:
+
+                * `tools`: Python functions, `Tool`s, and descriptions of functions that are not run here;
+                * `max_steps`: most answers of the model, 8;
+                * `approve`: function that is asked before a tool runs that needs approval. It gets a `ToolCall` and
+                  returns True, False, or a sentence for the model;
+                * `deps`: what tools find as `deps` of their `ToolContext`;
+                * `tool_timeout`: longest time of a call in seconds, for tools without a timeout of their own;
+                * `parallel`: most tools that run at once, 8;
+                * `max_repeats`: how often the model may make the same call in a row, 3;
+                * `on_error`: whether the errors of calls are told to the model (`"tell"`) or raised (`"raise"`);
+                * `transcript`: list that receives the messages. It can be sent at any moment, also after an exception.
+
+        Raises:
+            GenerationError: The service failed to generate.
+        """
+        from gigachat.api.tool_run.start import start_v1
+
+        return await start_v1(self, payload, fields, stream=False).begin(self._session).finish()
+
+    @mode_endpoint
+    def chat_run_stream(self, payload: Payload | None = None, **fields: Unpack[ChatRunFields]) -> Run:
+        """Let the model call tools until it answers, as a stream of events (reference, sections 4.4 and 4.7).
+
+        The events are `RunText`, `RunReasoning`, `RunCall`, `RunToolResult`, and at the end `RunDone`.
+
+        Args:
+            payload: As in `chat`.
+            **fields: As in `chat_run`.
+        """
+        from gigachat.api.tool_run.start import start_v1
+
+        return start_v1(self, payload, fields, stream=True)
+
+
+class RunsV2(Resource[Mode]):
+    """Runs by chats v2."""
+
+    @procedure
+    async def run(self, payload: PayloadV2 | None = None, **fields: Unpack[ChatCompletionRunFields]) -> ResultV2:
+        """Let the model call tools until it answers, by API v2 (reference, section 5.5).
+
+        Args:
+            payload: As in `create`.
+            **fields: Fields of the request, and options of the run as in `chat_run`. `tools` takes names of the
+                service's tools, too.
+
+        Raises:
+            GenerationError: The service failed to generate.
+        """
+        from gigachat.api.tool_run.start import start_v2
+
+        return await start_v2(self, payload, fields, stream=False).begin(self._session).finish()
+
+    @mode_endpoint
+    def run_stream(self, payload: PayloadV2 | None = None, **fields: Unpack[ChatCompletionRunFields]) -> RunV2:
+        """Let the model call tools until it answers, by API v2, as a stream of events (reference, section 5.7).
+
+        Args:
+            payload: As in `create`.
+            **fields: As in `run`.
+        """
+        from gigachat.api.tool_run.start import start_v2
+
+        return start_v2(self, payload, fields, stream=True)

@@ -1,0 +1,207 @@
+"""The calls of one answer: checked and approved one after the other, then run side by side.
+
+What goes wrong with a call is told to the model as `{"error": "..."}`, or raised by choice. Nothing of a call is run
+unless the call was approved, where approval is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from gigachat._engine.side_by_side import OverdueError
+from gigachat.exceptions import ToolArgumentsError, ToolNotFoundError
+from gigachat.tools import ToolContext, ToolError, result_json
+from gigachat.tools.runs import ToolCall, ToolStep
+
+if TYPE_CHECKING:
+    from gigachat._engine.transport import Transport
+    from gigachat.tools import Tool
+
+Approval: TypeAlias = Callable[[ToolCall], bool | str | Awaitable[bool | str]]
+
+_log = logging.getLogger("gigachat")
+_NOT_APPROVED = "the call was not approved"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Options of a run.
+
+    Attributes:
+        max_steps: Most answers of the model.
+        approve: Asked before a tool runs that needs approval.
+        deps: `deps` of the context given to tools.
+        tool_timeout: Longest time of a call in seconds, for tools without a timeout of their own.
+        parallel: Most tools that run at once.
+        max_repeats: How often the model may make the same call in a row.
+        on_error: Whether what goes wrong with a call is told to the model or raised, for tools that do not say it.
+    """
+
+    max_steps: int = 8
+    approve: Approval | None = None
+    deps: Any = field(default=None, repr=False)
+    tool_timeout: float | None = None
+    parallel: int = 8
+    max_repeats: int = 3
+    on_error: Literal["tell", "raise"] = "tell"
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "parallel", "max_repeats"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number, 1 or more")
+        if self.tool_timeout is not None and not self.tool_timeout > 0:
+            raise ValueError("tool_timeout must be a number of seconds above 0")
+        if self.on_error not in ("tell", "raise"):
+            raise ValueError("on_error is 'tell' or 'raise'")
+
+
+class Calls:
+    """Runs the calls of a run's answers.
+
+    Args:
+        transport: Waits and runs functions in the mode of the caller.
+        tools: The tools by name.
+        options: Options of the run.
+        client: The client, for the context of tools.
+    """
+
+    def __init__(self, transport: Transport, tools: Mapping[str, Tool[..., Any]], options: RunOptions, client: Any):
+        self._transport = transport
+        self._tools = tools
+        self._options = options
+        self._client = client
+        self._last: str | None = None
+        self._repeats = 0
+        for tool in tools.values():
+            if tool.approve is True and options.approve is None:
+                raise ValueError(f"tool {tool.name!r} needs approval: give approve=")
+
+    async def run(self, calls: Sequence[ToolCall], messages: Sequence[Any], done: dict[int, ToolStep]) -> None:
+        """Run calls side by side.
+
+        Args:
+            calls: The calls of one answer.
+            messages: The conversation before them, for the context of tools.
+            done: Receives the outcome of each call by its place, also if this raises.
+        """
+        ready: dict[int, Callable[[], Any]] = {}
+        for index, call in enumerate(calls):
+            try:
+                ready[index] = await self._checked(call, messages)
+            except _NotRun as refused:
+                done[index] = self._told(call, refused.error, text=refused.text)
+        tasks = [partial(self._finished, calls[index], function, done, index) for index, function in ready.items()]
+        for outcome in await self._transport.gather(tasks, self._options.parallel):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _checked(self, call: ToolCall, messages: Sequence[Any]) -> Callable[[], Any]:
+        """Return the function that runs a call whose arguments are valid and that is approved."""
+        tool = self._tools.get(call.name)
+        if tool is None:
+            known = ", ".join(self._tools) or "none"
+            raise _NotRun(ToolNotFoundError(f"there is no function {call.name!r}; the functions are: {known}"))
+        self._refuse_repeated(call)
+        context = ToolContext(
+            deps=self._options.deps,
+            client=self._client,
+            step=call.step,
+            messages=list(messages),
+            call_id=call.id,
+        )
+        try:
+            function = tool.bind(call.arguments, context)
+        except ToolArgumentsError as error:
+            raise _NotRun(error) from None
+        approve = self._options.approve if tool.approve is True else tool.approve or None
+        if approve is not None:
+            await self._ask(approve, call)
+        return function
+
+    def _refuse_repeated(self, call: ToolCall) -> None:
+        same = json.dumps([call.name, call.arguments], sort_keys=True, default=str)
+        self._repeats = self._repeats + 1 if same == self._last else 1
+        self._last = same
+        if self._repeats > self._options.max_repeats:
+            raise _NotRun(
+                ToolError(
+                    f"not run: this is the same call for the {self._repeats}th time in a row; "
+                    "use the results above, change the arguments, or answer"
+                )
+            )
+
+    async def _ask(self, approve: Approval, call: ToolCall) -> None:
+        """Ask whether a call may run; anything but True refuses it."""
+        try:
+            verdict = await self._call(partial(approve, call), None, awaited=_is_async(approve))
+        except Exception as error:
+            _log.warning("approval of tool %r failed: %s", call.name, type(error).__name__)
+            raise _NotRun(error, _NOT_APPROVED) from None
+        if verdict is not True:
+            raise _NotRun(ToolError(verdict if isinstance(verdict, str) and verdict else _NOT_APPROVED))
+
+    async def _finished(
+        self, call: ToolCall, function: Callable[[], Any], done: dict[int, ToolStep], index: int
+    ) -> None:
+        tool, now = self._tools[call.name], self._transport.now
+        timeout = self._options.tool_timeout if tool.timeout is None else tool.timeout
+        began = now()
+        try:
+            value = await self._call(function, timeout, awaited=tool.is_async)
+            content = result_json(value)
+        except OverdueError:
+            error: Exception = ToolError(f"the function did not return within {timeout:g} seconds")
+            done[index] = self._told(call, error, now() - began)
+        except Exception as error:
+            done[index] = self._told(call, error, now() - began)
+        else:
+            done[index] = ToolStep(call, content, value, seconds=now() - began)
+
+    async def _call(self, function: Callable[[], Any], timeout: float | None, *, awaited: bool) -> Any:
+        value = await self._transport.call(function, timeout, awaited=awaited)
+        if isawaitable(value):
+            value = await self._transport.call(lambda: value, timeout, awaited=True)
+        return value
+
+    def _told(self, call: ToolCall, error: Exception, seconds: float = 0.0, text: str | None = None) -> ToolStep:
+        """Return the outcome of a call that failed.
+
+        Raises:
+            Exception: The error, if errors are raised.
+        """
+        tool = self._tools.get(call.name)
+        choice = self._options.on_error if tool is None or tool.on_error is None else tool.on_error
+        if choice == "raise":
+            raise error
+        return ToolStep(call, error_content(text or _text_of(error)), error=error, seconds=seconds)
+
+
+class _NotRun(Exception):
+    """A call that is not run."""
+
+    def __init__(self, error: Exception, text: str | None = None) -> None:
+        super().__init__(error)
+        self.error = error
+        self.text = text
+
+
+def error_content(text: str) -> str:
+    """Return what the model is told of a call that failed."""
+    return json.dumps({"error": text}, ensure_ascii=False)
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, ToolError | ToolArgumentsError | ToolNotFoundError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_async(function: Any) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)

@@ -1,0 +1,201 @@
+"""The loop of a run: ask the model, run the tools that it calls, tell it the results, until it answers.
+
+State rules of `ToolRun`: it asks (perhaps over a stream), then either ends or runs the calls of the answer, then asks
+again. No slot and no connection is held while tools run. An answer is added to the conversation together with the
+results of its calls, so that the conversation can be sent at any moment; calls that did not end, since the run was
+interrupted, have a result that says so. The loop never suspends in blocking mode, and iterates no async generator.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from gigachat._engine.event_stream import EventStream
+from gigachat._engine.requests import context_headers
+from gigachat.api.tool_run.calls import Calls, RunOptions, error_content
+from gigachat.exceptions import GenerationError, GigaChatException
+from gigachat.tools.runs import (
+    RunCall,
+    RunDone,
+    RunReasoning,
+    RunResult,
+    RunText,
+    RunToolResult,
+    Stop,
+    ToolCall,
+    ToolStep,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gigachat._engine.session import Session
+    from gigachat.api.tool_run.versions import Answer, Version
+    from gigachat.tools import Tool
+    from gigachat.tools.runs import RunEvent
+
+CompletionT = TypeVar("CompletionT")
+MessageT = TypeVar("MessageT")
+UsageT = TypeVar("UsageT")
+
+_INVALID_CALL = "function_call_error"
+_INTERRUPTED = error_content("the run was interrupted: whether the call had an effect is not known")
+
+
+class ToolRun(Generic[CompletionT, MessageT, UsageT]):
+    """One run.
+
+    Args:
+        session: Sends the requests, in the mode of the caller.
+        version: The requests of the run.
+        tools: The functions that can be called, by name.
+        described: Names of functions that the model may call and that the caller runs.
+        options: Options of the run.
+        client: The client, for the context of tools.
+        stream: Whether the answers are streamed.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        version: Version[CompletionT, Any, MessageT, UsageT],
+        tools: Mapping[str, Tool[..., Any]],
+        described: frozenset[str],
+        options: RunOptions,
+        client: Any,
+        *,
+        stream: bool,
+    ) -> None:
+        self.messages = version.messages
+        self.result: RunResult[CompletionT, MessageT, UsageT] | None = None
+        self._session = session
+        self._version = version
+        self._described = described
+        self._options = options
+        self._calls = Calls(session.transport, tools, options, client)
+        self._context = context_headers()
+        self._streams = stream
+        self._source: EventStream[Any, CompletionT] | None = None
+        self._waiting: list[ToolCall] = []
+        self._completions: list[CompletionT] = []
+        self._steps: list[ToolStep] = []
+        self._over = False
+
+    async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        """Go on until there are events, and return them; none at the end.
+
+        Raises:
+            GigaChatException: A request failed, or the service failed to generate.
+            Exception: A tool failed, if its errors are raised.
+        """
+        events: Sequence[RunEvent[CompletionT, MessageT, UsageT]] = ()
+        try:
+            while not events and not self._over:
+                if self._waiting:
+                    events = await self._run_tools()
+                elif self._streams:
+                    events = await self._stream()
+                else:
+                    events = self._take(await self._session.send(self._version.call()))
+        except BaseException:
+            self._over = True
+            raise
+        return events
+
+    async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:
+        """Run to the end and return the result.
+
+        Raises:
+            GigaChatException: The run failed, or was closed before its end.
+        """
+        while await self.advance():
+            pass
+        if self.result is None:
+            raise GigaChatException("the run failed, or was closed, before its end")
+        return self.result
+
+    async def close(self) -> None:
+        """Release what a stream holds; no event follows. Tools that run are not stopped."""
+        self._over = True
+        source, self._source = self._source, None
+        if source is not None:
+            await source.close()
+
+    def abandon(self) -> bool:
+        """Release what a stream holds from a finalizer; whether it was open in this process."""
+        return self._source is not None and self._source.abandon()
+
+    async def _stream(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        if self._source is None:
+            self._source = EventStream(self._session, self._version.stream_call(), self._context)
+        source = self._source
+        chunks = await source.next_chunks()
+        if chunks:
+            events: list[RunEvent[CompletionT, MessageT, UsageT]] = []
+            for chunk in chunks:
+                if reasoning := self._version.reasoning(chunk):
+                    events.append(RunReasoning(reasoning))
+                if text := source.call.text(chunk):
+                    events.append(RunText(text))
+            return events
+        self._source = None
+        if self._over:
+            return ()  # closed by another thread or task
+        return self._take(source.call.accumulate(source.whole()))
+
+    def _take(self, completion: CompletionT) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        """Take an answer of the model: it ends the run, or its calls are to be run."""
+        self._completions.append(completion)
+        answer = self._version.answer(completion)
+        failure = self._version.failure(completion)
+        if failure is None and answer.finish_reason == _INVALID_CALL:
+            failure = "the model called a function with arguments that are not valid JSON"
+        if failure is not None:
+            raise GenerationError(failure, completion=completion)
+        stop = _stop(answer)
+        if stop is None and any(name in self._described for name, _, _ in answer.calls):
+            stop = "call"
+        if stop is not None:
+            self._version.add_answer(completion)
+            return self._end(stop)
+        step = len(self._completions)
+        self._waiting = [ToolCall(name, arguments, id_, step) for name, arguments, id_ in answer.calls]
+        return [RunCall(call) for call in self._waiting]
+
+    async def _run_tools(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        calls, self._waiting = self._waiting, []
+        done: dict[int, ToolStep] = {}
+        try:
+            await self._calls.run(calls, self.messages, done)
+        finally:
+            steps = [done.get(index) or ToolStep(call, _INTERRUPTED) for index, call in enumerate(calls)]
+            self._steps += steps
+            self._version.add_results(self._completions[-1], [step.content for step in steps])
+        events: list[RunEvent[CompletionT, MessageT, UsageT]] = [RunToolResult(step) for step in steps]
+        if len(self._completions) >= self._options.max_steps:
+            events += self._end("max_steps")
+        return events
+
+    def _end(self, stop: Stop) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        completion = self._completions[-1]
+        self._over = True
+        self.result = RunResult(
+            completion,
+            self._version.answer(completion).text,
+            self.messages,
+            self._steps,
+            self._version.usage(self._completions),
+            stop,
+            self._completions,
+        )
+        return [RunDone(self.result)]
+
+
+def _stop(answer: Answer) -> Stop | None:
+    """Return why an answer ends its run; None if its calls are to be run."""
+    reason = answer.finish_reason or ""
+    if reason == "length":
+        return "length"
+    if reason.endswith("blacklist") or reason.startswith("request_"):
+        return "refused"
+    return None if answer.calls else "answer"

@@ -1,0 +1,124 @@
+"""Runs as users read them, in each mode: iterators of events over one `ToolRun`."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from gigachat._engine.session import run
+from gigachat.tools.runs import RunText
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from gigachat.api.tool_run.loop import ToolRun
+    from gigachat.tools.runs import RunEvent, RunResult
+
+CompletionT = TypeVar("CompletionT")
+MessageT = TypeVar("MessageT")
+UsageT = TypeVar("UsageT")
+
+
+class RunStream(Generic[CompletionT, MessageT, UsageT]):
+    """A run for blocking callers: an iterator of events and a context manager.
+
+    The first request is sent when the first event is read. `close`, and leaving `with`, release the connection of an
+    answer that is being streamed.
+    """
+
+    def __init__(self, source: ToolRun[CompletionT, MessageT, UsageT]) -> None:
+        self._source = source
+        self._ready: deque[RunEvent[CompletionT, MessageT, UsageT]] = deque()
+
+    def __iter__(self) -> Iterator[RunEvent[CompletionT, MessageT, UsageT]]:
+        return self
+
+    def __next__(self) -> RunEvent[CompletionT, MessageT, UsageT]:
+        if not self._ready:
+            self._ready.extend(run(self._source.advance()))
+            if not self._ready:
+                raise StopIteration
+        return self._ready.popleft()
+
+    @property
+    def messages(self) -> list[MessageT]:
+        """The conversation so far; it can be sent at any moment."""
+        return self._source.messages
+
+    @property
+    def text_stream(self) -> Iterator[str]:
+        """The text of all answers, piece by piece."""
+        for event in self:
+            if isinstance(event, RunText):
+                yield event.text
+
+    def get_final_result(self) -> RunResult[CompletionT, MessageT, UsageT]:
+        """Run to the end and return the result; a run that failed or was closed early raises."""
+        return run(self._source.finish())
+
+    def close(self) -> None:
+        """Release the connection; no event follows."""
+        self._ready.clear()
+        run(self._source.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._source.abandon()
+
+
+class AsyncRunStream(Generic[CompletionT, MessageT, UsageT]):
+    """A run for async callers: an async iterator of events and an async context manager. It is not awaited itself."""
+
+    def __init__(self, source: ToolRun[CompletionT, MessageT, UsageT]) -> None:
+        self._source = source
+        self._ready: deque[RunEvent[CompletionT, MessageT, UsageT]] = deque()
+
+    def __aiter__(self) -> AsyncIterator[RunEvent[CompletionT, MessageT, UsageT]]:
+        return self
+
+    async def __anext__(self) -> RunEvent[CompletionT, MessageT, UsageT]:
+        if not self._ready:
+            self._ready.extend(await self._source.advance())
+            if not self._ready:
+                raise StopAsyncIteration
+        return self._ready.popleft()
+
+    @property
+    def messages(self) -> list[MessageT]:
+        """The conversation so far; it can be sent at any moment."""
+        return self._source.messages
+
+    @property
+    async def text_stream(self) -> AsyncIterator[str]:
+        """The text of all answers, piece by piece."""
+        async for event in self:
+            if isinstance(event, RunText):
+                yield event.text
+
+    async def get_final_result(self) -> RunResult[CompletionT, MessageT, UsageT]:
+        """Run to the end and return the result; a run that failed or was closed early raises."""
+        return await self._source.finish()
+
+    async def close(self) -> None:
+        """Release the connection; no event follows."""
+        self._ready.clear()
+        await self._source.close()
+
+    aclose = close
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        if self._source.abandon():
+            message = "an async run was left open: read it to its end, or open it with `async with`"
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)

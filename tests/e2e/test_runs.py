@@ -1,0 +1,578 @@
+"""Runs of tools against the local server: v1 and v2, whole and streamed, in every mode."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import pytest
+import trio
+
+from gigachat import (
+    AsyncGigaChat,
+    GenerationError,
+    GigaChat,
+    GigaChatException,
+    ToolArgumentsError,
+    ToolContext,
+    ToolError,
+    ToolNotFoundError,
+    tool,
+)
+from gigachat.server import GigaChatServer
+from gigachat.tools.runs import RunCall, RunDone, RunText, RunToolResult, ToolCall
+from tests.wire.modes import MODES, Giga, Mode
+
+Version = Literal["v1", "v2"]
+
+SETTING: ContextVar[str] = ContextVar("SETTING", default="unset")
+
+
+@pytest.fixture(params=MODES, ids=str)
+def mode(request: pytest.FixtureRequest) -> Mode:
+    chosen: Mode = request.param
+    return chosen
+
+
+@pytest.fixture(params=["v1", "v2"])
+def version(request: pytest.FixtureRequest) -> Version:
+    chosen: Version = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[GigaChatServer]:
+    with GigaChatServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: GigaChatServer) -> Iterator[GigaChatServer]:
+    yield running
+    running.clear()
+
+
+class Runner:
+    """Runs in one mode and version."""
+
+    def __init__(self, giga: Giga, version: Version) -> None:
+        self.giga = giga
+        self.version = version
+
+    @property
+    def _chats(self) -> Any:
+        return self.giga.client if self.version == "v1" else self.giga.client.chat
+
+    async def run(self, payload: Any, **options: Any) -> Any:
+        result = (self._chats.chat_run if self.version == "v1" else self._chats.run)(payload, **options)
+        return await result if self.giga.mode.is_async else result
+
+    def stream(self, payload: Any, **options: Any) -> Any:
+        return (self._chats.chat_run_stream if self.version == "v1" else self._chats.run_stream)(payload, **options)
+
+    async def events(self, stream: Any) -> list[Any]:
+        if self.giga.mode.is_async:
+            return [event async for event in stream]
+        return list(stream)
+
+    async def result(self, stream: Any) -> Any:
+        result = stream.get_final_result()
+        return await result if self.giga.mode.is_async else result
+
+
+def program(mode: Mode, version: Version, server: GigaChatServer, main: Callable[[Runner], Any], **options: Any) -> Any:
+    async def whole() -> Any:
+        async with mode.giga(**{**server.client_options, **options}) as giga:
+            return await main(Runner(giga, version))
+
+    return mode.run(whole)
+
+
+def last_chat(server: GigaChatServer) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = json.loads(server.requests_to("/chat/completions")[-1].body)["messages"]
+    return messages
+
+
+def results(server: GigaChatServer) -> list[Any]:
+    """Return the results of functions in the last chat, as objects."""
+    found: list[Any] = []
+    for message in last_chat(server):
+        if message["role"] == "function" and isinstance(message["content"], str):
+            found.append(json.loads(message["content"]))
+        elif message["role"] in ("function", "tool"):
+            found += [part["function_result"]["result"] for part in message["content"]]
+    return [json.loads(one) if isinstance(one, str) else one for one in found]
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+async def aadd(a: int, b: int) -> int:
+    """Add two numbers, awaited."""
+    await trio.sleep(0) if _in_trio() else await asyncio.sleep(0)
+    return a + b
+
+
+def _in_trio() -> bool:
+    return trio.lowlevel.in_trio_task()
+
+
+@pytest.mark.parametrize("function", [add, aadd], ids=["sync", "async"])
+def test_a_run_tells_the_model_the_result_and_returns_its_answer(
+    mode: Mode, version: Version, server: GigaChatServer, function: Any
+) -> None:
+    server.reply_call(function.__name__, {"a": 1, "b": 2})
+    server.reply("It is 3.")
+    result = program(mode, version, server, lambda runner: runner.run("1 + 2?", tools=[function]))
+    assert (result.text, result.stop, len(result.completions)) == ("It is 3.", "answer", 2)
+    (step,) = result.steps
+    assert (step.call.name, step.call.arguments, step.value, step.error) == (
+        function.__name__,
+        {"a": 1, "b": 2},
+        3,
+        None,
+    )
+    assert results(server) == [{"result": 3}]
+    assert result.usage.total_tokens == sum(one.usage.total_tokens for one in result.completions)
+    assert [message.role for message in result.messages] == ["user", "assistant", "function", "assistant"]
+
+
+def test_a_stream_of_a_run_has_events_in_order(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("It is 3.")
+
+    async def main(runner: Runner) -> Any:
+        return await runner.events(runner.stream("1 + 2?", tools=[add]))
+
+    events = program(mode, version, server, main)
+    kinds = [type(event) for event in events]
+    assert kinds[:2] == [RunCall, RunToolResult]
+    assert kinds[-1] is RunDone
+    assert "".join(event.text for event in events if isinstance(event, RunText)) == "It is 3."
+    assert events[-1].result.text == "It is 3."
+    assert events[-1].result.steps == [events[1].step]
+
+
+def test_a_stream_of_a_run_gives_text_and_result(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("It is 3.")
+
+    async def main(runner: Runner) -> Any:
+        stream = runner.stream("1 + 2?", tools=[add])
+        return stream, await runner.result(stream)
+
+    stream, result = program(mode, version, server, main)
+    assert result.text == "It is 3."
+    assert stream.messages is result.messages
+
+
+def test_several_calls_of_one_answer_run_side_by_side(mode: Mode, server: GigaChatServer) -> None:
+    barrier = threading.Barrier(3, timeout=20)
+
+    def meet(name: str) -> str:
+        barrier.wait()
+        return name
+
+    server.reply_calls(*(("meet", {"name": name}) for name in "abc"))
+    server.reply("done")
+    result = program(mode, "v2", server, lambda runner: runner.run("x", tools=[meet]))
+    assert [step.value for step in result.steps] == ["a", "b", "c"]
+    assert results(server) == [{"result": "a"}, {"result": "b"}, {"result": "c"}]
+    assert [message["role"] for message in last_chat(server)].count("function") == 1
+    calls = [part["function_call"]["id"] for part in last_chat(server)[1]["content"]]
+    told = [part["function_result"]["id"] for part in last_chat(server)[2]["content"]]
+    assert calls == told
+
+
+def test_async_calls_of_one_answer_run_side_by_side(mode: Mode, server: GigaChatServer) -> None:
+    if mode.is_async:
+        arrived: list[str] = []
+
+        async def meet(name: str) -> str:
+            arrived.append(name)
+            await mode.until(lambda: len(arrived) == 3)
+            return name
+    else:
+        barrier = threading.Barrier(3, timeout=20)
+
+        async def meet(name: str) -> str:
+            barrier.wait()
+            return name
+
+    server.reply_calls(*(("meet", {"name": name}) for name in "abc"))
+    server.reply("done")
+    result = program(mode, "v2", server, lambda runner: runner.run("x", tools=[meet]))
+    assert [step.value for step in result.steps] == ["a", "b", "c"]
+
+
+def test_a_single_sync_call_of_a_blocking_run_stays_in_the_thread_of_the_caller(
+    version: Version, server: GigaChatServer
+) -> None:
+    threads: list[int] = []
+
+    def note() -> str:
+        threads.append(threading.get_ident())
+        return "ok"
+
+    server.reply_call("note")
+    server.reply("done")
+    program(MODES[0], version, server, lambda runner: runner.run("x", tools=[note]))
+    assert threads == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("timeout", [None, 20.0])
+def test_tools_see_the_context_variables_of_the_caller(
+    mode: Mode, version: Version, server: GigaChatServer, timeout: float | None
+) -> None:
+    def setting() -> str:
+        return SETTING.get()
+
+    async def main(runner: Runner) -> Any:
+        SETTING.set("mine")
+        return await runner.run("x", tools=[setting], tool_timeout=timeout)
+
+    server.reply_call("setting")
+    server.reply("done")
+    assert program(mode, version, server, main).steps[0].value == "mine"
+
+
+def test_the_context_holds_what_the_caller_gave(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    seen: list[ToolContext[str]] = []
+
+    def look(context: ToolContext[str]) -> str:
+        seen.append(context)
+        return context.deps
+
+    server.reply_call("look")
+    server.reply("done")
+
+    result = program(mode, version, server, lambda runner: runner.run("x", tools=[look], deps="database"))
+    assert result.steps[0].value == "database"
+    assert (type(seen[0].client), seen[0].step) == (AsyncGigaChat if mode.is_async else GigaChat, 1)
+    assert [message.role for message in seen[0].messages] == ["user"]
+
+
+@tool
+def failing(kind: str) -> str:
+    """Fail."""
+    if kind == "told":
+        raise ToolError("the city is unknown: ask the user")
+    raise LookupError("no row")
+
+
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        (("failing", {"kind": "told"}), "the city is unknown: ask the user", ToolError),
+        (("failing", {"kind": "other"}), "LookupError: no row", LookupError),
+        (("failing", {}), "kind is missing", ToolArgumentsError),
+        (("failng", {}), "there is no function 'failng'; the functions are: failing", ToolNotFoundError),
+    ],
+)
+@pytest.mark.parametrize("on_error", ["tell", "raise"])
+def test_an_error_of_a_call_is_told_or_raised(
+    mode: Mode, version: Version, server: GigaChatServer, call: Any, says: str, error: Any, on_error: Any
+) -> None:
+    server.reply_call(*call)
+    server.reply("done")
+    transcript: list[Any] = []
+
+    async def main(runner: Runner) -> Any:
+        return await runner.run("x", tools=[failing], on_error=on_error, transcript=transcript)
+
+    if on_error == "raise":
+        with pytest.raises(error, match=says.removeprefix("LookupError: ")):
+            program(mode, version, server, main)
+        assert [message.role for message in transcript] == ["user", "assistant", "function"]
+        return
+    result = program(mode, version, server, main)
+    (told,) = results(server)
+    assert says in told["error"]
+    assert isinstance(result.steps[0].error, error)
+    assert result.messages is transcript
+
+
+def test_a_tool_that_hangs_is_given_up(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    end = threading.Event()
+
+    @tool(timeout=0.05)
+    def hang() -> str:
+        end.wait(20)
+        return "late"
+
+    server.reply_call("hang")
+    server.reply("done")
+    try:
+        result = program(mode, version, server, lambda runner: runner.run("x", tools=[hang]))
+    finally:
+        end.set()
+    assert results(server) == [{"error": "the function did not return within 0.05 seconds"}]
+    assert result.text == "done"
+
+
+def test_an_async_tool_that_hangs_is_cancelled(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    async def hang() -> str:
+        await (trio.sleep(20) if _in_trio() else asyncio.sleep(20))
+        return "late"
+
+    server.reply_call("hang")
+    server.reply("done")
+    program(mode, version, server, lambda runner: runner.run("x", tools=[hang], tool_timeout=0.05))
+    assert results(server) == [{"error": "the function did not return within 0.05 seconds"}]
+
+
+def approving(verdict: Any) -> tuple[Callable[[ToolCall], Any], list[ToolCall]]:
+    asked: list[ToolCall] = []
+
+    def approve(call: ToolCall) -> Any:
+        asked.append(call)
+        if isinstance(verdict, Exception):
+            raise verdict
+        return verdict
+
+    return approve, asked
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (True, {"result": "sent"}),
+        (False, {"error": "the call was not approved"}),
+        ("not today", {"error": "not today"}),
+        (None, {"error": "the call was not approved"}),
+        (1, {"error": "the call was not approved"}),
+        (RuntimeError("broken"), {"error": "the call was not approved"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_tool_that_needs_approval_runs_only_if_it_is_approved(
+    mode: Mode, version: Version, server: GigaChatServer, verdict: Any, told: Any, is_async: bool
+) -> None:
+    approve, asked = approving(verdict)
+    sent: list[str] = []
+
+    @tool(approve=True)
+    def send(text: str) -> str:
+        sent.append(text)
+        return "sent"
+
+    async def awaited(call: ToolCall) -> Any:
+        return approve(call)
+
+    server.reply_call("send", {"text": "hello"})
+    server.reply("done")
+    hook = awaited if is_async else approve
+    program(mode, version, server, lambda runner: runner.run("x", tools=[send], approve=hook))
+    assert results(server) == [told]
+    assert [call.arguments for call in asked] == [{"text": "hello"}]
+    assert sent == (["hello"] if verdict is True else [])
+
+
+def test_the_same_call_is_not_run_a_fourth_time_in_a_row(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    ran: list[int] = []
+
+    def again(number: int) -> int:
+        ran.append(number)
+        return number
+
+    for number in (1, 1, 1, 1, 2, 1):
+        server.reply_call("again", {"number": number})
+    server.reply("done")
+    program(mode, version, server, lambda runner: runner.run("x", tools=[again], max_steps=20))
+    assert ran == [1, 1, 1, 2, 1]
+    assert results(server)[3]["error"].startswith("not run: ")
+
+
+def test_a_run_ends_after_max_steps_and_its_messages_begin_the_next_one(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply_call("add", {"a": 3, "b": 4})
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        first = await runner.run("x", tools=[add], max_steps=2)
+        return first, await runner.run(list(first.messages), tools=[add])
+
+    first, second = program(mode, version, server, main)
+    assert (first.stop, len(first.steps)) == ("max_steps", 2)
+    assert first.messages[-1].role == "function"
+    assert (second.stop, second.text) == ("answer", "done")
+
+
+def test_a_call_of_a_function_that_is_only_described_ends_the_run(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    described = {"name": "elsewhere", "parameters": {"type": "object", "properties": {}}}
+    server.reply_call("elsewhere")
+    result = program(mode, version, server, lambda runner: runner.run("x", tools=[add, described]))
+    assert (result.stop, result.steps) == ("call", [])
+    assert result.messages[-1].role == "assistant"
+
+
+def test_what_forces_a_call_is_sent_in_the_first_request_only(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    forced: dict[str, Any] = {"function_call": {"name": "add"}} if version == "v1" else {"tool_config": "add"}
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("done")
+    program(mode, version, server, lambda runner: runner.run("x", tools=[add], **forced))
+    first, second = (json.loads(one.body) for one in server.requests_to("/chat/completions"))
+    if version == "v1":
+        assert (first["function_call"], second["function_call"]) == ({"name": "add"}, "auto")
+    else:
+        assert first["tool_config"]["function_name"] == "add"
+        assert "tool_config" not in second
+
+
+def test_a_tool_may_use_the_client_of_its_run_although_one_request_is_allowed(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    def nested(context: ToolContext[None]) -> str:
+        return threading.current_thread().name if mode.is_async else str(context.client.chat("inner").text)
+
+    async def anested(context: ToolContext[None]) -> str:
+        return str((await context.client.chat("inner")).text)
+
+    server.reply("inner answer", when="inner")
+    server.reply_call("anested" if mode.is_async else "nested", when="outer")
+    server.reply("done")
+    used = anested if mode.is_async else nested
+    options = {"max_concurrency": 1, "queue_timeout": 20}
+    result = program(mode, version, server, lambda runner: runner.run("outer", tools=[used]), **options)
+    assert result.steps[0].value == "inner answer"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_failed_answer_raises_and_its_call_is_not_run(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
+) -> None:
+    ran: list[str] = []
+
+    def act() -> str:
+        ran.append("run")
+        return "ok"
+
+    server.reply({"function_call": {"name": "act", "arguments": {}}, "finish_reason": "error"})
+    transcript: list[Any] = []
+
+    async def main(runner: Runner) -> Any:
+        if stream:
+            return await runner.events(runner.stream("x", tools=[act], transcript=transcript))
+        return await runner.run("x", tools=[act], transcript=transcript)
+
+    with pytest.raises(GenerationError):
+        program(mode, version, server, main)
+    assert not ran
+    assert [message.role for message in transcript] == ["user"]
+
+
+@pytest.mark.parametrize(("reason", "stop"), [("blacklist", "refused"), ("length", "length")])
+def test_a_refused_or_cut_answer_ends_the_run_without_its_call(
+    mode: Mode, version: Version, server: GigaChatServer, reason: str, stop: str
+) -> None:
+    server.reply({"function_call": {"name": "add", "arguments": {"a": 1, "b": 2}}, "finish_reason": reason})
+    result = program(mode, version, server, lambda runner: runner.run("x", tools=[add]))
+    assert (result.stop, result.steps) == (stop, [])
+
+
+class Interrupt(BaseException):
+    """As a signal handler raises it."""
+
+
+def test_an_interrupt_inside_a_tool_is_raised_and_leaves_a_transcript_that_can_be_sent(
+    version: Version, server: GigaChatServer
+) -> None:
+    def interrupted() -> str:
+        raise Interrupt
+
+    transcript: list[Any] = []
+    server.reply_call("interrupted")
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        with pytest.raises(Interrupt):
+            await runner.run("x", tools=[interrupted], transcript=transcript)
+        return await runner.run(transcript, tools=[interrupted])
+
+    assert program(MODES[0], version, server, main).text == "done"
+    assert "interrupted" in results(server)[0]["error"]
+
+
+def test_cancellation_inside_tools_returns_at_once_and_leaves_a_transcript_that_can_be_sent(
+    server: GigaChatServer,
+) -> None:
+    end = threading.Event()
+
+    def hang() -> str:
+        end.wait(20)
+        return "late"
+
+    transcript: list[Any] = []
+    server.reply_calls("hang", ("add", {"a": 1, "b": 2}))
+    server.reply("done")
+    mode = MODES[1]
+
+    async def main(runner: Runner) -> Any:
+        task = asyncio.create_task(runner.run("x", tools=[hang, add], transcript=transcript))
+        await mode.until(lambda: len(server.chats) == 1)
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - began < 10
+        return await runner.run(transcript, tools=[hang, add])
+
+    try:
+        assert program(mode, "v2", server, main).text == "done"
+    finally:
+        end.set()
+    assert "interrupted" in results(server)[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, r"a run needs tools=\[\.\.\.\]"),
+        ({"tools": "add"}, "tools= takes a list of tools"),
+        ({"tools": [add, add]}, "two tools have the name 'add'"),
+        ({"tools": [add], "max_steps": 0}, "max_steps must be a whole number, 1 or more"),
+        ({"tools": [add], "tool_timeout": -1}, "tool_timeout must be a number of seconds above 0"),
+        ({"tools": [add], "on_error": "ignore"}, "on_error is 'tell' or 'raise'"),
+        ({"tools": [tool(approve=True)(add)]}, "tool 'add' needs approval: give approve="),
+        ({"tools": [add], "storage": True}, "storage= cannot be given"),
+        ({"tools": [add], "transcript": ()}, "transcript= takes a list"),
+        ({"tools": [int]}, "a class|Function|function"),
+    ],
+)
+def test_a_mistake_is_named_before_any_request(
+    mode: Mode, version: Version, server: GigaChatServer, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        program(mode, version, server, lambda runner: runner.run("x", **options))
+    assert not server.chats
+
+
+def test_a_run_that_was_closed_has_no_result(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply("a long answer of several words")
+
+    async def main(runner: Runner) -> Any:
+        stream = runner.stream("x", tools=[add])
+        event = await anext(stream) if mode.is_async else next(stream)
+        closing = stream.close()
+        if mode.is_async:
+            await closing
+        with pytest.raises(GigaChatException, match="closed, before its end"):
+            await runner.result(stream)
+        return event
+
+    assert isinstance(program(mode, version, server, main), RunText)
