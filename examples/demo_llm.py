@@ -1,7 +1,7 @@
-"""A live chat with a real model, all on this machine: our client, OAuth and TLS, the local server, llama.cpp.
+"""A chat with a real model on this machine: the client, the local server over OAuth and TLS, llama.cpp.
 
-`make demo-llm` runs it with SmolLM2-135M-Instruct, a model so small that it knows little and speaks English only;
-`make demo-llm MODEL=model.gguf` with one of your own. In a terminal it then waits for your questions.
+`make demo-llm` uses SmolLM2-135M-Instruct. This model is small, knows little and understands only English.
+`make demo-llm MODEL=model.gguf` uses your own model. In a terminal, the program then waits for your questions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def small_model() -> str:
 
 
 def talk(giga: GigaChat, messages: list[dict[str, str]]) -> None:
-    """Stream the answer to the last message and add it to the conversation."""
+    """Stream the response to the last message and add it to the conversation."""
     begun = time.perf_counter()
     answer = ""
     tokens = 0
@@ -71,14 +71,14 @@ def main() -> None:
                 conversation.append({"role": "user", "content": question})
                 talk(giga, conversation)
 
-            title("A function, its arguments generated under the schema")
+            title("A function call whose arguments follow the schema")
             question = "What is the weather in London, in celsius?"
             asked = giga.chat(question, functions=[WEATHER], function_call={"name": "weather"}, temperature=0.1)
             call = asked.choices[0].message.function_call
             assert call is not None
-            print(f"the model asks for {call.name}({json.dumps(call.arguments, ensure_ascii=False)})")
+            print(f"the model calls {call.name}({json.dumps(call.arguments, ensure_ascii=False)})")
 
-            title("A structured answer")
+            title("A structured response")
             _, city = giga.chat_parse("Tell me about Paris.", response_format=City, temperature=0.1)
             print(repr(city))
 
