@@ -76,6 +76,7 @@ class AsyncNames(Resource[Any]):
     atokens_count = async_variant(Embeddings.tokens_count)
     aget_models = async_variant(Models.get_models)
     aget_model = async_variant(Models.get_model)
+    amodels_info = async_variant(Models.models_info)
     aget_token = async_variant(Authentication.get_token)
     aupload_file = async_variant(Files.upload_file)
     aget_files = async_variant(Files.get_files)

@@ -6,6 +6,7 @@ Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, assert_type
 
@@ -13,7 +14,7 @@ from anyio import AsyncFile
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import UploadFile
 
-from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, exceptions, models, schema
+from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, catalogue, exceptions, models, schema
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
@@ -351,16 +352,23 @@ def get_models(giga: GigaChat) -> None:
     assert_type(giga.get_models().data[0].id_, str)
     assert_type(giga.get_model("GigaChat"), models.Model)
     assert_type(giga.get_model(model="GigaChat").type_, str | None)
+    own = catalogue.ModelInfo("GigaChat-2", price=catalogue.Price(0.1, 0.2, date(2026, 11, 1)))
+    assert_type(giga.models_info(), list[catalogue.ModelInfo])
+    assert_type(giga.models_info(overrides=[own])[0].modalities, tuple[str, ...] | None)
+    assert_type(catalogue.find("GigaChat"), catalogue.ModelInfo | None)
+    assert_type(catalogue.window("GigaChat:latest"), int | None)
 
 
 async def aget_models(giga: GigaChat) -> None:
     assert_type(await giga.aget_models(), models.Models)
     assert_type(await giga.aget_model("GigaChat"), models.Model)
+    assert_type(await giga.amodels_info(), list[catalogue.ModelInfo])
 
 
 async def async_get_models(giga: AsyncGigaChat) -> None:
     assert_type(await giga.get_models(), models.Models)
     assert_type(await giga.get_model("GigaChat"), models.Model)
+    assert_type(await giga.models_info(), list[catalogue.ModelInfo])
 
 
 def files(giga: GigaChat, path: Path, file: IO[bytes]) -> None:

@@ -43,6 +43,7 @@ models.ChatMessage.function_result("f")  # must fail: what did it return?
 giga.embeddings(5)  # must fail: text
 giga.embeddings([5])  # must fail: text
 giga.embeddings(["text"], model=5)  # must fail: a name
+giga.models_info(["GigaChat"])  # must fail: what is known of them
 giga.tokens_count()  # must fail: of what?
 giga.get_models("GigaChat")  # must fail: it takes nothing
 giga.upload_file(5)  # must fail: a path, bytes, a file object or a tuple
