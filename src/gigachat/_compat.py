@@ -73,6 +73,8 @@ class AsyncNames(Resource[Any]):
     astream = async_variant(Chat.stream)
     achat_parse: _Parse = async_variant(Chat.__dict__["chat_parse"])  # type: ignore[assignment]
     aembeddings = async_variant(Embeddings.embeddings)
+    aembed = async_variant(Embeddings.embed)
+    aembed_slices = async_variant(Embeddings.embed_slices)
     atokens_count = async_variant(Embeddings.tokens_count)
     aget_models = async_variant(Models.get_models)
     aget_model = async_variant(Models.get_model)

@@ -211,7 +211,7 @@ REST = {
 }
 CASES = {**ANSWERED, **PARSED_ANSWERS, **STREAMED, **STREAMED_CALLS, **REFUSED, **REST}
 NEITHER = {"get_token", "request"}  # signing in is a part of each recording; and what has no method has no exchange
-COMPOSED = {"models_info"}
+COMPOSED = {"models_info", "embed", "embed_slices"}
 """Methods that make of another method's exchange something else."""
 
 

@@ -10,6 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, assert_type
 
+import numpy as np
+import numpy.typing as npt
 from anyio import AsyncFile
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import UploadFile
@@ -335,6 +337,30 @@ def embeddings(giga: GigaChat) -> None:
     assert_type(giga.tokens_count(["text"], "GigaChat"), list[models.TokensCount])
     assert_type(giga.tokens_count("text")[0].tokens, int)
     assert_type(giga.tokens_count("text")[0].characters, int)
+
+
+def embed(giga: GigaChat) -> None:
+    texts = (text for text in ("text",))
+    assert_type(giga.embed(texts), npt.NDArray[np.float32])
+    assert_type(
+        giga.embed("text", "EmbeddingsGigaR", batch_size=10, concurrency=2, progress=print), npt.NDArray[np.float32]
+    )
+    assert_type(giga.embed_slices(texts, batch_size=10, concurrency=2), Iterator[npt.NDArray[np.float32]])
+    for vectors in giga.embed_slices(["text"], model="Embeddings-2"):
+        assert_type(vectors, npt.NDArray[np.float32])
+
+
+async def aembed(giga: GigaChat) -> None:
+    assert_type(await giga.aembed({"text"}), npt.NDArray[np.float32])
+    async for vectors in giga.aembed_slices(["text"]):
+        assert_type(vectors, npt.NDArray[np.float32])
+
+
+async def async_embed(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.embed(["text"], progress=lambda done, total: None), npt.NDArray[np.float32])
+    assert_type(giga.embed_slices(["text"]), AsyncIterator[npt.NDArray[np.float32]])
+    async for vectors in giga.embed_slices(["text"]):
+        assert_type(vectors, npt.NDArray[np.float32])
 
 
 async def aembeddings(giga: GigaChat) -> None:
