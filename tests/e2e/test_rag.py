@@ -81,6 +81,19 @@ def test_the_catalogue_knows_the_served_models(caller: Caller) -> None:
     assert models[0].window == catalogue.window("GigaChat")
 
 
+def test_completions_calibrate_estimates(caller: Caller) -> None:
+    messages = [{"role": "user", "content": "Расскажи длинную сказку о репке. " * 20}]
+    completion = caller.chat(messages)
+    true = completion.usage.prompt_tokens + completion.usage.precached_prompt_tokens
+    before = caller.giga.estimate_tokens(messages)
+    assert abs(before.tokens - true) < before.error * true
+    for _ in range(20):
+        caller.giga.calibrate_tokens(completion, messages)
+    after = caller.giga.estimate_tokens(messages)
+    assert abs(after.tokens - true) <= abs(before.tokens - true)
+    assert after.error < before.error
+
+
 def test_the_example_answers_from_the_right_text(server: GigaChatServer, tmp_path: Path) -> None:
     (tmp_path / "pskov.txt").write_text("Псков основан в 903 году.\n\nКремль Пскова называется Кром.", "utf-8")
     (tmp_path / "notes").mkdir()

@@ -18,6 +18,7 @@ from starlette.datastructures import UploadFile
 
 from gigachat import AsyncGigaChat, AsyncStream, GigaChat, Stream, catalogue, exceptions, models, schema
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
+from gigachat.estimates import TokenEstimate
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
 if TYPE_CHECKING:
@@ -361,6 +362,21 @@ async def async_embed(giga: AsyncGigaChat) -> None:
     assert_type(giga.embed_slices(["text"]), AsyncIterator[npt.NDArray[np.float32]])
     async for vectors in giga.embed_slices(["text"]):
         assert_type(vectors, npt.NDArray[np.float32])
+
+
+def estimates(giga: GigaChat, completion: models.ChatCompletion, other: models.ChatCompletionResponse) -> None:
+    message = models.Messages(role=models.MessagesRole.USER, content="text")
+    assert_type(giga.estimate_tokens("text"), TokenEstimate)
+    assert_type(giga.estimate_tokens(["text"], model="GigaChat-2").tokens, int)
+    assert_type(giga.estimate_tokens([message, {"role": "user", "content": "text"}]).error, float)
+    assert_type(giga.estimate_tokens(models.Chat(messages=[message])).most, int)
+    giga.calibrate_tokens(completion)
+    giga.calibrate_tokens(other, [models.ChatMessage(role="user", content="text")])
+
+
+def async_estimates(giga: AsyncGigaChat, completion: models.ChatCompletion) -> None:
+    assert_type(giga.estimate_tokens("text"), TokenEstimate)
+    giga.calibrate_tokens(completion)
 
 
 async def aembeddings(giga: GigaChat) -> None:

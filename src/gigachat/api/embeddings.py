@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gigachat.api.vectors import Vectors
+    from gigachat.estimates import Content, TokenEstimate
 
 _EMBEDDER = "Embeddings"
 
@@ -105,6 +106,49 @@ class Embeddings(Resource[Mode]):
         body = {"model": model or self._service.model, "input": _texts(input_)}
         return Call("POST", "/tokens/count", read_list(list[models.TokensCount]), json=body, repeatable=True)
 
+    def estimate_tokens(self, content: Content, model: str | None = None) -> TokenEstimate:
+        """Estimate the tokens of texts or of a prompt without a request (reference, section 8.2).
+
+        Images, files and descriptions of functions are not counted.
+
+        Args:
+            content: A text, texts, or the messages of a chat v1 or v2, whose own tokens are added.
+            model: Model whose calibration applies; the client's model if not given.
+
+        Returns:
+            The estimate with its error: 25 % if `calibrate_tokens` was not called.
+        """
+        from gigachat import estimates
+
+        calibration = estimates.Calibration(self._service.token_sums)
+        return calibration.estimate(model or self._service.model, estimates.tokens(content))
+
+    def calibrate_tokens(
+        self,
+        completion: models.ChatCompletion | models.ChatCompletionResponse,
+        content: Content | None = None,
+    ) -> None:
+        """Correct later estimates for a model by the usage of one of its completions.
+
+        A completion with calls or reasoning, whose text does not make all of its tokens, changes nothing. All views of
+        the client share the calibration.
+
+        Args:
+            completion: A completion of a chat v1 or v2.
+            content: The messages of its request, to use the tokens of the prompt too. Leave it out if the request had
+                files or functions.
+        """
+        from gigachat import estimates
+
+        calibration = estimates.Calibration(self._service.token_sums)
+        model = completion.model or self._service.model
+        generated, prompt = _usage(completion)
+        if generated is not None:
+            text, count = generated
+            calibration.add(model, estimates.text_tokens(text) + estimates.END, count)
+        if content is not None and prompt:
+            calibration.add(model, estimates.tokens(content), prompt)
+
     def _embedding(
         self, texts: str | Iterable[str], model: str | None, batch_size: int, concurrency: int | None
     ) -> EmbeddingJob:
@@ -127,6 +171,27 @@ def _width(model: str | None) -> int:
 
     info = find(model or _EMBEDDER)
     return (info and info.dimensions) or 0
+
+
+def _usage(
+    completion: models.ChatCompletion | models.ChatCompletionResponse,
+) -> tuple[tuple[str, int] | None, int]:
+    """Return the text of a completion with its tokens, if they are of the text alone; and the prompt's tokens or 0."""
+    if isinstance(completion, models.ChatCompletion):
+        usage, choices = completion.usage, completion.choices
+        message = choices[0].message if len(choices) == 1 else None
+        only_text = message is not None and not (message.function_call or message.reasoning_content)
+        text = message.content if message is not None else ""
+        generated, prompt = usage.completion_tokens, usage.prompt_tokens + (usage.precached_prompt_tokens or 0)
+    else:
+        counts = completion.usage
+        only_text = not (completion.function_calls or completion.reasoning_content or completion.files)
+        text = completion.text
+        generated = (counts and counts.output_tokens) or 0
+        details = counts and counts.input_tokens_details
+        # Whether `input_tokens` contains the cached ones is unknown (reference, section 5.6).
+        prompt = 0 if details and details.cached_tokens else (counts and counts.input_tokens) or 0
+    return ((text, generated) if only_text and text and generated else None), prompt
 
 
 def _texts(texts: str | Sequence[str]) -> list[str]:

@@ -47,6 +47,8 @@ giga.embed([5])  # must fail: text
 giga.embed(["text"], progress=5)  # must fail: something to call
 giga.embed(["text"], "Embeddings", 10)  # must fail: options are named
 giga.embed_slices(["text"], progress=print)  # must fail: the iteration is the progress
+giga.estimate_tokens(5)  # must fail: text or messages
+giga.calibrate_tokens("text")  # must fail: a completion
 giga.models_info(["GigaChat"])  # must fail: what is known of them
 giga.tokens_count()  # must fail: of what?
 giga.get_models("GigaChat")  # must fail: it takes nothing
