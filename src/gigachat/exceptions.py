@@ -163,7 +163,17 @@ class NotFoundError(ResponseError):
 
 
 class RequestEntityTooLargeError(ResponseError):
-    """413: the prompt or text is longer than the model takes."""
+    """413: the prompt or text is longer than the model takes.
+
+    Attributes:
+        text_index: Index of the text, from `embed` and `embed_slices`; None from other methods.
+    """
+
+    text_index: int | None = None
+
+    def __str__(self) -> str:
+        line = super().__str__()
+        return line if self.text_index is None else f"text {self.text_index}: {line}"
 
 
 class UnprocessableEntityError(ResponseError):

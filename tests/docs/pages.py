@@ -17,6 +17,7 @@ TWINS = (
     COMPATIBILITY,
     ERRORS,
     ("docs/local-server.md", "docs/local-server.ru.md"),
+    ("docs/rag.md", "docs/rag.ru.md"),
     ("docs/reliability.md", "docs/reliability.ru.md"),
     SETTINGS,
     ("docs/testing.md", "docs/testing.ru.md"),

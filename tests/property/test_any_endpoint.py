@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,7 @@ from gigachat._engine.sse import Event, EventSplitter
 from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.chat import ChatNamespace
 from gigachat.api.threads import ThreadsNamespace
+from gigachat.catalogue import ModelInfo
 
 Mode = Literal["blocking", "async"]
 modes = st.sampled_from(["blocking", "async"])
@@ -111,6 +113,7 @@ def played() -> dict[str, list[Played]]:
         fields = {"tools": [_answer_to_everything]}
         found[method] = [Played(("x",), fields, one.bodies, one.options) for one in found[chat]]
     found["request"] = [Played(("GET", "/models"), {}, found["get_models"][0].bodies)]
+    found["models_info"], found["embed"] = found["get_models"], found["embeddings"]
     for options in ({"credentials": KEY}, {"user": USER, "password": PASSWORD}):
         answers = [
             one.body for one in recording("chat_simple" if "user" not in options else "primary_chat_create_simple")
@@ -266,7 +269,7 @@ def check(result: Any) -> None:
         again = type(result).model_validate(written)
         assert again.model_dump_json(by_alias=True) == result.model_dump_json(by_alias=True)
     else:
-        assert isinstance(result, str | bool | Path)
+        assert isinstance(result, str | bool | Path | ModelInfo | np.ndarray)
 
 
 def check_kept(sent: Any, read: Any) -> None:

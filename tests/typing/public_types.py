@@ -6,9 +6,12 @@ Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, assert_type
 
+import numpy as np
+import numpy.typing as npt
 from anyio import AsyncFile
 from pydantic import BaseModel, SecretStr
 from starlette.datastructures import UploadFile
@@ -26,12 +29,14 @@ from gigachat import (
     Stream,
     ToolContext,
     ToolStep,
+    catalogue,
     exceptions,
     models,
     schema,
     tool,
 )
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
+from gigachat.estimates import TokenEstimate
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
 if TYPE_CHECKING:
@@ -401,6 +406,45 @@ def embeddings(giga: GigaChat) -> None:
     assert_type(giga.tokens_count("text")[0].characters, int)
 
 
+def embed(giga: GigaChat) -> None:
+    texts = (text for text in ("text",))
+    assert_type(giga.embed(texts), npt.NDArray[np.float32])
+    assert_type(
+        giga.embed("text", "EmbeddingsGigaR", batch_size=10, concurrency=2, progress=print), npt.NDArray[np.float32]
+    )
+    assert_type(giga.embed_slices(texts, batch_size=10, concurrency=2), Iterator[npt.NDArray[np.float32]])
+    for vectors in giga.embed_slices(["text"], model="Embeddings-2"):
+        assert_type(vectors, npt.NDArray[np.float32])
+
+
+async def aembed(giga: GigaChat) -> None:
+    assert_type(await giga.aembed({"text"}), npt.NDArray[np.float32])
+    async for vectors in giga.aembed_slices(["text"]):
+        assert_type(vectors, npt.NDArray[np.float32])
+
+
+async def async_embed(giga: AsyncGigaChat) -> None:
+    assert_type(await giga.embed(["text"], progress=lambda done, total: None), npt.NDArray[np.float32])
+    assert_type(giga.embed_slices(["text"]), AsyncIterator[npt.NDArray[np.float32]])
+    async for vectors in giga.embed_slices(["text"]):
+        assert_type(vectors, npt.NDArray[np.float32])
+
+
+def estimates(giga: GigaChat, completion: models.ChatCompletion, other: models.ChatCompletionResponse) -> None:
+    message = models.Messages(role=models.MessagesRole.USER, content="text")
+    assert_type(giga.estimate_tokens("text"), TokenEstimate)
+    assert_type(giga.estimate_tokens(["text"], model="GigaChat-2").tokens, int)
+    assert_type(giga.estimate_tokens([message, {"role": "user", "content": "text"}]).error, float)
+    assert_type(giga.estimate_tokens(models.Chat(messages=[message])).most, int)
+    giga.calibrate_tokens(completion)
+    giga.calibrate_tokens(other, [models.ChatMessage(role="user", content="text")])
+
+
+def async_estimates(giga: AsyncGigaChat, completion: models.ChatCompletion) -> None:
+    assert_type(giga.estimate_tokens("text"), TokenEstimate)
+    giga.calibrate_tokens(completion)
+
+
 async def aembeddings(giga: GigaChat) -> None:
     assert_type(await giga.aembeddings(["text"]), models.Embeddings)
     assert_type(await giga.atokens_count("text", model="GigaChat"), list[models.TokensCount])
@@ -416,16 +460,23 @@ def get_models(giga: GigaChat) -> None:
     assert_type(giga.get_models().data[0].id_, str)
     assert_type(giga.get_model("GigaChat"), models.Model)
     assert_type(giga.get_model(model="GigaChat").type_, str | None)
+    own = catalogue.ModelInfo("GigaChat-2", price=catalogue.Price(0.1, 0.2, date(2026, 11, 1)))
+    assert_type(giga.models_info(), list[catalogue.ModelInfo])
+    assert_type(giga.models_info(overrides=[own])[0].modalities, tuple[str, ...] | None)
+    assert_type(catalogue.find("GigaChat"), catalogue.ModelInfo | None)
+    assert_type(catalogue.window("GigaChat:latest"), int | None)
 
 
 async def aget_models(giga: GigaChat) -> None:
     assert_type(await giga.aget_models(), models.Models)
     assert_type(await giga.aget_model("GigaChat"), models.Model)
+    assert_type(await giga.amodels_info(), list[catalogue.ModelInfo])
 
 
 async def async_get_models(giga: AsyncGigaChat) -> None:
     assert_type(await giga.get_models(), models.Models)
     assert_type(await giga.get_model("GigaChat"), models.Model)
+    assert_type(await giga.models_info(), list[catalogue.ModelInfo])
 
 
 def files(giga: GigaChat, path: Path, file: IO[bytes]) -> None:

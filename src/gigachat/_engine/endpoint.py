@@ -11,14 +11,16 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from gigachat._engine.event_stream import EventStream
+from gigachat._engine.items import AsyncItems, Items
 from gigachat._engine.requests import context_headers
 from gigachat._engine.session import run
 from gigachat._engine.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 
     from gigachat._engine.calls import Call, StreamCall
+    from gigachat._engine.items import Source
     from gigachat._engine.service import Service
     from gigachat._engine.session import Session
 
@@ -222,6 +224,35 @@ class mode_endpoint(_ModeMethod, Generic[ResourceT, P, BlockingT, AsyncT]):
         return self._bind(resource, owner)
 
 
+class iterator_procedure(_ModeMethod, Generic[ResourceT, P, T]):
+    """Make a method that returns a source of items return an iterator of them.
+
+    In it, `self._session` is the session of the caller's mode.
+    """
+
+    def __init__(self, begin: Callable[Concatenate[ResourceT, P], Source[T]]) -> None:
+        @functools.wraps(begin)
+        def blocking(self: Any, *args: Any, **kwargs: Any) -> Iterator[T]:
+            return Items(begin(_in_session(self, self._blocking), *args, **kwargs))
+
+        @functools.wraps(begin)
+        def awaitable(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[T]:
+            return AsyncItems(begin(_in_session(self, self._async), *args, **kwargs))
+
+        self._blocking, self._async = blocking, awaitable
+        self.__doc__ = begin.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, resource: Any, owner: Any = None) -> Any:
+        """Return the method in the mode of its resource."""
+        return self._bind(resource, owner)
+
+
 class namespace(Generic[ResourceT, T]):
     """Make a group of endpoints an attribute, which tests may replace on an object."""
 
@@ -277,6 +308,10 @@ def async_variant(
 ) -> _AsyncVariant[P, AsyncStream[ChunkT, CompletionT]]: ...
 @overload
 def async_variant(method: mode_endpoint[Any, P, Any, AsyncT]) -> _AsyncVariant[P, AsyncT]: ...
+@overload
+def async_variant(
+    method: iterator_procedure[Any, P, T],
+) -> _AsyncVariant[P, AsyncIterator[T]]: ...
 def async_variant(method: _ModeMethod) -> Any:
     """Return the async form of a method, for another name on a client whose own mode is blocking."""
     return _AsyncVariant(method._async)

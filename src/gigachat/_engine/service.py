@@ -1,7 +1,7 @@
 """What a client is configured with: addresses, defaults, timeouts, retry policy, authorization and limiter.
 
-Shared by all sessions of a client; `api` reads it to describe calls. Only one thing changes: the address of API v2 is
-settled by the first call that finds it.
+Shared by all sessions of a client; `api` reads it to describe calls. Two things change: the address of API v2 is
+settled by the first call that finds it, and samples of token counts are added.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gigachat._engine.auth.methods import Grant
     from gigachat._engine.calls import Call
     from gigachat._engine.transport import Transport
+    from gigachat.estimates import TokenSums
     from gigachat.settings import Settings
 
 logger = logging.getLogger("gigachat")
@@ -69,6 +70,7 @@ class Service:
         self.max_response_bytes = settings.max_response_bytes
         defaults = {"profanity_check": settings.profanity_check, "flags": settings.flags}
         self.chat_defaults = {name: value for name, value in defaults.items() if value is not None}
+        self.token_sums: dict[str, TokenSums] = {}
         self.timeouts = Timeouts(*settings.timeouts, settings.queue_timeout, settings.total_timeout)
         self.policy = RetryPolicy(
             max_retries=settings.max_retries,

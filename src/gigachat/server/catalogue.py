@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gigachat.catalogue import MODELS as KNOWN_MODELS
 from gigachat.server.wire.errors import NO_SUCH_MODEL, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WINDOW = 261_120
-"""Tokens of the context window of the models on which it was measured (reference, section 14)."""
 _ANNOUNCED_WINDOW = 128_000
 """Tokens of the window that the vendor announced in general (reference, section 14)."""
+_UNKNOWN_TEXT_LIMIT = 4096
+"""Tokens of one text for an embedder whose limit is unknown."""
 SECOND_GENERATION = "2.0.28.2"
 THIRD_GENERATION = "32.3.7.3"
 
@@ -28,12 +29,22 @@ class Model:
     answer_object: str = "chat.completion"
     indent: int | None = None
     """Indentation of structured answers: the third generation wrote them with four spaces (4.6)."""
-    dimensions: int = 0
-    text_limit: int = 0
-    """Tokens of one text an embedder takes (8.1)."""
-    window: int = WINDOW
-    """Tokens of a prompt."""
     listed: bool = True
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers in a vector of an embedder; 0 for other models."""
+        return KNOWN_MODELS[self.id].dimensions or 0
+
+    @property
+    def text_limit(self) -> int:
+        """Tokens of one text an embedder takes (8.1)."""
+        return KNOWN_MODELS[self.id].text_limit or _UNKNOWN_TEXT_LIMIT
+
+    @property
+    def window(self) -> int:
+        """Tokens of a prompt."""
+        return KNOWN_MODELS[self.id].window or _ANNOUNCED_WINDOW
 
     @property
     def resolved(self) -> str:
@@ -74,18 +85,18 @@ MODELS = (
     Model("GigaChat-2-Pro-preview"),
     Model("GigaChat-2-preview"),
     Model("GigaChat-Max"),
-    Model("GigaChat-Max-preview", window=_ANNOUNCED_WINDOW),
-    Model("GigaChat-Plus", window=_ANNOUNCED_WINDOW),
+    Model("GigaChat-Max-preview"),
+    Model("GigaChat-Plus"),
     Model("GigaChat-Pro"),
-    Model("GigaChat-Pro-preview", window=_ANNOUNCED_WINDOW),
-    Model("GigaChat-preview", window=_ANNOUNCED_WINDOW),
+    Model("GigaChat-Pro-preview"),
+    Model("GigaChat-preview"),
     Model("GigaFilter", "filter"),
     Model("GigaCheckClassification", "aicheck"),
     Model("GigaCheckDetection", "aicheck"),
-    Model("Embeddings", "embedder", dimensions=1024, text_limit=512),
-    Model("Embeddings-2", "embedder", dimensions=1024, text_limit=512),
-    Model("EmbeddingsGigaR", "embedder", dimensions=2560, text_limit=4096),
-    Model("GigaEmbeddings-3B-2025-09", "embedder", dimensions=2048, text_limit=4096),
+    Model("Embeddings", "embedder"),
+    Model("Embeddings-2", "embedder"),
+    Model("EmbeddingsGigaR", "embedder"),
+    Model("GigaEmbeddings-3B-2025-09", "embedder"),
     _third("GigaChat-3-Ultra"),
     _third("GigaChat-3-Pro"),
     _third("GigaChat-3-Lightning"),

@@ -43,6 +43,13 @@ models.ChatMessage.function_result("f")  # must fail: what did it return?
 giga.embeddings(5)  # must fail: text
 giga.embeddings([5])  # must fail: text
 giga.embeddings(["text"], model=5)  # must fail: a name
+giga.embed([5])  # must fail: text
+giga.embed(["text"], progress=5)  # must fail: something to call
+giga.embed(["text"], "Embeddings", 10)  # must fail: options are named
+giga.embed_slices(["text"], progress=print)  # must fail: the iteration is the progress
+giga.estimate_tokens(5)  # must fail: text or messages
+giga.calibrate_tokens("text")  # must fail: a completion
+giga.models_info(["GigaChat"])  # must fail: what is known of them
 giga.tokens_count()  # must fail: of what?
 giga.get_models("GigaChat")  # must fail: it takes nothing
 giga.upload_file(5)  # must fail: a path, bytes, a file object or a tuple
@@ -92,6 +99,8 @@ async def awaited() -> None:
     print(agiga.chat("text").choices)  # must fail: not awaited
     print(giga.achat("text").choices)  # must fail: not awaited
     print(agiga.get_models().data)  # must fail: not awaited
+    print(agiga.embed(["text"]).shape)  # must fail: not awaited
+    await giga.aembed_slices(["text"])  # must fail: it is iterated
     await giga.upload_file(b"text")  # must fail: it blocks; aupload_file is awaited
     print(giga.await_batch("id").status)  # must fail: not awaited
     await giga.assistants.get()  # must fail: it blocks; a_assistants is awaited
