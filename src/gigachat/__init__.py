@@ -15,6 +15,7 @@ from gigachat.exceptions import *
 
 if TYPE_CHECKING:
     from gigachat._engine.stream import AsyncStream, Stream
+    from gigachat.api.conversation.faces import AsyncConversation, Conversation
     from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
     from gigachat.client import AsyncGigaChat, GigaChat, GigaChatAsyncClient, GigaChatSyncClient
     from gigachat.models import (
@@ -51,6 +52,7 @@ __all__ = [
     "APIConnectionError",
     "APIResponseValidationError",
     "APITimeoutError",
+    "AsyncConversation",
     "AsyncGigaChat",
     "AsyncRunStream",
     "AsyncStream",
@@ -64,6 +66,8 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ContentFilterFinishReasonError",
+    "Conversation",
+    "ConversationFormatError",
     "Embeddings",
     "ForbiddenError",
     "Function",
@@ -126,7 +130,9 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
         "GigaChatAsyncClient": "client",
         "GigaChatSyncClient": "client",
         "Stream": "_engine.stream",
+        "AsyncConversation": "api.conversation.faces",
         "AsyncRunStream": "api.tool_run.streams",
+        "Conversation": "api.conversation.faces",
         "RunStream": "api.tool_run.streams",
         "RunCall": "tools.runs",
         "RunDone": "tools.runs",

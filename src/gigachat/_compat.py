@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from gigachat._engine.endpoint import Async, Resource, async_variant, namespace
 from gigachat.api.account import Account
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gigachat import models
     from gigachat.api.chat import Payload
+    from gigachat.api.runs import AsyncV1, AsyncV2, ConversationFields, ConversationFieldsV2
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 
@@ -38,6 +39,16 @@ class _Parse(Protocol):
         **fields: Any,
     ) -> tuple[models.ChatCompletion, ModelT]:
         """Return the answer and an instance of a model made of it."""
+        ...
+
+
+class _Conversation(Protocol):
+    @overload
+    def __call__(self, *, api: Literal["v1"] = "v1", **fields: Unpack[ConversationFields]) -> AsyncV1: ...
+    @overload
+    def __call__(self, *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]) -> AsyncV2: ...
+    def __call__(self, *, api: str = "v1", **fields: Any) -> Any:
+        """Return a conversation for async callers."""
         ...
 
 
@@ -75,6 +86,7 @@ class AsyncNames(Resource[Any]):
     achat_parse: _Parse = async_variant(Chat.__dict__["chat_parse"])
     achat_run = async_variant(Runs.chat_run)
     achat_run_stream = async_variant(Runs.chat_run_stream)
+    aconversation: _Conversation = async_variant(Runs.__dict__["conversation"])
     aembeddings = async_variant(Embeddings.embeddings)
     aembed = async_variant(Embeddings.embed)
     aembed_slices = async_variant(Embeddings.embed_slices)

@@ -26,6 +26,7 @@ __all__ = [
     "ClientClosedError",
     "ConfigurationError",
     "ContentFilterFinishReasonError",
+    "ConversationFormatError",
     "ForbiddenError",
     "GenerationError",
     "GigaChatException",
@@ -246,6 +247,10 @@ class APIResponseValidationError(GigaChatException, ValueError):
 
 class ToolArgumentsError(GigaChatException, ValueError):
     """The arguments that a model gave for a tool do not fit. The text names each wrong argument."""
+
+
+class ConversationFormatError(GigaChatException, ValueError):
+    """What was read is not a saved conversation, or one by the other version of the API."""
 
 
 class ToolNotFoundError(GigaChatException):

@@ -17,9 +17,11 @@ from pydantic import BaseModel, SecretStr
 from starlette.datastructures import UploadFile
 
 from gigachat import (
+    AsyncConversation,
     AsyncGigaChat,
     AsyncRunStream,
     AsyncStream,
+    Conversation,
     GigaChat,
     RunDone,
     RunReasoning,
@@ -375,6 +377,35 @@ async def async_runs(giga: AsyncGigaChat, hybrid: GigaChat) -> None:
         hybrid.achat_run_stream("text", tools=[weather]),
         AsyncRunStream[models.ChatCompletion, models.Messages, models.Usage],
     )
+
+
+V1 = Conversation[models.ChatCompletion, models.Messages, models.Usage]
+V2 = Conversation[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+AsyncV1 = AsyncConversation[models.ChatCompletion, models.Messages, models.Usage]
+AsyncV2 = AsyncConversation[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+
+
+def conversations(giga: GigaChat) -> None:
+    conversation = giga.conversation(system="s", tools=[weather], window=1000, compact=True, temperature=0.2)
+    assert_type(conversation, V1)
+    assert_type(giga.conversation(api="v2", storage="talk.jsonl"), V2)
+    assert_type(giga.aconversation(), AsyncV1)
+    assert_type(giga.aconversation(api="v2"), AsyncV2)
+    assert_type(conversation.send("text"), Run)
+    assert_type(conversation.messages, list[models.Messages])
+    assert_type(conversation.undo(), list[models.Messages])
+    assert_type(conversation.usage, models.Usage)
+    assert_type(conversation.session_id, str)
+    with conversation.stream("text", files=["id"]) as stream:
+        assert_type(stream.get_final_result(), Run)
+
+
+async def async_conversations(giga: AsyncGigaChat) -> None:
+    assert_type(giga.conversation(), AsyncV1)
+    conversation = giga.conversation(api="v2", session_id="s")
+    assert_type(conversation, AsyncV2)
+    assert_type(await conversation.send("text"), RunV2)
+    await conversation.save("talk.jsonl")
 
 
 def chat_create_parsed(giga: GigaChat) -> None:
@@ -793,6 +824,8 @@ def classes_of_errors(giga: GigaChat) -> None:
     except (exceptions.LengthFinishReasonError, exceptions.ContentFilterFinishReasonError) as error:
         assert_type(error.completion, Any)
     except exceptions.ToolArgumentsError as error:
+        value_error = error
+    except exceptions.ConversationFormatError as error:
         value_error = error
     except exceptions.ToolNotFoundError as error:
         print(error)

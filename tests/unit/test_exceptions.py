@@ -24,6 +24,7 @@ from gigachat.exceptions import (
     ClientClosedError,
     ConfigurationError,
     ContentFilterFinishReasonError,
+    ConversationFormatError,
     GenerationError,
     GigaChatException,
     LengthFinishReasonError,
@@ -102,6 +103,7 @@ def test_every_error_is_importable_from_the_package() -> None:
         (APIResponseValidationError, ValueError),
         (ContentFilterFinishReasonError, ValueError),
         (ToolArgumentsError, ValueError),
+        (ConversationFormatError, ValueError),
         (ClientClosedError, RuntimeError),
     ],
 )
@@ -131,6 +133,7 @@ EXAMPLES: list[GigaChatException] = [
     StreamInterruptedError("no"),
     ToolArgumentsError("no"),
     ToolNotFoundError("no"),
+    ConversationFormatError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
     GenerationError("no", completion=COMPLETED),
     LengthFinishReasonError(COMPLETED),

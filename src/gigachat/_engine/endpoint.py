@@ -282,8 +282,13 @@ if TYPE_CHECKING:
         """Like `endpoint`, for a method with overloads."""
         ...
 
+    def overloaded_mode_endpoint(describe: Callable[..., InBothModes[Any, Any]]) -> Callable[..., Any]:
+        """Like `mode_endpoint`, for a method with overloads."""
+        ...
+
 else:
     overloaded_endpoint = endpoint
+    overloaded_mode_endpoint = mode_endpoint
 
 
 class _AsyncVariant(Generic[P, T]):

@@ -42,7 +42,7 @@ ModelT = TypeVar("ModelT", bound="BaseModel")
 
 
 class ChatOptions(TypedDict, total=False):
-    """Fields of a chat that may be given by keyword, but its functions."""
+    """Fields of a chat that may be given by keyword, but its functions and its storage."""
 
     messages: Sequence[Message]
     model: str | None
@@ -56,7 +56,6 @@ class ChatOptions(TypedDict, total=False):
     profanity_check: bool | None
     function_call: Literal["auto", "none"] | models.ChatFunctionCall | Mapping[str, Any] | None
     flags: Sequence[str] | None
-    storage: models.Storage | Mapping[str, Any] | None
     function_ranker: models.FunctionRanker | Mapping[str, Any] | None
     response_format: models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     additional_fields: Mapping[str, Any] | None
@@ -68,6 +67,7 @@ class ChatFields(ChatOptions, total=False):
     """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
 
     functions: Sequence[models.Function | Mapping[str, Any]] | None
+    storage: models.Storage | Mapping[str, Any] | None
 
 
 _METHODS = ("chat", "stream")

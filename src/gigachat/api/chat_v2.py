@@ -37,7 +37,7 @@ _DONE = "response.message.done"
 
 
 class ChatCompletionOptions(TypedDict, total=False):
-    """Fields of a chat v2 that may be given by keyword, but its tools."""
+    """Fields of a chat v2 that may be given by keyword, but its tools and its storage."""
 
     messages: Sequence[Message]
     model: str | None
@@ -58,7 +58,6 @@ class ChatCompletionOptions(TypedDict, total=False):
     parallel_tool_calls: bool | None
     tool_config: str | models.ChatToolConfig | Mapping[str, Any] | None
     tools_state_id: str | None
-    storage: bool | models.ChatStorage | Mapping[str, Any] | None
     ranker_options: models.ChatRankerOptions | Mapping[str, Any] | None
     user_info: models.ChatUserInfo | Mapping[str, Any] | None
     filter_config: models.ChatFilterConfig | Mapping[str, Any] | None
@@ -72,6 +71,7 @@ class ChatCompletionFields(ChatCompletionOptions, total=False):
     """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
 
     tools: Sequence[Tool] | None
+    storage: bool | models.ChatStorage | Mapping[str, Any] | None
 
 
 # The state of the tools has three names.

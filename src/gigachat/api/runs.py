@@ -1,19 +1,30 @@
-"""The methods that let the model call tools until it answers: by chats v1 on the client, by chats v2 in `chat`."""
+"""Methods that take several chats: runs, in which the model calls tools until it answers, and conversations."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from gigachat._engine.endpoint import Mode, Resource, mode_endpoint, procedure
+from gigachat._engine.endpoint import (
+    Async,
+    Blocking,
+    Mode,
+    Resource,
+    mode_endpoint,
+    overloaded_mode_endpoint,
+    procedure,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Literal, Required, TypeAlias, TypedDict, Unpack
+    from os import PathLike
+    from typing import Required, TypeAlias, TypedDict, Unpack
 
     from gigachat import models
     from gigachat.api.chat import ChatOptions, Payload
     from gigachat.api.chat_v2 import ChatCompletionOptions
     from gigachat.api.chat_v2 import Payload as PayloadV2
+    from gigachat.api.conversation.faces import AsyncConversation, Conversation, ConversationInBothModes
+    from gigachat.api.conversation.storage import ConversationStorage
     from gigachat.api.tool_run.calls import Approval
     from gigachat.api.tool_run.start import RunInBothModes
     from gigachat.tools import Tool
@@ -25,6 +36,10 @@ if TYPE_CHECKING:
     ResultV2: TypeAlias = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
     Run: TypeAlias = RunInBothModes[models.ChatCompletion, models.Messages, models.Usage]
     RunV2: TypeAlias = RunInBothModes[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+    V1: TypeAlias = Conversation[models.ChatCompletion, models.Messages, models.Usage]
+    V2: TypeAlias = Conversation[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+    AsyncV1: TypeAlias = AsyncConversation[models.ChatCompletion, models.Messages, models.Usage]
+    AsyncV2: TypeAlias = AsyncConversation[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
 
     class RunOptionFields(TypedDict, total=False):
         """Options of a run."""
@@ -37,6 +52,22 @@ if TYPE_CHECKING:
         max_repeats: int
         on_error: Literal["tell", "raise"]
         transcript: list[Any] | None
+
+    class ConversationOptionFields(RunOptionFields, total=False):
+        """Options of a conversation."""
+
+        system: str | None
+        tools: Sequence[AnyTool]
+        session_id: str | None
+        storage: str | PathLike[str] | ConversationStorage | None
+        window: int | None
+        compact: bool
+
+    class ConversationFields(ConversationOptionFields, ChatOptions, total=False):
+        """Options of a conversation by chats v1, and fields of its chats."""
+
+    class ConversationFieldsV2(ConversationOptionFields, ChatCompletionOptions, total=False):
+        """Options of a conversation by chats v2, and fields of its requests."""
 
     class ChatRunFields(RunOptionFields, ChatOptions, total=False):
         """Options of a run by chats v1, and fields of its chats."""
@@ -91,6 +122,43 @@ class Runs(Resource[Mode]):
         from gigachat.api.tool_run.start import start_v1
 
         return start_v1(self, payload, fields, stream=True)
+
+    @overload
+    def conversation(
+        self: Resource[Blocking], *, api: Literal["v1"] = "v1", **fields: Unpack[ConversationFields]
+    ) -> V1: ...
+    @overload
+    def conversation(self: Resource[Blocking], *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]) -> V2: ...
+    @overload
+    def conversation(
+        self: Resource[Async], *, api: Literal["v1"] = "v1", **fields: Unpack[ConversationFields]
+    ) -> AsyncV1: ...
+    @overload
+    def conversation(
+        self: Resource[Async], *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]
+    ) -> AsyncV2: ...
+    @overloaded_mode_endpoint
+    def conversation(self: Any, *, api: str = "v1", **fields: Any) -> ConversationInBothModes:
+        """Return a conversation, which remembers what was said (reference, sections 4 and 5).
+
+        Args:
+            api: Version of the API, `"v1"` or `"v2"`.
+            **fields: Fields of the chats, options of the runs as in `chat_run`, and options of the conversation:
+
+                * `system`: text of the system message;
+                * `tools`: as in `chat_run`;
+                * `session_id`: `X-Session-ID` of all requests; a new one if not given;
+                * `storage`: path of a file in JSON Lines, or an object with `load` and `save`. It is read now, and
+                  written after each turn;
+                * `window`: size of the model's window in tokens; that of the catalogue if not given;
+                * `compact`: whether turns that no longer fit are summarized by the model, instead of forgotten.
+
+        Raises:
+            ConversationFormatError: The storage holds something else.
+        """
+        from gigachat.api.conversation.faces import ConversationInBothModes
+
+        return ConversationInBothModes(self, api, fields)
 
 
 class RunsV2(Resource[Mode]):

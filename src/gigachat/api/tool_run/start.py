@@ -76,7 +76,7 @@ def start_v1(
     """
     options, transcript, tools, rest = _split(fields, "functions")
     described = [tool.function() if isinstance(tool, Tool) else tool for tool in tools]
-    version = V1(resource, payload, {**rest, "functions": described}, stream=stream)
+    version = V1(resource, payload, {**rest, "functions": described or None}, stream=stream)
     return _start(resource, version, tools, options, transcript, stream=stream)
 
 
@@ -90,7 +90,7 @@ def start_v2(
     """
     options, transcript, tools, rest = _split(fields, None)
     described = [tool.specification() if isinstance(tool, Tool) else tool for tool in tools]
-    version = V2(resource, payload, {**rest, "tools": described}, stream=stream)
+    version = V2(resource, payload, {**rest, "tools": described or None}, stream=stream)
     return _start(resource, version, tools, options, transcript, stream=stream)
 
 

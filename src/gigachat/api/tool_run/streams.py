@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from gigachat._engine.session import run
 from gigachat.tools.runs import RunText
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from gigachat.api.tool_run.loop import ToolRun
     from gigachat.tools.runs import RunEvent, RunResult
 
 CompletionT = TypeVar("CompletionT")
 MessageT = TypeVar("MessageT")
 UsageT = TypeVar("UsageT")
+SourceCompletionT = TypeVar("SourceCompletionT", covariant=True)
+SourceUsageT = TypeVar("SourceUsageT", covariant=True)
+
+
+class RunSource(Protocol[SourceCompletionT, MessageT, SourceUsageT]):
+    """What a stream of events reads: a run, or a turn of a conversation."""
+
+    messages: list[MessageT]
+
+    async def advance(self) -> Sequence[RunEvent[SourceCompletionT, MessageT, SourceUsageT]]:
+        """Run until there are events, and return them; none at the end."""
+        ...
+
+    async def finish(self) -> RunResult[SourceCompletionT, MessageT, SourceUsageT]:
+        """Run to the end and return the result."""
+        ...
+
+    async def close(self) -> None:
+        """Release what is held; no event follows."""
+        ...
+
+    def abandon(self) -> bool:
+        """Release what is held from a finalizer; whether it was open in this process."""
+        ...
 
 
 class RunStream(Generic[CompletionT, MessageT, UsageT]):
@@ -27,7 +50,7 @@ class RunStream(Generic[CompletionT, MessageT, UsageT]):
     answer that is being streamed.
     """
 
-    def __init__(self, source: ToolRun[CompletionT, MessageT, UsageT]) -> None:
+    def __init__(self, source: RunSource[CompletionT, MessageT, UsageT]) -> None:
         self._source = source
         self._ready: deque[RunEvent[CompletionT, MessageT, UsageT]] = deque()
 
@@ -75,7 +98,7 @@ class RunStream(Generic[CompletionT, MessageT, UsageT]):
 class AsyncRunStream(Generic[CompletionT, MessageT, UsageT]):
     """A run for async callers: an async iterator of events and an async context manager. It is not awaited itself."""
 
-    def __init__(self, source: ToolRun[CompletionT, MessageT, UsageT]) -> None:
+    def __init__(self, source: RunSource[CompletionT, MessageT, UsageT]) -> None:
         self._source = source
         self._ready: deque[RunEvent[CompletionT, MessageT, UsageT]] = deque()
 

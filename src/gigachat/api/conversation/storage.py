@@ -1,0 +1,99 @@
+"""Where conversations are kept: JSON Lines, one message a line behind a line about the conversation."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigachat.exceptions import ConversationFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_FORMAT = "gigachat.conversation"
+_VERSION = 1
+
+
+class ConversationStorage(Protocol):
+    """A place that keeps one conversation. Its methods may block."""
+
+    def load(self) -> Sequence[Mapping[str, Any]]:
+        """Return what `save` was given last, an empty sequence if nothing was saved."""
+        ...
+
+    def save(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the conversation: a line about it, then its messages."""
+        ...
+
+
+class FileStorage:
+    """A file in JSON Lines. It is replaced as a whole: a process that is killed leaves the old one or the new one.
+
+    Args:
+        path: Its path; a missing file is an empty conversation.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+
+    def load(self) -> list[dict[str, Any]]:
+        """Return the lines.
+
+        Raises:
+            ConversationFormatError: A line is not a JSON object.
+            OSError: The file cannot be read.
+        """
+        try:
+            text = self._path.read_text("utf-8")
+        except FileNotFoundError:
+            return []
+        except UnicodeDecodeError:
+            raise ConversationFormatError(f"{self._path} is not a conversation: it is not UTF-8") from None
+        lines: list[dict[str, Any]] = []
+        for number, line in enumerate(filter(str.strip, text.split("\n")), start=1):
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                value = None
+            if not isinstance(value, dict):
+                raise ConversationFormatError(f"{self._path}, line {number} is not a JSON object")
+            lines.append(value)
+        return lines
+
+    def save(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Write the lines to a new file beside, and put it in place.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+        try:
+            with open(handle, "w", encoding="utf-8", newline="\n") as file:
+                for line in lines:
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            os.replace(name, self._path)
+        except BaseException:
+            os.unlink(name)
+            raise
+
+
+def header(api: str, session_id: str) -> dict[str, Any]:
+    """Return the line about a conversation."""
+    return {"format": _FORMAT, "version": _VERSION, "api": api, "session_id": session_id}
+
+
+def checked_header(line: Mapping[str, Any], api: str) -> str | None:
+    """Return the session id of a line about a conversation.
+
+    Raises:
+        ConversationFormatError: It is of another format, or of the other version of the API.
+    """
+    if line.get("format") != _FORMAT or line.get("version") != _VERSION:
+        raise ConversationFormatError("this is not a conversation that was saved by this version of the SDK")
+    if line.get("api") != api:
+        raise ConversationFormatError(f"the conversation is one by API {line.get('api')}: give api={line.get('api')!r}")
+    session_id = line.get("session_id")
+    return session_id if isinstance(session_id, str) and session_id else None

@@ -1,0 +1,263 @@
+"""A conversation without a mode: what its turns send, and what its history is after them.
+
+The history changes only when a turn has ended well. A turn that fails, is closed or cancelled leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from gigachat import catalogue
+from gigachat._engine.calls import RequestOptions
+from gigachat.api.conversation.history import History
+from gigachat.api.conversation.storage import FileStorage, checked_header, header
+from gigachat.api.usage import summed
+from gigachat.exceptions import ConversationFormatError, GigaChatException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from gigachat._engine.session import Session
+    from gigachat.api.conversation.storage import ConversationStorage
+    from gigachat.api.conversation.versions import ConversationVersion
+    from gigachat.api.tool_run.loop import ToolRun
+    from gigachat.tools.runs import RunEvent, RunResult
+
+CompletionT = TypeVar("CompletionT")
+MessageT = TypeVar("MessageT", bound="BaseModel")
+UsageT = TypeVar("UsageT", bound="BaseModel")
+
+_WINDOW = 32_000  # of a model that the catalogue does not know
+_ANSWER = 4_096  # tokens reserved for an answer without max_tokens
+_SUMMARY = "Summary of the earlier conversation:"
+_SUMMARIZE = (
+    "Summarize the conversation so far in the language of the user. Keep names, numbers, decisions, open questions and "
+    "the wishes of the user. Write the summary only."
+)
+
+
+class Turns(Generic[CompletionT, MessageT, UsageT]):
+    """The turns of one conversation.
+
+    Args:
+        version: How chats of the version of the API are made and read.
+        model: Name of the model, for its window.
+        system: Text of the system message.
+        fields: Fields of the chats and options of the runs.
+        session_id: `X-Session-ID` of all requests.
+        storage: Where the conversation is kept after each turn.
+        window: Size of the window in tokens; that of the model if None.
+        compact: Whether turns that are removed are summarized by the model.
+    """
+
+    def __init__(
+        self,
+        version: ConversationVersion[CompletionT, MessageT, UsageT],
+        *,
+        model: str,
+        system: str | None,
+        fields: Mapping[str, Any],
+        session_id: str | None,
+        storage: str | os.PathLike[str] | ConversationStorage | None,
+        window: int | None,
+        compact: bool,
+    ) -> None:
+        if window is not None and window < 1:
+            raise ValueError("window is a number of tokens, 1 or more")
+        self.history: History[MessageT] = History(None)
+        self.usage = version.no_usage
+        self.session_id = session_id or str(uuid.uuid4())
+        self._version = version
+        self._system = system
+        self._summary: str | None = None
+        self._fields = fields
+        self._storage = FileStorage(storage) if isinstance(storage, str | os.PathLike) else storage
+        self._window = window or catalogue.window(model) or _WINDOW
+        self._compact = compact
+        self._current: Turn[CompletionT, MessageT, UsageT] | None = None
+        self.set_system()
+        version.check(self._fields)
+        if self._storage is not None:
+            self.read(self._storage.load())
+
+    def set_system(self) -> None:
+        """Make the system message of the caller's text and the summary."""
+        parts = [self._system, self._summary and f"{_SUMMARY}\n{self._summary}"]
+        text = "\n\n".join(filter(None, parts))
+        self.history.system = self._version.message("system", text) if text else None
+
+    def undo(self) -> list[MessageT]:
+        """Remove the last turn and return its messages."""
+        self.refuse_two()
+        turns = self.history.turns()
+        last = turns.pop() if turns else []
+        self.history.messages = [message for turn in turns for message in turn]
+        return last
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the conversation as lines of JSON."""
+        about = {**header(self._version.api, self.session_id), "system": self._system, "summary": self._summary}
+        about["usage"] = self._version.dumped(self.usage)
+        return [about, *map(self._version.dumped, self.history.messages)]
+
+    def read(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Take the conversation that `lines` returned; an empty one changes nothing.
+
+        Raises:
+            ConversationFormatError: It is none, or of the other version of the API.
+        """
+        self.refuse_two()
+        if not lines:
+            return
+        about, *messages = lines
+        session_id = checked_header(about, self._version.api)
+        read = [self._version.read_message(message) for message in messages]
+        system, summary = about.get("system"), about.get("summary")
+        if not all(value is None or isinstance(value, str) for value in (system, summary)):
+            raise ConversationFormatError("the system message and the summary of a conversation are text")
+        self.usage = self._version.read_usage(about.get("usage") or {})
+        self.session_id = session_id or self.session_id
+        self._system, self._summary = self._system or system, summary
+        self.history.messages = read
+        self.set_system()
+
+    def refuse_two(self) -> None:
+        """Refuse a change while a turn is in progress.
+
+        Raises:
+            GigaChatException: One is.
+        """
+        if self._current is not None and not self._current.over:
+            raise GigaChatException(
+                "a turn of this conversation is in progress: wait for its end, read its stream to the end or close it"
+            )
+
+    async def begin(
+        self, turn: Turn[CompletionT, MessageT, UsageT], message: MessageT, session: Session, *, stream: bool
+    ) -> ToolRun[CompletionT, MessageT, UsageT]:
+        """Begin a turn, and cut the history that it sends to the window.
+
+        Raises:
+            GigaChatException: Another turn is in progress, or the summary could not be made.
+        """
+        self.refuse_two()
+        self._current = turn
+        session = session.with_options(RequestOptions({"x-session-id": self.session_id}))
+        max_tokens = self._fields.get("max_tokens")
+        reserved = min(max_tokens if isinstance(max_tokens, int) else _ANSWER, self._window // 4)
+        excess = self.history.excess(message, self._window, reserved)
+        if excess:
+            turns = self.history.turns()
+            removed, kept = turns[:excess], turns[excess:]
+            turn.messages = [one for group in kept for one in group]
+            if self._compact:
+                turn.summary = await self._summarized([one for group in removed for one in group], turn, session)
+        else:
+            turn.messages = list(self.history.messages)
+        system = self.history.system
+        if turn.summary is not None:
+            system = self._version.message(
+                "system", "\n\n".join(filter(None, [self._system, f"{_SUMMARY}\n{turn.summary}"]))
+            )
+        sent = [*([] if system is None else [system]), *turn.messages, message]
+        return self._version.start(sent, self._fields, stream=stream).begin(session)
+
+    async def _summarized(
+        self, removed: Sequence[MessageT], turn: Turn[CompletionT, MessageT, UsageT], session: Session
+    ) -> str:
+        system = self.history.system
+        asked = self._version.message("user", _SUMMARIZE)
+        sent = [*([] if system is None else [system]), *removed, asked]
+        model = {"model": self._fields["model"]} if self._fields.get("model") else {}
+        result = await self._version.start(sent, {**model, "tools": []}, stream=False).begin(session).finish()
+        turn.usage.append(result.usage)
+        if not result.text.strip():
+            raise GigaChatException("the model wrote no summary of the conversation")
+        return result.text
+
+    async def end(
+        self,
+        turn: Turn[CompletionT, MessageT, UsageT],
+        result: RunResult[CompletionT, MessageT, UsageT],
+        session: Session,
+    ) -> None:
+        """Take the messages of a turn that ended well, and keep the conversation in its storage."""
+        if turn.summary is not None:
+            self._summary = turn.summary
+            self.set_system()
+        has_system = self.history.system is not None
+        self.history.messages = list(result.messages[has_system:])
+        self.history.learn(result.messages[:-1], self._version.prompt_tokens(result.completion))
+        self.usage = summed([self.usage, *turn.usage, result.usage])
+        if self._storage is not None:
+            storage, lines = self._storage, self.lines()
+            await session.transport.call(lambda: storage.save(lines), None, awaited=False)
+
+
+class Turn(Generic[CompletionT, MessageT, UsageT]):
+    """One turn: a message of the user, and the run that answers it.
+
+    Args:
+        turns: The conversation.
+        message: The message.
+        session: Sends the requests.
+        stream: Whether the answers are streamed.
+    """
+
+    def __init__(
+        self,
+        turns: Turns[CompletionT, MessageT, UsageT],
+        message: MessageT,
+        session: Session,
+        *,
+        stream: bool,
+    ) -> None:
+        self.messages: list[MessageT] = []
+        self.summary: str | None = None
+        self.usage: list[UsageT] = []
+        self.over = False
+        self._turns = turns
+        self._message = message
+        self._session = session
+        self._streams = stream
+        self._run: ToolRun[CompletionT, MessageT, UsageT] | None = None
+
+    async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        """Run until there are events, and return them; none at the end."""
+        if self.over:
+            return ()
+        try:
+            if self._run is None:
+                self._run = await self._turns.begin(self, self._message, self._session, stream=self._streams)
+                self.messages = self._run.messages
+            events = await self._run.advance()
+            if self._run.result is not None:
+                await self._turns.end(self, self._run.result, self._session)
+                self.over = True
+        except BaseException:
+            self.over = True
+            raise
+        return events
+
+    async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:
+        """Run to the end and return the result."""
+        while await self.advance():
+            pass
+        if self._run is None or self._run.result is None:
+            raise GigaChatException("the turn failed, or was closed, before its end")
+        return self._run.result
+
+    async def close(self) -> None:
+        """Release what a stream holds; the conversation stays as it was before the turn."""
+        self.over = True
+        if self._run is not None:
+            await self._run.close()
+
+    def abandon(self) -> bool:
+        """Release what a stream holds from a finalizer; whether it was open in this process."""
+        self.over = True
+        return self._run is not None and self._run.abandon()

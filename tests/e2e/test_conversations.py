@@ -1,0 +1,344 @@
+"""Conversations against the local server: v1 and v2, in every mode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gigachat import ConversationFormatError, GigaChat, GigaChatException, ResponseError, RunText
+from gigachat.server import GigaChatServer
+from tests.wire.modes import MODES, Giga, Mode
+
+Version = Literal["v1", "v2"]
+
+
+@pytest.fixture(params=MODES, ids=str)
+def mode(request: pytest.FixtureRequest) -> Mode:
+    chosen: Mode = request.param
+    return chosen
+
+
+@pytest.fixture(params=["v1", "v2"])
+def version(request: pytest.FixtureRequest) -> Version:
+    chosen: Version = request.param
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[GigaChatServer]:
+    with GigaChatServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: GigaChatServer) -> Iterator[GigaChatServer]:
+    yield running
+    running.clear()
+
+
+class Talk:
+    """A conversation in one mode."""
+
+    def __init__(self, giga: Giga, **options: Any) -> None:
+        self.mode = giga.mode
+        self.conversation: Any = giga.client.conversation(**options)
+
+    async def send(self, *arguments: Any, **options: Any) -> Any:
+        result = self.conversation.send(*arguments, **options)
+        return await result if self.mode.is_async else result
+
+    async def events(self, message: str) -> list[Any]:
+        stream = self.conversation.stream(message)
+        return [event async for event in stream] if self.mode.is_async else list(stream)
+
+    async def file(self, method: str, path: Path) -> None:
+        result = getattr(self.conversation, method)(path)
+        if self.mode.is_async:
+            await result
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        return [(message.role, text_of(message)) for message in self.conversation.messages]
+
+
+def text_of(message: Any) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "".join(part.text or "" for part in message.content or ())
+
+
+def program(mode: Mode, server: GigaChatServer, main: Callable[[Giga], Any]) -> Any:
+    async def whole() -> Any:
+        async with mode.giga(**server.client_options) as giga:
+            return await main(giga)
+
+    return mode.run(whole)
+
+
+def sent(server: GigaChatServer, at: int = -1) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = json.loads(server.requests_to("/chat/completions")[at].body)["messages"]
+    return messages
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def test_a_conversation_remembers(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply("Hello, Anna.")
+    server.reply("Anna.")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, system="Be brief.")
+        first = await talk.send("I am Anna.")
+        events = await talk.events("Who am I?")
+        assert "".join(event.text for event in events if isinstance(event, RunText)) == "Anna."
+        usages = first.usage.total_tokens + events[-1].result.usage.total_tokens
+        assert talk.conversation.usage.total_tokens == usages
+        return talk
+
+    talk = program(mode, server, main)
+    assert talk.texts == [
+        ("system", "Be brief."),
+        ("user", "I am Anna."),
+        ("assistant", "Hello, Anna."),
+        ("user", "Who am I?"),
+        ("assistant", "Anna."),
+    ]
+    assert [message["role"] for message in sent(server)] == ["system", "user", "assistant", "user"]
+    sessions = {request.headers["x-session-id"] for request in server.requests_to("/chat/completions")}
+    assert sessions == {talk.conversation.session_id}
+
+
+def test_tools_are_a_part_of_their_turn(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("3")
+    server.reply("again 3")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, tools=[add])
+        await talk.send("1 + 2?")
+        await talk.send("Again?")
+        return talk
+
+    talk = program(mode, server, main)
+    roles = [role for role, _ in talk.texts]
+    assert roles == ["user", "assistant", "function", "assistant", "user", "assistant"]
+    assert len(talk.conversation.undo()) == 2
+    assert len(talk.conversation.undo()) == 4
+    assert talk.conversation.undo() == talk.conversation.messages == []
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_turn_that_fails_leaves_the_history_as_it_was(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
+) -> None:
+    def break_off() -> str:
+        server.fail(422)
+        return "done"
+
+    server.reply("Hello.")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, system="Be brief.", tools=[break_off])
+        await talk.send("Hello")
+        before = talk.texts
+        server.reply_call("break_off")
+        with pytest.raises(ResponseError):
+            await (talk.events("1 + 2?") if stream else talk.send("1 + 2?"))
+        assert talk.texts == before
+        server.clear()
+        server.reply("Yes.")
+        await talk.send("Are you there?")
+        return talk
+
+    assert program(mode, server, main).texts[-1] == ("assistant", "Yes.")
+
+
+def test_a_stream_that_is_closed_leaves_the_history_as_it_was(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    server.reply("a long answer of many words")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version)
+        stream = talk.conversation.stream("x")
+        await anext(stream) if mode.is_async else next(stream)
+        with pytest.raises(GigaChatException, match="a turn of this conversation is in progress"):
+            await talk.send("y")
+        with pytest.raises(GigaChatException, match="in progress"):
+            talk.conversation.undo()
+        closing = stream.close()
+        if mode.is_async:
+            await closing
+        assert talk.texts == []
+        server.reply("good")
+        await talk.send("z")
+        return talk
+
+    assert program(mode, server, main).texts == [("user", "z"), ("assistant", "good")]
+
+
+def test_a_conversation_is_saved_and_loaded(
+    mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "talk.jsonl"
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("Три.")
+
+    async def main(giga: Giga) -> tuple[Talk, Talk]:
+        talk = Talk(giga, api=version, system="Отвечай кратко.", tools=[add])
+        await talk.send("Сколько?")
+        await talk.file("save", path)
+        other = Talk(giga, api=version, tools=[add])
+        await other.file("load", path)
+        server.reply("Да.")
+        await other.send("Точно?")
+        return talk, other
+
+    talk, other = program(mode, server, main)
+    assert other.texts[: len(talk.texts)] == talk.texts
+    assert other.conversation.session_id == talk.conversation.session_id
+    assert "Отвечай кратко." in path.read_text("utf-8")
+    assert [message["role"] for message in sent(server)][:2] == ["system", "user"]
+
+
+def test_a_storage_keeps_the_conversation_after_each_turn(
+    mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "talk.jsonl"
+    server.reply("Hello.")
+
+    async def main(giga: Giga) -> list[tuple[str, str]]:
+        await Talk(giga, api=version, storage=path).send("Hi")
+        return Talk(giga, api=version, storage=str(path)).texts
+
+    assert program(mode, server, main) == [("user", "Hi"), ("assistant", "Hello.")]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["talk.jsonl"]
+
+
+def test_an_own_storage_is_used(version: Version, server: GigaChatServer) -> None:
+    class Memory:
+        lines: Any = ()
+
+        def load(self) -> Any:
+            return self.lines
+
+        def save(self, lines: Any) -> None:
+            self.lines = json.loads(json.dumps(lines))
+
+    storage = Memory()
+    server.reply("Hello.")
+    with GigaChat(**server.client_options) as giga:
+        options: dict[str, Any] = {"api": version, "storage": storage}
+        giga.conversation(**options).send("Hi")
+        assert len(giga.conversation(**options).messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff\n", "it is not UTF-8"),
+        (b"nonsense\n", "line 1 is not a JSON object"),
+        (b'{"role":"user"}\n', "not a conversation that was saved"),
+        (b'{"format":"gigachat.conversation","version":1,"api":"v2"}\n', "give api='v2'"),
+        (b'{"format":"gigachat.conversation","version":1,"api":"v1"}\n{"content":"x"}\n', "role: "),
+        (b'{"format":"gigachat.conversation","version":1,"api":"v1","system":5}\n', "are text"),
+        (b'{"format":"gigachat.conversation","version":1,"api":"v1","usage":"much"}\n', "dictionary|mapping|object"),
+    ],
+)
+def test_a_file_that_is_no_conversation_is_named(content: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "talk.jsonl"
+    path.write_bytes(content)
+    giga = GigaChat(access_token="token")
+    with pytest.raises(ConversationFormatError, match=says):
+        giga.conversation(storage=path)
+    conversation = giga.conversation()
+    with pytest.raises(ConversationFormatError, match=says):
+        conversation.load(path)
+    assert conversation.messages == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"api": "v3"}, "api= is 'v1' or 'v2'"),
+        ({"messages": []}, "messages= cannot be given"),
+        ({"transcript": []}, "transcript= cannot be given"),
+        ({"window": 0}, "window is a number of tokens"),
+        ({"tools": "add"}, "tools= takes a list"),
+        ({"max_token": 5}, "max_tokens="),
+    ],
+)
+def test_a_mistake_is_named_before_the_first_turn(options: dict[str, Any], says: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        GigaChat(access_token="token").conversation(**options)
+
+
+def test_messages_and_files_of_a_turn(version: Version, server: GigaChatServer) -> None:
+    server.reply("seen")
+    with GigaChat(**server.client_options) as giga:
+        file = giga.upload_file(("a.txt", b"text"))
+        options: dict[str, Any] = {"api": version}
+        giga.conversation(**options).send("What is it?", files=[file])
+        with pytest.raises(ValueError, match="the message is empty"):
+            giga.conversation(**options).send("")
+        with pytest.raises(TypeError, match="files= belong to a message that is text"):
+            giga.conversation(**options).send({"role": "user", "content": "x"}, files=[file])
+    message = sent(server)[0]
+    ids = message["attachments"] if version == "v1" else [one["id"] for one in message["content"][1]["files"]]
+    assert ids == [file.id_]
+
+
+@pytest.mark.parametrize("compact", [False, True], ids=["forgotten", "summarized"])
+def test_old_turns_leave_as_a_whole_before_the_window_is_passed(
+    mode: Mode, version: Version, server: GigaChatServer, compact: bool
+) -> None:
+    server.reply("SUMMARY", when="Summarize the conversation", always=True)
+    server.reply("word " * 10, when="apple", always=True)
+
+    async def main(giga: Giga) -> list[list[tuple[str, str]]]:
+        talk = Talk(giga, api=version, system="S", window=400, compact=compact, tools=[add])
+        seen = []
+        for number in range(12):
+            if number % 3 == 0:
+                server.reply_call("add", {"a": number, "b": 2}, when=f"apple {number} ")
+            await talk.send(f"apple {number} " + "word " * 15)
+            seen.append(talk.texts)
+        return seen
+
+    seen = program(mode, server, main)
+    sizes = [len(texts) for texts in seen]
+    assert max(sizes) < 40
+    cuts = [after for before, after in pairwise(sizes) if after < before]
+    assert cuts, sizes
+    for texts in seen:
+        assert [role for role, _ in texts][:2] == ["system", "user"]
+        assert texts[0][1] in ("S", "S\n\nSummary of the earlier conversation:\nSUMMARY")
+    assert (seen[-1][0][1] != "S") is compact
+
+
+exchanges = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 2)), min_size=1, max_size=8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(exchanges, st.integers(60, 300))
+def test_every_history_that_was_cut_is_accepted(turns: list[tuple[int, int]], window: int) -> None:
+    with GigaChatServer() as server, GigaChat(**server.client_options) as giga:
+        for api in ("v1", "v2"):
+            options: dict[str, Any] = {"api": api, "window": window, "tools": [add], "system": "S"}
+            conversation = giga.conversation(**options)
+            for words, calls in turns:
+                for _ in range(calls):
+                    server.reply_call("add", {"a": words, "b": 1})
+                server.reply("fine")
+                assert conversation.send("слово " * words).text == "fine"
+                assert [message.role for message in conversation.messages][:2] == ["system", "user"]
