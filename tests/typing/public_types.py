@@ -437,6 +437,10 @@ def embeddings(giga: GigaChat) -> None:
     assert_type(giga.tokens_count("text")[0].characters, int)
 
 
+def embedding_errors(error: exceptions.RequestEntityTooLargeError) -> None:
+    assert_type(error.text_index, int | None)
+
+
 def embed(giga: GigaChat) -> None:
     texts = (text for text in ("text",))
     assert_type(giga.embed(texts), npt.NDArray[np.float32])

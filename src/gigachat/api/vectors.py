@@ -115,7 +115,8 @@ class EmbeddingJob:
         try:
             await self._send(start, texts, receive)
         except Exception as error:
-            self._failure = self._failure or error
+            if self._failure is None:
+                self._failure = error
 
     async def _send(self, start: int, texts: list[str], receive: Receive) -> None:
         """Send a slice; a slice that is too large is sent in halves."""
