@@ -58,7 +58,7 @@ def refuse_keywords(
         elif name in _OF_WITH_OPTIONS:
             raise TypeError(f"{name}= is an option of requests: giga.with_options({name}=...)")
         elif close := nearest(name, known):
-            raise TypeError(f"{name}= is no field of a chat: did you mean {close}=?")
+            raise TypeError(f"a chat has no field {name}=: did you mean {close}=?")
 
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
