@@ -61,10 +61,12 @@ def split(value: Any) -> Any:
 
 def pairs(value: Any) -> Any:
     """Read a mapping given as text: JSON or `name=value` separated by commas."""
-    value = split(value)
-    if isinstance(value, list) and all(isinstance(item, str) and "=" in item for item in value):
-        return {name.strip(): text.strip() for name, _, text in (item.partition("=") for item in value)}
-    return value
+    read = split(value)
+    if isinstance(read, list) and all(isinstance(item, str) and "=" in item for item in read):
+        return {name.strip(): text.strip() for name, _, text in (item.partition("=") for item in read)}
+    if isinstance(read, list) and isinstance(value, str):
+        raise ValueError("give name=value, several separated by commas, or a JSON object")
+    return read
 
 
 def _parts(url: str) -> SplitResult:

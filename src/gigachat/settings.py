@@ -40,6 +40,7 @@ from gigachat._option_values import (
     unquoted,
 )
 from gigachat._service import AUTH_URL, BASE_URL, SCOPE
+from gigachat._validation import reason
 from gigachat.exceptions import ConfigurationError
 
 __all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout"]
@@ -245,8 +246,8 @@ def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Setting
 
 def _problem(details: dict[str, Any], given: dict[str, Any]) -> str:
     name = next((str(part) for part in details["loc"]), "")
-    reason = str(details["msg"]).removeprefix("Value error, ")
     if not name:
-        return reason
+        return reason(details)
     source = name if name in given else f"environment variable {ENV_PREFIX}{name.upper()}"
-    return f"{source}: {reason[:1].lower()}{reason[1:]}"
+    inside = "each value " if len(details["loc"]) > 1 else ""
+    return f"{source}: {inside}{reason(details)}"

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from gigachat import AsyncGigaChat, AuthenticationError, ConfigurationError, GigaChat, GigaChatWarning, ResponseError
-from gigachat.models import Chat, ChatCompletionRequest, Messages
+from gigachat.models import Chat, ChatCompletionRequest, Function, Messages
 from gigachat.settings import Settings
 from tests.unit.namespaces import body
 from tests.unit.world import KEY, Answer, World, error
@@ -277,6 +277,55 @@ def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
     place, _, advice = str(raised.value).partition(": ")
     assert place == "messages[0].content"
     assert advice == "text is expected. Files go into attachments=[id], parts into giga.chat.create (API v2)"
+
+
+@pytest.mark.parametrize(
+    ("methods", "payload", "fields", "says"),
+    [
+        (WHOLE, None, {"messages": MESSAGES[0]}, "messages must be a list: messages=[...]"),
+        (WHOLE, None, {"messages": "x"}, "messages must be a list: messages=[...]"),
+        (WHOLE, {"messages": MESSAGES[0]}, {}, "messages must be a list: messages=[...]"),
+        (WHOLE, "x", {"flags": "f"}, "flags must be a list: flags=[...]"),
+        (["chat"], "x", {"functions": FUNCTION}, "functions must be a list: functions=[...]"),
+        (["chat"], "x", {"functions": Function(name="f")}, "functions must be a list: functions=[...]"),
+        (["chat.create"], "x", {"tools": "web_search"}, "tools must be a list: tools=[...]"),
+        (["chat.create"], "x", {"tools": Function(name="f")}, "tools must be a list: tools=[...]"),
+        (
+            ["chat"],
+            "x",
+            {"functions": ["web_search"]},
+            "functions[0]: must be a Function or a mapping of its fields; tools of the service go into "
+            "giga.chat.create(tools=[...])",
+        ),
+        (["chat.create"], "x", {"tools": [5]}, "tools[0]: must be the name of a tool, a function or a mapping"),
+        (WHOLE, ["x"], {}, "messages[0]: must be a message, such as {'role': 'user', 'content': '…'}"),
+        (WHOLE, [{"content": "x"}], {}, "messages[0].role: is missing"),
+        (WHOLE, [{}], {}, "messages[0].role: is missing"),
+        (["chat"], [{"role": "", "content": "x"}], {}, "messages[0].role: is empty"),
+        (["chat"], "x", {"temperature": "warm"}, "temperature: must be a number"),
+        (["chat"], "x", {"temperature": float("nan")}, "temperature: must be a finite number"),
+        (["chat"], "x", {"max_tokens": 1.5}, "max_tokens: must be a whole number"),
+        (["chat"], "x", {"profanity_check": "no way"}, "profanity_check: must be true or false"),
+        (["chat"], "x", {"storage": True}, "storage: must be a mapping of its fields"),
+        (["chat.create"], "x", {"model_options": "fast"}, "model_options: must be a mapping of its fields"),
+        (["chat.create"], "x", {"model": 5}, "model: must be text"),
+    ],
+)
+def test_fields_of_a_wrong_kind_say_what_they_must_be(
+    methods: list[str], payload: Any, fields: dict[str, Any], says: str, world: World
+) -> None:
+    for method in methods:
+        with pytest.raises(ValueError, match=r"^") as raised:
+            world.do(world.client(), method, payload, **fields)
+        assert type(raised.value) is ValueError
+        assert str(raised.value) == says
+    assert world.requests == []
+
+
+def test_messages_and_functions_may_come_from_generators(world: World) -> None:
+    world.chat(world.client(), messages=(message for message in MESSAGES), functions=iter([Function(name="f")]))
+    assert body(world)["messages"] == MESSAGES
+    assert body(world)["functions"] == [{"name": "f"}]
 
 
 # Texts that are none.

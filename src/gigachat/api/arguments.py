@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gigachat import models
 from gigachat._advice import HALF_A_PAIR
 from gigachat._suggestions import nearest
+from gigachat._validation import reason
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
 
 
+_LISTS = ("messages", "functions", "tools", "flags")
+# What an element of a list must be.
+_ELEMENTS = {
+    "messages": "must be a message, such as {'role': 'user', 'content': '…'}",
+    "functions": "must be a Function or a mapping of its fields; tools of the service go into "
+    "giga.chat.create(tools=[...])",
+    "tools": "must be the name of a tool, a function or a mapping",
+}
 _OF_WITH_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries", "session_id")
 
 
@@ -106,10 +115,23 @@ def chat_request(kind: type[ModelT], fields: dict[str, Any], model: str | None, 
         fields["stream"] = stream or None  # the method decides
     if "role" in fields and "messages" not in fields:
         raise ValueError("no messages: one message goes into a list, chat([{...}])")
+    _refuse_one_for_list(fields)
     request = validated(kind, fields)
     if not getattr(request, "messages", None):
         raise ValueError("messages is empty: give at least one message")
     return request
+
+
+def _refuse_one_for_list(fields: Mapping[str, Any]) -> None:
+    """Refuse one thing where a list of them is wanted.
+
+    Raises:
+        ValueError: A field that must be a list is one of its elements.
+    """
+    for name in _LISTS:
+        value = fields.get(name)
+        if isinstance(value, str | Mapping) or hasattr(value, "model_dump"):
+            raise ValueError(f"{name} must be a list: {name}=[...]")
 
 
 def field_of(value: Any, name: str) -> Any:
@@ -151,8 +173,10 @@ def problem(error: ValueError) -> str:
         return f"{place}: text is expected. Files go into attachments=[id], parts into giga.chat.create (API v2)"
     if first["type"] == "string_unicode":
         return f"{place}: {HALF_A_PAIR}"
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    return f"{place}: {reason}" if place else reason
+    wrong = reason(first)
+    if first["type"] == "model_type" and len(parts) == 2:
+        wrong = _ELEMENTS.get(str(parts[0]), wrong)
+    return f"{place}: {wrong}" if place else wrong
 
 
 def _written(place: Sequence[int | str]) -> str:
@@ -188,7 +212,7 @@ def model_of(kind: type[ModelT], value: Any, name: str) -> ModelT:
 def models_of(kind: type[ModelT], values: Any, name: str) -> list[ModelT]:
     """Return a list of models or mappings as models; see `model_of`."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
-        raise TypeError(f"{name} must be a list, not {type(values).__name__}")
+        raise TypeError(f"{name} must be a list, not {type(values).__name__}: {name}=[...]")
     return [model_of(kind, value, f"{name}[{index}]") for index, value in enumerate(values)]
 
 
