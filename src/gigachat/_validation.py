@@ -1,7 +1,8 @@
-"""What is wrong with a value: pydantic's errors in plain words, without the value."""
+"""What is wrong with a value: pydantic's errors in plain words, and what JSON lacks. No line contains a value."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,3 +45,36 @@ def reason(details: Mapping[str, Any]) -> str:
     if text is None:
         return str(details["msg"]).removeprefix("Value error, ")
     return text.format_map(details.get("ctx", {}))
+
+
+def refuse_not_json(value: Any, place: str) -> None:
+    """Refuse what JSON lacks and pydantic would write as something else: NaN and infinities, sets and bytes.
+
+    Args:
+        value: A value, with others inside.
+        place: What the caller knows it as.
+
+    Raises:
+        ValueError: There is such a value. The error names its place.
+    """
+    try:
+        _refuse(value, place)
+    except RecursionError:
+        raise ValueError(f"{place} is nested too deeply, or contains itself") from None
+
+
+def _refuse(value: Any, place: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place}: {value} is not a number in JSON")
+    if isinstance(value, set | frozenset | bytes | bytearray):
+        instead = "text" if isinstance(value, bytes | bytearray) else "a list"
+        raise ValueError(f"{place}: JSON has no {type(value).__name__}: give {instead}")
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _refuse(part, f"{place}.{name}")
+    elif isinstance(value, list | tuple):
+        for index, part in enumerate(value):
+            _refuse(part, f"{place}[{index}]")
+    elif isinstance(getattr(type(value), "model_fields", None), dict):
+        for name, part in value:
+            _refuse(part, f"{place}.{name.removesuffix('_')}")

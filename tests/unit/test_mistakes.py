@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 import warnings
 from collections.abc import Callable
@@ -11,10 +12,17 @@ from typing import Any
 
 import httpx2
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from gigachat import AsyncGigaChat, AuthenticationError, ConfigurationError, GigaChat, GigaChatWarning, ResponseError
-from gigachat.models import Chat, ChatCompletionRequest, Function, Messages
+from gigachat.models import (
+    Chat,
+    ChatCompletionRequest,
+    ChatFunctionSpecification,
+    Function,
+    JsonSchemaResponseFormat,
+    Messages,
+)
 from gigachat.settings import Settings
 from tests.unit.namespaces import body
 from tests.unit.world import KEY, Answer, World, error
@@ -326,6 +334,126 @@ def test_messages_and_functions_may_come_from_generators(world: World) -> None:
     world.chat(world.client(), messages=(message for message in MESSAGES), functions=iter([Function(name="f")]))
     assert body(world)["messages"] == MESSAGES
     assert body(world)["functions"] == [{"name": "f"}]
+
+
+# Schemas that are not JSON.
+
+
+def schema(default: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"x": {"type": "string", "default": default}}}
+
+
+NOT_JSON: dict[str, tuple[Any, str]] = {
+    "NaN": (float("nan"), "nan is not a number in JSON"),
+    "infinity": (float("-inf"), "-inf is not a number in JSON"),
+    "set": ({1, 2}, "JSON has no set: give a list"),
+    "frozenset": (frozenset(), "JSON has no frozenset: give a list"),
+    "bytes": (b"x", "JSON has no bytes: give text"),
+}
+WITH_SCHEMA: dict[str, tuple[str, list[Any], Callable[[Any], dict[str, Any]], str]] = {
+    "dictionary": (
+        "chat",
+        ["x"],
+        lambda bad: {"functions": [{"name": "f", "parameters": schema(bad)}]},
+        "functions[0].parameters.",
+    ),
+    "function": (
+        "chat",
+        ["x"],
+        lambda bad: {"functions": [Function(name="f", parameters=schema(bad))]},
+        "functions[0].parameters.",
+    ),
+    "payload": (
+        "chat",
+        [],
+        lambda bad: {"payload": {"messages": MESSAGES, "functions": [{"name": "f", "parameters": schema(bad)}]}},
+        "functions[0].parameters.",
+    ),
+    "format": (
+        "chat",
+        ["x"],
+        lambda bad: {"response_format": {"type": "json_schema", "schema": schema(bad)}},
+        "response_format.schema.",
+    ),
+    "typed format": (
+        "chat",
+        ["x"],
+        lambda bad: {"response_format": JsonSchemaResponseFormat(schema=schema(bad))},
+        "response_format.schema.",
+    ),
+    "tool of v2": (
+        "chat.create",
+        ["x"],
+        lambda bad: {"tools": [{"name": "f", "parameters": schema(bad)}]},
+        "tools[0].parameters.",
+    ),
+    "specification of v2": (
+        "chat.create",
+        ["x"],
+        lambda bad: {"tools": [ChatFunctionSpecification(name="f", parameters=schema(bad))]},
+        "tools[0].parameters.",
+    ),
+    "format of v2": (
+        "chat.create",
+        ["x"],
+        lambda bad: {"response_format": {"type": "json_schema", "schema": schema(bad)}},
+        "model_options.response_format.schema.",
+    ),
+    "check": (
+        "validate_function",
+        [],
+        lambda bad: {"function": {"name": "f", "parameters": schema(bad)}},
+        "function.parameters.",
+    ),
+    "assistant": (
+        "assistants.create",
+        ["m", "n"],
+        lambda bad: {"functions": [{"name": "f", "parameters": schema(bad)}]},
+        "functions[0].parameters.",
+    ),
+    "batch": (
+        "create_batch",
+        [],
+        lambda bad: {
+            "file": [{"messages": MESSAGES, "response_format": {"type": "json_schema", "schema": schema(bad)}}]
+        },
+        "request 1.response_format.schema.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WITH_SCHEMA)
+@pytest.mark.parametrize("kind", NOT_JSON)
+def test_a_schema_that_is_not_json_is_refused(kind: str, case: str, world: World) -> None:
+    bad, says = NOT_JSON[kind]
+    method, arguments, fields, place = WITH_SCHEMA[case]
+    with pytest.raises(ValueError, match="JSON") as raised:
+        world.do(world.client(), method, *arguments, **fields(bad))
+    assert str(raised.value) == f"{place}properties.x.default: {says}"
+    assert world.requests == []
+
+
+def test_a_schema_that_contains_itself_is_refused(world: World) -> None:
+    endless: dict[str, Any] = {"type": "object"}
+    endless["properties"] = {"x": endless}
+    for method, fields in (
+        ("chat", {"functions": [{"name": "f", "parameters": endless}]}),
+        ("chat.create", {"tools": [{"name": "f", "parameters": endless}]}),
+        ("validate_function", {"function": {"name": "f", "parameters": endless}}),
+    ):
+        with pytest.raises(ValueError, match=r"is nested too deeply, or contains itself$"):
+            world.do(world.client(), method, *(["x"] if method.startswith("chat") else []), **fields)
+    assert world.requests == []
+
+
+def test_defaults_of_a_class_may_be_infinite(world: World) -> None:
+    class Price(BaseModel):
+        most: float = math.inf
+
+    world.answers.append(Answer({"choices": [{"message": {"role": "assistant", "content": "{}"}}]}))
+    _, price = world.do(world.client(), "chat_parse", "x", response_format=Price)
+    assert price.most == math.inf
+    assert body(world)["response_format"]["schema"]["properties"]["most"]["default"] is None
 
 
 # Texts that are none.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gigachat import models
 from gigachat._advice import HALF_A_PAIR
 from gigachat._suggestions import nearest
-from gigachat._validation import reason
+from gigachat._validation import reason, refuse_not_json
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _LISTS = ("messages", "functions", "tools", "flags")
+_WITH_SCHEMAS = ("functions", "tools", "response_format", "model_options")
 # What an element of a list must be.
 _ELEMENTS = {
     "messages": "must be a message, such as {'role': 'user', 'content': '…'}",
@@ -115,23 +116,26 @@ def chat_request(kind: type[ModelT], fields: dict[str, Any], model: str | None, 
         fields["stream"] = stream or None  # the method decides
     if "role" in fields and "messages" not in fields:
         raise ValueError("no messages: one message goes into a list, chat([{...}])")
-    _refuse_one_for_list(fields)
+    _check_fields(fields)
     request = validated(kind, fields)
     if not getattr(request, "messages", None):
         raise ValueError("messages is empty: give at least one message")
     return request
 
 
-def _refuse_one_for_list(fields: Mapping[str, Any]) -> None:
-    """Refuse one thing where a list of them is wanted.
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    """Check fields of a chat for mistakes that its model would accept or describe badly.
 
     Raises:
-        ValueError: A field that must be a list is one of its elements.
+        ValueError: A field that must be a list is one of its elements, or a schema has what JSON lacks.
     """
     for name in _LISTS:
         value = fields.get(name)
         if isinstance(value, str | Mapping) or hasattr(value, "model_dump"):
             raise ValueError(f"{name} must be a list: {name}=[...]")
+    for name in _WITH_SCHEMAS:
+        if name in fields:
+            refuse_not_json(fields[name], name)
 
 
 def field_of(value: Any, name: str) -> Any:
@@ -202,6 +206,7 @@ def model_of(kind: type[ModelT], value: Any, name: str) -> ModelT:
         TypeError: It is neither.
         ValueError: A field is missing or wrong.
     """
+    refuse_not_json(value, name)
     if isinstance(value, kind):
         return value
     if not isinstance(value, Mapping):
