@@ -19,6 +19,7 @@ from gigachat.models import (
     Chat,
     ChatCompletionRequest,
     ChatFunctionSpecification,
+    ChatMessage,
     Function,
     JsonSchemaResponseFormat,
     Messages,
@@ -264,7 +265,31 @@ def test_roles_of_other_apis_are_refused(role: str, meant: str, kind: Any, world
     says = rf"^messages\[1\]\.role: '{role}' is no role of API v1: write '{meant}'$"
     with pytest.raises(ValueError, match=says):
         world.chat(world.client(), messages)
+    with pytest.raises(ValueError, match=says):
+        world.do(world.client(), "check_filter", messages)
+    with pytest.raises(ValueError, match=says):
+        world.do(world.client(), "threads.add_messages", "id", messages)
+    with pytest.raises(ValueError, match=rf"^request 1\.messages\[1\]\.role: '{role}' is no role of API v1: "):
+        world.do(world.client(), "create_batch", [{"messages": messages}])
     assert world.requests == []
+
+
+@pytest.mark.parametrize(
+    ("role", "meant"), [("usr", "user"), ("developer", "system"), ("Human", "user"), ("tools", "tool")]
+)
+@pytest.mark.parametrize("kind", [dict, ChatMessage])
+@pytest.mark.parametrize("method", ["chat.create", "chat.stream"])
+def test_roles_of_other_apis_are_refused_in_v2(method: str, role: str, meant: str, kind: Any, world: World) -> None:
+    with pytest.raises(ValueError, match=rf"^messages\[1\]\.role: '{role}' is no role of API v2: write '{meant}'$"):
+        asked(world, method, messages=[*MESSAGES, kind(role=role, content="y")])
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "function", "tool", "reasoning", "moderator"])
+def test_roles_of_v2_and_newer_ones_are_sent(role: str, world: World) -> None:
+    world.answers.append(Answer(ANSWER))
+    world.do(world.client(), "chat.create", [{"role": role, "content": "x"}])
+    assert body(world)["messages"][0]["role"] == role
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "function", "search_result", "moderator"])

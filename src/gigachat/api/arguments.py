@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
 
 
+_ROLES = ("system", "user", "assistant", "function", "search_result", "function_in_progress")
+_ROLES_V2 = ("system", "user", "assistant", "function", "tool", "reasoning")
+# Roles of other APIs, and the ones that this API has for them.
+_OTHER_ROLES = {
+    "ai": "assistant",
+    "bot": "assistant",
+    "developer": "system",
+    "human": "user",
+    "model": "assistant",
+    "tool": "function",
+}
 _LISTS = ("messages", "functions", "tools", "flags")
 _WITH_SCHEMAS = ("functions", "tools", "response_format", "model_options")
 # What an element of a list must be.
@@ -138,6 +149,29 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
             refuse_not_json(fields[name], name)
 
 
+def check_roles(
+    messages: Iterable[models.Messages | models.ChatMessage], place: str = "messages", *, v2: bool = False
+) -> None:
+    """Refuse roles of other APIs and misspelled ones. Newer roles of the service are sent.
+
+    Args:
+        messages: The messages.
+        place: What the caller knows them as.
+        v2: Whether they are of API v2.
+
+    Raises:
+        ValueError: Another role is meant.
+    """
+    roles = _ROLES_V2 if v2 else _ROLES
+    for index, message in enumerate(messages):
+        role = message.role
+        if role in roles or role.lower() in roles:
+            continue
+        if meant := _OTHER_ROLES.get(role.lower()) or nearest(role, roles, 0.75):
+            version = "v2" if v2 else "v1"
+            raise ValueError(f"{place}[{index}].role: {role!r} is no role of API {version}: write {meant!r}")
+
+
 def field_of(value: Any, name: str) -> Any:
     """Return a field of a model or mapping; None where there is none."""
     return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
@@ -234,7 +268,9 @@ def messages_of(messages: Any) -> list[models.Messages]:
     if not messages:
         raise ValueError("messages is empty: give at least one message")
     said = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
-    return models_of(models.Messages, said, "messages")
+    read = models_of(models.Messages, said, "messages")
+    check_roles(read)
+    return read
 
 
 def given(**fields: Any) -> dict[str, Any]:
