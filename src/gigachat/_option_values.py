@@ -17,6 +17,7 @@ from gigachat._secret import Secret
 
 _QUOTES = ("''", '""', "``", "“”", "„“", "‘’", "«»")
 _CHAT_PATH = "/chat/completions"
+_V2_PATHS = ("/api/v2", "/v2")
 _PHASES = ("connect", "read", "write")
 _LONGEST_WAIT = 2_147_483  # seconds: system calls count milliseconds in 32 bits
 _INVISIBLE = "\ufeff\u200b\u2060"  # byte order mark and zero-width spaces
@@ -95,6 +96,14 @@ def http_url(value: str) -> str:
 def base_url(value: str) -> str:
     if value.endswith(_CHAT_PATH):
         raise ValueError(f"leave {_CHAT_PATH} out: the client adds the paths of methods to this address")
+    return value
+
+
+def v1_url(value: str) -> str:
+    path = urlsplit(value).path
+    if path in _V2_PATHS:
+        right = path.replace("v2", "v1")
+        raise ValueError(f"end it in {right}, not {path}: chat.create, chat.parse and chat.stream use API v2 anyway")
     return value
 
 
@@ -213,6 +222,7 @@ Hidden = Annotated[str, AfterValidator(Secret), BeforeValidator(revealed)]
 HiddenText = Annotated[Text, AfterValidator(Secret), BeforeValidator(revealed)]
 HttpUrl = Annotated[Text, AfterValidator(http_url)]
 BaseUrl = Annotated[HttpUrl, AfterValidator(base_url)]
+V1Url = Annotated[BaseUrl, AfterValidator(v1_url)]
 File = Annotated[str, BeforeValidator(path_text), BeforeValidator(unquoted)]
 Seconds = Annotated[FiniteFloat, AfterValidator(bounded_seconds)]
 Status = Annotated[int, Field(ge=100, le=599)]

@@ -29,6 +29,7 @@ from gigachat._option_values import (
     Status,
     Text,
     Timeout,
+    V1Url,
     checked_proxy,
     checked_timeout,
     is_given,
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
         pydantic.ValidationError: A value is invalid. The message names the option, never a value.
     """
 
-    base_url: BaseUrl = Field(default=BASE_URL, description="Address of the API.")
+    base_url: V1Url = Field(default=BASE_URL, description="Address of the API.")
     v2_base_url: BaseUrl | None = Field(
         default=None, description="Address of API v2; made of `base_url` if unset: `/api/v2`, else `/v2`."
     )
@@ -204,10 +205,11 @@ class Settings(BaseSettings):
         prefix = self.model_config.get("env_prefix", "").upper()
         for one, other in (("user", "password"), ("client_id", "client_secret"), ("cert_file", "key_file")):
             given, missing = getattr(self, one), getattr(self, other)
+            names = [f"{name} (or {prefix}{name.upper()})" for name in (one, other)]
             if missing and not given:
-                raise ValueError(f"{other} (or {prefix}{other.upper()}) is set without {one}")
+                raise ValueError(f"{names[1]} is set without {names[0]}")
             if given and not missing and other != "key_file":
-                raise ValueError(f"{one} (or {prefix}{one.upper()}) is set without {other}")
+                raise ValueError(f"{names[0]} is set without {names[1]}")
         if self.credentials and self.client_id:
             raise ValueError(
                 f"give either credentials (or {prefix}CREDENTIALS) or client_id and client_secret (or "

@@ -183,6 +183,10 @@ def test_an_http_client_of_the_other_kind_is_refused(option: str, takes: str, ot
     ("given", "named"),
     [
         ({"user": "u"}, "GIGACHAT_USER"),
+        ({"user": "u"}, "password .or GIGACHAT_PASSWORD"),
+        ({"password": MARK}, "user .or GIGACHAT_USER"),
+        ({"client_id": "i"}, "client_secret .or GIGACHAT_CLIENT_SECRET"),
+        ({"key_file": __file__}, "cert_file .or GIGACHAT_CERT_FILE"),
         ({"password": MARK}, "GIGACHAT_PASSWORD"),
         ({"client_id": "i"}, "GIGACHAT_CLIENT_ID"),
         ({"client_secret": MARK}, "GIGACHAT_CLIENT_SECRET"),
