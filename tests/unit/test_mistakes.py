@@ -15,11 +15,13 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from gigachat import AsyncGigaChat, AuthenticationError, ConfigurationError, GigaChat, GigaChatWarning, ResponseError
+from gigachat._service import AUTH_URL, TOOLS
 from gigachat.models import (
     Chat,
     ChatCompletionRequest,
     ChatFunctionSpecification,
     ChatMessage,
+    ChatTool,
     Function,
     JsonSchemaResponseFormat,
     Messages,
@@ -162,6 +164,17 @@ def test_a_warning_that_is_an_error_comes_before_anything_is_opened() -> None:
 def test_the_address_of_a_method_is_not_the_base_address(option: str, kind: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{option}: leave /chat/completions out: the client adds the paths"):
         kind(**{option: f"{LOCAL}/chat/completions/"})
+
+
+@both_clients
+@pytest.mark.parametrize(("path", "right"), [("/api/v2", "/api/v1"), ("/v2/", "/v1")])
+def test_the_address_of_api_v2_is_not_the_base_address(path: str, right: str, kind: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"^base_url: end it in {right}, not {path.rstrip('/')}: chat\.create"
+    ):
+        kind(base_url=f"https://api.giga.chat{path}")
+    assert kind(base_url=f"https://gateway/giga{path}")._settings.base_url == f"https://gateway/giga{path}".rstrip("/")
+    assert kind(v2_base_url=f"https://api.giga.chat{path}")
 
 
 @pytest.mark.parametrize("timeout", [1e10, (5, 1e10), httpx2.Timeout(5, write=1e10)])
@@ -561,8 +574,92 @@ def test_a_401_says_that_the_request_carried_no_key(world: World) -> None:
     with pytest.raises(AuthenticationError, match=says) as raised:
         world.chat(giga, "x")
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
-    with pytest.raises(AuthenticationError, match="Check `credentials` and `scope`"):
-        world.chat(world.client(base_url=LOCAL, access_token="token"), "x")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            {"access_token": "t"},
+            "is invalid: pass a new access_token=, or credentials= to have the client get one",
+        ),
+        ({"access_token_provider": lambda: "t"}, "is invalid: access_token_provider= must return a new one"),
+        ({}, "Check `credentials` and `scope`"),
+    ],
+)
+def test_a_401_names_what_the_token_came_from(options: dict[str, Any], says: str, world: World) -> None:
+    world.answers = [error(401, "Token has expired") for _ in range(2)]
+    with pytest.raises(AuthenticationError) as raised:
+        world.chat(world.client(**options), "x")
+    assert says in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "says"),
+    [
+        ({"auth_url": "https://h/v1"}, error(404, "Not Found"), f"auth_url= is usually {AUTH_URL}."),
+        ({"auth_url": "https://h/v1"}, Answer(b"<html>", 405), f"auth_url= is usually {AUTH_URL}."),
+        ({"user": "u", "password": "p"}, error(404, "Not Found"), "at base_url=, which usually ends in /api/v1."),
+        ({"user": "u", "password": "p"}, error(401, "Unauthorized"), "`user` and `password`."),
+        ({}, error(401, "Unauthorized"), "Check `credentials` and `scope`"),
+    ],
+)
+def test_a_refused_sign_in_names_its_options(options: dict[str, Any], answer: Answer, says: str, world: World) -> None:
+    world.sign_ins = [answer]
+    with pytest.raises(ResponseError) as raised:
+        world.chat(world.client(**options), "x")
+    assert says in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message", "says"),
+    [
+        ("get_file", ["x"], "No such file", "get_files() lists your files."),
+        ("get_file_content", ["x"], "No such model", "get_files() lists your files."),
+        ("delete_file", ["x"], "Not Found", "get_files() lists your files."),
+        ("chat", [[{"role": "user", "content": "x", "attachments": ["y"]}]], "No such file", "get_files() lists"),
+        ("get_batches", ["x"], "Batch task not found", "get_batches() lists your batches."),
+        ("batch_results", ["x"], "Batch task not found", "get_batches() lists your batches."),
+        ("threads.get_messages", ["x"], "No such thread", "threads.get_threads() lists your threads."),
+        ("assistants.get", ["x"], "No such assistant", "assistants.get() lists your assistants."),
+    ],
+)
+def test_a_404_names_the_method_that_lists_what_there_is(
+    method: str, arguments: list[Any], message: str, says: str, world: World
+) -> None:
+    world.answers = [error(404, message)]
+    with pytest.raises(ResponseError) as raised:
+        world.do(world.client(), method, *arguments)
+    assert says in str(raised.value)
+
+
+def test_the_newer_host_is_named_to_users_of_the_vendor_only(world: World) -> None:
+    for base_url, named in (
+        ("https://gigachat.devices.sberbank.ru/api/v1", True),
+        (LOCAL, False),
+        ("https://h/v1", False),
+    ):
+        world.answers = [error(404, "No such model")]
+        with pytest.raises(ResponseError, match=r"get_models\(\) lists what this address serves") as raised:
+            world.chat(world.client(base_url=base_url), "x")
+        assert ("https://api.giga.chat/v1" in str(raised.value)) is named
+
+
+@pytest.mark.parametrize(
+    ("tool", "says"),
+    [("web_serch", "Did you mean 'web_search'?"), ("telepathy", f"Tools of the service are {', '.join(TOOLS)}.")],
+)
+def test_an_unknown_tool_gets_the_names_of_tools(tool: str, says: str, world: World) -> None:
+    world.answers = [error(404, f"Unknown tool {tool}")]
+    with pytest.raises(ResponseError) as raised:
+        world.do(world.client(), "chat.create", "x", tools=[tool])
+    assert str(raised.value).endswith(f"/chat/completions). {says}")
+
+
+def test_the_tools_named_are_those_of_the_model() -> None:
+    assert {*TOOLS, "functions"} == {*ChatTool.model_fields}
 
 
 @pytest.mark.parametrize(
