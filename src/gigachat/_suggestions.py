@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from gigachat.exceptions import GigaChatWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 logger = logging.getLogger("gigachat")
 
+REQUEST_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries", "session_id")
+"""Arguments of `with_options`."""
 _OPTIONS_ELSEWHERE = {
     "api_base": "base_url",
     "api_key": "credentials",
@@ -47,17 +49,39 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.85) -> str | No
     return next(iter(difflib.get_close_matches(name.lower(), known, 1, likeness)), None)
 
 
-def report_unknown_options(unknown: Mapping[str, Any], options: Iterable[str]) -> None:
+def misplaced(name: str, options: Collection[str], fields: Collection[str]) -> str:
+    """Return what to write instead of an argument that `with_options` does not have.
+
+    Args:
+        name: Name of the argument.
+        options: Names of the options of a client.
+        fields: Names of the fields of a chat.
+    """
+    if name in fields:
+        instead = f"it is a field of a chat: giga.chat(..., {name}=...)"
+    elif name in options:
+        instead = f"it is an option of the client: GigaChat({name}=...)"
+    else:
+        close = nearest(name, REQUEST_OPTIONS, 0.7) or _OPTIONS_ELSEWHERE.get(name)
+        instead = f"write {close}=" if close in REQUEST_OPTIONS else f"it takes {', '.join(REQUEST_OPTIONS)}"
+    return f"with_options has no argument {name}=: {instead}"
+
+
+def report_unknown_options(unknown: Mapping[str, Any], options: Iterable[str], fields: Collection[str]) -> None:
     """Warn of arguments of a client that do nothing: of each that has a likely name, and of the others in the log.
 
     Args:
         unknown: The arguments.
         options: Names of the options that there are.
+        fields: Names of the fields of a chat.
     """
     ignored = sorted(name for name, value in unknown.items() if value is not None)
     meant = {name: _OPTIONS_ELSEWHERE.get(name) or nearest(name, options, 0.8) for name in ignored}
     if others := [name for name in ignored if meant[name] is None]:
         logger.warning("GigaChat got unknown arguments, which do nothing: %s", ", ".join(others))
+        for name in others:
+            if name in fields:
+                logger.warning("%s= is a field of a chat: giga.chat(..., %s=...)", name, name)
     for name, option in meant.items():
         if option is not None:
             text = f"GigaChat has no argument {name}=, and it does nothing: write {option}="

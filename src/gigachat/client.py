@@ -13,7 +13,7 @@ from gigachat._engine.session import Session, run
 from gigachat._engine.transport import Timeouts
 from gigachat._headers import checked_headers
 from gigachat._secret import hidden
-from gigachat._suggestions import report_unknown_options
+from gigachat._suggestions import misplaced, report_unknown_options
 from gigachat.api import (
     account,
     assistants,
@@ -182,7 +182,7 @@ class Client(
         self._expects_token = any(name in given and not is_given(given[name]) for name in _SECRETS)
         try:
             if unknown:
-                report_unknown_options(unknown, [*options, *_ARGUMENTS_ONLY])
+                report_unknown_options(unknown, [*options, *_ARGUMENTS_ONLY], _CHAT_FIELDS)
             settings = load_settings(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
         except (ConfigurationError, GigaChatWarning) as error:
@@ -224,6 +224,7 @@ class Client(
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         session_id: str | None = None,
+        **unknown: Never,
     ) -> Self:
         """Return a view of this client whose requests differ. It shares everything else with this client.
 
@@ -236,9 +237,12 @@ class Client(
             timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
             max_retries: Most retries after failures.
             session_id: `X-Session-ID` of each request. It wins over context variables, `extra_headers` win over it.
+            **unknown: There are no others.
         """
-        extra_headers, extra_query = hidden(extra_headers), hidden(extra_query)
-        if max_retries is not None and (max_retries < 0 or max_retries % 1):
+        if unknown:
+            raise TypeError(misplaced(next(iter(unknown)), type(self._settings).model_fields, _CHAT_FIELDS))
+        extra_headers, extra_query = hidden(extra_headers, "extra_headers"), hidden(extra_query, "extra_query")
+        if max_retries is not None and (type(max_retries) is not int or max_retries < 0):
             raise ValueError("max_retries must be a whole number, 0 or more")
         timeouts = None
         if timeout is not None:
@@ -253,7 +257,7 @@ class Client(
         more = RequestOptions(
             {**checked_headers(session, "session_id"), **checked_headers(extra_headers, "extra_headers")},
             extra_query or {},
-            extra_body or {},
+            hidden(extra_body, "extra_body") or {},
             timeouts,
             max_retries,
         )
@@ -300,6 +304,7 @@ class Client(
 
 
 _SECRETS = ("credentials", "client_secret", "access_token", "password")
+_CHAT_FIELDS = chat.ChatFields.__annotations__
 _ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client")
 _REMADE = frozenset(("_settings", "_own_clients", "_service", "_blocking", "_async"))
 

@@ -710,6 +710,51 @@ def test_an_option_of_requests_is_named_with_what_is_wrong() -> None:
         GigaChat(access_token="t").with_options(timeout="x")  # type: ignore[arg-type]
 
 
+@both_clients
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("temperature", "it is a field of a chat: giga.chat(..., temperature=...)"),
+        ("model", "it is a field of a chat: giga.chat(..., model=...)"),
+        ("verify_ssl_certs", "it is an option of the client: GigaChat(verify_ssl_certs=...)"),
+        ("retries", "write max_retries="),
+        ("headers", "write extra_headers="),
+        ("request_timeout", "write timeout="),
+        ("foo", "it takes extra_headers, extra_query, extra_body, timeout, max_retries, session_id"),
+    ],
+)
+def test_an_argument_that_with_options_does_not_have_is_named(name: str, instead: str, kind: Any) -> None:
+    with pytest.raises(TypeError) as raised:
+        kind(access_token="t").with_options(**{name: "hush"})
+    assert str(raised.value) == f"with_options has no argument {name}=: {instead}"
+
+
+def test_a_field_of_a_chat_is_no_argument_of_the_client(caplog: pytest.LogCaptureFixture) -> None:
+    GigaChat(temperature=0.5, zone="z")
+    assert [record.getMessage() for record in caplog.records] == [
+        "GigaChat got unknown arguments, which do nothing: temperature, zone",
+        "temperature= is a field of a chat: giga.chat(..., temperature=...)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        ({"max_retries": "x"}, ValueError, "max_retries must be a whole number, 0 or more"),
+        ({"max_retries": 1.5}, ValueError, "max_retries must be a whole number, 0 or more"),
+        ({"extra_headers": ["a"]}, TypeError, "extra_headers must be a mapping, not list"),
+        ({"extra_query": "a=1"}, TypeError, "extra_query must be a mapping, not str"),
+        ({"extra_body": ["a"]}, TypeError, "extra_body must be a mapping, not list"),
+    ],
+)
+def test_options_of_requests_of_a_wrong_kind_say_what_they_must_be(
+    options: dict[str, Any], kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind) as raised:
+        GigaChat(access_token="t").with_options(**options)
+    assert str(raised.value) == says
+
+
 def test_the_headers_of_a_file_must_be_a_mapping(world: World) -> None:
     with pytest.raises(TypeError, match="the headers of a file must be a mapping, not str"):
         world.do(world.client(), "upload_file", ("a.txt", b"text", "text/plain", "headers"))

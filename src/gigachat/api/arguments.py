@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat import models
 from gigachat._advice import HALF_A_PAIR
-from gigachat._suggestions import nearest
+from gigachat._suggestions import REQUEST_OPTIONS, nearest
 from gigachat._validation import reason, refuse_not_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _ELEMENTS = {
     "giga.chat.create(tools=[...])",
     "tools": "must be the name of a tool, a function or a mapping",
 }
-_OF_WITH_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries", "session_id")
 
 
 def refuse_keywords(
@@ -76,7 +75,7 @@ def refuse_keywords(
             continue
         elif name in instead:
             raise TypeError(f"{name}= {instead[name]}")
-        elif name in _OF_WITH_OPTIONS:
+        elif name in REQUEST_OPTIONS:
             raise TypeError(f"{name}= is an option of requests: giga.with_options({name}=...)")
         elif close := nearest(name, known):
             raise TypeError(f"a chat has no field {name}=: did you mean {close}=?")
