@@ -202,6 +202,28 @@ def test_half_of_a_pair_names_its_variable(given: dict[str, str], named: str, mo
     assert MARK not in str(raised.value)
 
 
+NOT_PEM = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", NOT_PEM], ids=["empty", "no PEM", "bad PEM"])
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("ca_bundle_file", "there is no certificate in it; give certificates, PEM or DER"),
+        ("cert_file", "give a PEM certificate and its PEM key, in this file or as key_file="),
+    ],
+)
+def test_a_file_that_is_no_certificate_is_named_with_what_to_give(
+    option: str, says: str, content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.pem"
+    path.write_text(content)
+    files: dict[str, Any] = {option: path}
+    with pytest.raises(ConfigurationError) as raised:
+        GigaChat(**files)
+    assert str(raised.value) == f"{option}={path}: {says}"
+
+
 GOOD = {
     "base_url": "https://host/v1",
     "v2_base_url": "https://host/v2",
