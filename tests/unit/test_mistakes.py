@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import pickle
@@ -561,6 +562,17 @@ def test_what_is_async_says_so() -> None:
             pass
     with pytest.raises(TypeError, match=r"^this stream is async: read it with `async for`$"):
         print(list(giga.stream("x")))
+
+
+def test_what_is_blocking_says_so(world: World) -> None:
+    async def opened() -> None:
+        stream: Any = world.client().stream("x")
+        async with stream:
+            pass
+
+    with pytest.raises(TypeError, match=r"^this stream is blocking: open it with `with`; astream and AsyncGigaChat"):
+        asyncio.run(opened())
+    assert world.requests == []
 
 
 # Responses to mistakes.
