@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from gigachat._secret import Secret
+from gigachat._service import BASE_URL, OAUTH_PATH
 
 _QUOTES = ("''", '""', "``", "“”", "„“", "‘’", "«»")
 _CHAT_PATH = "/chat/completions"
@@ -101,6 +102,8 @@ def base_url(value: str) -> str:
 
 def v1_url(value: str) -> str:
     path = urlsplit(value).path
+    if path == OAUTH_PATH:
+        raise ValueError(f"this is the address for auth_url=; base_url= is usually {BASE_URL}")
     if path in _V2_PATHS:
         right = path.replace("v2", "v1")
         raise ValueError(f"end it in {right}, not {path}: chat.create, chat.parse and chat.stream use API v2 anyway")

@@ -516,7 +516,7 @@ def test_the_model_of_the_client_is_the_default(world: World) -> None:
             ValueError,
             r"messages\[0\].content\[1\].files: must be a list",
         ),
-        ([{"role": "user", "content": 5}], {}, ValueError, r"messages\[0\].content: must be a list"),
+        ([{"role": "user", "content": 5}], {}, ValueError, r"messages\[0\].content: must be text, a part"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_before_anything_is_sent(

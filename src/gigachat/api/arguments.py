@@ -5,6 +5,7 @@ A chat, v1 or v2, is given as text, a model, a mapping of its fields or a list o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,12 +36,17 @@ _OTHER_ROLES = {
 }
 _LISTS = ("messages", "functions", "tools", "flags")
 _WITH_SCHEMAS = ("functions", "tools", "response_format", "model_options")
-# What an element of a list must be.
-_ELEMENTS = {
-    "messages": "must be a message, such as {'role': 'user', 'content': '…'}",
-    "functions": "must be a Function or a mapping of its fields; tools of the service go into "
-    "giga.chat.create(tools=[...])",
-    "tools": "must be the name of a tool, a function or a mapping",
+# What a value must be, by the type of pydantic's error and the end of the value's place.
+_OF_PLACES = {
+    "model_type": {
+        r"^messages\[\d+\]$": "must be a message, such as {'role': 'user', 'content': '…'}",
+        r"^functions\[\d+\]$": "must be a Function or a mapping of its fields; tools of the service go into "
+        "giga.chat.create(tools=[...])",
+        r"^tools\[\d+\]$": "must be the name of a tool, a function or a mapping",
+        r"response_format$": "must be {'type': 'json_schema', 'schema': {...}}",
+    },
+    "list_type": {r"\]\.content$": "must be text, a part or a list of them"},
+    "string_type": {r"\.attachments\[\d+\]$": "must be the id of a file, such as giga.upload_file(...).id_"},
 }
 
 
@@ -101,6 +107,8 @@ def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
         return dict(payload)
     if isinstance(payload, Sequence) and not isinstance(payload, bytes | bytearray):
         return {"messages": payload}
+    if hasattr(payload, "role"):
+        raise TypeError("no messages: one message goes into a list, chat([message])")
     raise TypeError(
         f"a chat is text, a {kind.__name__}, a mapping of its fields or a list of messages, "
         f"not {type(payload).__name__}"
@@ -211,8 +219,8 @@ def problem(error: ValueError) -> str:
     if first["type"] == "string_unicode":
         return f"{place}: {HALF_A_PAIR}"
     wrong = reason(first)
-    if first["type"] == "model_type" and len(parts) == 2:
-        wrong = _ELEMENTS.get(str(parts[0]), wrong)
+    if first["type"] in _OF_PLACES:
+        wrong = next((text for end, text in _OF_PLACES[first["type"]].items() if re.search(end, place)), wrong)
     return f"{place}: {wrong}" if place else wrong
 
 

@@ -92,6 +92,9 @@ class Batches(Resource[Mode]):
         Raises:
             APITimeoutError: The batch is not done in time. It continues, and you can wait for it again.
         """
+        for name, seconds in (("poll_interval", poll_interval), ("timeout", timeout)):
+            if not (seconds is None or isinstance(seconds, int | float)):
+                raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
         if not poll_interval > 0:
             raise ValueError("poll_interval must be above 0")
         if timeout is not None and not timeout >= 0:
