@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gigachat.exceptions import GigaChatWarning
@@ -49,6 +51,28 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.85) -> str | No
     return next(iter(difflib.get_close_matches(name.lower(), known, 1, likeness)), None)
 
 
+def report_unknown_variables(prefix: str, known: Collection[str]) -> None:
+    """Log each environment variable that is not read but has a name like one that is, once.
+
+    Args:
+        prefix: Prefix of the variables.
+        known: Names of those that are read, without the prefix and in lower case.
+    """
+    given = {name.upper(): name for name in os.environ if name.upper().startswith(prefix)}
+    for variable in given:
+        name = variable.removeprefix(prefix).lower()
+        if name in known:
+            continue
+        meant = f"{prefix}{_OPTIONS_ELSEWHERE.get(name) or nearest(name, known, 0.8) or ''}".upper()
+        if meant != prefix and meant not in given:
+            _report_variable(given[variable], meant)
+
+
+@lru_cache
+def _report_variable(variable: str, meant: str) -> None:
+    logger.warning("GigaChat does not read the environment variable %s: did you mean %s?", variable, meant)
+
+
 def misplaced(name: str, options: Collection[str], fields: Collection[str]) -> str:
     """Return what to write instead of an argument that `with_options` does not have.
 
@@ -86,3 +110,30 @@ def report_unknown_options(unknown: Mapping[str, Any], options: Iterable[str], f
         if option is not None:
             text = f"GigaChat has no argument {name}=, and it does nothing: write {option}="
             warnings.warn(text, GigaChatWarning, stacklevel=3)
+
+
+_METHODS_ELSEWHERE = {
+    "batches": "create_batch(...)",
+    "completions": "chat(...)",
+    "files": "upload_file(...)",
+    "generate": "chat(...)",
+    "images": "get_image(...)",
+    "invoke": "chat(...)",
+    "models": "get_models()",
+    "responses": "chat.create(...)",
+}
+
+
+class OtherNames:
+    """Say which method is meant by a name of another client, or of the other mode."""
+
+    if not TYPE_CHECKING:  # to a type checker, a class with `__getattr__` has every attribute
+
+        def __getattr__(self, name):
+            own = type(self).__name__
+            if name in _METHODS_ELSEWHERE:
+                raise AttributeError(f"{own} has no {name}: write giga.{_METHODS_ELSEWHERE[name]}")
+            plain = name.removeprefix("a").removeprefix("_")
+            if not name.startswith("_") and plain != name and hasattr(type(self), plain):
+                raise AttributeError(f"{own} has no {name}: its plain names are awaited, await giga.{plain}(...)")
+            raise AttributeError(f"{own!r} object has no attribute {name!r}", name=name, obj=self)

@@ -64,12 +64,13 @@ def refuse_not_json(value: Any, place: str) -> None:
 
 
 def _refuse(value: Any, place: str) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{place}: {value} is not a number in JSON")
-    if isinstance(value, set | frozenset | bytes | bytearray):
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{place}: {value} is not a number in JSON")
+    elif isinstance(value, set | frozenset | bytes | bytearray):
         instead = "text" if isinstance(value, bytes | bytearray) else "a list"
         raise ValueError(f"{place}: JSON has no {type(value).__name__}: give {instead}")
-    if isinstance(value, Mapping):
+    elif isinstance(value, Mapping):
         for name, part in value.items():
             _refuse(part, f"{place}.{name}")
     elif isinstance(value, list | tuple):

@@ -13,7 +13,7 @@ from gigachat._engine.session import Session, run
 from gigachat._engine.transport import Timeouts
 from gigachat._headers import checked_headers
 from gigachat._secret import hidden
-from gigachat._suggestions import misplaced, report_unknown_options
+from gigachat._suggestions import OtherNames, misplaced, report_unknown_options
 from gigachat.api import (
     account,
     assistants,
@@ -60,6 +60,7 @@ class Client(
     threads.Threads[Mode],
     raw_requests.RawRequests[Mode],
     authentication.Authentication[Mode],
+    OtherNames,
 ):
     """Base of all clients: the options, and every endpoint.
 

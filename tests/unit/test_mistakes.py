@@ -16,7 +16,9 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from gigachat import AsyncGigaChat, AuthenticationError, ConfigurationError, GigaChat, GigaChatWarning, ResponseError
-from gigachat._service import AUTH_URL, TOOLS
+from gigachat._compat import AsyncNames
+from gigachat._service import AUTH_URL, BASE_URL, TOOLS
+from gigachat._suggestions import _report_variable
 from gigachat.models import (
     Chat,
     ChatCompletionRequest,
@@ -26,6 +28,7 @@ from gigachat.models import (
     Function,
     JsonSchemaResponseFormat,
     Messages,
+    UploadedFile,
 )
 from gigachat.settings import Settings
 from tests.unit.namespaces import body
@@ -157,6 +160,34 @@ def test_a_warning_that_is_an_error_comes_before_anything_is_opened() -> None:
             GigaChat(api_key="a", ca_bundle_file="/no/such/file")
 
 
+@both_clients
+def test_a_variable_near_one_that_is_read_is_logged_once(
+    kind: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = {
+        "GIGACHAT_MODLE": "GIGACHAT_MODEL",
+        "GIGACHAT_TOKEN": "GIGACHAT_ACCESS_TOKEN",
+        "GIGACHAT_API_BASE": "GIGACHAT_BASE_URL",
+    }
+    _report_variable.cache_clear()
+    for variable in (
+        *wrong,
+        "GIGACHAT_API_KEY",
+        "GIGACHAT_CREDENTIALS",
+        "GIGACHAT_SCOP",
+        "GIGACHAT_SCOPE",
+        "GIGACHAT_X",
+    ):
+        monkeypatch.setenv(variable, "hush")
+    for _ in range(2):
+        kind()
+    assert {record.getMessage() for record in caplog.records} == {
+        f"GigaChat does not read the environment variable {variable}: did you mean {meant}?"
+        for variable, meant in wrong.items()
+    }
+    assert len(caplog.records) == len(wrong)
+
+
 # Addresses and times.
 
 
@@ -176,6 +207,12 @@ def test_the_address_of_api_v2_is_not_the_base_address(path: str, right: str, ki
         kind(base_url=f"https://api.giga.chat{path}")
     assert kind(base_url=f"https://gateway/giga{path}")._settings.base_url == f"https://gateway/giga{path}".rstrip("/")
     assert kind(v2_base_url=f"https://api.giga.chat{path}")
+
+
+@both_clients
+def test_the_address_that_issues_tokens_is_not_the_base_address(kind: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^base_url: this is the address for auth_url=; .* {BASE_URL}$"):
+        kind(base_url=AUTH_URL)
 
 
 @pytest.mark.parametrize("timeout", [1e10, (5, 1e10), httpx2.Timeout(5, write=1e10)])
@@ -203,6 +240,7 @@ def test_the_longest_timeouts_are_taken(timeout: Any, world: World) -> None:
 # Keywords and messages of chats.
 
 MESSAGES = [{"role": "user", "content": "x"}]
+FORMAT = "must be {'type': 'json_schema', 'schema': {...}}"
 FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
 ANSWER: dict[str, Any] = {"messages": [], "choices": []}  # of both versions
 WHOLE = ["chat", "chat.create"]
@@ -316,6 +354,9 @@ def test_roles_of_the_service_and_newer_ones_are_sent(role: str, world: World) -
 def test_one_message_goes_into_a_list(method: str, world: World) -> None:
     with pytest.raises(ValueError, match=r"^no messages: one message goes into a list, chat\(\[\{\.\.\.\}\]\)$"):
         world.do(world.client(), method, MESSAGES[0])
+    kind: Any = Messages if method == "chat" else ChatMessage
+    with pytest.raises(TypeError, match=r"^no messages: one message goes into a list, chat\(\[message\]\)$"):
+        world.do(world.client(), method, kind(role="user", content="x"))
 
 
 def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
@@ -353,6 +394,20 @@ def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
         (["chat"], "x", {"temperature": float("nan")}, "temperature: must be a finite number"),
         (["chat"], "x", {"max_tokens": 1.5}, "max_tokens: must be a whole number"),
         (["chat"], "x", {"profanity_check": "no way"}, "profanity_check: must be true or false"),
+        (WHOLE[:1], "x", {"response_format": "json"}, f"response_format: {FORMAT}"),
+        (WHOLE[1:], "x", {"response_format": "json"}, f"model_options.response_format: {FORMAT}"),
+        (
+            ["chat"],
+            [{**MESSAGES[0], "attachments": [UploadedFile(id="f")]}],
+            {},
+            "messages[0].attachments[0]: must be the id of a file, such as giga.upload_file(...).id_",
+        ),
+        (
+            ["chat.create"],
+            [{"role": "user", "content": 5}],
+            {},
+            "messages[0].content: must be text, a part or a list of them",
+        ),
         (["chat"], "x", {"storage": True}, "storage: must be a mapping of its fields"),
         (["chat.create"], "x", {"model_options": "fast"}, "model_options: must be a mapping of its fields"),
         (["chat.create"], "x", {"model": 5}, "model: must be text"),
@@ -550,6 +605,31 @@ def test_completions_are_a_name_of_another_client() -> None:
         chat.completions.create(messages=MESSAGES)
     with pytest.raises(AttributeError, match=r"^'BlockingChatNamespace' object has no attribute 'other'$"):
         print(chat.other)
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("models", "get_models()"), ("files", "upload_file(...)"), ("invoke", "chat(...)"), ("completions", "chat(...)")],
+)
+def test_groups_of_methods_of_another_client_are_answered_with_ours(name: str, instead: str, kind: Any) -> None:
+    giga = kind()
+    assert not hasattr(giga, name)
+    with pytest.raises(AttributeError) as raised:
+        getattr(giga, name)
+    assert str(raised.value) == f"{kind.__name__} has no {name}: write giga.{instead}"
+    assert hasattr(giga, instead.partition("(")[0])
+    with pytest.raises(AttributeError, match=rf"^'{kind.__name__}' object has no attribute 'other'$"):
+        print(giga.other)
+
+
+@pytest.mark.parametrize("name", [name for name in vars(AsyncNames) if name.startswith("a")])
+def test_names_of_the_hybrid_client_are_plain_on_the_async_one(name: str) -> None:
+    assert hasattr(GigaChat(), name)
+    with pytest.raises(AttributeError, match=rf"^AsyncGigaChat has no {name}: .* await giga\.") as raised:
+        getattr(AsyncGigaChat(), name)
+    plain = str(raised.value).partition("await giga.")[2].removesuffix("(...)")
+    assert hasattr(AsyncGigaChat(), plain)
 
 
 def test_what_is_async_says_so() -> None:
