@@ -198,9 +198,12 @@ def timeouts_of(timeout: Timeout) -> tuple[float | None, float | None, float | N
     """Return the seconds of a timeout for connecting, waiting for data and sending.
 
     Raises:
-        ValueError: It is not a timeout.
+        ValueError: It is not a timeout. The error names the option.
     """
-    checked = checked_timeout(timeout)
+    try:
+        checked = checked_timeout(timeout)
+    except ValueError as error:
+        raise ValueError(f"timeout: {error}") from None
     if isinstance(checked, tuple):
         return checked[0], checked[1], checked[1]
     if isinstance(checked, float):

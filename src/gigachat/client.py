@@ -249,11 +249,7 @@ class Client(
         if timeout is not None:
             from gigachat._option_values import timeouts_of
 
-            try:
-                phases = timeouts_of(timeout)
-            except ValueError as error:
-                raise ValueError(f"timeout: {error}") from None
-            timeouts = Timeouts(*phases, self._settings.queue_timeout, self._settings.total_timeout)
+            timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout, self._settings.total_timeout)
         session = {"x-session-id": session_id} if session_id else None
         more = RequestOptions(
             {**checked_headers(session, "session_id"), **checked_headers(extra_headers, "extra_headers")},
