@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gigachat._service import API_PATH, BASE_URL, NEWER_BASE_URL, SCOPES, is_vendor_host
+from gigachat._service import API_PATH, AUTH_URL, BASE_URL, NEWER_BASE_URL, SCOPES, TOOLS, is_vendor_host
 
 if TYPE_CHECKING:
     from gigachat.exceptions import ResponseError
@@ -22,8 +22,26 @@ _BY_OAUTH_CODE = {
     6: "The authorization key is wrong or revoked: make a new one in your account.",
     7: f"The key is of another kind of account: set `scope` to {_SCOPES}, as your account says.",
 }
+# Where the authorization of a request came from.
+CREDENTIALS, ACCESS_TOKEN, PROVIDER = "credentials", "access_token", "access_token_provider"
+SIGN_IN, NO_AUTHORIZATION = "sign-in", "none"
+_UNAUTHORIZED = {
+    CREDENTIALS: "Check `credentials` and `scope`, or the access token you passed.",
+    ACCESS_TOKEN: "The access token has expired or is invalid: pass a new access_token=, or credentials= to have the "
+    "client get one.",
+    PROVIDER: "The access token has expired or is invalid: access_token_provider= must return a new one.",
+    SIGN_IN: "Check `credentials` and `scope`, or `user` and `password`.",
+    NO_AUTHORIZATION: "The request carried no key: pass credentials= (or set GIGACHAT_CREDENTIALS).",
+}
+_NOT_FOUND = {
+    "file": "get_files() lists your files.",
+    "batch": "get_batches() lists your batches.",
+    "thread": "threads.get_threads() lists your threads.",
+    "assistant": "assistants.get() lists your assistants.",
+}
+_SUBJECT = re.compile(rf"\b({'|'.join(_NOT_FOUND)})\b")
+_UNKNOWN_TOOL = re.compile(r"unknown tool (\w+)")
 _BY_STATUS = {
-    401: "Check `credentials` and `scope`, or the access token you passed.",
     402: "The tokens of this model are used up: buy more or choose another model.",
     407: "The proxy wants a user and a password: proxy='http://user:password@host:port'.",
     413: "Shorten the prompt, or choose a model with a larger window.",
@@ -35,26 +53,40 @@ _VERSION = re.compile(r"/v\d+/")
 _ENDPOINTS = ("/chat/completions", "/embeddings", "/models", "/files", "/tokens/count")
 
 
-def response_advice(error: ResponseError, *, authorized: bool = True) -> str:
+def response_advice(error: ResponseError, authorization: str) -> str:
     """Return what to do about an error response, empty where it is not known.
 
     Args:
         error: The error.
-        authorized: Whether the request carried an authorization.
+        authorization: Where that of the request came from.
     """
     message = error.message.lower()
     if error.status_code == 423 or (error.status_code == 403 and "temporarily unavailable" in message):
         return "The model is switched off for a time: repeating the request does not help, choose another model."
-    if error.status_code == 401 and not authorized:
-        return "The request carried no key: pass credentials= (or set GIGACHAT_CREDENTIALS)."
+    if error.status_code == 401 and (authorization == NO_AUTHORIZATION or error.code not in _BY_OAUTH_CODE):
+        return _UNAUTHORIZED[authorization]
     if error.status_code in (400, 401) and error.code in _BY_OAUTH_CODE:
         return _BY_OAUTH_CODE[error.code]
     if 300 <= error.status_code < 400:
         return (
             "Redirects are not followed: check the address, and whether a login page of the network answered instead."
         )
+    if error.status_code in (404, 405) and authorization == SIGN_IN:
+        if error.url.endswith("/token"):
+            return f"Users and passwords sign in at base_url=, which usually ends in {API_PATH}."
+        return f"Tokens are not issued at this address: auth_url= is usually {AUTH_URL}."
+    if error.status_code == 404 and isinstance(error.body, dict):
+        subject = _SUBJECT.search("file" if "/files/" in error.url else message)
+        if subject is not None:
+            return _NOT_FOUND[subject[1]]
     if error.status_code == 404 and "no such model" in message:
-        return f"get_models() lists what this address serves; newer models are at base_url='{NEWER_BASE_URL}'."
+        newer = f"; newer models are at base_url='{NEWER_BASE_URL}'" if is_vendor_host(_host(error.url)) else ""
+        return f"get_models() lists what this address serves{newer}."
+    if error.status_code == 404 and (unknown := _UNKNOWN_TOOL.search(message)):
+        import difflib  # deferred: only mistakes need it
+
+        close = difflib.get_close_matches(unknown[1], TOOLS, 1)
+        return f"Did you mean {close[0]!r}?" if close else f"Tools of the service are {', '.join(TOOLS)}."
     if error.status_code in (404, 405) and error.url.endswith(_ENDPOINTS) and not _VERSION.search(error.url):
         return f"The address names no version of the API: base_url= usually ends in {API_PATH}."
     if error.status_code == 400 and "plain http request" in message:
@@ -84,6 +116,10 @@ def response_advice(error: ResponseError, *, authorized: bool = True) -> str:
     return _BY_STATUS.get(error.status_code, "")
 
 
+def _host(url: str) -> str:
+    return re.sub(r"^\w+://|[:/].*", "", url)
+
+
 PROXY_LOGIN = "; the proxy's address needs other user and password: proxy='http://user:password@host:port'"
 _LOGIN_REFUSED = re.compile("^407|authentication|username/password", re.IGNORECASE)
 _NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE")
@@ -99,7 +135,7 @@ def connecting_advice(url: str, *, proxied: bool, reason: str) -> str:
         return "; perhaps it wants a client certificate: cert_file= and key_file="
     if "refused" in reason and not proxied:
         return "; check the address and the port, and whether the server runs"
-    if proxied or not is_vendor_host(re.sub(r"^\w+://|[:/].*", "", url)):
+    if proxied or not is_vendor_host(_host(url)):
         return ""
     advice = "; check the network, and behind a corporate proxy set proxy= or HTTPS_PROXY"
     if url.startswith(BASE_URL):

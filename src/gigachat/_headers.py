@@ -38,10 +38,10 @@ def checked_headers(headers: Mapping[Any, Any] | None, source: str) -> dict[str,
         source: Named in errors, with the field's name and never its value.
 
     Raises:
-        TypeError: A value is not text.
+        TypeError: They are not a mapping, or a value is not text.
         ValueError: A name or value is not valid in HTTP.
     """
-    given: Mapping[Any, Any] = hidden(headers) or {}
+    given: Mapping[Any, Any] = hidden(headers, source) or {}
     del headers  # tools print the variables of frames
     checked: dict[str, str] = {}
     for name, value in given.items():

@@ -14,9 +14,11 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from gigachat._secret import Secret
+from gigachat._service import BASE_URL, OAUTH_PATH
 
 _QUOTES = ("''", '""', "``", "“”", "„“", "‘’", "«»")
 _CHAT_PATH = "/chat/completions"
+_V2_PATHS = ("/api/v2", "/v2")
 _PHASES = ("connect", "read", "write")
 _LONGEST_WAIT = 2_147_483  # seconds: system calls count milliseconds in 32 bits
 _INVISIBLE = "\ufeff\u200b\u2060"  # byte order mark and zero-width spaces
@@ -61,10 +63,12 @@ def split(value: Any) -> Any:
 
 def pairs(value: Any) -> Any:
     """Read a mapping given as text: JSON or `name=value` separated by commas."""
-    value = split(value)
-    if isinstance(value, list) and all(isinstance(item, str) and "=" in item for item in value):
-        return {name.strip(): text.strip() for name, _, text in (item.partition("=") for item in value)}
-    return value
+    read = split(value)
+    if isinstance(read, list) and all(isinstance(item, str) and "=" in item for item in read):
+        return {name.strip(): text.strip() for name, _, text in (item.partition("=") for item in read)}
+    if isinstance(read, list) and isinstance(value, str):
+        raise ValueError("give name=value, several separated by commas, or a JSON object")
+    return read
 
 
 def _parts(url: str) -> SplitResult:
@@ -93,6 +97,16 @@ def http_url(value: str) -> str:
 def base_url(value: str) -> str:
     if value.endswith(_CHAT_PATH):
         raise ValueError(f"leave {_CHAT_PATH} out: the client adds the paths of methods to this address")
+    return value
+
+
+def v1_url(value: str) -> str:
+    path = urlsplit(value).path
+    if path == OAUTH_PATH:
+        raise ValueError(f"this is the address for auth_url=; base_url= is usually {BASE_URL}")
+    if path in _V2_PATHS:
+        right = path.replace("v2", "v1")
+        raise ValueError(f"end it in {right}, not {path}: chat.create, chat.parse and chat.stream use API v2 anyway")
     return value
 
 
@@ -184,9 +198,12 @@ def timeouts_of(timeout: Timeout) -> tuple[float | None, float | None, float | N
     """Return the seconds of a timeout for connecting, waiting for data and sending.
 
     Raises:
-        ValueError: It is not a timeout.
+        ValueError: It is not a timeout. The error names the option.
     """
-    checked = checked_timeout(timeout)
+    try:
+        checked = checked_timeout(timeout)
+    except ValueError as error:
+        raise ValueError(f"timeout: {error}") from None
     if isinstance(checked, tuple):
         return checked[0], checked[1], checked[1]
     if isinstance(checked, float):
@@ -211,6 +228,7 @@ Hidden = Annotated[str, AfterValidator(Secret), BeforeValidator(revealed)]
 HiddenText = Annotated[Text, AfterValidator(Secret), BeforeValidator(revealed)]
 HttpUrl = Annotated[Text, AfterValidator(http_url)]
 BaseUrl = Annotated[HttpUrl, AfterValidator(base_url)]
+V1Url = Annotated[BaseUrl, AfterValidator(v1_url)]
 File = Annotated[str, BeforeValidator(path_text), BeforeValidator(unquoted)]
 Seconds = Annotated[FiniteFloat, AfterValidator(bounded_seconds)]
 Status = Annotated[int, Field(ge=100, le=599)]

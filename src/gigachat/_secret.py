@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any
 
 
 class Secret(str):
@@ -17,9 +15,17 @@ class Secret(str):
         return "'**********'"
 
 
-def hidden(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return a mapping whose texts are not shown, alone or in lists; None if there is nothing."""
-    return {name: _hidden(value) for name, value in values.items()} if values else None
+def hidden(values: Mapping[str, Any] | None, name: str) -> dict[str, Any] | None:
+    """Return a mapping whose texts are not shown, alone or in lists; None if there is nothing.
+
+    Raises:
+        TypeError: It is not a mapping. The error contains `name`.
+    """
+    if not values:
+        return None
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a mapping, not {type(values).__name__}")
+    return {key: _hidden(value) for key, value in values.items()}
 
 
 def _hidden(value: Any) -> Any:

@@ -39,6 +39,18 @@ SCOPES = (SCOPE, "GIGACHAT_API_B2B", "GIGACHAT_API_CORP")
 FUNCTION_NAME = r"[A-Za-z_.\-][A-Za-z0-9_.\-]*"
 """Pattern of a function's name."""
 
+# Tools of chats v2 (reference, section 5.4)
+
+TOOLS = (
+    "web_search",
+    "url_content_extraction",
+    "code_interpreter",
+    "image_generate",
+    "model_3d_generate",
+    "get_datetime",
+    "memory",
+)
+
 # Files (reference, section 9.2)
 
 

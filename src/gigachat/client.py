@@ -13,7 +13,7 @@ from gigachat._engine.session import Session, run
 from gigachat._engine.transport import Timeouts
 from gigachat._headers import checked_headers
 from gigachat._secret import hidden
-from gigachat._suggestions import report_unknown_options
+from gigachat._suggestions import OtherNames, misplaced, report_unknown_options
 from gigachat.api import (
     account,
     assistants,
@@ -60,6 +60,7 @@ class Client(
     threads.Threads[Mode],
     raw_requests.RawRequests[Mode],
     authentication.Authentication[Mode],
+    OtherNames,
 ):
     """Base of all clients: the options, and every endpoint.
 
@@ -182,7 +183,7 @@ class Client(
         self._expects_token = any(name in given and not is_given(given[name]) for name in _SECRETS)
         try:
             if unknown:
-                report_unknown_options(unknown, [*options, *_ARGUMENTS_ONLY])
+                report_unknown_options(unknown, [*options, *_ARGUMENTS_ONLY], _CHAT_FIELDS)
             settings = load_settings(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
         except (ConfigurationError, GigaChatWarning) as error:
@@ -224,6 +225,7 @@ class Client(
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         session_id: str | None = None,
+        **unknown: Never,
     ) -> Self:
         """Return a view of this client whose requests differ. It shares everything else with this client.
 
@@ -236,24 +238,23 @@ class Client(
             timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
             max_retries: Most retries after failures.
             session_id: `X-Session-ID` of each request. It wins over context variables, `extra_headers` win over it.
+            **unknown: There are no others.
         """
-        extra_headers, extra_query = hidden(extra_headers), hidden(extra_query)
-        if max_retries is not None and (max_retries < 0 or max_retries % 1):
+        if unknown:
+            raise TypeError(misplaced(next(iter(unknown)), type(self._settings).model_fields, _CHAT_FIELDS))
+        extra_headers, extra_query = hidden(extra_headers, "extra_headers"), hidden(extra_query, "extra_query")
+        if max_retries is not None and (type(max_retries) is not int or max_retries < 0):
             raise ValueError("max_retries must be a whole number, 0 or more")
         timeouts = None
         if timeout is not None:
             from gigachat._option_values import timeouts_of
 
-            try:
-                phases = timeouts_of(timeout)
-            except ValueError as error:
-                raise ValueError(f"timeout: {error}") from None
-            timeouts = Timeouts(*phases, self._settings.queue_timeout, self._settings.total_timeout)
+            timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout, self._settings.total_timeout)
         session = {"x-session-id": session_id} if session_id else None
         more = RequestOptions(
             {**checked_headers(session, "session_id"), **checked_headers(extra_headers, "extra_headers")},
             extra_query or {},
-            extra_body or {},
+            hidden(extra_body, "extra_body") or {},
             timeouts,
             max_retries,
         )
@@ -300,6 +301,7 @@ class Client(
 
 
 _SECRETS = ("credentials", "client_secret", "access_token", "password")
+_CHAT_FIELDS = chat.ChatFields.__annotations__
 _ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client")
 _REMADE = frozenset(("_settings", "_own_clients", "_service", "_blocking", "_async"))
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 
-from gigachat._advice import response_advice
+from gigachat._advice import CREDENTIALS, response_advice
 from gigachat._headers import Headers
 
 __all__ = [
@@ -83,7 +83,7 @@ class ResponseError(GigaChatException):
         headers: Headers of the answer, compared without regard to case.
     """
 
-    _authorized = True  # whether the request carried an authorization
+    _authorization = CREDENTIALS  # where that of the request came from
 
     def __init__(self, url: Any, status_code: int, content: bytes | None, headers: Mapping[str, str] | None) -> None:
         super().__init__(url, status_code, content, headers)
@@ -139,7 +139,7 @@ class ResponseError(GigaChatException):
             status = str(self.status_code)
         where = f"{self.url}, request id {self.request_id}" if self.request_id else self.url
         line = f"{status}: {self.message or 'no text'} ({where})"
-        advice = response_advice(self, authorized=self._authorized)
+        advice = response_advice(self, self._authorization)
         return " ".join(f"{line}. {advice}".split() if advice else line.split())
 
 
@@ -318,7 +318,7 @@ def error_for_status(
     content: bytes | None,
     headers: Mapping[str, str] | None,
     *,
-    authorized: bool = True,
+    authorization: str = CREDENTIALS,
 ) -> ResponseError:
     """Return the error for an HTTP status.
 
@@ -327,12 +327,12 @@ def error_for_status(
         status_code: The status.
         content: Raw body of the response.
         headers: Headers of the response.
-        authorized: Whether the request carried an authorization.
+        authorization: Where that of the request came from; a constant of `_advice`.
     """
     kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else ResponseError)
     error = kind(url, status_code, content, Headers(headers or {}))
-    if not authorized:
-        error._authorized = False
+    if authorization != CREDENTIALS:
+        error._authorization = authorization
     return error
 
 

@@ -29,6 +29,7 @@ from gigachat._option_values import (
     Status,
     Text,
     Timeout,
+    V1Url,
     checked_proxy,
     checked_timeout,
     is_given,
@@ -40,6 +41,8 @@ from gigachat._option_values import (
     unquoted,
 )
 from gigachat._service import AUTH_URL, BASE_URL, SCOPE
+from gigachat._suggestions import report_unknown_variables
+from gigachat._validation import reason
 from gigachat.exceptions import ConfigurationError
 
 __all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout"]
@@ -47,6 +50,7 @@ __all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout"]
 ENV_PREFIX = "GIGACHAT_"
 
 _CREDENTIALS_ALIASES = ("GIGACHAT_API_KEY", "GIGACHAT_AUTH_KEY")
+_OTHER_VARIABLES = [name.removeprefix(ENV_PREFIX).lower() for name in _CREDENTIALS_ALIASES]
 _TOKEN_KINDS = (("access_token",), ("credentials",), ("client_id", "client_secret"), ("user", "password"))
 _AUTHORIZATION_KINDS = (*_TOKEN_KINDS, ("cert_file", "key_file", "key_file_password"))
 _DEFAULT_TIMEOUTS = (10.0, 300.0, 60.0)
@@ -81,7 +85,7 @@ class Settings(BaseSettings):
         pydantic.ValidationError: A value is invalid. The message names the option, never a value.
     """
 
-    base_url: BaseUrl = Field(default=BASE_URL, description="Address of the API.")
+    base_url: V1Url = Field(default=BASE_URL, description="Address of the API.")
     v2_base_url: BaseUrl | None = Field(
         default=None, description="Address of API v2; made of `base_url` if unset: `/api/v2`, else `/v2`."
     )
@@ -203,10 +207,11 @@ class Settings(BaseSettings):
         prefix = self.model_config.get("env_prefix", "").upper()
         for one, other in (("user", "password"), ("client_id", "client_secret"), ("cert_file", "key_file")):
             given, missing = getattr(self, one), getattr(self, other)
+            names = [f"{name} (or {prefix}{name.upper()})" for name in (one, other)]
             if missing and not given:
-                raise ValueError(f"{other} (or {prefix}{other.upper()}) is set without {one}")
+                raise ValueError(f"{names[1]} is set without {names[0]}")
             if given and not missing and other != "key_file":
-                raise ValueError(f"{one} (or {prefix}{one.upper()}) is set without {other}")
+                raise ValueError(f"{names[0]} is set without {names[1]}")
         if self.credentials and self.client_id:
             raise ValueError(
                 f"give either credentials (or {prefix}CREDENTIALS) or client_id and client_secret (or "
@@ -235,6 +240,7 @@ def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Setting
     others = [name for kind in _AUTHORIZATION_KINDS for name in kind if authorized and name not in own]
     if authorized and (other := next((name for kind in _TOKEN_KINDS for name in kind if name in own), None)):
         raise ConfigurationError(f"give either access_token_provider or {other}, not both")
+    report_unknown_variables(ENV_PREFIX, [*Settings.model_fields, *_OTHER_VARIABLES])
     try:
         return Settings(**own).model_copy(update=dict.fromkeys(others))
     except ValidationError as error:
@@ -245,8 +251,8 @@ def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Setting
 
 def _problem(details: dict[str, Any], given: dict[str, Any]) -> str:
     name = next((str(part) for part in details["loc"]), "")
-    reason = str(details["msg"]).removeprefix("Value error, ")
     if not name:
-        return reason
+        return reason(details)
     source = name if name in given else f"environment variable {ENV_PREFIX}{name.upper()}"
-    return f"{source}: {reason[:1].lower()}{reason[1:]}"
+    inside = "each value " if len(details["loc"]) > 1 else ""
+    return f"{source}: {inside}{reason(details)}"

@@ -136,6 +136,38 @@ def test_a_thing_of_another_kind_is_refused_by_name(option: str) -> None:
         assert "object at" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("max_retries", -1, "must be 0 or more"),
+        ("max_retries", "many", "must be a whole number"),
+        ("max_retries", 1.5, "must be a whole number"),
+        ("max_retries", "1" * 5000, "must be a whole number"),
+        ("max_concurrency", 0, "must be 1 or more"),
+        ("queue_timeout", 0, "must be above 0"),
+        ("queue_timeout", "soon", "must be a number"),
+        ("queue_timeout", "nan", "must be a finite number"),
+        ("retry_on_status_codes", 429, "must be a list"),
+        ("retry_on_status_codes", [600], "each value must be 599 or less"),
+        ("retry_on_status_codes", "429,x", "each value must be a whole number"),
+        ("flags", 5, "must be a list"),
+        ("flags", [5], "each value must be text"),
+        ("verify_ssl_certs", "perhaps", "must be true or false"),
+        ("verify_ssl_certs", [], "must be true or false"),
+        ("function_result_role", "user", "must be 'function' or 'tool'"),
+        ("model", 5, "must be text"),
+        ("ssl_context", True, "must be an instance of SSLContext"),
+        ("default_headers", "x", "give name=value, several separated by commas, or a JSON object"),
+        ("default_headers", ["x"], "must be a mapping"),
+        ("default_query", {"a": 5}, "each value must be text"),
+    ],
+)
+def test_the_line_says_what_an_option_must_be(option: str, value: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        GigaChat(**{option: value})
+    assert str(raised.value) == f"{option}: {says}"
+
+
 @pytest.mark.parametrize("kind", [GigaChat, AsyncGigaChat])
 @pytest.mark.parametrize(
     ("option", "takes", "other"),
@@ -151,6 +183,10 @@ def test_an_http_client_of_the_other_kind_is_refused(option: str, takes: str, ot
     ("given", "named"),
     [
         ({"user": "u"}, "GIGACHAT_USER"),
+        ({"user": "u"}, "password .or GIGACHAT_PASSWORD"),
+        ({"password": MARK}, "user .or GIGACHAT_USER"),
+        ({"client_id": "i"}, "client_secret .or GIGACHAT_CLIENT_SECRET"),
+        ({"key_file": __file__}, "cert_file .or GIGACHAT_CERT_FILE"),
         ({"password": MARK}, "GIGACHAT_PASSWORD"),
         ({"client_id": "i"}, "GIGACHAT_CLIENT_ID"),
         ({"client_secret": MARK}, "GIGACHAT_CLIENT_SECRET"),
@@ -164,6 +200,28 @@ def test_half_of_a_pair_names_its_variable(given: dict[str, str], named: str, mo
     with pytest.raises(ConfigurationError, match=named) as raised:
         GigaChat()
     assert MARK not in str(raised.value)
+
+
+NOT_PEM = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", NOT_PEM], ids=["empty", "no PEM", "bad PEM"])
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("ca_bundle_file", "there is no certificate in it; give certificates, PEM or DER"),
+        ("cert_file", "give a PEM certificate and its PEM key, in this file or as key_file="),
+    ],
+)
+def test_a_file_that_is_no_certificate_is_named_with_what_to_give(
+    option: str, says: str, content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.pem"
+    path.write_text(content)
+    files: dict[str, Any] = {option: path}
+    with pytest.raises(ConfigurationError) as raised:
+        GigaChat(**files)
+    assert str(raised.value) == f"{option}={path}: {says}"
 
 
 GOOD = {

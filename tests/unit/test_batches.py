@@ -291,6 +291,13 @@ def test_a_batch_that_is_not_among_those_answered(world: World) -> None:
         world.do(world.client(), "wait_batch", "7f")
 
 
+@pytest.mark.parametrize("option", ["poll_interval", "timeout"])
+def test_times_of_waiting_must_be_numbers(world: World, option: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{option} must be a number of seconds, not str$"):
+        world.do(world.client(), "wait_batch", "7f", **{option: "5"})
+    assert world.requests == []
+
+
 @pytest.mark.parametrize("options", [{"poll_interval": 0}, {"poll_interval": float("nan")}, {"timeout": -1}])
 def test_waits_that_make_no_sense(world: World, options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):

@@ -84,7 +84,7 @@ def test_all_of_a_filter(world: World) -> None:
         ("check_filter", (None,), TypeError, "messages must be a list"),
         ("check_filter", (b"text",), TypeError, "messages must be a list"),
         ("check_filter", ([7],), TypeError, r"messages\[0\] must be a Messages"),
-        ("check_filter", ([{"content": "text"}],), ValueError, r"messages\[0\]: role: Field required"),
+        ("check_filter", ([{"content": "text"}],), ValueError, r"messages\[0\]: role: is missing"),
         ("check_filter", ("text", ""), ValueError, "model is empty"),
         ("check_filter", ("text", "m", None, {"name": "f"}), TypeError, "functions must be a list"),
         ("check_filter", ("text", "m", None, [{}]), ValueError, r"functions\[0\]: name"),

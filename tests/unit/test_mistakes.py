@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import pickle
 import warnings
 from collections.abc import Callable
@@ -11,10 +13,23 @@ from typing import Any
 
 import httpx2
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from gigachat import AsyncGigaChat, AuthenticationError, ConfigurationError, GigaChat, GigaChatWarning, ResponseError
-from gigachat.models import Chat, ChatCompletionRequest, Messages
+from gigachat._compat import AsyncNames
+from gigachat._service import AUTH_URL, BASE_URL, TOOLS
+from gigachat._suggestions import _report_variable
+from gigachat.models import (
+    Chat,
+    ChatCompletionRequest,
+    ChatFunctionSpecification,
+    ChatMessage,
+    ChatTool,
+    Function,
+    JsonSchemaResponseFormat,
+    Messages,
+    UploadedFile,
+)
 from gigachat.settings import Settings
 from tests.unit.namespaces import body
 from tests.unit.world import KEY, Answer, World, error
@@ -145,6 +160,34 @@ def test_a_warning_that_is_an_error_comes_before_anything_is_opened() -> None:
             GigaChat(api_key="a", ca_bundle_file="/no/such/file")
 
 
+@both_clients
+def test_a_variable_near_one_that_is_read_is_logged_once(
+    kind: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = {
+        "GIGACHAT_MODLE": "GIGACHAT_MODEL",
+        "GIGACHAT_TOKEN": "GIGACHAT_ACCESS_TOKEN",
+        "GIGACHAT_API_BASE": "GIGACHAT_BASE_URL",
+    }
+    _report_variable.cache_clear()
+    for variable in (
+        *wrong,
+        "GIGACHAT_API_KEY",
+        "GIGACHAT_CREDENTIALS",
+        "GIGACHAT_SCOP",
+        "GIGACHAT_SCOPE",
+        "GIGACHAT_X",
+    ):
+        monkeypatch.setenv(variable, "hush")
+    for _ in range(2):
+        kind()
+    assert {record.getMessage() for record in caplog.records} == {
+        f"GigaChat does not read the environment variable {variable}: did you mean {meant}?"
+        for variable, meant in wrong.items()
+    }
+    assert len(caplog.records) == len(wrong)
+
+
 # Addresses and times.
 
 
@@ -153,6 +196,23 @@ def test_a_warning_that_is_an_error_comes_before_anything_is_opened() -> None:
 def test_the_address_of_a_method_is_not_the_base_address(option: str, kind: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{option}: leave /chat/completions out: the client adds the paths"):
         kind(**{option: f"{LOCAL}/chat/completions/"})
+
+
+@both_clients
+@pytest.mark.parametrize(("path", "right"), [("/api/v2", "/api/v1"), ("/v2/", "/v1")])
+def test_the_address_of_api_v2_is_not_the_base_address(path: str, right: str, kind: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"^base_url: end it in {right}, not {path.rstrip('/')}: chat\.create"
+    ):
+        kind(base_url=f"https://api.giga.chat{path}")
+    assert kind(base_url=f"https://gateway/giga{path}")._settings.base_url == f"https://gateway/giga{path}".rstrip("/")
+    assert kind(v2_base_url=f"https://api.giga.chat{path}")
+
+
+@both_clients
+def test_the_address_that_issues_tokens_is_not_the_base_address(kind: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^base_url: this is the address for auth_url=; .* {BASE_URL}$"):
+        kind(base_url=AUTH_URL)
 
 
 @pytest.mark.parametrize("timeout", [1e10, (5, 1e10), httpx2.Timeout(5, write=1e10)])
@@ -180,6 +240,7 @@ def test_the_longest_timeouts_are_taken(timeout: Any, world: World) -> None:
 # Keywords and messages of chats.
 
 MESSAGES = [{"role": "user", "content": "x"}]
+FORMAT = "must be {'type': 'json_schema', 'schema': {...}}"
 FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
 ANSWER: dict[str, Any] = {"messages": [], "choices": []}  # of both versions
 WHOLE = ["chat", "chat.create"]
@@ -203,9 +264,9 @@ def asked(world: World, method: str, **fields: Any) -> Any:
         (["chat"], {"tool_choice": "auto"}, "tool_choice= belongs to another API; a chat v1 takes function_call="),
         (["chat.create"], {"tool_choice": "auto"}, "tool_choice= belongs to another API; a chat v2 takes tool_config="),
         (["chat.create"], {"functions": [FUNCTION]}, "functions= belongs to chats v1; a chat v2 takes tools=[...]"),
-        (ALL, {"temprature": 0.4}, "temprature= is no field of a chat: did you mean temperature=?"),
-        (WHOLE, {"max_token": 5}, "max_token= is no field of a chat: did you mean max_tokens=?"),
-        (WHOLE, {"Flags": ["a"]}, "Flags= is no field of a chat: did you mean flags=?"),
+        (ALL, {"temprature": 0.4}, "a chat has no field temprature=: did you mean temperature=?"),
+        (WHOLE, {"max_token": 5}, "a chat has no field max_token=: did you mean max_tokens=?"),
+        (WHOLE, {"Flags": ["a"]}, "a chat has no field Flags=: did you mean flags=?"),
         (ALL, {"session_id": "s"}, "session_id= is an option of requests: giga.with_options(session_id=...)"),
         (ALL, {"timeout": 5}, "timeout= is an option of requests: giga.with_options(timeout=...)"),
         (WHOLE, {"extra_body": {}}, "extra_body= is an option of requests: giga.with_options(extra_body=...)"),
@@ -256,7 +317,31 @@ def test_roles_of_other_apis_are_refused(role: str, meant: str, kind: Any, world
     says = rf"^messages\[1\]\.role: '{role}' is no role of API v1: write '{meant}'$"
     with pytest.raises(ValueError, match=says):
         world.chat(world.client(), messages)
+    with pytest.raises(ValueError, match=says):
+        world.do(world.client(), "check_filter", messages)
+    with pytest.raises(ValueError, match=says):
+        world.do(world.client(), "threads.add_messages", "id", messages)
+    with pytest.raises(ValueError, match=rf"^request 1\.messages\[1\]\.role: '{role}' is no role of API v1: "):
+        world.do(world.client(), "create_batch", [{"messages": messages}])
     assert world.requests == []
+
+
+@pytest.mark.parametrize(
+    ("role", "meant"), [("usr", "user"), ("developer", "system"), ("Human", "user"), ("tools", "tool")]
+)
+@pytest.mark.parametrize("kind", [dict, ChatMessage])
+@pytest.mark.parametrize("method", ["chat.create", "chat.stream"])
+def test_roles_of_other_apis_are_refused_in_v2(method: str, role: str, meant: str, kind: Any, world: World) -> None:
+    with pytest.raises(ValueError, match=rf"^messages\[1\]\.role: '{role}' is no role of API v2: write '{meant}'$"):
+        asked(world, method, messages=[*MESSAGES, kind(role=role, content="y")])
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "function", "tool", "reasoning", "moderator"])
+def test_roles_of_v2_and_newer_ones_are_sent(role: str, world: World) -> None:
+    world.answers.append(Answer(ANSWER))
+    world.do(world.client(), "chat.create", [{"role": role, "content": "x"}])
+    assert body(world)["messages"][0]["role"] == role
 
 
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "function", "search_result", "moderator"])
@@ -269,6 +354,9 @@ def test_roles_of_the_service_and_newer_ones_are_sent(role: str, world: World) -
 def test_one_message_goes_into_a_list(method: str, world: World) -> None:
     with pytest.raises(ValueError, match=r"^no messages: one message goes into a list, chat\(\[\{\.\.\.\}\]\)$"):
         world.do(world.client(), method, MESSAGES[0])
+    kind: Any = Messages if method == "chat" else ChatMessage
+    with pytest.raises(TypeError, match=r"^no messages: one message goes into a list, chat\(\[message\]\)$"):
+        world.do(world.client(), method, kind(role="user", content="x"))
 
 
 def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
@@ -277,6 +365,189 @@ def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
     place, _, advice = str(raised.value).partition(": ")
     assert place == "messages[0].content"
     assert advice == "text is expected. Files go into attachments=[id], parts into giga.chat.create (API v2)"
+
+
+@pytest.mark.parametrize(
+    ("methods", "payload", "fields", "says"),
+    [
+        (WHOLE, None, {"messages": MESSAGES[0]}, "messages must be a list: messages=[...]"),
+        (WHOLE, None, {"messages": "x"}, "messages must be a list: messages=[...]"),
+        (WHOLE, {"messages": MESSAGES[0]}, {}, "messages must be a list: messages=[...]"),
+        (WHOLE, "x", {"flags": "f"}, "flags must be a list: flags=[...]"),
+        (["chat"], "x", {"functions": FUNCTION}, "functions must be a list: functions=[...]"),
+        (["chat"], "x", {"functions": Function(name="f")}, "functions must be a list: functions=[...]"),
+        (["chat.create"], "x", {"tools": "web_search"}, "tools must be a list: tools=[...]"),
+        (["chat.create"], "x", {"tools": Function(name="f")}, "tools must be a list: tools=[...]"),
+        (
+            ["chat"],
+            "x",
+            {"functions": ["web_search"]},
+            "functions[0]: must be a Function or a mapping of its fields; tools of the service go into "
+            "giga.chat.create(tools=[...])",
+        ),
+        (["chat.create"], "x", {"tools": [5]}, "tools[0]: must be the name of a tool, a function or a mapping"),
+        (WHOLE, ["x"], {}, "messages[0]: must be a message, such as {'role': 'user', 'content': '…'}"),
+        (WHOLE, [{"content": "x"}], {}, "messages[0].role: is missing"),
+        (WHOLE, [{}], {}, "messages[0].role: is missing"),
+        (["chat"], [{"role": "", "content": "x"}], {}, "messages[0].role: is empty"),
+        (["chat"], "x", {"temperature": "warm"}, "temperature: must be a number"),
+        (["chat"], "x", {"temperature": float("nan")}, "temperature: must be a finite number"),
+        (["chat"], "x", {"max_tokens": 1.5}, "max_tokens: must be a whole number"),
+        (["chat"], "x", {"profanity_check": "no way"}, "profanity_check: must be true or false"),
+        (WHOLE[:1], "x", {"response_format": "json"}, f"response_format: {FORMAT}"),
+        (WHOLE[1:], "x", {"response_format": "json"}, f"model_options.response_format: {FORMAT}"),
+        (
+            ["chat"],
+            [{**MESSAGES[0], "attachments": [UploadedFile(id="f")]}],
+            {},
+            "messages[0].attachments[0]: must be the id of a file, such as giga.upload_file(...).id_",
+        ),
+        (
+            ["chat.create"],
+            [{"role": "user", "content": 5}],
+            {},
+            "messages[0].content: must be text, a part or a list of them",
+        ),
+        (["chat"], "x", {"storage": True}, "storage: must be a mapping of its fields"),
+        (["chat.create"], "x", {"model_options": "fast"}, "model_options: must be a mapping of its fields"),
+        (["chat.create"], "x", {"model": 5}, "model: must be text"),
+    ],
+)
+def test_fields_of_a_wrong_kind_say_what_they_must_be(
+    methods: list[str], payload: Any, fields: dict[str, Any], says: str, world: World
+) -> None:
+    for method in methods:
+        with pytest.raises(ValueError, match=r"^") as raised:
+            world.do(world.client(), method, payload, **fields)
+        assert type(raised.value) is ValueError
+        assert str(raised.value) == says
+    assert world.requests == []
+
+
+def test_messages_and_functions_may_come_from_generators(world: World) -> None:
+    world.chat(world.client(), messages=(message for message in MESSAGES), functions=iter([Function(name="f")]))
+    assert body(world)["messages"] == MESSAGES
+    assert body(world)["functions"] == [{"name": "f"}]
+
+
+# Schemas that are not JSON.
+
+
+def schema(default: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"x": {"type": "string", "default": default}}}
+
+
+NOT_JSON: dict[str, tuple[Any, str]] = {
+    "NaN": (float("nan"), "nan is not a number in JSON"),
+    "infinity": (float("-inf"), "-inf is not a number in JSON"),
+    "set": ({1, 2}, "JSON has no set: give a list"),
+    "frozenset": (frozenset(), "JSON has no frozenset: give a list"),
+    "bytes": (b"x", "JSON has no bytes: give text"),
+}
+WITH_SCHEMA: dict[str, tuple[str, list[Any], Callable[[Any], dict[str, Any]], str]] = {
+    "dictionary": (
+        "chat",
+        ["x"],
+        lambda bad: {"functions": [{"name": "f", "parameters": schema(bad)}]},
+        "functions[0].parameters.",
+    ),
+    "function": (
+        "chat",
+        ["x"],
+        lambda bad: {"functions": [Function(name="f", parameters=schema(bad))]},
+        "functions[0].parameters.",
+    ),
+    "payload": (
+        "chat",
+        [],
+        lambda bad: {"payload": {"messages": MESSAGES, "functions": [{"name": "f", "parameters": schema(bad)}]}},
+        "functions[0].parameters.",
+    ),
+    "format": (
+        "chat",
+        ["x"],
+        lambda bad: {"response_format": {"type": "json_schema", "schema": schema(bad)}},
+        "response_format.schema.",
+    ),
+    "typed format": (
+        "chat",
+        ["x"],
+        lambda bad: {"response_format": JsonSchemaResponseFormat(schema=schema(bad))},
+        "response_format.schema.",
+    ),
+    "tool of v2": (
+        "chat.create",
+        ["x"],
+        lambda bad: {"tools": [{"name": "f", "parameters": schema(bad)}]},
+        "tools[0].parameters.",
+    ),
+    "specification of v2": (
+        "chat.create",
+        ["x"],
+        lambda bad: {"tools": [ChatFunctionSpecification(name="f", parameters=schema(bad))]},
+        "tools[0].parameters.",
+    ),
+    "format of v2": (
+        "chat.create",
+        ["x"],
+        lambda bad: {"response_format": {"type": "json_schema", "schema": schema(bad)}},
+        "model_options.response_format.schema.",
+    ),
+    "check": (
+        "validate_function",
+        [],
+        lambda bad: {"function": {"name": "f", "parameters": schema(bad)}},
+        "function.parameters.",
+    ),
+    "assistant": (
+        "assistants.create",
+        ["m", "n"],
+        lambda bad: {"functions": [{"name": "f", "parameters": schema(bad)}]},
+        "functions[0].parameters.",
+    ),
+    "batch": (
+        "create_batch",
+        [],
+        lambda bad: {
+            "file": [{"messages": MESSAGES, "response_format": {"type": "json_schema", "schema": schema(bad)}}]
+        },
+        "request 1.response_format.schema.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WITH_SCHEMA)
+@pytest.mark.parametrize("kind", NOT_JSON)
+def test_a_schema_that_is_not_json_is_refused(kind: str, case: str, world: World) -> None:
+    bad, says = NOT_JSON[kind]
+    method, arguments, fields, place = WITH_SCHEMA[case]
+    with pytest.raises(ValueError, match="JSON") as raised:
+        world.do(world.client(), method, *arguments, **fields(bad))
+    assert str(raised.value) == f"{place}properties.x.default: {says}"
+    assert world.requests == []
+
+
+def test_a_schema_that_contains_itself_is_refused(world: World) -> None:
+    endless: dict[str, Any] = {"type": "object"}
+    endless["properties"] = {"x": endless}
+    for method, fields in (
+        ("chat", {"functions": [{"name": "f", "parameters": endless}]}),
+        ("chat.create", {"tools": [{"name": "f", "parameters": endless}]}),
+        ("validate_function", {"function": {"name": "f", "parameters": endless}}),
+    ):
+        with pytest.raises(ValueError, match=r"is nested too deeply, or contains itself$"):
+            world.do(world.client(), method, *(["x"] if method.startswith("chat") else []), **fields)
+    assert world.requests == []
+
+
+def test_defaults_of_a_class_may_be_infinite(world: World) -> None:
+    class Price(BaseModel):
+        most: float = math.inf
+
+    world.answers.append(Answer({"choices": [{"message": {"role": "assistant", "content": "{}"}}]}))
+    _, price = world.do(world.client(), "chat_parse", "x", response_format=Price)
+    assert price.most == math.inf
+    assert body(world)["response_format"]["schema"]["properties"]["most"]["default"] is None
 
 
 # Texts that are none.
@@ -336,6 +607,31 @@ def test_completions_are_a_name_of_another_client() -> None:
         print(chat.other)
 
 
+@both_clients
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("models", "get_models()"), ("files", "upload_file(...)"), ("invoke", "chat(...)"), ("completions", "chat(...)")],
+)
+def test_groups_of_methods_of_another_client_are_answered_with_ours(name: str, instead: str, kind: Any) -> None:
+    giga = kind()
+    assert not hasattr(giga, name)
+    with pytest.raises(AttributeError) as raised:
+        getattr(giga, name)
+    assert str(raised.value) == f"{kind.__name__} has no {name}: write giga.{instead}"
+    assert hasattr(giga, instead.partition("(")[0])
+    with pytest.raises(AttributeError, match=rf"^'{kind.__name__}' object has no attribute 'other'$"):
+        print(giga.other)
+
+
+@pytest.mark.parametrize("name", [name for name in vars(AsyncNames) if name.startswith("a")])
+def test_names_of_the_hybrid_client_are_plain_on_the_async_one(name: str) -> None:
+    assert hasattr(GigaChat(), name)
+    with pytest.raises(AttributeError, match=rf"^AsyncGigaChat has no {name}: .* await giga\.") as raised:
+        getattr(AsyncGigaChat(), name)
+    plain = str(raised.value).partition("await giga.")[2].removesuffix("(...)")
+    assert hasattr(AsyncGigaChat(), plain)
+
+
 def test_what_is_async_says_so() -> None:
     giga: Any = AsyncGigaChat()
     with pytest.raises(TypeError, match=r"^AsyncGigaChat is opened with `async with`$"):
@@ -346,6 +642,17 @@ def test_what_is_async_says_so() -> None:
             pass
     with pytest.raises(TypeError, match=r"^this stream is async: read it with `async for`$"):
         print(list(giga.stream("x")))
+
+
+def test_what_is_blocking_says_so(world: World) -> None:
+    async def opened() -> None:
+        stream: Any = world.client().stream("x")
+        async with stream:
+            pass
+
+    with pytest.raises(TypeError, match=r"^this stream is blocking: open it with `with`; astream and AsyncGigaChat"):
+        asyncio.run(opened())
+    assert world.requests == []
 
 
 # Responses to mistakes.
@@ -359,8 +666,92 @@ def test_a_401_says_that_the_request_carried_no_key(world: World) -> None:
     with pytest.raises(AuthenticationError, match=says) as raised:
         world.chat(giga, "x")
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
-    with pytest.raises(AuthenticationError, match="Check `credentials` and `scope`"):
-        world.chat(world.client(base_url=LOCAL, access_token="token"), "x")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            {"access_token": "t"},
+            "is invalid: pass a new access_token=, or credentials= to have the client get one",
+        ),
+        ({"access_token_provider": lambda: "t"}, "is invalid: access_token_provider= must return a new one"),
+        ({}, "Check `credentials` and `scope`"),
+    ],
+)
+def test_a_401_names_what_the_token_came_from(options: dict[str, Any], says: str, world: World) -> None:
+    world.answers = [error(401, "Token has expired") for _ in range(2)]
+    with pytest.raises(AuthenticationError) as raised:
+        world.chat(world.client(**options), "x")
+    assert says in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "says"),
+    [
+        ({"auth_url": "https://h/v1"}, error(404, "Not Found"), f"auth_url= is usually {AUTH_URL}."),
+        ({"auth_url": "https://h/v1"}, Answer(b"<html>", 405), f"auth_url= is usually {AUTH_URL}."),
+        ({"user": "u", "password": "p"}, error(404, "Not Found"), "at base_url=, which usually ends in /api/v1."),
+        ({"user": "u", "password": "p"}, error(401, "Unauthorized"), "`user` and `password`."),
+        ({}, error(401, "Unauthorized"), "Check `credentials` and `scope`"),
+    ],
+)
+def test_a_refused_sign_in_names_its_options(options: dict[str, Any], answer: Answer, says: str, world: World) -> None:
+    world.sign_ins = [answer]
+    with pytest.raises(ResponseError) as raised:
+        world.chat(world.client(**options), "x")
+    assert says in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message", "says"),
+    [
+        ("get_file", ["x"], "No such file", "get_files() lists your files."),
+        ("get_file_content", ["x"], "No such model", "get_files() lists your files."),
+        ("delete_file", ["x"], "Not Found", "get_files() lists your files."),
+        ("chat", [[{"role": "user", "content": "x", "attachments": ["y"]}]], "No such file", "get_files() lists"),
+        ("get_batches", ["x"], "Batch task not found", "get_batches() lists your batches."),
+        ("batch_results", ["x"], "Batch task not found", "get_batches() lists your batches."),
+        ("threads.get_messages", ["x"], "No such thread", "threads.get_threads() lists your threads."),
+        ("assistants.get", ["x"], "No such assistant", "assistants.get() lists your assistants."),
+    ],
+)
+def test_a_404_names_the_method_that_lists_what_there_is(
+    method: str, arguments: list[Any], message: str, says: str, world: World
+) -> None:
+    world.answers = [error(404, message)]
+    with pytest.raises(ResponseError) as raised:
+        world.do(world.client(), method, *arguments)
+    assert says in str(raised.value)
+
+
+def test_the_newer_host_is_named_to_users_of_the_vendor_only(world: World) -> None:
+    for base_url, named in (
+        ("https://gigachat.devices.sberbank.ru/api/v1", True),
+        (LOCAL, False),
+        ("https://h/v1", False),
+    ):
+        world.answers = [error(404, "No such model")]
+        with pytest.raises(ResponseError, match=r"get_models\(\) lists what this address serves") as raised:
+            world.chat(world.client(base_url=base_url), "x")
+        assert ("https://api.giga.chat/v1" in str(raised.value)) is named
+
+
+@pytest.mark.parametrize(
+    ("tool", "says"),
+    [("web_serch", "Did you mean 'web_search'?"), ("telepathy", f"Tools of the service are {', '.join(TOOLS)}.")],
+)
+def test_an_unknown_tool_gets_the_names_of_tools(tool: str, says: str, world: World) -> None:
+    world.answers = [error(404, f"Unknown tool {tool}")]
+    with pytest.raises(ResponseError) as raised:
+        world.do(world.client(), "chat.create", "x", tools=[tool])
+    assert str(raised.value).endswith(f"/chat/completions). {says}")
+
+
+def test_the_tools_named_are_those_of_the_model() -> None:
+    assert {*TOOLS, "functions"} == {*ChatTool.model_fields}
 
 
 @pytest.mark.parametrize(
@@ -409,6 +800,51 @@ def test_an_error_of_any_content_can_be_printed(content: Any, headers: Any) -> N
 def test_an_option_of_requests_is_named_with_what_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"^timeout: give a number of seconds"):
         GigaChat(access_token="t").with_options(timeout="x")  # type: ignore[arg-type]
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("temperature", "it is a field of a chat: giga.chat(..., temperature=...)"),
+        ("model", "it is a field of a chat: giga.chat(..., model=...)"),
+        ("verify_ssl_certs", "it is an option of the client: GigaChat(verify_ssl_certs=...)"),
+        ("retries", "write max_retries="),
+        ("headers", "write extra_headers="),
+        ("request_timeout", "write timeout="),
+        ("foo", "it takes extra_headers, extra_query, extra_body, timeout, max_retries, session_id"),
+    ],
+)
+def test_an_argument_that_with_options_does_not_have_is_named(name: str, instead: str, kind: Any) -> None:
+    with pytest.raises(TypeError) as raised:
+        kind(access_token="t").with_options(**{name: "hush"})
+    assert str(raised.value) == f"with_options has no argument {name}=: {instead}"
+
+
+def test_a_field_of_a_chat_is_no_argument_of_the_client(caplog: pytest.LogCaptureFixture) -> None:
+    GigaChat(temperature=0.5, zone="z")
+    assert [record.getMessage() for record in caplog.records] == [
+        "GigaChat got unknown arguments, which do nothing: temperature, zone",
+        "temperature= is a field of a chat: giga.chat(..., temperature=...)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        ({"max_retries": "x"}, ValueError, "max_retries must be a whole number, 0 or more"),
+        ({"max_retries": 1.5}, ValueError, "max_retries must be a whole number, 0 or more"),
+        ({"extra_headers": ["a"]}, TypeError, "extra_headers must be a mapping, not list"),
+        ({"extra_query": "a=1"}, TypeError, "extra_query must be a mapping, not str"),
+        ({"extra_body": ["a"]}, TypeError, "extra_body must be a mapping, not list"),
+    ],
+)
+def test_options_of_requests_of_a_wrong_kind_say_what_they_must_be(
+    options: dict[str, Any], kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind) as raised:
+        GigaChat(access_token="t").with_options(**options)
+    assert str(raised.value) == says
 
 
 def test_the_headers_of_a_file_must_be_a_mapping(world: World) -> None:

@@ -504,7 +504,7 @@ def test_parameters_nested_too_deeply_are_refused_in_one_line(world: World, clos
     for _ in range(300):
         nested = properties(a=nested)
     schema["properties"]["a"] = schema if closed else nested
-    with pytest.raises(ValueError, match=r"^functions\[0\] is nested too deeply, or contains itself$"):
+    with pytest.raises(ValueError, match=r"^functions(\[0\])? is nested too deeply, or contains itself$"):
         _sent_v1(world, {"name": "f", "parameters": schema})
 
 

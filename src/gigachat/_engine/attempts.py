@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from gigachat._advice import ACCESS_TOKEN, NO_AUTHORIZATION, SIGN_IN
 from gigachat._engine.retry import Retry
 from gigachat._engine.transport import Failure, Stage
 from gigachat._service import MOST_ERROR_BYTES
@@ -77,7 +78,7 @@ async def send_with_retries(
                 token.accepted = True
             if 200 <= status < 300:
                 return response
-            error = await _status_error(request, response)
+            error = await _status_error(request, response, authorization)
             if request.deadline is not None and transport.now() >= request.deadline:
                 raise total_timeout_error(request.timeouts.total, str(error))
             if authorization is not None and token is not None and status == 401 and rejection is None:
@@ -110,10 +111,17 @@ async def _token(authorization: Authorization | ProvidedAuthorization, transport
     return token
 
 
-async def _status_error(request: Request, response: Response) -> GigaChatException:
+async def _status_error(
+    request: Request, response: Response, authorization: Authorization | ProvidedAuthorization | None
+) -> GigaChatException:
     try:
         content = await response.read(MOST_ERROR_BYTES)
     except (Failure, APIResponseValidationError):
         content = b""  # interrupted, too long or badly compressed: the status is enough
-    authorized = "authorization" in request.headers
-    return error_for_status(request.url, response.status_code, content, response.headers, authorized=authorized)
+    if request.sign_in:
+        source = SIGN_IN
+    elif authorization is not None:
+        source = authorization.source
+    else:
+        source = ACCESS_TOKEN if "authorization" in request.headers else NO_AUTHORIZATION
+    return error_for_status(request.url, response.status_code, content, response.headers, authorization=source)

@@ -69,6 +69,14 @@ class Stream(Generic[ChunkT, CompletionT]):
         self._ready.clear()
         run(self._source.close())
 
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+
+        async def __aenter__(self):
+            raise TypeError("this stream is blocking: open it with `with`; astream and AsyncGigaChat give async ones")
+
+        async def __aexit__(self, *error):
+            """Exist: `async with` looks for it before it enters."""
+
     def __enter__(self) -> Stream[ChunkT, CompletionT]:
         run(self._source.open())
         return self

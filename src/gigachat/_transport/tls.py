@@ -149,12 +149,13 @@ def _trust(context: ssl.SSLContext, path: Path) -> None:
             # A PEM file may hold several certificates, with text of any encoding around them.
             context.load_verify_locations(cadata=content.decode("ascii", "ignore") if _PEM_MARK in content else content)
             trusted += 1
-        except (ssl.SSLError, ValueError, OSError) as error:
+        except (ssl.SSLError, ValueError):
+            pass  # the folder may have other files
+        except OSError as error:
             if not path.is_dir():
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else "no certificate in it"
-                raise ConfigurationError(f"ca_bundle_file={path}: cannot be used ({reason}); PEM or DER") from None
+                raise ConfigurationError(f"ca_bundle_file={path}: {error.strerror}") from None
     if not trusted:
-        raise ConfigurationError(f"ca_bundle_file={path}: there is no certificate in this folder")
+        raise ConfigurationError(f"ca_bundle_file={path}: there is no certificate in it; give certificates, PEM or DER")
 
 
 def _identify(context: ssl.SSLContext, cert: str, key: str | None, password: str | None) -> None:
@@ -168,9 +169,10 @@ def _identify(context: ssl.SSLContext, cert: str, key: str | None, password: str
         elif b"ENCRYPTED" in Path(key or cert).read_bytes():
             problem = "the key is encrypted and key_file_password is missing or wrong"
         else:
-            problem = "not a certificate and key in PEM form"
+            problem = "give a PEM certificate and its PEM key, in this file or as key_file="
     except OSError as error:
         problem = error.strerror or str(error)
     else:
         return
-    raise ConfigurationError(f"cert_file={cert}, key_file={key or cert}: {problem}")
+    files = f"cert_file={cert}, key_file={key}" if key else f"cert_file={cert}"
+    raise ConfigurationError(f"{files}: {problem}")

@@ -5,12 +5,14 @@ A chat, v1 or v2, is given as text, a model, a mapping of its fields or a list o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat import models
 from gigachat._advice import HALF_A_PAIR
-from gigachat._suggestions import nearest
+from gigachat._suggestions import REQUEST_OPTIONS, nearest
+from gigachat._validation import reason, refuse_not_json
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -21,7 +23,31 @@ if TYPE_CHECKING:
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
 
 
-_OF_WITH_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries", "session_id")
+_ROLES = ("system", "user", "assistant", "function", "search_result", "function_in_progress")
+_ROLES_V2 = ("system", "user", "assistant", "function", "tool", "reasoning")
+# Roles of other APIs, and the ones that this API has for them.
+_OTHER_ROLES = {
+    "ai": "assistant",
+    "bot": "assistant",
+    "developer": "system",
+    "human": "user",
+    "model": "assistant",
+    "tool": "function",
+}
+_LISTS = ("messages", "functions", "tools", "flags")
+_WITH_SCHEMAS = ("functions", "tools", "response_format", "model_options")
+# What a value must be, by the type of pydantic's error and the end of the value's place.
+_OF_PLACES = {
+    "model_type": {
+        r"^messages\[\d+\]$": "must be a message, such as {'role': 'user', 'content': '…'}",
+        r"^functions\[\d+\]$": "must be a Function or a mapping of its fields; tools of the service go into "
+        "giga.chat.create(tools=[...])",
+        r"^tools\[\d+\]$": "must be the name of a tool, a function or a mapping",
+        r"response_format$": "must be {'type': 'json_schema', 'schema': {...}}",
+    },
+    "list_type": {r"\]\.content$": "must be text, a part or a list of them"},
+    "string_type": {r"\.attachments\[\d+\]$": "must be the id of a file, such as giga.upload_file(...).id_"},
+}
 
 
 def refuse_keywords(
@@ -55,10 +81,10 @@ def refuse_keywords(
             continue
         elif name in instead:
             raise TypeError(f"{name}= {instead[name]}")
-        elif name in _OF_WITH_OPTIONS:
+        elif name in REQUEST_OPTIONS:
             raise TypeError(f"{name}= is an option of requests: giga.with_options({name}=...)")
         elif close := nearest(name, known):
-            raise TypeError(f"{name}= is no field of a chat: did you mean {close}=?")
+            raise TypeError(f"a chat has no field {name}=: did you mean {close}=?")
 
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
@@ -81,6 +107,8 @@ def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
         return dict(payload)
     if isinstance(payload, Sequence) and not isinstance(payload, bytes | bytearray):
         return {"messages": payload}
+    if hasattr(payload, "role"):
+        raise TypeError("no messages: one message goes into a list, chat([message])")
     raise TypeError(
         f"a chat is text, a {kind.__name__}, a mapping of its fields or a list of messages, "
         f"not {type(payload).__name__}"
@@ -106,10 +134,49 @@ def chat_request(kind: type[ModelT], fields: dict[str, Any], model: str | None, 
         fields["stream"] = stream or None  # the method decides
     if "role" in fields and "messages" not in fields:
         raise ValueError("no messages: one message goes into a list, chat([{...}])")
+    _check_fields(fields)
     request = validated(kind, fields)
     if not getattr(request, "messages", None):
         raise ValueError("messages is empty: give at least one message")
     return request
+
+
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    """Check fields of a chat for mistakes that its model would accept or describe badly.
+
+    Raises:
+        ValueError: A field that must be a list is one of its elements, or a schema has what JSON lacks.
+    """
+    for name in _LISTS:
+        value = fields.get(name)
+        if isinstance(value, str | Mapping) or hasattr(value, "model_dump"):
+            raise ValueError(f"{name} must be a list: {name}=[...]")
+    for name in _WITH_SCHEMAS:
+        if name in fields:
+            refuse_not_json(fields[name], name)
+
+
+def check_roles(
+    messages: Iterable[models.Messages | models.ChatMessage], place: str = "messages", *, v2: bool = False
+) -> None:
+    """Refuse roles of other APIs and misspelled ones. Newer roles of the service are sent.
+
+    Args:
+        messages: The messages.
+        place: What the caller knows them as.
+        v2: Whether they are of API v2.
+
+    Raises:
+        ValueError: Another role is meant.
+    """
+    roles = _ROLES_V2 if v2 else _ROLES
+    for index, message in enumerate(messages):
+        role = message.role
+        if role in roles or role.lower() in roles:
+            continue
+        if meant := _OTHER_ROLES.get(role.lower()) or nearest(role, roles, 0.75):
+            version = "v2" if v2 else "v1"
+            raise ValueError(f"{place}[{index}].role: {role!r} is no role of API {version}: write {meant!r}")
 
 
 def field_of(value: Any, name: str) -> Any:
@@ -151,8 +218,10 @@ def problem(error: ValueError) -> str:
         return f"{place}: text is expected. Files go into attachments=[id], parts into giga.chat.create (API v2)"
     if first["type"] == "string_unicode":
         return f"{place}: {HALF_A_PAIR}"
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    return f"{place}: {reason}" if place else reason
+    wrong = reason(first)
+    if first["type"] in _OF_PLACES:
+        wrong = next((text for end, text in _OF_PLACES[first["type"]].items() if re.search(end, place)), wrong)
+    return f"{place}: {wrong}" if place else wrong
 
 
 def _written(place: Sequence[int | str]) -> str:
@@ -178,6 +247,7 @@ def model_of(kind: type[ModelT], value: Any, name: str) -> ModelT:
         TypeError: It is neither.
         ValueError: A field is missing or wrong.
     """
+    refuse_not_json(value, name)
     if isinstance(value, kind):
         return value
     if not isinstance(value, Mapping):
@@ -188,7 +258,7 @@ def model_of(kind: type[ModelT], value: Any, name: str) -> ModelT:
 def models_of(kind: type[ModelT], values: Any, name: str) -> list[ModelT]:
     """Return a list of models or mappings as models; see `model_of`."""
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Sequence):
-        raise TypeError(f"{name} must be a list, not {type(values).__name__}")
+        raise TypeError(f"{name} must be a list, not {type(values).__name__}: {name}=[...]")
     return [model_of(kind, value, f"{name}[{index}]") for index, value in enumerate(values)]
 
 
@@ -205,7 +275,9 @@ def messages_of(messages: Any) -> list[models.Messages]:
     if not messages:
         raise ValueError("messages is empty: give at least one message")
     said = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
-    return models_of(models.Messages, said, "messages")
+    read = models_of(models.Messages, said, "messages")
+    check_roles(read)
+    return read
 
 
 def given(**fields: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
 from gigachat._engine.parsing import parse, read_model, x_headers
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
-from gigachat.api.arguments import checked_id, model_of
+from gigachat.api.arguments import check_roles, checked_id, model_of
 from gigachat.api.files import content_call
 from gigachat.api.uploads import blocking_file, opened_file
 from gigachat.exceptions import APIResponseValidationError, APITimeoutError
@@ -92,6 +92,9 @@ class Batches(Resource[Mode]):
         Raises:
             APITimeoutError: The batch is not done in time. It continues, and you can wait for it again.
         """
+        for name, seconds in (("poll_interval", poll_interval), ("timeout", timeout)):
+            if not (seconds is None or isinstance(seconds, int | float)):
+                raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
         if not poll_interval > 0:
             raise ValueError("poll_interval must be above 0")
         if timeout is not None and not timeout >= 0:
@@ -224,6 +227,7 @@ def _line(one: Any, index: int, method: str, chat_defaults: Mapping[str, Any]) -
         chat = model_of(models.Chat, one, name)
         if not chat.messages:
             raise ValueError(f"{name}: messages is empty: give at least one message")
+        check_roles(chat.messages, f"{name}.messages")
         body = chat.model_dump(mode="json", by_alias=True, exclude_none=True)
         body = {**chat_defaults, **body.pop("additional_fields", {}), **body}
         body.pop("stream", None)

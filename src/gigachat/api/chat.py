@@ -19,9 +19,8 @@ from gigachat._engine.endpoint import (
 )
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion
-from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
-from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
+from gigachat.api.arguments import chat_request, check_roles, field_of, payload_fields, refuse_keywords
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
 from gigachat.api.structured_output import format_of, parsing_call, refuse_class
@@ -71,21 +70,11 @@ class ChatFields(ChatOptions, total=False):
 
 
 _METHODS = ("chat", "stream")
-_ROLES = ("system", "user", "assistant", "function", "search_result", "function_in_progress")
 _OF_V2 = {
     "tools": "belongs to chats v2; a chat v1 takes functions=[...]",
     "tool_choice": "belongs to another API; a chat v1 takes function_call=",
     "tool_config": "belongs to chats v2; a chat v1 takes function_call=",
     "model_options": "belongs to chats v2; a chat v1 takes the options themselves",
-}
-# Roles of other APIs, and the ones that this API has for them.
-_OTHER_ROLES = {
-    "ai": "assistant",
-    "bot": "assistant",
-    "developer": "system",
-    "human": "user",
-    "model": "assistant",
-    "tool": "function",
 }
 
 
@@ -330,22 +319,8 @@ def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], st
             data[name] = default
     has_model = data.get("assistant_id") or field_of(storage, "assistant_id") or field_of(storage, "thread_id")
     chat = chat_request(models.Chat, data, None if has_model else service.model, stream)
-    for index, message in enumerate(chat.messages):
-        if message.role not in _ROLES:
-            _check_role(message.role, f"messages[{index}]")
+    check_roles(chat.messages)
     return chat
-
-
-def _check_role(role: str, place: str) -> None:
-    """Refuse a role of another API, or a misspelled one. Newer roles of the service are sent.
-
-    Raises:
-        ValueError: Another role is meant.
-    """
-    if role.lower() in _ROLES:
-        return
-    if meant := _OTHER_ROLES.get(role.lower()) or nearest(role, _ROLES, 0.75):
-        raise ValueError(f"{place}.role: {role!r} is no role of API v1: write {meant!r}")
 
 
 def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:

@@ -17,7 +17,7 @@ from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import parse, read_completion
 from gigachat._service import is_vendor_host
-from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
+from gigachat.api.arguments import chat_request, check_roles, field_of, payload_fields, refuse_keywords
 from gigachat.api.streaming import ACCEPT, appended, joined
 from gigachat.api.structured_output import refuse_class
 from gigachat.context import chat_completions_url_cvar
@@ -156,7 +156,9 @@ def request(service: Service, payload: Any, fields: Mapping[str, Any], stream: b
         refuse_class(options.get("response_format"), "chat.parse")
     data.update(_defaults(service, data))
     has_model = data.get("assistant_id") or field_of(data.get("storage"), "thread_id")
-    return chat_request(models.ChatCompletionRequest, data, None if has_model else service.model, stream)
+    request = chat_request(models.ChatCompletionRequest, data, None if has_model else service.model, stream)
+    check_roles(request.messages, v2=True)
+    return request
 
 
 def _merged(payload: dict[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

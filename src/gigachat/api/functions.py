@@ -9,6 +9,7 @@ from gigachat import models
 from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat._engine.parsing import read_model
+from gigachat._validation import refuse_not_json
 
 
 class Functions(Resource[Mode]):
@@ -40,5 +41,6 @@ class Functions(Resource[Mode]):
         """
         if not isinstance(function, Mapping | models.Function):
             raise TypeError(f"a function is a Function or a mapping of its fields, not {type(function).__name__}")
+        refuse_not_json(function, "function")
         read = read_model(models.FunctionValidationResult)
         return Call("POST", "/functions/validate", read, json=function, repeatable=True)

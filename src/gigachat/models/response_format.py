@@ -6,6 +6,7 @@ import inspect
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, PydanticUserError
+from pydantic_core import from_json, to_json
 
 from gigachat.models.base import WireModel
 from gigachat.schema import inline_references
@@ -28,6 +29,7 @@ def json_schema(schema: Any) -> Any:
     except PydanticUserError as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{schema.__name__} has no JSON Schema: {reason}") from None
+    written = from_json(to_json(written, inf_nan_mode="null"))  # a default may be infinite
     try:
         return inline_references(written)
     except ValueError:  # too large without references

@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from gigachat._advice import CREDENTIALS, PROVIDER
 from gigachat._engine.auth.methods import Grant, checked_token
 from gigachat._engine.parsing import x_headers
 from gigachat._engine.registry import Registry
@@ -102,6 +103,8 @@ class Authorization:
         buffer: Seconds before its expiry at which a token is refreshed.
         sign_in: Sends the request for a token.
     """
+
+    source = CREDENTIALS
 
     def __init__(self, method: SignInMethod, entry: TokenEntry, buffer: float, sign_in: SignIn) -> None:
         self._method = method
@@ -198,6 +201,8 @@ class ProvidedAuthorization:
     Args:
         provide: Returns a token, or an awaitable of one.
     """
+
+    source = PROVIDER
 
     def __init__(self, provide: Callable[[], str | Awaitable[str]]) -> None:
         if not callable(provide):
