@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from gigachat.schema import with_subschemas
 from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece
 from gigachat.server.engines.upstream import answer_format, result_text
 from gigachat.server.wire.errors import Refusal
@@ -141,10 +142,11 @@ def _moved(node: Any, place: str) -> Any:
         return [_moved(one, place) for one in node]
     if not isinstance(node, dict):
         return node
-    return {
-        name: place + one[1:] if name == "$ref" and isinstance(one, str) and one.startswith("#") else _moved(one, place)
-        for name, one in node.items()
-    }
+    moved = with_subschemas(node, lambda part: _moved(part, place))
+    reference = node.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#"):
+        moved["$ref"] = place + reference.removeprefix("#")
+    return moved
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
