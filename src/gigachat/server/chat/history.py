@@ -13,7 +13,7 @@ from gigachat.server.engine import Message
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.limits import check_limits
-from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
+from gigachat.server.wire.messages import check_order, v1_message, v2_messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,4 +166,4 @@ def kept_messages(kept: Sequence[ThreadMessage]) -> list[Message]:
             messages += v2_messages(one.message)
         else:
             messages.append(v1_message(one.message))
-    return name_results(messages)
+    return messages
