@@ -102,8 +102,8 @@ class Controls:
         Raises:
             ValueError: See `reply`.
         """
-        call = {"function_call": {"name": name, "arguments": arguments or {}}}
-        self.reply(call, when=when, model=model, function=function, always=always, after=after)
+        call = (name, arguments or {})
+        self.reply_calls(call, when=when, model=model, function=function, always=always, after=after)
 
     def reply_calls(
         self,

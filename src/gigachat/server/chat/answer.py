@@ -43,8 +43,7 @@ class Answer(ABC):
         state_id: Id of a call or of a built-in tool's work, for the messages that have none of their own.
         reason: Why the answer ended.
         completion: Tokens generated, once it has ended.
-        ordered: The answer that a test has ordered, as it was given; None for one of the engine.
-        order: The same, read.
+        order: The answer that a test has ordered; None for one of the engine.
     """
 
     asked: CheckedRequest
@@ -55,7 +54,6 @@ class Answer(ABC):
     state_id: str | None = None
     reason: str = "stop"
     completion: int = 0
-    ordered: str | Mapping[str, Any] | Refusal | None = None
     order: Ordered | None = None
 
     always_cached: ClassVar[int]
@@ -162,7 +160,7 @@ class Answer(ABC):
         self.asked.history.open(self.asked.chat.model, self.service.state)
         if rule is None:
             return self.service.engine.complete(self.asked.chat)
-        self.ordered, self.order = rule.answer, read_order(rule.answer)
+        self.order = read_order(rule.answer)
         self.state_id = self.order.state_id
         return one_by_one(self.order.pieces)
 
