@@ -17,12 +17,12 @@ from gigachat._engine.endpoint import (
     overloaded_endpoint,
     stream_endpoint,
 )
-from gigachat._engine.failures import ERROR, failure_text
+from gigachat._engine.failures import failure_text
 from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
-from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
+from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 from gigachat.api.structured_output import format_of, parsing_call, refuse_class
 from gigachat.context import chat_url_cvar
 
@@ -331,13 +331,7 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
 
 
 def _failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:
-    details = completion.error_details
-    if details:
-        return failure_text(details)
-    for choice in completion.choices:
-        if choice.finish_reason == ERROR:
-            return failure_text(details)
-    return None
+    return failure_text(completion.error_details, map(finish_reason, completion.choices))
 
 
 def _has_content(completion: models.ChatCompletion) -> bool:

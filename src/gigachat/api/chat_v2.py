@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
-from gigachat._engine.failures import ERROR, failure_text
+from gigachat._engine.failures import failure_text
 from gigachat._engine.parsing import parse, read_completion
 from gigachat._service import is_vendor_host
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
@@ -92,7 +92,7 @@ def chat_call(
 ) -> Call[models.ChatCompletionResponse]:
     """Return the call for an answer."""
     service = resource._service
-    told = chat_completions_url_cvar.get()
+    url = chat_completions_url_cvar.get()
     headers = ACCEPT if stream else None
     body: Any
     if isinstance(payload, str) and payload and not fields:
@@ -106,13 +106,13 @@ def chat_call(
         if any(map(_has_result, body.messages)):
             role: str | None = service.settings.function_result_role
             if role is None and is_vendor_host(
-                urlsplit(service.v2_urls[0] if told is None else service.url(told)).hostname or ""
+                urlsplit(service.v2_urls[0] if url is None else service.url(url)).hostname or ""
             ):
                 role = "function"
             messages = [_with_role(one, role) if _has_result(one) else one for one in body.messages]
             body = body.model_copy(update={"messages": messages})
     read = read_completion(models.ChatCompletionResponse, failure, _has_content)
-    return Call("POST", _PATH if told is None else told, read, json=body, headers=headers, v2=told is None)
+    return Call("POST", _PATH if url is None else url, read, json=body, headers=headers, v2=url is None)
 
 
 def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,12 +192,9 @@ def _is_document(result: Any) -> bool:
 
 
 def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.PrimaryChatCompletionChunk:
-    chunk = parse(models.PrimaryChatCompletionChunk, event.data)
-    own = vars(chunk)  # past pydantic's setter: there are thousands of chunks
-    own["x_headers"] = x_headers
-    chunk.__pydantic_fields_set__.add("x_headers")
+    chunk = parse(models.PrimaryChatCompletionChunk, event.data, x_headers)
     if chunk.event is None:
-        own["event"] = event.name
+        vars(chunk)["event"] = event.name  # past pydantic's setter: there are thousands of chunks
         chunk.__pydantic_fields_set__.add("event")
     if chunk.model_extra and chunk.messages is None and chunk.finish_reason is None:
         _refuse_error(chunk.model_extra, event)
@@ -233,8 +230,7 @@ def _finish_reason(completion: models.PrimaryChatCompletionChunk | models.ChatCo
 
 def failure(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
     """Return what is known about a failure that a completion, or a chunk, reports; None if it reports none."""
-    details = completion.error_details
-    return failure_text(details) if details or ERROR in _finish_reasons(completion) else None
+    return failure_text(completion.error_details, _finish_reasons(completion))
 
 
 def _has_content(completion: models.ChatCompletionResponse) -> bool:
