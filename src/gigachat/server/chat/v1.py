@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from gigachat.models.chat import Chat
 from gigachat.server.chat.answer import Answer
 from gigachat.server.chat.validation_v1 import check_chat
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import DONE, event
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

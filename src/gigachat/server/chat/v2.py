@@ -14,8 +14,8 @@ from gigachat.models.chat_completions import ChatCompletionRequest
 from gigachat.server.chat.answer import Answer, are_joined, as_one
 from gigachat.server.chat.validation_v2 import check_chat_v2
 from gigachat.server.state.state import new_state_id
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import named_event
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence

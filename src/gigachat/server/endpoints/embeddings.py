@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gigachat.server.catalogue import read_model
 from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import unless_gone
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

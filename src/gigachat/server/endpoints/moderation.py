@@ -12,7 +12,7 @@ from gigachat.server.chat.validation import raw_messages
 from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.messages import v1_message
-from gigachat.server.wire.shapes import read_body
+from gigachat.server.wire.requests import read_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -17,8 +17,8 @@ from gigachat.server.chat.validation import check_files, raw_messages
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.messages import v1_message
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import api_headers, present
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
