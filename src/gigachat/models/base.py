@@ -1,4 +1,4 @@
-"""What all models of the wire have in common. No model of an endpoint belongs here."""
+"""Base classes of the models, and annotations for their fields. The models are in the other modules."""
 
 from __future__ import annotations
 

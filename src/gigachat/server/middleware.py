@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gigachat.server.access.authorization import check_access
-from gigachat.server.orders.faults import HEADER, Fault, Spoiling, fault_from_header
+from gigachat.server.orders.faults import HEADER, DamagingSend, Fault, fault_from_header
 from gigachat.server.state.requests import Received
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import JSON_TYPE, api_headers, gone, refusal
@@ -89,7 +89,7 @@ class FrontDesk:
         if fault is not None:
             if await gone(receive, fault.delay or 0.0):
                 return
-            send = Spoiling(fault, send, scope.get("state", {}).get("transport"))
+            send = DamagingSend(fault, send, scope.get("state", {}).get("transport"))
             if fault.status is not None:
                 await _fault_answer(Headers(scope=scope), fault, fault.status)(scope, receive, send)
                 return

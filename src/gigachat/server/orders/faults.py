@@ -115,7 +115,7 @@ def fault_from_header(value: str) -> Fault | None:
         raise ValueError(f"{HEADER}: {reason(error)}{separate}") from None
 
 
-class Spoiling:
+class DamagingSend:
     """An ASGI `send` that damages the response.
 
     Args:

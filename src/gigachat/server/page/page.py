@@ -110,7 +110,7 @@ async def _open(request: Request, service: Service) -> Response:
     state = service.state
     token = secrets.token_urlsafe(32)
     state.tokens.add(token, state.token_lifetime)
-    told = {
+    description = {
         "token": token,
         "run": state.activity.run,
         "version": __version__,
@@ -120,7 +120,7 @@ async def _open(request: Request, service: Service) -> Response:
         "models": [model.card() for model in MODELS if model.listed],
         "environment": _environment(request, service),
     }
-    return Response(compact(told), media_type="application/json")
+    return Response(compact(description), media_type="application/json")
 
 
 async def _events(request: Request, service: Service) -> Response:
