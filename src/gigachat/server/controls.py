@@ -164,6 +164,7 @@ class Controls:
         code: int | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        retry_after: float | str | None = None,
         delay: float | None = None,
         expired_token: bool = False,
         cut_bytes: int | None = None,
@@ -182,7 +183,8 @@ class Controls:
             probability: Share of those requests, from 0 to 1.
             code: Number for the OAuth gateway's error shape.
             body: Bytes to send instead of any JSON; HTML unless they look like JSON.
-            headers: Headers to add or replace, such as `Retry-After`.
+            headers: Headers to add or replace.
+            retry_after: The header `Retry-After`: seconds, or a date.
             delay: Seconds to wait before answering.
             expired_token: 401 as for a token that has expired.
             cut_bytes: Bytes of the body after which the connection is closed.
@@ -205,6 +207,7 @@ class Controls:
                 code=code,
                 body=body,
                 headers=dict(headers or {}),
+                retry_after=retry_after,  # type: ignore[arg-type] # its validator accepts a number
                 expired_token=expired_token,
                 cut_bytes=cut_bytes,
                 cut_events=cut_events,
