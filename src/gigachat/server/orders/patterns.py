@@ -1,4 +1,4 @@
-"""Regular expressions of users and clients, matched in linear time, so that none of them stops the server."""
+"""Regular expressions of script files, matched in linear time, so that none of them stops the server."""
 
 from __future__ import annotations
 
