@@ -69,9 +69,9 @@ def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
     return _changed(schema, lambda references: references.inlined())
 
 
-def _changed(schema: Mapping[str, Any], change: Callable[[_References], dict[str, Any]]) -> dict[str, Any]:
+def _changed(schema: Mapping[str, Any], change: Callable[[References], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return change(_References(schema))
+        return change(References(schema))
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
 
@@ -79,11 +79,16 @@ def _changed(schema: Mapping[str, Any], change: Callable[[_References], dict[str
 # References
 
 
-class _References:
-    """The references of a schema: local ones, each a URI fragment with a JSON pointer."""
+class References:
+    """The references of a schema or document: local ones, each a URI fragment with a JSON pointer.
+
+    Args:
+        root: The whole schema or document.
+    """
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
+        self._cut = False
         self._left = _LARGEST
         self._recursive: frozenset[str] = frozenset()
 
@@ -93,6 +98,7 @@ class _References:
         Args:
             cut: Whether a reference inside its own target loses its parts. Otherwise it stays.
         """
+        self._cut = cut
         if not cut:
             self._recursive = self._cyclic()
         plain = self._inline({key: value for key, value in self._root.items() if key not in _DEFINITIONS}, ())
@@ -106,6 +112,14 @@ class _References:
                 kept.setdefault(name, {})[key] = definition
                 waiting += _references(definition)
         return {**plain, **kept}
+
+    def inlined_part(self, part: Any) -> Any:
+        """Return a part of the root with its references inlined.
+
+        Raises:
+            ValueError: A reference leads nowhere, outside the root or to itself, or the parts would be too large.
+        """
+        return self._inline(part, ())
 
     def _inline(self, node: Any, inside: tuple[str, ...]) -> Any:
         self._left -= 1
@@ -122,10 +136,12 @@ class _References:
             kept = {key: value for key, value in node.items() if key not in omitted}
             return with_subschemas(kept, lambda part: self._inline(part, inside))
         target = target_of(self._root, reference)
-        if reference in inside:
+        if reference not in inside:
+            target = self._inline(target, (*inside, reference))
+        elif self._cut:
             target = {key: target[key] for key in ("type", *_ANNOTATIONS) if key in target}
         else:
-            target = self._inline(target, (*inside, reference))
+            raise ValueError(f"the schema refers to itself at {reference!r}: describe the depth you need without $ref")
         beside = self._inline({key: value for key, value in node.items() if key != "$ref"}, inside)
         return _merged(target, beside)
 
