@@ -188,10 +188,10 @@ def faults(caller: Caller, server: GigaChatServer, evidence: Evidence) -> None:
         for method, arguments in (("chat", ["x"]), ("get_models", [])):
             server.fail(status, times=3)
             evidence.attempt(f"{method} {status}", partial(caller.do, method, *arguments))
-            server._script.clear()
+            server._orders.clear()
         server.fail(status, times=3)
         evidence.attempt(f"stream {status}", lambda: caller.read("x"))
-        server._script.clear()
+        server._orders.clear()
     for body in (b"<html>", b"{", b"[]", b'{"choices":5}'):
         server.fail(200, body=body)
         evidence.attempt("nonsense", lambda: caller.do("chat", "x"))
@@ -344,7 +344,7 @@ def test_a_refused_sign_in_shows_no_credential(
             server.fail(status, path="oauth", times=3, body=body or None)
             server.fail(status, path="token", times=3, body=body or None)
             evidence.attempt(f"sign-in {status}", lambda: caller.do("get_models"))
-            server._script.clear()
+            server._orders.clear()
         innards(caller, evidence)
     of(server, evidence)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gigachat.server.orders.checks import explained
 from gigachat.server.orders.faults import Fault
 from gigachat.server.orders.matching import Condition, ReceivedChat, describe, read_chats
-from gigachat.server.orders.queue import Events, Script, Verdict
+from gigachat.server.orders.queue import Events, Orders, Verdict
 from gigachat.server.orders.replies import literal_event
 from gigachat.server.orders.rules import Rule
 
@@ -26,12 +26,12 @@ class Controls:
 
     Args:
         state: What the server remembers.
-        script: Where the orders are queued.
+        orders: Where the orders are queued.
     """
 
-    def __init__(self, state: State, script: Script) -> None:
+    def __init__(self, state: State, orders: Orders) -> None:
         self._state = state
-        self._script = script
+        self._orders = orders
 
     # Orders
 
@@ -73,9 +73,9 @@ class Controls:
                 Rule(answer=one, after=after, when=when, model=model, function=function) for one in (answer, *more)
             ]
         for rule in rules[:-1] if always else rules:
-            self._script.replies.add(rule)
+            self._orders.replies.add(rule)
         if always:
-            self._script.always.add(rules[-1], None, first=True)
+            self._orders.always.add(rules[-1], None, first=True)
 
     def reply_call(
         self,
@@ -151,7 +151,7 @@ class Controls:
             ValueError: Neither or both of `is_profane` and `category` are given, or a value is invalid.
         """
         with explained("verdict"):
-            self._script.verdicts.add(Verdict(is_profane=is_profane, category=category, ai_intervals=ai_intervals))
+            self._orders.verdicts.add(Verdict(is_profane=is_profane, category=category, ai_intervals=ai_intervals))
 
     def fail(
         self,
@@ -219,7 +219,7 @@ class Controls:
 
     def add_fault(self, fault: Fault) -> None:
         """Order a fault, as `fail` does; those of a file are read by `faults.faults_from_file`."""
-        self._script.faults.add(fault, fault.times)
+        self._orders.faults.add(fault, fault.times)
 
     def delay(self, seconds: float, *, path: str | None = None, times: int = 1) -> None:
         """Order a pause before the next `times` requests whose path ends with `path` are looked at; see `fail`."""
@@ -247,7 +247,7 @@ class Controls:
             events = [literal_event(one) for one in payloads]
         except ValueError as error:
             raise ValueError(f"stream_events: {error}") from None
-        self._script.streams.add(Events(events, keep_open))
+        self._orders.streams.add(Events(events, keep_open))
 
     def spend(self, package: str, tokens: int) -> None:
         """Take tokens off a package of the balance: `GigaChat`, `GigaChat-Pro`, `GigaChat-Max` or `embeddings`.
@@ -325,4 +325,4 @@ class Controls:
     def clear(self) -> None:
         """Forget requests and orders; tokens stay valid."""
         self._state.journal.clear()
-        self._script.clear()
+        self._orders.clear()

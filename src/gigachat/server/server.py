@@ -13,7 +13,7 @@ from gigachat.server.app import create_app
 from gigachat.server.chat.validation_v2 import TOOLS
 from gigachat.server.controls import Controls
 from gigachat.server.engines.embedders import hashed_vector
-from gigachat.server.orders.queue import Script
+from gigachat.server.orders.queue import Orders
 from gigachat.server.state.state import KIND_SCOPES, State
 from gigachat.server.state.store import Store
 from gigachat.server.uvicorn_thread import UvicornThread
@@ -126,7 +126,7 @@ class GigaChatServer(Controls):
             if self._store is not None:
                 self._store.close()
             raise
-        super().__init__(memory, Script(seed))
+        super().__init__(memory, Orders(seed))
         self._port: int | None = None
         self._certificates: Certificates | None = None
         self._thread: UvicornThread | None = None
@@ -274,7 +274,7 @@ class GigaChatServer(Controls):
 
         Address and tokens stay valid. Requests in progress finish and are no longer recorded.
         """
-        self._script = Script(self._seed)
+        self._orders = Orders(self._seed)
         self._state = self._state.fresh()
         self._app = self._application()
 
@@ -282,7 +282,7 @@ class GigaChatServer(Controls):
         """Return what answers, with the memory and the orders of this moment."""
         return create_app(
             self._state,
-            self._script,
+            self._orders,
             self._engine,
             embedder=self._embedder,
             pace=self._pace,

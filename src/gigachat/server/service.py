@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gigachat.server.engine import Embedder, Engine
-    from gigachat.server.orders.queue import Script
+    from gigachat.server.orders.queue import Orders
     from gigachat.server.state.state import State
 
 
@@ -24,7 +24,7 @@ class Service:
 
     Args:
         state: What it remembers.
-        script: What tests ordered.
+        orders: What tests ordered.
         engine: What answers.
         embedder: What makes vectors.
         pace: Seconds between the chunks of a stream.
@@ -33,7 +33,7 @@ class Service:
     """
 
     state: State
-    script: Script
+    orders: Orders
     engine: Engine
     embedder: Embedder
     pace: float = 0.0

@@ -120,7 +120,7 @@ class Answer(ABC):
 
     async def _stream(self, request: Request) -> Response:
         headers = api_headers(request.headers)
-        literal = self.service.script.stream()
+        literal = self.service.orders.stream()
         if literal is not None:
             sent = one_by_one(literal.events)
             return EventStream(sent, headers, pace=self.service.pace, keep_open=literal.keep_open)
@@ -154,7 +154,7 @@ class Answer(ABC):
 
     async def pieces(self) -> AsyncGenerator[Piece | Part, None]:
         """Open the history and return the pieces of the answer, those that were ordered or the engine's."""
-        rule = self.service.script.reply(self.asked.chat.options)
+        rule = self.service.orders.reply(self.asked.chat.options)
         if rule is not None:
             await asyncio.sleep(rule.after)
         self.asked.history.open(self.asked.chat.model, self.service.state)
