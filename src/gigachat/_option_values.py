@@ -92,7 +92,7 @@ def http_url(value: str) -> str:
 
 def base_url(value: str) -> str:
     if value.endswith(_CHAT_PATH):
-        raise ValueError(f"leave {_CHAT_PATH} out: the client adds the paths of methods to this address")
+        raise ValueError(f"remove {_CHAT_PATH}: the client appends the paths of its methods to this address")
     return value
 
 

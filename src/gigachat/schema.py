@@ -328,7 +328,7 @@ def _is_constant(node: dict[str, Any]) -> bool:
 
 
 def _one_object(choices: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an object with the properties of several, of which it must have those that each of them must have."""
+    """Return one object with the properties of several. It requires the properties that each of them requires."""
     properties: dict[str, list[Any]] = {}
     for choice in choices:
         for name, one in choice["properties"].items():

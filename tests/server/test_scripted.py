@@ -1,4 +1,4 @@
-"""The script engine over another engine: closing its response closes that of the other engine too."""
+"""The engine `script`: rules with several calls."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def gigachat_aclient(request: pytest.FixtureRequest) -> Iterator[AsyncGigaChat]:
 
     client: AsyncGigaChat = import_module("gigachat.client").AsyncGigaChat()
     yield client
-    # A loop of our own, which does not become the thread's.
+    # A separate event loop, so that the thread's own one is not replaced.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(client.close())
 

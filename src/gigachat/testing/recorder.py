@@ -1,7 +1,7 @@
-"""A local server between the tested program and the real service: it records its responses, or gives them again.
+"""A local server between the tested program and the real service: it records its responses, or replays them.
 
-Sign-ins are answered here in both cases, so that the program never holds a real token. While it gives recorded
-responses, nothing leaves the machine. Nothing here depends on pytest.
+Sign-ins are answered here in both cases, so that the program never gets a real token. While it replays, nothing leaves
+the machine. Nothing here depends on pytest.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _WORD = re.compile(r"[^\W\d_]{0,15}|.{0,5}", re.DOTALL)
 
 @dataclass(slots=True, eq=False)
 class _Exchange:
-    """What is noted of a request while it is answered."""
+    """A request, and its response as far as it is known."""
 
     request: dict[str, Any]
     status: int = 0
@@ -167,7 +167,7 @@ class Recorder:
                 self._working -= 1
                 self._changed.notify_all()
 
-    # Giving again
+    # Replaying
 
     async def _replay(self, asked: dict[str, Any], request: Request, receive: Receive, send: Send) -> None:
         wanted = self._scrubber.clean(asked)

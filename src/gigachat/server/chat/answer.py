@@ -1,4 +1,4 @@
-"""The common parts of answers of both chat versions: parts, cost, history, streams."""
+"""The answer to a chat, as far as both versions share it: parts, cost, history, streams."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Answer(ABC):
 
     Args:
         asked: The checked request.
-        service: Its engine answers.
-        client_id: `X-Client-ID` of the request: the user who may read the files made for it.
-        prompt: What the prompt costs.
+        service: Its engine generates the answer.
+        client_id: `X-Client-ID` of the request: the user that may read the generated files.
+        prompt: The cost of the prompt.
         created: Unix time in seconds.
-        state_id: Id of a call or of a built-in tool's work, for the messages that have none of their own.
+        state_id: State id of the messages that have none of their own.
         reason: Why the answer ended.
         completion: Tokens generated, once it has ended.
         order: The answer that a test has ordered; None for one of the engine.
@@ -74,7 +74,7 @@ class Answer(ABC):
         usage = await prompt_usage(asked.chat, service.state, always_cached=cls.always_cached)
         return cls(asked, service, client_id, usage)
 
-    # What each version writes
+    # Written by each version
 
     @abstractmethod
     def body(self, parts: Sequence[Part]) -> dict[str, Any]:
@@ -96,10 +96,10 @@ class Answer(ABC):
     def error(self, body: Mapping[str, Any]) -> bytes:
         """Return the last event of a stream whose engine has failed."""
 
-    # What they share
+    # Shared by both versions
 
     async def respond(self, request: Request) -> Response:
-        """Answer a request, with a body or a stream as it wants.
+        """Return the response: a body, or a stream if the request asks for one.
 
         Raises:
             Refusal: As the service would refuse it.
@@ -165,7 +165,7 @@ class Answer(ABC):
         return one_by_one(self.order.pieces)
 
     async def _parts(self) -> AsyncGenerator[Part, None]:
-        """Yield the pieces as content parts, then note what they cost."""
+        """Yield the pieces as content parts, then record their cost."""
         said: list[Part] = []
         spent: Spent | None = None
         sources: list[Source] = []
@@ -201,7 +201,7 @@ class Answer(ABC):
             yield Part("assistant", {**fields, "inline_data": {"images": [], "sources": numbered}})
 
     def _owe(self, part: Part) -> None:
-        """Note that a part is a call, whose result must come next."""
+        """Record that a part is a call, whose result must come next."""
         self.reason = "function_call"
         self.state_id = self.state_id or new_state_id()
         self.service.state.calls.add(self.state_of(part) or self.state_id)
@@ -222,7 +222,7 @@ class Answer(ABC):
         return {"id": self.service.state.files.put(kept).id, "mime": file.mime, "target": file.target}
 
     async def _pay(self, parts: Sequence[Part], spent: Spent | None) -> None:
-        """Note what prompt and answer cost, by the engine or by its count, and take it off the balance."""
+        """Record the cost of prompt and answer, reported by the engine or counted, and subtract it from the balance."""
         if spent is not None:
             self.prompt, self.completion = PromptUsage.of(spent), spent.completion
         else:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from gigachat.server.service import Endpoints, Service
 
-# Validation. Two findings are documented, `name is required` and `few_shot_examples are missing`. They read like those
-# of a JSON Schema validator of Go, whose wording the others follow.
+# Validation. Two messages are documented, `name is required` and `few_shot_examples are missing`. The others follow the
+# wording of the JSON Schema validator for Go that these two resemble.
 
 _FUNCTION = {
     "name": str,

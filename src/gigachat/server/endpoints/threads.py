@@ -61,7 +61,7 @@ async def _retrieve(request: Request, service: Service) -> dict[str, Any]:
 
 
 async def _delete(request: Request, service: Service) -> Response:
-    """Answer `POST /threads/delete`: an empty body."""
+    """Answer `POST /threads/delete` with an empty body."""
     body = await read_body(request, {"thread_id": str}, strict=service.state.strict)
     service.state.threads.get(body["thread_id"]).status = "deleted"
     service.state.threads.delete(body["thread_id"])

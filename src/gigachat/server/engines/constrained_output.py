@@ -1,7 +1,7 @@
 """Function calls and structured answers by constrained generation, for models that call functions unreliably.
 
-The model may only write JSON of one schema: an answer or a call. It is read while it comes, so that the text of an
-answer is streamed.
+The model may only write JSON of one schema: an answer or a call. The JSON is parsed while it is generated, so that the
+text of an answer is streamed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def constrained(request: ChatRequest) -> tuple[dict[str, Any], JsonReader | None
 
 
 class JsonReader:
-    """What is generated is JSON: an answer or a call. An answer in words is streamed."""
+    """Reads generated JSON, which is an answer or a call. The text of an answer is streamed."""
 
     def __init__(self, request: ChatRequest) -> None:
         self._preset = request.preset
@@ -53,7 +53,7 @@ class JsonReader:
         self._sent = 0
 
     def feed(self, text: str) -> list[Piece]:
-        """Return the pieces that a further text completes."""
+        """Add generated text and return the pieces that it completes."""
         self._text += text
         if not self._streams:
             return []
@@ -68,10 +68,10 @@ class JsonReader:
         """Return the last pieces; an incomplete call gives none.
 
         Args:
-            whole: Whether the model wrote all it wanted.
+            whole: Whether the model finished by itself.
 
         Raises:
-            Refusal: 500 for a whole text that does not keep to the schema.
+            Refusal: 500 if the model finished, but its text does not match the schema.
         """
         try:
             made = json.loads(self._text)

@@ -35,7 +35,7 @@ Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A content part of v2 that goes out as it is."""
+    """A content part of v2 that is sent as it is."""
 
     role: str
     fields: Mapping[str, Any]
@@ -101,7 +101,7 @@ def read_order(answer: str | Mapping[str, Any] | Refusal) -> Ordered:
         choices = _objects(answer, "choices")
         said = _field(choices[0], "message", dict) if choices else None
         if said is None:
-            raise ValueError("choices must hold an object with a message")
+            raise ValueError("choices must contain an object with a message")
         envelope = {name: answer[name] for name in answer if name != "choices"}
         return _v1(said, _field(choices[0], "finish_reason", str), envelope, body=answer)
     if answer.keys().isdisjoint(_OF_V1):

@@ -1,4 +1,4 @@
-"""What the server remembers: the account, tokens, the prompt cache, open calls, records and received requests.
+"""The state of the server: the account, tokens, the prompt cache, open calls, records and received requests.
 
 The server runs in one thread and tests read from others, so each part has its own lock.
 """
@@ -101,7 +101,7 @@ class Recent:
                 self._ends.popitem(last=False)
 
     def check(self, value: Hashable) -> Literal["valid", "expired", "unknown"]:
-        """Return what is known of a value; expired ones are remembered."""
+        """Return the status of a value. Expired values stay known."""
         with self._lock:
             end = self._ends.get(value)
         if end is None:
@@ -112,7 +112,7 @@ class Recent:
         return self.check(value) == "valid"
 
     def clear(self) -> None:
-        """Forget every value."""
+        """Remove all values."""
         with self._lock:
             self._ends.clear()
 

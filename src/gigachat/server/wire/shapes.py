@@ -42,13 +42,13 @@ _CHANGES: Mapping[type[BaseModel], Mapping[str, Shape]] = {
     # These tools have no options.
     v2.ChatTool: {name: {} for name in v2.ChatTool.model_fields.keys() - {"functions", "web_search"}},
 }
-"""Where the wire differs from the models, which leave fields out and read more forms than the service."""
+"""The differences from the models, which omit some fields and accept more forms than the service."""
 _NOT_SENT = frozenset({"additional_fields"})
 _NAMES = {NoneType: "null", bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}
 
 
 class Problem(NamedTuple):
-    """What is wrong with a body, and where: the way of names and indexes from the whole."""
+    """A problem of a body and its place: the path of names and indexes from the root."""
 
     way: tuple[str | int, ...]
     text: str
