@@ -1,6 +1,6 @@
-"""How the value of an option is read, as an argument or as text of the environment, and what it must be.
+"""Values of options: parsed from arguments or environment variables, and checked.
 
-Errors are `ValueError`s of one line that say what to give and never repeat a value.
+Errors are `ValueError`s of one line. They name what is expected and never repeat a value.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a client is configured with: addresses, defaults, timeouts, retry policy, authorization and limiter.
+"""The configuration of a client: addresses, defaults, timeouts, retry policy, authorization and limiter.
 
-Shared by all sessions of a client; `api` reads it to describe calls. Only one thing changes: the address of API v2 is
-settled by the first call that finds it.
+All sessions of a client share it; `api` reads it to describe calls. Only the address of API v2 changes: the first call
+that finds it sets it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How callers of each mode pause and wait: the part of a transport that has nothing to do with HTTP."""
+"""Pauses and waiting in each mode: the part of a transport that does not depend on HTTP."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
 class _Transport(ABC):
-    """What both modes have in common.
+    """Base of the transports of both modes.
 
     Args:
         settings: Settings of the client.

@@ -188,7 +188,7 @@ def _is_document(result: Any) -> bool:
     return not (result is None or isinstance(result, bool | int | float))
 
 
-# What comes back.
+# Responses
 
 
 def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.PrimaryChatCompletionChunk:

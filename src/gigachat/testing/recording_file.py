@@ -48,7 +48,7 @@ class _Exchange(BaseModel):
 
 
 class _File(BaseModel):
-    """What a file must have; it may have more."""
+    """The required fields of a file. Others are permitted."""
 
     format: Literal[1]
     exchanges: list[_Exchange]
