@@ -252,7 +252,7 @@ def with_canaries(server: GigaChatServer, **more: Any) -> dict[str, Any]:
 
 def of(server: GigaChatServer, evidence: Evidence) -> None:
     """Take the server's own credentials and the tokens it gave out for planted ones; and note what it shows."""
-    evidence.credentials |= {"its key": server.credentials, "its secret": server.client_secret}
+    evidence.credentials |= {"its key": server.credentials, "its secret": server.account.client_secret}
     evidence.credentials |= {
         "its password": server.account.password,
         "the password of its key": server.certificates.client_key_password,
@@ -270,7 +270,7 @@ def test_a_full_run_shows_no_credential(
 ) -> None:
     ways: dict[str, dict[str, Any]] = {
         "key": {},
-        "pair": {"client_id": server.client_id, "client_secret": server.client_secret},
+        "pair": {"client_id": server.account.client_id, "client_secret": server.account.client_secret},
         "password": {"user": server.account.user, "password": server.account.password},
     }
     more = ways.get(way, {})

@@ -101,7 +101,7 @@ def test_bearer_is_accepted_as_the_word_before_the_key(api: Api) -> None:
 
 
 def test_the_key_is_the_pair_in_base64(api: Api) -> None:
-    pair = f"{api.server.client_id}:{api.server.client_secret}"
+    pair = f"{api.server.account.client_id}:{api.server.account.client_secret}"
     assert base64.b64decode(api.server.credentials).decode() == pair
 
 
