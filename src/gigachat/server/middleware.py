@@ -17,7 +17,7 @@ from gigachat.server.access.authorization import check_access
 from gigachat.server.orders.faults import HEADER, DamagingSend, Fault, fault_from_header
 from gigachat.server.state.requests import Received
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import JSON_TYPE, api_headers, gone, refusal
+from gigachat.server.wire.responses import JSON_TYPE, api_headers, disconnected, refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -87,7 +87,7 @@ class FrontDesk:
             await refusal(Headers(scope=scope), Refusal(400, str(error)))(scope, receive, send)
             return
         if fault is not None:
-            if await gone(receive, fault.delay or 0.0):
+            if await disconnected(receive, fault.delay or 0.0):
                 return
             send = DamagingSend(fault, send, scope.get("state", {}).get("transport"))
             if fault.status is not None:

@@ -44,10 +44,10 @@ class GigaChatServer(Controls):
         password_token_lifetime: Seconds a token of `/token` lives.
         engine: Generates the answers; the echo when None.
         embedder: Computes the vectors; hashes words when omitted.
-        account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes the
-            methods that the service closes to it: the balance to `corp`, batches and `ai/check` to the others. A person
-            may have one request in progress, a company ten; ten sign-ins a second are permitted. None grants the scope
-            of a person, with all methods and without limits.
+        account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes
+            the methods that the service closes to it: the balance to `corp`, batches and `ai/check` to the others. A
+            person may have one request in progress, a company ten; ten sign-ins a second are permitted. None grants
+            the scope of a person, with all methods and without limits.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
         strict: Refuse every field of a JSON body that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.

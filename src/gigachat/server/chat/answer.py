@@ -16,7 +16,7 @@ from gigachat.server.orders.replies import BESIDE, Part, one_by_one, read_order
 from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import EventStream, answer, api_headers, unless_gone
+from gigachat.server.wire.responses import EventStream, answer, api_headers, unless_disconnected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -106,7 +106,7 @@ class Answer(ABC):
         """
         if self.asked.stream:
             return await self._stream(request)
-        return answer(request, await unless_gone(request.receive, self.whole()))
+        return answer(request, await unless_disconnected(request.receive, self.whole()))
 
     async def whole(self) -> dict[str, Any]:
         """Return the body of the answer, also for a line of a batch.
@@ -126,7 +126,7 @@ class Answer(ABC):
             return EventStream(sent, headers, pace=self.service.pace, keep_open=literal.keep_open)
         events = self.events()
         # Made before the headers are sent, so that its error is still an ordinary response.
-        first = await unless_gone(request.receive, anext(events))
+        first = await unless_disconnected(request.receive, anext(events))
         pace = max(self.service.pace, self.asked.update_interval)
         return EventStream(self._until_refused(first, events), headers, pace=pace)
 
