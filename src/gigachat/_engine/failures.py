@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from gigachat.exceptions import GenerationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-_ERROR = "error"
+ERROR = "error"
+"""The `finish_reason` of a failure."""
 _EXCERPT = 200  # characters of the details shown in an error's text
 
 
-def failure_text(details: Mapping[str, Any] | None, finish_reasons: Iterable[str | None] = ()) -> str | None:
-    """Return what is known about a failure that a response reports; None if it reports none.
+def failure_text(details: Mapping[str, Any] | None) -> str:
+    """Return what is known about a failure.
 
     Args:
-        details: The field `error_details`.
-        finish_reasons: Each `finish_reason` of the response.
+        details: The field `error_details`; if it is empty, the `finish_reason` says that there is a failure.
     """
     if not details:
-        return f"the service failed to respond (finish_reason {_ERROR!r})" if _ERROR in finish_reasons else None
+        return f"the service failed to respond (finish_reason {ERROR!r})"
     message = details.get("message")
     text = message if isinstance(message, str) and message else json.dumps(details, ensure_ascii=False)
     text = " ".join(text.split())
@@ -32,5 +32,4 @@ def failure_text(details: Mapping[str, Any] | None, finish_reasons: Iterable[str
 def error_of_details(body: Any) -> GenerationError | None:
     """Return the error of a body that cannot be read, if it has `error_details`."""
     details = body.get("error_details") if isinstance(body, dict) else None
-    text = failure_text(details) if isinstance(details, dict) else None
-    return None if text is None else GenerationError(text)
+    return GenerationError(failure_text(details)) if details and isinstance(details, dict) else None

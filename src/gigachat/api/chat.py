@@ -17,7 +17,7 @@ from gigachat._engine.endpoint import (
     overloaded_endpoint,
     stream_endpoint,
 )
-from gigachat._engine.failures import failure_text
+from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
@@ -331,7 +331,8 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
 
 
 def _failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:
-    return failure_text(completion.error_details, map(finish_reason, completion.choices))
+    details = completion.error_details
+    return failure_text(details) if details or ERROR in map(finish_reason, completion.choices) else None
 
 
 def _has_content(completion: models.ChatCompletion) -> bool:

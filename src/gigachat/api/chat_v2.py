@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
-from gigachat._engine.failures import failure_text
+from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import parse, read_completion
 from gigachat._service import is_vendor_host
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
@@ -230,7 +230,8 @@ def _finish_reason(completion: models.PrimaryChatCompletionChunk | models.ChatCo
 
 def failure(completion: models.PrimaryChatCompletionChunk | models.ChatCompletionResponse) -> str | None:
     """Return what is known about a failure that a completion, or a chunk, reports; None if it reports none."""
-    return failure_text(completion.error_details, _finish_reasons(completion))
+    details = completion.error_details
+    return failure_text(details) if details or ERROR in _finish_reasons(completion) else None
 
 
 def _has_content(completion: models.ChatCompletionResponse) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
-from gigachat._engine.failures import failure_text
+from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion, read_model
 from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
@@ -249,8 +249,9 @@ def _answer_call(path: str, body: dict[str, Any]) -> Call[models.ThreadCompletio
 
 
 def _failure(completion: models.ThreadCompletion | models.ThreadCompletionChunk) -> str | None:
+    details = completion.error_details
     choices = completion.choices if isinstance(completion, models.ThreadCompletionChunk) else (completion,)
-    return failure_text(completion.error_details, map(finish_reason, choices))
+    return failure_text(details) if details or ERROR in map(finish_reason, choices) else None
 
 
 def _has_content(completion: models.ThreadCompletion) -> bool:

@@ -74,7 +74,7 @@ _RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # No __dir__ beside it: pytest looks at all that is listed there.
+        # There is no __dir__, because pytest accesses every name that it lists.
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(_imported(_MODULES[name]), name)
