@@ -3,7 +3,7 @@
 Clients and models are imported when first used: `import gigachat` loads neither pydantic nor the HTTP library.
 """
 
-# ruff: noqa: F403, F405 - every error is a name of the package
+# ruff: noqa: F403, F405 - the star imports export every error
 
 from __future__ import annotations
 

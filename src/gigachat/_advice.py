@@ -1,4 +1,4 @@
-"""What to do about an error, where it is known: of the service, sign-in, connections, proxies and certificates."""
+"""Advice in error messages: about errors of the service, sign-in, connections, proxies and certificates."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SUBJECT = re.compile(rf"\b({'|'.join(_NOT_FOUND)})\b")
 _UNKNOWN_TOOL = re.compile(r"unknown tool (\w+)")
 _BY_STATUS = {
     402: "The tokens of this model are used up: buy more or choose another model.",
-    407: "The proxy wants a user and a password: proxy='http://user:password@host:port'.",
+    407: "The proxy requires a user and a password: proxy='http://user:password@host:port'.",
     413: "Shorten the prompt, or choose a model with a larger window.",
     429: "The account permits only so many requests at once (one for persons): close streams you no longer "
     "read, or set max_concurrency.",

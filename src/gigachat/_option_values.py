@@ -1,6 +1,6 @@
-"""How the value of an option is read, as an argument or as text of the environment, and what it must be.
+"""Values of options: parsed from arguments or environment variables, and checked.
 
-Errors are `ValueError`s of one line that say what to give and never repeat a value.
+Errors are `ValueError`s of one line. They name what is expected and never repeat a value.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def http_url(value: str) -> str:
 
 def base_url(value: str) -> str:
     if value.endswith(_CHAT_PATH):
-        raise ValueError(f"leave {_CHAT_PATH} out: the client adds the paths of methods to this address")
+        raise ValueError(f"remove {_CHAT_PATH}: the client appends the paths of its methods to this address")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Types of 0.2 by their old address: what can be uploaded. Nothing new belongs here."""
+"""Old import path of 0.2 for the types of uploads. Nothing new belongs here."""
 
 from __future__ import annotations
 

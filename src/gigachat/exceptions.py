@@ -74,13 +74,13 @@ class ModelNotSpecifiedError(GigaChatException):
 
 
 class ResponseError(GigaChatException):
-    """The service answered with an error status (reference, section 13).
+    """The service returned an error status (reference, section 13).
 
     Args:
         url: Address of the request.
         status_code: HTTP status.
-        content: Raw body of the answer.
-        headers: Headers of the answer, compared without regard to case.
+        content: Raw body of the response.
+        headers: Headers of the response; their names are case-insensitive.
     """
 
     _authorization = CREDENTIALS  # where that of the request came from
@@ -232,7 +232,7 @@ class StreamInterruptedError(APIConnectionError):
 
 
 class APIResponseValidationError(GigaChatException, ValueError):
-    """An answer with a good status cannot be understood.
+    """A response with a 2xx status cannot be parsed.
 
     Attributes:
         content: The raw body.
@@ -352,7 +352,7 @@ def _retry_after(headers: Mapping[str, str]) -> float:
 
 
 def server_time(headers: Mapping[str, str]) -> float:
-    """Return the Unix time of an answer's `Date` header in seconds, our own clock's where there is none."""
+    """Return the Unix time of a response's `Date` header, or of the local clock without one, in seconds."""
     moment = _http_date(headers.get("date", ""))
     return time.time() if moment is None else moment
 

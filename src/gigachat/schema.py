@@ -5,7 +5,9 @@ The schemas of callers are sent as written (reference, section 4.4). Nothing her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,8 +17,8 @@ _DEFINITIONS = ("$defs", "definitions")
 _MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas", "dependencies", *_DEFINITIONS)
 _DATA = ("enum", "const", "default", "examples", "example", "required", "dependentRequired")  # not schemas
 _CHOICES = ("anyOf", "oneOf")
-_ABOUT = ("title", "description")
-_NOT_TOLD = ("$schema", "$id", "$anchor", "$comment", "discriminator", "nullable")
+_ANNOTATIONS = ("title", "description")
+_OMITTED = ("$schema", "$id", "$anchor", "$comment", "discriminator", "nullable")
 _LARGEST = 100_000
 """Parts a schema may have once its references are inlined: nested ones can make it endless."""
 
@@ -45,11 +47,7 @@ def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
-    try:
-        simple: dict[str, Any] = _flattened(_References(schema).inlined(cut=True))
-    except RecursionError:
-        raise ValueError("the schema is nested too deeply") from None
-    return simple
+    return _changed(schema, lambda references: _flattened(references.inlined(cut=True)))
 
 
 parameters_schema = simplify
@@ -68,32 +66,41 @@ def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
+    return _changed(schema, lambda references: references.inlined())
+
+
+def _changed(schema: Mapping[str, Any], change: Callable[[References], dict[str, Any]]) -> dict[str, Any]:
     try:
-        inlined: dict[str, Any] = _References(schema).inlined()
+        return change(References(schema))
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
-    return inlined
 
 
 # References
 
 
-class _References:
-    """The references of a schema: local ones, each a URI fragment with a JSON pointer."""
+class References:
+    """The references of a schema or document: local ones, each a URI fragment with a JSON pointer.
+
+    Args:
+        root: The whole schema or document.
+    """
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
+        self._cut = False
         self._left = _LARGEST
         self._recursive: frozenset[str] = frozenset()
 
-    def inlined(self, *, cut: bool = False) -> Any:
+    def inlined(self, *, cut: bool = False) -> dict[str, Any]:
         """Return the root with its references inlined.
 
         Args:
             cut: Whether a reference inside its own target loses its parts. Otherwise it stays.
         """
+        self._cut = cut
         if not cut:
-            self._recursive = self._on_circles()
+            self._recursive = self._cyclic()
         plain = self._inline({key: value for key, value in self._root.items() if key not in _DEFINITIONS}, ())
         kept: dict[str, Any] = {}
         waiting = list(_references(plain))
@@ -105,6 +112,14 @@ class _References:
                 kept.setdefault(name, {})[key] = definition
                 waiting += _references(definition)
         return {**plain, **kept}
+
+    def inlined_part(self, part: Any) -> Any:
+        """Return a part of the root with its references inlined.
+
+        Raises:
+            ValueError: A reference leads nowhere, outside the root or to itself, or the parts would be too large.
+        """
+        return self._inline(part, ())
 
     def _inline(self, node: Any, inside: tuple[str, ...]) -> Any:
         self._left -= 1
@@ -119,35 +134,43 @@ class _References:
             # A reference that stays may lead into definitions.
             omitted = ("discriminator",) if self._recursive else (*_DEFINITIONS, "discriminator")
             kept = {key: value for key, value in node.items() if key not in omitted}
-            return _with_parts(kept, lambda part: self._inline(part, inside))
+            return with_subschemas(kept, lambda part: self._inline(part, inside))
         target = target_of(self._root, reference)
-        if reference in inside:
-            target = {key: target[key] for key in ("type", *_ABOUT) if key in target}
-        else:
+        if reference not in inside:
             target = self._inline(target, (*inside, reference))
+        elif self._cut:
+            target = {key: target[key] for key in ("type", *_ANNOTATIONS) if key in target}
+        else:
+            raise ValueError(f"the schema refers to itself at {reference!r}: describe the depth you need without $ref")
         beside = self._inline({key: value for key, value in node.items() if key != "$ref"}, inside)
-        return _both(target, beside)
+        return _merged(target, beside)
 
-    def _on_circles(self) -> frozenset[str]:
+    def _cyclic(self) -> frozenset[str]:
         """Return the references that lead back to themselves, and those between two such."""
-        inside: dict[str, set[str]] = {}
+        contained: dict[str, set[str]] = {}
         waiting = list(_references(self._root))
         while waiting:
             reference = waiting.pop()
-            if reference not in inside:
-                inside[reference] = set(_references(target_of(self._root, reference)))
-                waiting += inside[reference]
-        # A reference is on no cycle if it contains no other one, or if no other one contains it: remove these.
-        while True:
-            led_to = {reference for found in inside.values() for reference in found}
-            left = {
-                reference: found & inside.keys()
-                for reference, found in inside.items()
-                if found & inside.keys() and reference in led_to
-            }
-            if left == inside:
-                return frozenset(left)
-            inside = left
+            if reference not in contained:
+                contained[reference] = set(_references(target_of(self._root, reference)))
+                waiting += contained[reference]
+        containing: dict[str, set[str]] = {reference: set() for reference in contained}
+        for reference, inside in contained.items():
+            for one in inside:
+                containing[one].add(reference)
+        return _without_order(contained) & _without_order(containing)
+
+
+def _without_order(graph: Mapping[str, Collection[str]]) -> frozenset[str]:
+    """Return the nodes that have no place in a topological order, because a cycle comes before them."""
+    sorter = TopologicalSorter(graph)
+    ordered: set[str] = set()
+    with suppress(CycleError):  # the order of the other nodes is known all the same
+        sorter.prepare()
+    while ready := sorter.get_ready():
+        ordered.update(ready)
+        sorter.done(*ready)
+    return frozenset(graph.keys() - ordered)
 
 
 def target_of(root: Any, reference: str) -> Any:
@@ -193,11 +216,11 @@ def _references(node: Any) -> Iterator[str]:
             reference = _reference(node)
             if reference is not None:
                 yield reference
-            _with_parts({key: value for key, value in node.items() if key not in _DEFINITIONS}, waiting.append)
+            with_subschemas({key: value for key, value in node.items() if key not in _DEFINITIONS}, waiting.append)
 
 
-def _with_parts(node: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return a schema with the schemas in it changed."""
+def with_subschemas(node: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a schema with each schema directly inside it changed. Constants, defaults and examples are kept."""
     # A property may be called `enum` or `$ref`: its name is not a keyword.
     return {
         key: value
@@ -209,18 +232,18 @@ def _with_parts(node: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[s
     }
 
 
-def _both(target: Any, beside: dict[str, Any]) -> Any:
+def _merged(target: Any, beside: dict[str, Any]) -> Any:
     """Merge the keywords beside a reference into its target; those beside it win where both cannot apply."""
     if not isinstance(target, dict):
         return beside if target is True and beside else target
-    both = {**target, **beside}
+    merged = {**target, **beside}
     for key in (*_MAPS_OF_SCHEMAS, "required"):
         ours, theirs = beside.get(key), target.get(key)
         if isinstance(ours, dict) and isinstance(theirs, dict):
-            both[key] = {**theirs, **ours}
+            merged[key] = {**theirs, **ours}
         elif isinstance(ours, list) and isinstance(theirs, list):
-            both[key] = [*theirs, *(name for name in ours if name not in theirs)]
-    return both
+            merged[key] = [*theirs, *(name for name in ours if name not in theirs)]
+    return merged
 
 
 # The flat form
@@ -232,7 +255,7 @@ def _flattened(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     flat = _without_tuple(_without_choices(node))
-    flat = _with_parts({key: value for key, value in flat.items() if key not in _NOT_TOLD}, _flattened)
+    flat = with_subschemas({key: value for key, value in flat.items() if key not in _OMITTED}, _flattened)
     for key in _MAPS_OF_SCHEMAS:
         if isinstance(flat.get(key), dict):
             flat[key] = {name: {} if part is True else part for name, part in flat[key].items() if part is not False}
@@ -252,9 +275,9 @@ def _without_choices(node: dict[str, Any]) -> dict[str, Any]:
         parts = [_without_choices(part) if isinstance(part, dict) else part for part in flat.pop(key)]
         if key == "allOf":
             for part in reversed(parts):
-                flat = _both(part, flat) if isinstance(part, dict) else flat
+                flat = _merged(part, flat) if isinstance(part, dict) else flat
         else:
-            flat = _both(_chosen(parts), flat)
+            flat = _merged(_chosen(parts), flat)
     return _of_one_type(flat)
 
 
@@ -296,11 +319,16 @@ def _chosen(choices: list[Any]) -> dict[str, Any]:
 
 
 def _is_constant(node: dict[str, Any]) -> bool:
-    return ("const" in node or isinstance(node.get("enum"), list)) and node.keys() <= {"const", "enum", "type", *_ABOUT}
+    return ("const" in node or isinstance(node.get("enum"), list)) and node.keys() <= {
+        "const",
+        "enum",
+        "type",
+        *_ANNOTATIONS,
+    }
 
 
 def _one_object(choices: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an object with the properties of several, of which it must have those that each of them must have."""
+    """Return one object with the properties of several. It requires the properties that each of them requires."""
     properties: dict[str, list[Any]] = {}
     for choice in choices:
         for name, one in choice["properties"].items():

@@ -1,4 +1,4 @@
-"""Names of 0.2 at their old address: threads. Their code is in `api.threads`; nothing new belongs here."""
+"""Old import path of 0.2 for threads. The code is in `api.threads`; nothing new belongs here."""
 
 from __future__ import annotations
 

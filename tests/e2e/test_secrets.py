@@ -188,10 +188,10 @@ def faults(caller: Caller, server: GigaChatServer, evidence: Evidence) -> None:
         for method, arguments in (("chat", ["x"]), ("get_models", [])):
             server.fail(status, times=3)
             evidence.attempt(f"{method} {status}", partial(caller.do, method, *arguments))
-            server._script.clear()
+            server._orders.clear()
         server.fail(status, times=3)
         evidence.attempt(f"stream {status}", lambda: caller.read("x"))
-        server._script.clear()
+        server._orders.clear()
     for body in (b"<html>", b"{", b"[]", b'{"choices":5}'):
         server.fail(200, body=body)
         evidence.attempt("nonsense", lambda: caller.do("chat", "x"))
@@ -252,7 +252,7 @@ def with_canaries(server: GigaChatServer, **more: Any) -> dict[str, Any]:
 
 def of(server: GigaChatServer, evidence: Evidence) -> None:
     """Take the server's own credentials and the tokens it gave out for planted ones; and note what it shows."""
-    evidence.credentials |= {"its key": server.credentials, "its secret": server.client_secret}
+    evidence.credentials |= {"its key": server.credentials, "its secret": server.account.client_secret}
     evidence.credentials |= {
         "its password": server.account.password,
         "the password of its key": server.certificates.client_key_password,
@@ -270,7 +270,7 @@ def test_a_full_run_shows_no_credential(
 ) -> None:
     ways: dict[str, dict[str, Any]] = {
         "key": {},
-        "pair": {"client_id": server.client_id, "client_secret": server.client_secret},
+        "pair": {"client_id": server.account.client_id, "client_secret": server.account.client_secret},
         "password": {"user": server.account.user, "password": server.account.password},
     }
     more = ways.get(way, {})
@@ -344,7 +344,7 @@ def test_a_refused_sign_in_shows_no_credential(
             server.fail(status, path="oauth", times=3, body=body or None)
             server.fail(status, path="token", times=3, body=body or None)
             evidence.attempt(f"sign-in {status}", lambda: caller.do("get_models"))
-            server._script.clear()
+            server._orders.clear()
         innards(caller, evidence)
     of(server, evidence)
 

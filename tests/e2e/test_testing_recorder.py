@@ -99,8 +99,8 @@ def account(service: GigaChatServer, monkeypatch: pytest.MonkeyPatch) -> dict[st
     """Variables of a real account, for child processes."""
     planted = {
         "PLANTED_KEY": service.credentials,
-        "PLANTED_ID": service.client_id,
-        "PLANTED_SECRET": service.client_secret,
+        "PLANTED_ID": service.account.client_id,
+        "PLANTED_SECRET": service.account.client_secret,
     }
     for name, value in {**service.environment, **planted}.items():
         monkeypatch.setenv(name, value)
@@ -123,7 +123,7 @@ def test_what_was_recorded_is_given_again_without_the_service(
     assert len(files) == 9
     assert {"test_bot.test_chat.json", "test_bot.test_upload.json"} < set(files)
     tokens = [request.headers["authorization"].removeprefix("Bearer ") for request in service.requests]
-    secrets = {service.credentials, service.client_id, service.client_secret, *tokens}
+    secrets = {service.credentials, service.account.client_id, service.account.client_secret, *tokens}
     secrets |= {"planted-client", "planted-cookie", "eyJhbGci", "cGxhbnRlZA", "8-900-000", "a" * 40}
     secrets |= {"planted-in-query", "planted-in-list", "planted-subscription"}
     for name, text in files.items():

@@ -1,4 +1,4 @@
-"""Streams over real sockets: what of them arrives, how they end, and that whoever leaves one frees its connection."""
+"""Streams over real sockets: which chunks arrive, how a stream ends, and when its connection is released."""
 
 from __future__ import annotations
 

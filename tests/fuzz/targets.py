@@ -74,7 +74,7 @@ def answers(data: bytes) -> None:
     name, content = _parted(data)
     kind = _ANSWERS[_chosen(tuple(_ANSWERS), name)]
     try:
-        answer = parse(kind, content)
+        answer = parse(kind, content, {})
     except APIResponseValidationError as error:
         _check_error(error)
         return
@@ -212,7 +212,7 @@ def seeds(target: str) -> Iterator[bytes]:
 
 def _reads(kind: type[APIResponse], body: bytes) -> bool:
     try:
-        parse(kind, body)
+        parse(kind, body, {})
     except GigaChatException:
         return False
     return True

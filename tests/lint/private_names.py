@@ -19,9 +19,9 @@ from pathlib import Path
 __all__ = ["DOCUMENTED", "EXEMPT", "private_names"]
 
 EXEMPT = frozenset({"_transport/workarounds.py"})
-"""The one module that may; it says of each use why, and when it can go."""
+"""The only module that may use them; it gives the reason of each use and the condition for its removal."""
 DOCUMENTED = frozenset({"_asdict", "_exit", "_fields", "_make", "_replace"})
-"""Public in spite of their underscore: of named tuples and of `os`."""
+"""Public names with an underscore: of named tuples and of `os`."""
 
 _PRIVATE = re.compile(r"_[^_]\w*(?<!_)|__\w*(?<!__)")  # not `_name_` of enums
 _BY_NAME = frozenset({"getattr", "setattr", "hasattr", "delattr"})

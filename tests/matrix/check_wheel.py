@@ -1,4 +1,4 @@
-"""What the other tests of `make test-matrix` run on: the wheel as it was built, and the dependencies asked for."""
+"""Do the environments of `make test-matrix` contain the built wheel and the requested dependencies?"""
 
 from __future__ import annotations
 

@@ -316,7 +316,7 @@ def test_async_callers_get_the_same(body: bytes, stream_body: bytes) -> None:
 @given(st.sampled_from(["AccessToken", "Token", "ChatCompletionChunk", "Model", "TokensCount"]), st.binary())
 def test_every_model_of_an_answer_reads_bytes_or_refuses_them(name: str, content: bytes) -> None:
     try:
-        answer = parse(getattr(models, name), content)
+        answer = parse(getattr(models, name), content, {})
     except GigaChatException as error:
         check_error(error)
     else:

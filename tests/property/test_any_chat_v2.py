@@ -182,7 +182,7 @@ def test_async_callers_get_the_same(body: bytes, stream_body: bytes) -> None:
 @given(st.sampled_from(["ChatCompletionResponse", "PrimaryChatCompletionChunk"]), st.one_of(bodies, st.binary()))
 def test_every_model_of_an_answer_reads_bytes_or_refuses_them(name: str, content: bytes) -> None:
     try:
-        answer = parse(getattr(models, name), content)
+        answer = parse(getattr(models, name), content, {})
     except GigaChatException as error:
         check_error(error)
     else:

@@ -116,6 +116,15 @@ def test_a_choice_is_a_union() -> None:
     assert clock == {"type": "object", "properties": {}, "required": []}
 
 
+def test_data_that_looks_like_a_reference_is_data() -> None:
+    data = {"$ref": "#/x"}
+    of_data = {"const": data, "enum": [data], "default": data, "examples": [data]}
+    parameters = {"properties": {"$ref": {"$ref": "#/$defs/X"}, "a": of_data}, "$defs": {"X": of_data}}
+    moved = generated_schema(functions=[{"name": "f", "parameters": parameters}])["$defs"]["call0"]
+    assert moved["properties"] == {"$ref": {"$ref": "#/$defs/call0/$defs/X"}, "a": of_data}
+    assert moved["$defs"] == {"X": of_data}
+
+
 def test_a_structured_answer_beside_functions_comes_whole() -> None:
     request = asked(functions=[WEATHER], schema={"type": "object", "properties": {"a": {"type": "integer"}}})
     assert read(request, '{"answer": {"a": 1}}', [3, 9]) == ['{"a": 1}']

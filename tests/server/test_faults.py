@@ -57,6 +57,14 @@ def test_the_wait_that_a_fault_asks_for_is_told(server: GigaChatServer) -> None:
     assert (told.value.retry_after, told.value.message) == (7.0, "Later")
 
 
+@pytest.mark.parametrize("seconds", [7, 1.5, "7"])
+def test_a_test_orders_the_wait_of_a_fault(server: GigaChatServer, seconds: float | str) -> None:
+    server.fail(429, path="/models", retry_after=seconds)
+    with GigaChat(**options(server), max_retries=0) as giga, pytest.raises(RateLimitError) as caught:
+        giga.get_models()
+    assert caught.value.retry_after == float(seconds)
+
+
 @pytest.mark.parametrize("events", [0, 1, 2])
 def test_a_stream_is_cut_after_so_many_events(server: GigaChatServer, events: int) -> None:
     giga = client(server, f"cut_events={events}")

@@ -311,6 +311,11 @@ def test_a_schema_is_converted_as_it_is(api: Api) -> None:
     assert parameters_of(api, {"parameters": [free]})["properties"] == {"free": {}}
 
 
+def test_data_that_looks_like_a_reference_is_data(api: Api) -> None:
+    body = {"type": "object", "properties": {"$ref": {"type": "string"}, "a": {"default": {"$ref": "#/x"}}}}
+    assert parameters_of(api, {"requestBody": body_of(body)}) == body
+
+
 def test_only_the_answer_200_is_returned(api: Api) -> None:
     responses = {"201": body_of({"type": "string"}), "default": body_of({"type": "string"})}
     (function,) = converted(api, document({"operationId": "f", "responses": responses}))
@@ -339,11 +344,11 @@ NOT_OPENAPI = "Invalid params: the text is not an OpenAPI 3 document"
         ("openapi: 3.0.0\nx: .nan", NOT_OPENAPI),
         (
             document({"requestBody": {"$ref": "#/components/requestBodies/B"}}),
-            "Invalid params: the document refers to '#/components/requestBodies/B', which it does not define",
+            "Invalid params: the schema refers to '#/components/requestBodies/B', which it does not define",
         ),
         (
             document({"requestBody": {"$ref": "other.yaml#/B"}}),
-            "Invalid params: the document refers to 'other.yaml#/B', which it does not define",
+            "Invalid params: the schema refers to 'other.yaml#/B' outside itself: put the definition into the schema",
         ),
         (
             document({"requestBody": {"$ref": "#/components/a"}}, a={"$ref": "#/components/a"}),
@@ -351,7 +356,7 @@ NOT_OPENAPI = "Invalid params: the text is not an OpenAPI 3 document"
         ),
         (
             document({"requestBody": body_of({"$ref": "#/components/schemas/A"})}),
-            "Invalid params: the document refers to '#/components/schemas/A', which it does not define",
+            "Invalid params: the schema refers to '#/components/schemas/A', which it does not define",
         ),
         (
             document(
@@ -376,7 +381,9 @@ def test_a_document_cannot_grow_without_bound(api: Api) -> None:
         schemas[f"A{number}"] = {"type": "object", "properties": {"a": one, "b": one}}
     text = document({"requestBody": body_of({"$ref": "#/components/schemas/A39"})}, schemas=schemas)
     answer = api.http.post("/functions/convert", content=text.encode())
-    assert answer.json()["message"] == "Invalid params: the functions of the document have more than 100000 values"
+    assert answer.json()["message"] == (
+        "Invalid params: the schema has more than 100000 parts once its references are inlined"
+    )
     bomb = "openapi: 3.0.0\nx0: &x0 [a]\n" + "".join(
         f"x{number}: &x{number} [{', '.join([f'*x{number - 1}'] * 10)}]\n" for number in range(1, 12)
     )

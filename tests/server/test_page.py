@@ -159,9 +159,9 @@ def test_no_secret_is_in_the_page_nor_in_the_log(server: GigaChatServer, browser
         log.until("/api/v2/oauth", status=400, state="whole")
     assert "/api/v1/token" in log.text
     assert token is not None
-    for secret in (server.credentials, server.client_secret, server.account.password, token, "bm9ib2R5"):
+    for secret in (server.credentials, server.account.client_secret, server.account.password, token, "bm9ib2R5"):
         assert secret not in page + log.text
-    for secret in ("Совершенно", "q-secret", browser.token, server.client_id):
+    for secret in ("Совершенно", "q-secret", browser.token, server.account.client_id):
         assert secret not in log.text
 
 

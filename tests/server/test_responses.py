@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from gigachat.server.wire.responses import unless_gone
+from gigachat.server.wire.responses import unless_disconnected
 
 
 @pytest.mark.parametrize("turns", range(8))
@@ -30,7 +30,7 @@ def test_a_caller_who_leaves_as_the_work_ends_leaves_no_noise(turns: int) -> Non
             return "done"
 
         try:
-            assert await unless_gone(receive, work()) == "done"
+            assert await unless_disconnected(receive, work()) == "done"
         except ClientDisconnect:
             assert turns > 0
         await asyncio.sleep(0.001)
@@ -55,5 +55,5 @@ def test_the_work_is_cancelled_when_its_caller_leaves() -> None:
             raise
 
     with pytest.raises(ClientDisconnect):
-        asyncio.run(unless_gone(receive, work()))
+        asyncio.run(unless_disconnected(receive, work()))
     assert cancelled

@@ -57,11 +57,9 @@ MANY = 100_000
     [
         {"type": "array", "minItems": 9000, "items": {f"x-{number}": 0 for number in range(MANY)}},
         {"type": "array", "minItems": 900, "items": {"required": ["a"] * MANY}},
-        properties(**{f"p{number}": {"pattern": f"words|[\\w]{{500}}{number}"} for number in range(100)}),
-        properties(**{f"p{number}": {"pattern": "words|" + "\\w" * 500 + str(number)} for number in range(100)}),
     ],
-    ids=["keywords", "required", "repeated", "long"],
+    ids=["keywords", "required"],
 )
 def test_work_has_a_bound(schema: dict[str, Any]) -> None:
-    with pytest.raises(Unfilled, match="demands more than 10000"):
+    with pytest.raises(Unfilled, match="needs more than 10000"):
         sample(schema, "words")

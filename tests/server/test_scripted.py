@@ -1,45 +1,16 @@
-"""The script engine over another engine: closing its response closes that of the other engine too."""
+"""The engine `script`: rules with several calls."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gigachat import GigaChat
-from gigachat.server import ChatRequest, GigaChatServer, Message, Piece
-from gigachat.server.catalogue import find_model
-from gigachat.server.engines.echo import Echo
+from gigachat.server import GigaChatServer
 from gigachat.server.engines.script import Scripted
 from gigachat.server.orders.rules import rules_from_file
-
-
-class Noting(Echo):
-    """Tells when its answer has been closed."""
-
-    closed = False
-
-    async def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
-        try:
-            yield "a"
-            yield "b"
-        finally:
-            self.closed = True
-
-
-def test_closing_its_answer_closes_that_of_the_other_engine() -> None:
-    engine = Noting()
-
-    async def main() -> None:
-        pieces = Scripted([], engine).complete(ChatRequest(find_model("GigaChat"), [Message("user", "?")]))
-        assert await anext(pieces) == "a"
-        await pieces.aclose()
-        assert engine.closed
-
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize(("version", "called"), [("v1", ["weather"]), ("v2", ["weather", "time"])])

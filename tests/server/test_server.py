@@ -101,7 +101,7 @@ def test_bearer_is_accepted_as_the_word_before_the_key(api: Api) -> None:
 
 
 def test_the_key_is_the_pair_in_base64(api: Api) -> None:
-    pair = f"{api.server.client_id}:{api.server.client_secret}"
+    pair = f"{api.server.account.client_id}:{api.server.account.client_secret}"
     assert base64.b64decode(api.server.credentials).decode() == pair
 
 
@@ -568,7 +568,6 @@ class Tree(BaseModel):
     tags: set[str] = Field(min_length=3)
     pair: tuple[int, str]
     code: str | None = Field(None, pattern=r"^[A-Z]{3}-\d{4}(x|y)+$")
-    word: str = Field(pattern=r"^\S.*$")
     counts: dict[str, int] = Field(min_length=2)
     mixed: int | str
     flag: bool
@@ -638,13 +637,7 @@ def test_schemas_that_cannot_be_built_are_refused(api: Api, schema: dict[str, An
         assert answer.json()["message"].startswith("Invalid params: the JSON Schema")
 
 
-@pytest.mark.parametrize("text", ["x", "Москва"])
-def test_a_text_that_matches_its_pattern_stands(text: str) -> None:
-    schema = {"properties": {"word": {"pattern": r"^\w+$"}}, "required": ["word"]}
-    assert sample(schema, text) == {"word": text}
-
-
-@pytest.mark.parametrize("pattern", [r"^\d{3}$", r"(?=a)b", "(", "a{9999999999}", "x" * 20_000])
+@pytest.mark.parametrize("pattern", ["", r"^\d{3}$", "("])
 def test_a_pattern_is_left_to_an_order(api: Api, pattern: str) -> None:
     named = {"type": "object", "properties": {"code": {"type": "string", "pattern": pattern}}}
     assert sample(named) == {}
@@ -669,7 +662,7 @@ def test_a_sample_of_a_large_schema_takes_bounded_work(keyword: str) -> None:
         },
     }
     begun = time.process_time()
-    with pytest.raises(Unfilled, match="demands more than 10000"):
+    with pytest.raises(Unfilled, match="needs more than 10000"):
         sample(schemas[keyword])
     assert time.process_time() - begun < 10
 

@@ -194,7 +194,7 @@ def test_a_variable_near_one_that_is_read_is_logged_once(
 @both_clients
 @pytest.mark.parametrize("option", ["base_url", "v2_base_url"])
 def test_the_address_of_a_method_is_not_the_base_address(option: str, kind: Any) -> None:
-    with pytest.raises(ConfigurationError, match=rf"^{option}: leave /chat/completions out: the client adds the paths"):
+    with pytest.raises(ConfigurationError, match=rf"^{option}: remove /chat/completions: the client appends the paths"):
         kind(**{option: f"{LOCAL}/chat/completions/"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import enum
 import json
@@ -279,6 +280,30 @@ DEFINED = {"$defs": NODE["$defs"]}
 def test_references_in_a_circle_stay_where_they_lead(schema: dict[str, Any]) -> None:
     assert inline_references(schema) == schema
     assert "$ref" not in json.dumps(simplify(schema))
+
+
+class Counted(str):
+    """A text that counts how often it is looked up."""
+
+    lookups = 0
+
+    def __hash__(self) -> int:
+        Counted.lookups += 1
+        return super().__hash__()
+
+    __eq__ = str.__eq__
+
+
+@pytest.mark.parametrize("last", [{"type": "string"}, {"$ref": "#/$defs/A0"}], ids=["open", "circle"])
+def test_the_work_of_inlining_grows_with_the_number_of_references(last: dict[str, Any]) -> None:
+    def lookups(number: int) -> int:
+        chain = {f"A{one}": {"items": {"$ref": Counted(f"#/$defs/A{one + 1}")}} for one in range(number)}
+        Counted.lookups = 0
+        with contextlib.suppress(ValueError):  # the open chain would be nested too deeply
+            inline_references({"$ref": Counted("#/$defs/A0"), "$defs": {**chain, f"A{number}": last}})
+        return Counted.lookups
+
+    assert lookups(2000) < 2.5 * lookups(1000)
 
 
 def test_of_a_reference_inside_its_target_the_type_is_left() -> None:

@@ -79,7 +79,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """What one view of a client adds to its requests; see `with_options`. Names of headers are in lower case."""
+    """The options that a view of a client adds to its requests; see `with_options`. Header names are in lower case."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)

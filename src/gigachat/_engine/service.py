@@ -1,7 +1,7 @@
-"""What a client is configured with: addresses, defaults, timeouts, retry policy, authorization and limiter.
+"""The configuration of a client: addresses, defaults, timeouts, retry policy, authorization and limiter.
 
-Shared by all sessions of a client; `api` reads it to describe calls. Two things change: the address of API v2 is
-settled by the first call that finds it, and samples of token counts are added.
+All sessions of a client share it; `api` reads it to describe calls. Two things change: the first call of API v2 sets
+its address, and samples of token counts are added.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class Response(Protocol):
 
 
 class Transport(Protocol):
-    """What the engine asks of the outside world; one object for each mode."""
+    """The I/O that the engine needs; one object for each mode."""
 
     @property
     def blocking(self) -> bool:
@@ -187,7 +187,7 @@ class Transport(Protocol):
 
 
 class Stage(Enum):
-    """How far a request had come when it failed; decides whether it may be retried."""
+    """The progress of a request when it failed. It decides whether the request may be retried."""
 
     CONNECTING = auto()
     """The service cannot have received it."""

@@ -1,4 +1,4 @@
-"""The hook by which PyInstaller packs the data files of the SDK, such as the Russian root certificate."""
+"""The folder of the PyInstaller hook, which adds the data files of the SDK, such as the Russian root certificate."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["hook_directories"]
 
 
 def hook_directories() -> list[str]:
-    """Return where the hook is; PyInstaller calls it by the entry point `pyinstaller40`."""
+    """Return the folder of the hook. PyInstaller calls this through the entry point `pyinstaller40`."""
     return [str(Path(__file__).parent)]

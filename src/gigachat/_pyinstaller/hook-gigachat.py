@@ -1,4 +1,4 @@
-"""What PyInstaller adds to a program that imports the SDK."""
+"""The PyInstaller hook: adds the data files of the SDK to a program that imports it."""
 
 from PyInstaller.utils.hooks import collect_data_files
 

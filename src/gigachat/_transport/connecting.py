@@ -1,4 +1,4 @@
-"""How a connection to an address is made: with which proxy, which TLS context, and by which part of httpcore2."""
+"""How to connect to an address: the proxy, the TLS context, and the connection class of httpcore2."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _NO_CONNECTIONS: deque[Connection] = deque()
 
 
 class Connection(ABC):
-    """What connections of both modes have in common.
+    """Base of the connections of both modes.
 
     Attributes:
         origin: Scheme, host and port that it leads to.

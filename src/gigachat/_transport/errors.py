@@ -1,6 +1,6 @@
-"""Errors of the wire as errors of the SDK: what happened, how far the request had come, what to do.
+"""Translation of network errors into errors of the SDK, with the stage of the request and advice.
 
-Errors are raised without their cause in the traceback, for they say everything themselves; `error.cause` has it.
+They are raised without their cause in the traceback, because their messages are complete; `error.cause` has it.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def failure(
     proxy: Proxy | None = None,
     outer: BaseException | None = None,
 ) -> GigaChatException | Failure:
-    """Return the error of the SDK for one of the wire: a Failure if another attempt may succeed.
+    """Return the error of the SDK for a network error: a Failure if another attempt may succeed.
 
     Args:
-        error: The error of the wire.
+        error: The network error.
         request: The request that failed.
-        stage: How far it had come.
+        stage: Its stage.
         proxy: The proxy on the way.
         outer: The exception that the caller is handling; it is not a cause.
     """
@@ -119,7 +119,7 @@ def _within(seconds: float | None, option: str = "") -> str:
     return "" if seconds is None else f" within {option}{seconds:g} s"
 
 
-_OURS_REFUSED = re.compile("ALERT_(UNKNOWN_CA|.*CERTIFICATE)")
+_CLIENT_CERTIFICATE_REFUSED = re.compile("ALERT_(UNKNOWN_CA|.*CERTIFICATE)")
 
 
 def _refused_certificate(
@@ -136,7 +136,7 @@ def _refused_certificate(
         alert = (getattr(error, "reason", None) or "") if isinstance(error, ssl.SSLError) else ""
         if "CERTIFICATE_REQUIRED" in alert:
             return CertificateError(f"{host} {CERTIFICATE_REQUIRED}")
-        if _OURS_REFUSED.search(alert):
+        if _CLIENT_CERTIFICATE_REFUSED.search(alert):
             return CertificateError(f"{host} refused our client certificate ({alert}): check cert_file=")
     return None
 

@@ -200,7 +200,7 @@ async def _until_shutdown(loop: Loop, resources: weakref.WeakSet[Any], ends: dic
     try:
         yield
     finally:
-        ends.pop(loop, None)  # at the exit of the interpreter, names of the module may be None already
+        ends.pop(loop, None)  # at interpreter exit, names of the module may already be None
         for resource in list(resources):
             await resource.aclose()
 

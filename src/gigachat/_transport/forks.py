@@ -1,6 +1,6 @@
-"""What a child process does with the transports it inherits: it never uses the connections of its parent.
+"""Transports in a forked child process, which never uses the connections of its parent.
 
-A fork beside a thread that connects is not waited for: make the client, or fork, before you start threads.
+A fork does not wait for threads that connect: create the client, or fork, before you start threads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gigachat._engine.transport import Failure, Stage
 from gigachat.exceptions import APIConnectionError
 
 process = 0
-"""How many forks this process is away from the first one."""
+"""Number of forks between the first process and this one."""
 
 
 class _Transport(Protocol):

@@ -138,7 +138,7 @@ class _QuietURL(httpx2.URL):
 
 
 def without_query_in_logs(request: httpx2.Request) -> httpx2.Request:
-    """Return a request, changed so that httpx2 logs its address without the query."""
+    """Return the request with an address whose query httpx2 does not log."""
     if request.url.query:
         request.url = _QuietURL(request.url)
     return request

@@ -44,7 +44,7 @@ _LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, *WIR
 
 
 class _ClientTransport(ABC):
-    """What both modes have in common.
+    """Base of the transports of both modes.
 
     Args:
         settings: Settings of the client.

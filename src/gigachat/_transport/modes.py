@@ -1,4 +1,4 @@
-"""How callers of each mode pause, wait and work side by side: the part of a transport that does not concern HTTP."""
+"""Pauses, waiting and work side by side in each mode: the part of a transport that does not depend on HTTP."""
 
 from __future__ import annotations
 

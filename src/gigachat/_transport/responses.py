@@ -1,4 +1,4 @@
-"""What the responses of all transports have in common: a body that is decoded and bounded while it is read."""
+"""Base of the responses of all transports: the body is decoded and bounded while it is read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""TLS contexts: what is trusted, for which host, and with which client certificate.
+"""TLS contexts: trusted authorities, by host, and the client certificate.
 
-One context per configuration, built once per process. The Russian root is added for the vendor's hosts only, and only
-the very certificate whose fingerprint stands here.
+One context per configuration, built once per process. The Russian root is added for the vendor's hosts only, and
+only the certificate with the fingerprint below.
 """
 
 from __future__ import annotations

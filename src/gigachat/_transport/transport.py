@@ -41,7 +41,7 @@ _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
 class _Transport(ABC):
-    """What both modes have in common.
+    """Base of the transports of both modes.
 
     Args:
         settings: Settings of the client.
@@ -268,7 +268,7 @@ class _Response(BodyReader):
     def abandon(self) -> bool:
         """Release the connection from a finalizer; whether it was open in this process."""
         if self._released:
-            return False  # the connection may have the next request already
+            return False  # the connection may already be used by another request
         self._released = True
         inherited = self._process != forks.process
         if not inherited:

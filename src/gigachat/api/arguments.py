@@ -206,7 +206,7 @@ def problem(error: ValueError) -> str:
     if errors is None:
         return str(error)
     first = errors(include_input=False, include_url=False)[0]
-    parts = _place(first["loc"])
+    parts = _fields_in(first["loc"])
     if first["type"].startswith("recursion"):
         return f"{_written(parts[:2])} is nested too deeply, or contains itself"
     place = _written(parts)
@@ -228,8 +228,8 @@ def _written(place: Sequence[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
-def _place(location: Sequence[int | str]) -> list[int | str]:
-    # Without the names pydantic gives to the members of a union.
+def _fields_in(location: Sequence[int | str]) -> list[int | str]:
+    """Return the names of fields and the indexes in a location, without pydantic's names of a union's members."""
     return [
         part for part in location if isinstance(part, int) or (part.isidentifier() and part.islower() and part != "str")
     ]

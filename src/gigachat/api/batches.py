@@ -170,9 +170,7 @@ def _read_batches(content: bytes, headers: Mapping[str, str]) -> models.Batches:
         content = b'{"batches":%s}' % content
     elif isinstance(value, dict) and "batches" not in value and "id" in value:
         content = b'{"batches":[%s]}' % content
-    batches = parse(models.Batches, content)
-    batches.x_headers = x_headers(headers)
-    return batches
+    return parse(models.Batches, content, x_headers(headers))
 
 
 def _read_results(content: bytes, headers: Mapping[str, str]) -> list[models.BatchResult]:

@@ -22,7 +22,7 @@ from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat.api import chat_v2
 from gigachat.api.arguments import chat_request, check_roles, field_of, payload_fields, refuse_keywords
 from gigachat.api.runs import RunsV2
-from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
+from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 from gigachat.api.structured_output import format_of, parsing_call, refuse_class
 from gigachat.context import chat_url_cvar
 
@@ -331,12 +331,7 @@ def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatComplet
 def failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:
     """Return what is known about a failure that a completion, or a chunk, reports; None if it reports none."""
     details = completion.error_details
-    if details:
-        return failure_text(details)
-    for choice in completion.choices:
-        if choice.finish_reason == ERROR:
-            return failure_text(details)
-    return None
+    return failure_text(details) if details or ERROR in map(finish_reason, completion.choices) else None
 
 
 def _has_content(completion: models.ChatCompletion) -> bool:

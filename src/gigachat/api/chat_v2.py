@@ -119,9 +119,9 @@ def call_for(service: Service, chat: models.ChatCompletionRequest) -> Call[model
     """Return the call that sends a request."""
     if any(map(_has_result, chat.messages)):
         role: str | None = service.settings.function_result_role
-        told = chat_completions_url_cvar.get()
+        url = chat_completions_url_cvar.get()
         if role is None and is_vendor_host(
-            urlsplit(service.v2_urls[0] if told is None else service.url(told)).hostname or ""
+            urlsplit(service.v2_urls[0] if url is None else service.url(url)).hostname or ""
         ):
             role = "function"
         messages = [_with_role(one, role) if _has_result(one) else one for one in chat.messages]
@@ -131,8 +131,8 @@ def call_for(service: Service, chat: models.ChatCompletionRequest) -> Call[model
 
 def _posted(body: Mapping[str, Any] | models.ChatCompletionRequest) -> Call[models.ChatCompletionResponse]:
     read = read_completion(models.ChatCompletionResponse, failure, _has_content)
-    told = chat_completions_url_cvar.get()
-    return Call("POST", _PATH if told is None else told, read, json=body, v2=told is None)
+    url = chat_completions_url_cvar.get()
+    return Call("POST", _PATH if url is None else url, read, json=body, v2=url is None)
 
 
 def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,16 +210,13 @@ def _is_document(result: Any) -> bool:
     return not (result is None or isinstance(result, bool | int | float))
 
 
-# What comes back.
+# Responses
 
 
 def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.PrimaryChatCompletionChunk:
-    chunk = parse(models.PrimaryChatCompletionChunk, event.data)
-    own = vars(chunk)  # past pydantic's setter: there are thousands of chunks
-    own["x_headers"] = x_headers
-    chunk.__pydantic_fields_set__.add("x_headers")
+    chunk = parse(models.PrimaryChatCompletionChunk, event.data, x_headers)
     if chunk.event is None:
-        own["event"] = event.name
+        vars(chunk)["event"] = event.name  # past pydantic's setter: there are thousands of chunks
         chunk.__pydantic_fields_set__.add("event")
     if chunk.model_extra and chunk.messages is None and chunk.finish_reason is None:
         _refuse_error(chunk.model_extra, event)

@@ -13,7 +13,7 @@ from gigachat._validation import refuse_not_json
 
 
 class Functions(Resource[Mode]):
-    """Help with functions the model may call."""
+    """Validation and conversion of the functions that a model may call."""
 
     @endpoint
     def openapi_function_convert(self, openapi_function: str) -> Call[models.OpenApiFunctions]:

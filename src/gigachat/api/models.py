@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gigachat import models
 from gigachat._engine.calls import Call, get, segment
 from gigachat._engine.endpoint import Mode, Resource, endpoint
-from gigachat._engine.parsing import parse
+from gigachat._engine.parsing import parse, x_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,10 +47,10 @@ class Models(Resource[Mode]):
         """
         own = tuple(overrides)
 
-        def read(content: bytes, _: Mapping[str, str]) -> list[ModelInfo]:
+        def read(content: bytes, headers: Mapping[str, str]) -> list[ModelInfo]:
             from gigachat import catalogue
 
-            listed = parse(models.Models, content).data
+            listed = parse(models.Models, content, x_headers(headers)).data
             return catalogue.merged({model.id_: model.type_ for model in listed}, own)
 
         return Call("GET", "/models", read, repeatable=True)

@@ -6,6 +6,7 @@ Chunks of chats v1 and of threads have the same form (reference, section 4.7).
 from __future__ import annotations
 
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from gigachat.api.arguments import validated
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ACCEPT = {"accept": "text/event-stream", "cache-control": "no-store"}
 """Headers of requests for a stream, of v2 too."""
+finish_reason = attrgetter("finish_reason")
+"""Returns why a choice of an answer ended."""
 _IN_PROGRESS = "function_in_progress"  # role of chunks that report a built-in function; not part of the response
 _APPENDED = ("content", "reasoning_content", "text", "logprobs")
 

@@ -11,7 +11,7 @@ from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, names
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion, read_model
 from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of
-from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
+from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -251,7 +251,7 @@ def _answer_call(path: str, body: dict[str, Any]) -> Call[models.ThreadCompletio
 def _failure(completion: models.ThreadCompletion | models.ThreadCompletionChunk) -> str | None:
     details = completion.error_details
     choices = completion.choices if isinstance(completion, models.ThreadCompletionChunk) else (completion,)
-    return failure_text(details) if details or any(choice.finish_reason == ERROR for choice in choices) else None
+    return failure_text(details) if details or ERROR in map(finish_reason, choices) else None
 
 
 def _has_content(completion: models.ThreadCompletion) -> bool:

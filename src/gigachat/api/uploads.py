@@ -1,7 +1,7 @@
-"""What can be uploaded: a file's name, type and size, checked before anything is sent (reference, section 9.2).
+"""Uploads: the name, type and size of a file, checked before anything is sent (reference, section 9.2).
 
-Types are found by names and first bytes, never by tables of the system, so that every machine finds the same. No file
-is read whole.
+Types are determined by names and first bytes, never by tables of the system, so that all machines agree. No file is
+read completely.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all models of the wire have in common. No model of an endpoint belongs here."""
+"""Base classes of the models, and annotations for their fields. The models are in the other modules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ else:
 
 
 class WireModel(BaseModel):
-    """A JSON object of the API: fields we do not know are kept, and go out again."""
+    """A JSON object of the API. Unknown fields are kept and serialized."""
 
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=(), ignored_types=(read_only,))
 
@@ -71,10 +71,10 @@ def build_all(kind: type[WireModel] = WireModel) -> None:
 
 
 class XHeadersMixin(WireModel):
-    """An answer that knows the headers it came with."""
+    """A response with the headers that identify it."""
 
     x_headers: dict[str, str | None] | None = Field(
-        default=None, description="`x-request-id`, `x-session-id` and `x-client-id` of the answer."
+        default=None, description="`x-request-id`, `x-session-id` and `x-client-id` of the response."
     )
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
@@ -105,7 +105,7 @@ class NullAs:
 
 
 class OpenEnum(str, Enum):
-    """Texts the service is known to use. An unknown text becomes a new member."""
+    """Base of enumerations with the known values of the service. An unknown text becomes a new member."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:

@@ -14,7 +14,7 @@ __all__ = ["Batch", "BatchError", "BatchRequestCounts", "BatchResult", "Batches"
 
 
 class BatchRequestCounts(WireModel):
-    """How far a batch is."""
+    """The progress of a batch."""
 
     total: Annotated[int, NullAs(int)] = Field(default=0, description="Requests in all.")
     completed: Annotated[int, NullAs(int)] = Field(default=0, description="Requests answered.")
@@ -49,7 +49,7 @@ class Batches(APIResponse):
 
 
 class BatchError(WireModel):
-    """Why one request of a batch has no answer."""
+    """The error of one request of a batch."""
 
     status: int | None = Field(default=None, description="HTTP status the request alone would have got.")
     message: Annotated[str, NullAs(str)] = Field(default="", description="The service's text.")

@@ -1,4 +1,4 @@
-"""Chat v1: what goes out and what comes back (reference, section 4)."""
+"""Chat v1: requests and responses (reference, section 4)."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class Messages(WireModel):
 
 
 class MessagesChunk(WireModel):
-    """What a stream's chunk adds to the message."""
+    """The part of the message in a chunk of a stream."""
 
     role: MessagesRole | None = Field(default=None, description="Author; in the first chunk only.")
     content: str | None = Field(default=None, description="Text to append.")

@@ -1,4 +1,4 @@
-"""Chat v2: what goes out and what comes back (reference, section 5).
+"""Chat v2: requests and responses (reference, section 5).
 
 Messages, tools and options are accepted in several forms and serialized in the form that the API expects.
 """
@@ -146,7 +146,7 @@ class ChatFunctionCall(_Model):
 
 
 class ChatFunctionResult(_Model):
-    """What a function returned."""
+    """The result of a function."""
 
     id_: str | None = Field(default=None, alias="id", description="Id of the call that it belongs to.")
     name: str = Field(description="Name of the function.")
@@ -285,7 +285,7 @@ class ChatMessage(_MessageFields):
 
 
 class ChatMessageChunk(_MessageFields):
-    """What a stream's chunk adds to a message."""
+    """The part of a message in a chunk of a stream."""
 
     role: str | None = Field(default=None, description="Author.")
 
@@ -342,7 +342,7 @@ def _as_format(value: Any) -> Any:
 
 
 class ChatModelOptions(_Model):
-    """How the model answers (reference, section 5.3)."""
+    """Options of the model (reference, section 5.3)."""
 
     preset: str | None = Field(default=None, description="Name of a preset, by agreement.")
     parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may ask for several calls.")
@@ -397,7 +397,7 @@ class ChatRankerOptions(_Model):
 
 
 class ChatUserInfo(_Model):
-    """What helps the model to answer this user."""
+    """Information about the user, for the model."""
 
     timezone: str | None = Field(default=None, description="IANA name, for example `Europe/Moscow`.")
 
@@ -581,7 +581,7 @@ _OPTIONS = frozenset((*ChatModelOptions.model_fields, *_REASONING))
 
 
 def with_options_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a request with the model's options where the service wants them: in `model_options`.
+    """Return the fields of a request with the model's options in `model_options`, where the service expects them.
 
     An option in `model_options` wins over one beside it.
     """

@@ -12,7 +12,7 @@ __all__ = ["DeletedFile", "File", "Image", "UploadedFile", "UploadedFiles"]
 
 
 class UploadedFile(APIResponse):
-    """What the service knows of one file."""
+    """An uploaded or generated file, without its content."""
 
     id_: str = Field(alias="id", validation_alias=ID, description="Id of the file.")
     object_: Annotated[str, NullAs()] = Field(

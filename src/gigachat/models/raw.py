@@ -1,4 +1,4 @@
-"""An answer as it came, for requests to addresses without a method of their own."""
+"""A response as received, for requests to addresses without a method of their own."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class ThreadMessagesResponse(APIResponse):
 
 
 class ThreadRunOptions(WireModel):
-    """How an answer in a thread is made. Fields the SDK does not know are sent as they are."""
+    """Options of an answer in a thread. Fields that the SDK does not know are sent unchanged."""
 
     temperature: FiniteFloat | None = Field(default=None, description="Above 0, up to 2.")
     top_p: FiniteFloat | None = Field(default=None, description="0 to 1; nucleus sampling.")

@@ -90,13 +90,13 @@ class FilterCheckResult(APIResponse):
 
 
 class BalanceValue(WireModel):
-    """What is left of one package of tokens."""
+    """The remaining tokens of one package."""
 
     usage: str = Field(description="What it is for, such as the name of a model.")
     value: int | float = Field(description="Tokens left.")
 
 
 class Balance(APIResponse):
-    """What is left of all packages of tokens."""
+    """The remaining tokens of all packages."""
 
     balance: Annotated[list[BalanceValue], NullAs(list)] = Field(description="One a package.")

@@ -1,4 +1,4 @@
-"""Names of 0.2 by their old address. Nothing new belongs here."""
+"""Old import paths of 0.2. Nothing new belongs here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of 0.2 at their old address: chats. Their code is in `api.chat`; nothing new belongs here."""
+"""Old import path of 0.2 for chats. The code is in `api.chat`; nothing new belongs here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""A local GigaChat server: develop, demonstrate and test without an account.
+"""A local GigaChat server, for development, demonstrations and tests without an account.
 
 `gigachat serve` runs it; `GigaChatServer` is the same as a context manager for tests. It has the service's addresses,
-OAuth, TLS, fields and errors. An engine answers: an echo, rules of a script, a local model or another model server.
+OAuth, TLS, fields and errors. An engine generates the answers: an echo, the rules of a file, a local model or another
+model server.
 """
 
 try:
@@ -33,7 +34,7 @@ from gigachat.server.engine import (
     ToolUse,
 )
 from gigachat.server.orders.matching import ReceivedChat
-from gigachat.server.orders.queue import Script
+from gigachat.server.orders.queue import Orders
 from gigachat.server.server import GigaChatServer
 from gigachat.server.state.requests import Received
 from gigachat.server.state.state import Account, State
@@ -48,12 +49,12 @@ __all__ = [
     "GigaChatServer",
     "MadeFile",
     "Message",
+    "Orders",
     "Piece",
     "Reasoning",
     "Received",
     "ReceivedChat",
     "Refusal",
-    "Script",
     "Source",
     "Spent",
     "State",

@@ -36,7 +36,7 @@ from gigachat.server.endpoints import (
 from gigachat.server.engines.echo import Echo
 from gigachat.server.engines.embedders import hashed_vector
 from gigachat.server.middleware import FrontDesk
-from gigachat.server.orders.queue import Script
+from gigachat.server.orders.queue import Orders
 from gigachat.server.page.page import Page
 from gigachat.server.service import Service
 from gigachat.server.state.state import State
@@ -51,13 +51,12 @@ if TYPE_CHECKING:
     from gigachat.server.engine import Embedder, Engine
     from gigachat.server.service import Endpoint, Endpoints
 
-_LARGEST_BODY = 64 * 1024 * 1024
 _log = logging.getLogger("gigachat.server")
 
 
 def create_app(
     state: State | None = None,
-    script: Script | None = None,
+    orders: Orders | None = None,
     engine: Engine | None = None,
     *,
     embedder: Embedder = hashed_vector,
@@ -69,15 +68,15 @@ def create_app(
 
     Args:
         state: Account, settings and memory; a fresh one when omitted.
-        script: Orders of tests; none when omitted.
+        orders: Replies and faults ordered by tests; none when omitted.
         engine: What answers; the echo when omitted.
         embedder: What makes vectors; words are hashed when omitted.
         pace: Seconds between the chunks of a stream; 0 is full speed.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
         environment: Variables that point the SDK at it, shown on the page without the key.
     """
-    state, script, engine = state or State(), script or Script(), engine or Echo()
-    service = Service(state, script, engine, embedder, pace, batch_pace, environment or {})
+    state, orders, engine = state or State(), orders or Orders(), engine or Echo()
+    service = Service(state, orders, engine, embedder, pace, batch_pace, environment or {})
     routes = [_route("POST", OAUTH_PATH, sign_in, service)]
     for version, tables in _TABLES.items():
         for prefix in (version, f"/api{version}"):
@@ -87,7 +86,7 @@ def create_app(
         routes=routes,
         middleware=[
             Middleware(Page, service=service),
-            Middleware(FrontDesk, state=service.state, script=service.script),
+            Middleware(FrontDesk, state=service.state, orders=service.orders),
             Middleware(Limits, state=service.state),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _not_routed, Exception: _crashed},
@@ -131,7 +130,7 @@ ENDPOINTS: Endpoints = (
     ("POST", "/token", sign_in_by_password),
 )
 _OPEN = (sign_in, sign_in_by_password)
-"""For who has no token yet."""
+"""Endpoints that need no token."""
 _TABLES = {
     "/v1": (
         ENDPOINTS,

@@ -162,7 +162,7 @@ def _number(name: str, kind: type[int] | type[float], low: float, high: float) -
 
 def _text(text: str) -> str:
     if not text:
-        raise argparse.ArgumentTypeError("a value can't be empty")
+        raise argparse.ArgumentTypeError("the value must not be empty")
     return text
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gigachat.server.orders.checks import explained
 from gigachat.server.orders.faults import Fault
 from gigachat.server.orders.matching import Condition, ReceivedChat, describe, read_chats
-from gigachat.server.orders.queue import Events, Script, Verdict
+from gigachat.server.orders.queue import Events, Orders, Verdict
 from gigachat.server.orders.replies import literal_event
 from gigachat.server.orders.rules import Rule
 
@@ -26,12 +26,12 @@ class Controls:
 
     Args:
         state: What the server remembers.
-        script: Where the orders are queued.
+        orders: Where the orders are queued.
     """
 
-    def __init__(self, state: State, script: Script) -> None:
+    def __init__(self, state: State, orders: Orders) -> None:
         self._state = state
-        self._script = script
+        self._orders = orders
 
     # Orders
 
@@ -45,24 +45,24 @@ class Controls:
         always: bool = False,
         after: float = 0.0,
     ) -> None:
-        """Order the next chat answers, plain or streamed as it will be asked for.
+        """Order the next chat answers, for plain responses and streams.
 
-        Each order answers the first chat it is for, the oldest order first; then come those given with
-        `always`, the newest first; what no order fits, the engine answers.
+        Each order answers the first chat that it matches, the oldest order first. The orders given with `always`
+        follow, the newest first. The engine answers chats that no order matches.
 
         Args:
             answer: The text; or a message of v1 (`content`, `function_call`, `functions_state_id`,
                 `reasoning_content`, `inline_data`, `logprobs`) or of v2 (`content` as an array of parts,
                 `tool_state_id`), with `finish_reason`, `error_details` and `additional_data` beside them; or a whole
-                answer: with `choices` it goes out as it is, with `messages` what it leaves out is added. Calls of a
-                message get ids. The forms are translated where the request is of the other version.
+                answer: one with `choices` is sent as it is, one with `messages` gets the missing fields. Calls of a
+                message get ids. The form is translated if the request is of the other version.
             more: Answers for the chats after that.
-            when: Only for a chat whose last message holds this text, whatever the case, or in which this expression
-                is found; or for which this function of a `ReceivedChat` is true.
+            when: Only for a chat whose last message contains this text, ignoring case, or this expression; or for
+                which this function of a `ReceivedChat` returns true.
             model: Only for a chat that names this model.
             function: Only for a chat whose last message is the result of this function; or, if it is no result, that
                 offers this function or built-in tool.
-            always: Give the last of the answers again and again.
+            always: Repeat the last of the answers.
             after: Seconds to wait before answering.
 
         Raises:
@@ -73,9 +73,9 @@ class Controls:
                 Rule(answer=one, after=after, when=when, model=model, function=function) for one in (answer, *more)
             ]
         for rule in rules[:-1] if always else rules:
-            self._script.replies.add(rule)
+            self._orders.replies.add(rule)
         if always:
-            self._script.always.add(rules[-1], None, first=True)
+            self._orders.always.add(rules[-1], None, first=True)
 
     def reply_call(
         self,
@@ -102,8 +102,8 @@ class Controls:
         Raises:
             ValueError: See `reply`.
         """
-        call = {"function_call": {"name": name, "arguments": arguments or {}}}
-        self.reply(call, when=when, model=model, function=function, always=always, after=after)
+        call = (name, arguments or {})
+        self.reply_calls(call, when=when, model=model, function=function, always=always, after=after)
 
     def reply_calls(
         self,
@@ -151,7 +151,7 @@ class Controls:
             ValueError: Neither or both of `is_profane` and `category` are given, or a value is invalid.
         """
         with explained("verdict"):
-            self._script.verdicts.add(Verdict(is_profane=is_profane, category=category, ai_intervals=ai_intervals))
+            self._orders.verdicts.add(Verdict(is_profane=is_profane, category=category, ai_intervals=ai_intervals))
 
     def fail(
         self,
@@ -164,6 +164,7 @@ class Controls:
         code: int | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        retry_after: float | str | None = None,
         delay: float | None = None,
         expired_token: bool = False,
         cut_bytes: int | None = None,
@@ -182,7 +183,8 @@ class Controls:
             probability: Share of those requests, from 0 to 1.
             code: Number for the OAuth gateway's error shape.
             body: Bytes to send instead of any JSON; HTML unless they look like JSON.
-            headers: Headers to add or replace, such as `Retry-After`.
+            headers: Headers to add or replace.
+            retry_after: The header `Retry-After`: seconds, or a date.
             delay: Seconds to wait before answering.
             expired_token: 401 as for a token that has expired.
             cut_bytes: Bytes of the body after which the connection is closed.
@@ -205,6 +207,7 @@ class Controls:
                 code=code,
                 body=body,
                 headers=dict(headers or {}),
+                retry_after=retry_after,  # type: ignore[arg-type] # its validator accepts a number
                 expired_token=expired_token,
                 cut_bytes=cut_bytes,
                 cut_events=cut_events,
@@ -216,21 +219,21 @@ class Controls:
 
     def add_fault(self, fault: Fault) -> None:
         """Order a fault, as `fail` does; those of a file are read by `faults.faults_from_file`."""
-        self._script.faults.add(fault, fault.times)
+        self._orders.faults.add(fault, fault.times)
 
     def delay(self, seconds: float, *, path: str | None = None, times: int = 1) -> None:
-        """Order a pause before the next `times` requests whose path ends with `path` are looked at; see `fail`."""
+        """Order a pause before the next `times` responses to paths that end with `path`; see `fail`."""
         self.fail(delay=seconds, path=path, times=times)
 
     def cut(self, after_events: int = 3) -> None:
-        """Order that the next stream is broken off, its body not ended, after so many events; see `fail`."""
+        """Order that the connection of the next stream closes after so many events; see `fail`."""
         self.fail(cut_events=after_events)
 
     def stream_events(self, payloads: Sequence[Payload], *, keep_open: bool = False) -> None:
         """Order the next stream literally.
 
         Args:
-            payloads: Bytes go out as they are, each item in a chunk of its own; a text becomes one `data:` line, a
+            payloads: Bytes are sent as they are, each item in a chunk of its own; a text becomes one `data:` line, a
                 dictionary the JSON of one event, a pair of a name and a dictionary a named event as v2 sends them.
                 Nothing is added, `[DONE]` neither.
             keep_open: Leave body and connection open after them.
@@ -244,10 +247,10 @@ class Controls:
             events = [literal_event(one) for one in payloads]
         except ValueError as error:
             raise ValueError(f"stream_events: {error}") from None
-        self._script.streams.add(Events(events, keep_open))
+        self._orders.streams.add(Events(events, keep_open))
 
     def spend(self, package: str, tokens: int) -> None:
-        """Take tokens off a package of the balance: `GigaChat`, `GigaChat-Pro`, `GigaChat-Max` or `embeddings`.
+        """Subtract tokens from a package of the balance: `GigaChat`, `GigaChat-Pro`, `GigaChat-Max` or `embeddings`.
 
         Raises:
             ValueError: There is no such package, or the number is invalid.
@@ -255,10 +258,10 @@ class Controls:
         self._state.spend(package, tokens)
 
     def revoke_tokens(self) -> None:
-        """Refuse every token given out so far: 401 `Unauthorized`."""
+        """Revoke every token issued so far: requests with them get 401."""
         self._state.tokens.clear()
 
-    # What came
+    # Received requests
 
     @property
     def requests(self) -> list[Received]:
@@ -271,7 +274,7 @@ class Controls:
 
     @property
     def chats(self) -> list[ReceivedChat]:
-        """The chat requests among `requests`, of both versions, read; also those that were answered with an error."""
+        """The chats among `requests`, of both versions, parsed; also those that got an error."""
         return read_chats(self.requests)
 
     def assert_asked(
@@ -282,17 +285,16 @@ class Controls:
         function: str | None = None,
         times: int | None = None,
     ) -> ReceivedChat:
-        """Check that a chat came, and return the last one that fits.
+        """Check that a matching chat was received, and return the last one.
 
         Args:
-            when: A text the last message holds, whatever the case, an expression found in it, or a function of a
-                `ReceivedChat`.
+            when: A text or expression that the last message contains, or a function of a `ReceivedChat`; see `reply`.
             model: The model the chat named.
             function: A function or built-in tool the chat offered, or whose result was its last message; see `reply`.
-            times: How many chats must fit, one or more; any number when None.
+            times: Number of chats that must match, one or more; any number when None.
 
         Raises:
-            AssertionError: None did, or not so many; the text says what was asked.
+            AssertionError: No chat matches, or another number. The message lists the received chats.
             ValueError: An argument is invalid.
         """
         __tracebackhide__ = True
@@ -309,10 +311,10 @@ class Controls:
         raise AssertionError(f"{words} {condition}; {describe(chats, requests, when)}")
 
     def assert_nothing_asked(self) -> None:
-        """Check that no chat came.
+        """Check that no chat was received.
 
         Raises:
-            AssertionError: One did; the text says what was asked.
+            AssertionError: A chat was received. The message lists the received chats.
         """
         __tracebackhide__ = True
         chats = self.chats
@@ -320,6 +322,6 @@ class Controls:
             raise AssertionError(describe(chats, ()))
 
     def clear(self) -> None:
-        """Forget requests and orders; tokens stay valid."""
+        """Remove received requests and orders. Tokens stay valid."""
         self._state.journal.clear()
-        self._script.clear()
+        self._orders.clear()

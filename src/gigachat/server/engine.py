@@ -1,4 +1,4 @@
-"""The protocol of an engine: what it is asked and what it yields.
+"""The protocol of an engine: the requests it gets and the pieces it yields.
 
 An engine knows neither HTTP nor API versions nor accounts. The requests it gets are checked.
 """
@@ -35,7 +35,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A call the model asks the caller to make. The server gives it an id if it has none."""
+    """A function call requested by the model. The server adds an id if it has none."""
 
     name: str
     arguments: dict[str, Any]
@@ -69,7 +69,7 @@ class MadeFile:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A built-in tool was used: comes before the text that rests on it."""
+    """The use of a built-in tool; it precedes the text that is based on it."""
 
     name: str
     files: Sequence[MadeFile] = ()
@@ -78,14 +78,14 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why the answer ended, when it is neither a full text nor a function call."""
+    """The reason why the answer ended, unless it is a complete text or a function call."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The tokens an answer really cost, from an engine that knows; without it they are counted.
+    """The tokens used, as reported by the engine. Without it, the server counts them.
 
     Args:
         prompt: Tokens of the prompt with all its frames, those found in a cache included.
@@ -131,7 +131,7 @@ class ChatRequest:
 
 
 class Engine(Protocol):
-    """What answers chats."""
+    """Generates the answers to chats."""
 
     def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
         """Yield the answer in pieces: reasoning, phrases of text, function calls; then `Stop` if it ended early and

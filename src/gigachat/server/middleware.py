@@ -14,15 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gigachat.server.access.authorization import check_access
-from gigachat.server.orders.faults import HEADER, Fault, Spoiling, fault_from_header
+from gigachat.server.orders.faults import HEADER, DamagingSend, Fault, fault_from_header
 from gigachat.server.state.requests import Received
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import JSON_TYPE, api_headers, gone, refusal
+from gigachat.server.wire.responses import JSON_TYPE, api_headers, disconnected, refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gigachat.server.orders.queue import Script
+    from gigachat.server.orders.queue import Orders
     from gigachat.server.state.state import State
 
 _LARGEST = 64 * 1024 * 1024
@@ -37,13 +37,13 @@ class FrontDesk:
     Args:
         app: The next layer.
         state: Knows tokens, and records the requests.
-        script: The orders of tests.
+        orders: The orders of tests.
     """
 
-    def __init__(self, app: ASGIApp, state: State, script: Script) -> None:
+    def __init__(self, app: ASGIApp, state: State, orders: Orders) -> None:
         self._app = app
         self._state = state
-        self._script = script
+        self._orders = orders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, then answer or pass on."""
@@ -87,9 +87,9 @@ class FrontDesk:
             await refusal(Headers(scope=scope), Refusal(400, str(error)))(scope, receive, send)
             return
         if fault is not None:
-            if await gone(receive, fault.delay or 0.0):
+            if await disconnected(receive, fault.delay or 0.0):
                 return
-            send = Spoiling(fault, send, scope.get("state", {}).get("transport"))
+            send = DamagingSend(fault, send, scope.get("state", {}).get("transport"))
             if fault.status is not None:
                 await _fault_answer(Headers(scope=scope), fault, fault.status)(scope, receive, send)
                 return
@@ -108,9 +108,9 @@ class FrontDesk:
     def _fault(self, received: Received, *, known: bool) -> Fault | None:
         asked = received.headers.get(HEADER) if known else None
         if asked is None:
-            return self._script.fault(received)
+            return self._orders.fault(received)
         fault = fault_from_header(asked)
-        return fault if fault is not None and self._script.hits(fault, received) else None
+        return fault if fault is not None and self._orders.hits(fault, received) else None
 
 
 class _Disconnected(Exception):

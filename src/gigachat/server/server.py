@@ -1,4 +1,4 @@
-"""`GigaChatServer`: starts and stops the local server, and knows its addresses and credentials."""
+"""`GigaChatServer`: start and stop of the local server, its addresses and credentials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gigachat.server.app import create_app
 from gigachat.server.chat.validation_v2 import TOOLS
 from gigachat.server.controls import Controls
 from gigachat.server.engines.embedders import hashed_vector
-from gigachat.server.orders.queue import Script
+from gigachat.server.orders.queue import Orders
 from gigachat.server.state.state import KIND_SCOPES, State
 from gigachat.server.state.store import Store
 from gigachat.server.uvicorn_thread import UvicornThread
@@ -42,21 +42,21 @@ class GigaChatServer(Controls):
         pace: Seconds between the chunks of a stream; 0 is full speed.
         token_lifetime: Seconds an OAuth token lives.
         password_token_lifetime: Seconds a token of `/token` lives.
-        engine: What answers; the echo when None.
-        embedder: What makes vectors; words are hashed when omitted.
-        account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes to
-            it what the service closes, the balance to the one, batches and `ai/check` to the others; one request of a
-            person is in work at a time, ten of a company, and ten sign-ins a second are permitted. With None the scope
-            is that of a person, everything is open and nothing is limited.
+        engine: Generates the answers; the echo when None.
+        embedder: Computes the vectors; hashes words when omitted.
+        account_kind: `pers` or `b2b` (prepaid) or `corp` (pays as it goes): grants the scope of that kind and closes
+            the methods that the service closes to it: the balance to `corp`, batches and `ai/check` to the others. A
+            person may have one request in progress, a company ten; ten sign-ins a second are permitted. None grants
+            the scope of a person, with all methods and without limits.
         batch_pace: Seconds before each request of a batch; 0 is full speed.
         strict: Refuse every field of a JSON body that the API notes don't list.
         result_role: The only role that may bring function results in chat v2, `function` or `tool`; both may when None.
         closed_tools: Names of built-in tools that chat v2 refuses as unavailable.
-        bare_batches: Answer `GET /batches` with a list, as official clients read it, instead of an object around it.
-        rate: Requests of all kinds that are let in within a second; any number when None.
-        seed: Makes faults of a probability happen to the same requests each time.
-        state: Folder in which account, certificates, files, batches, assistants and threads are kept, for servers to
-            come; memory when None. One server at a time.
+        bare_batches: Answer `GET /batches` with a list, as official clients read it, instead of an object with a list.
+        rate: Requests a second; more are refused with 429. Unlimited when None.
+        seed: Makes faults with a probability repeatable.
+        state: Folder in which account, certificates, files, batches, assistants and threads are stored, for later
+            servers; memory when None. One server uses it at a time.
 
     Raises:
         ValueError: An invalid setting: mTLS without TLS, a negative time, an unknown kind, tool or role; or the state
@@ -126,7 +126,7 @@ class GigaChatServer(Controls):
             if self._store is not None:
                 self._store.close()
             raise
-        super().__init__(memory, Script(seed))
+        super().__init__(memory, Orders(seed))
         self._port: int | None = None
         self._certificates: Certificates | None = None
         self._thread: UvicornThread | None = None
@@ -137,7 +137,7 @@ class GigaChatServer(Controls):
 
         Raises:
             OSError: The address can't be listened on.
-            RuntimeError: The server runs already, or did not come up.
+            RuntimeError: The server is running already, or did not start.
         """
         if self._thread is not None:
             raise RuntimeError("the server runs already")
@@ -159,7 +159,7 @@ class GigaChatServer(Controls):
         return self
 
     def stop(self) -> None:
-        """Stop at once, whatever is open, and remove the certificate files. Harmless when repeated."""
+        """Close all connections, stop, and remove the certificate files. Calling it again has no effect."""
         if self._thread is not None:
             self._thread.stop()
             self._connections += self._thread.connections
@@ -199,7 +199,7 @@ class GigaChatServer(Controls):
 
     @property
     def account(self) -> Account:
-        """Its key, the user name and password for `/token`, and what its kind permits."""
+        """The account: its client id and secret, its user name and password for `/token`, and its kind."""
         return self._state.account
 
     @property
@@ -211,16 +211,6 @@ class GigaChatServer(Controls):
     def credentials(self) -> str:
         """The authorization key: base64 of client id and secret."""
         return self.account.credentials
-
-    @property
-    def client_id(self) -> str:
-        """The client id, for a sign-in with a pair."""
-        return self.account.client_id
-
-    @property
-    def client_secret(self) -> str:
-        """The client secret."""
-        return self.account.client_secret
 
     @property
     def certificates(self) -> Certificates:
@@ -274,15 +264,15 @@ class GigaChatServer(Controls):
 
         Address and tokens stay valid. Requests in progress finish and are no longer recorded.
         """
-        self._script = Script(self._seed)
+        self._orders = Orders(self._seed)
         self._state = self._state.fresh()
         self._app = self._application()
 
     def _application(self) -> ASGIApp:
-        """Return what answers, with the memory and the orders of this moment."""
+        """Return a new application with the present state and orders."""
         return create_app(
             self._state,
-            self._script,
+            self._orders,
             self._engine,
             embedder=self._embedder,
             pace=self._pace,

@@ -1,4 +1,4 @@
-"""What the endpoints need: the state, the orders, the engine, and background tasks."""
+"""The parts of the server that the endpoints use: state, orders, engine, background tasks."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gigachat.server.engine import Embedder, Engine
-    from gigachat.server.orders.queue import Script
+    from gigachat.server.orders.queue import Orders
     from gigachat.server.state.state import State
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One server, as its endpoints see it.
+    """The parts of one server.
 
     Args:
-        state: What it remembers.
-        script: What tests ordered.
-        engine: What answers.
-        embedder: What makes vectors.
+        state: Account, settings and records.
+        orders: Replies and faults ordered by tests.
+        engine: Generates the answers.
+        embedder: Computes the vectors.
         pace: Seconds between the chunks of a stream.
         batch_pace: Seconds between the requests of a batch.
-        environment: What points the SDK at it, for the page.
+        environment: Variables that point the SDK at the server, for the page.
     """
 
     state: State
-    script: Script
+    orders: Orders
     engine: Engine
     embedder: Embedder
     pace: float = 0.0
@@ -42,7 +42,7 @@ class Service:
     _works: set[asyncio.Task[None]] = field(default_factory=set)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do a work after its request has been answered; it is cancelled when the server stops."""
+        """Run a coroutine in the background; it is cancelled when the server stops."""
         task = asyncio.get_running_loop().create_task(work)
         # The loop itself holds tasks weakly.
         self._works.add(task)
@@ -50,6 +50,6 @@ class Service:
 
 
 Endpoint = Callable[["Request", Service], Awaitable["Response | Mapping[str, Any] | list[Any]"]]
-"""Answers one request, let in already: with a response, or with the JSON of one."""
+"""Returns the response to an authorized request, or the JSON of one."""
 Endpoints = Sequence[tuple[str, str, Endpoint]]
 """Endpoints with their methods and paths."""

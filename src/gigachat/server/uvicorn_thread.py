@@ -105,8 +105,8 @@ class UvicornThread(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close every connection at once; uvicorn calls it."""
-        # A connection accepted this very moment needs some turns of the loop before it can be closed cleanly,
-        # and asyncio drops it unclosed if the listening server is closed first.
+        # A connection that was just accepted needs some iterations of the event loop before it can be closed.
+        # asyncio leaks it if the listening socket is closed first.
         for listener in sockets or []:
             with contextlib.suppress(NotImplementedError):  # the loop of Windows
                 asyncio.get_running_loop().remove_reader(listener)
@@ -120,7 +120,7 @@ class UvicornThread(uvicorn.Server):
         answering = list(self.server_state.tasks)
         if answering:
             await asyncio.wait(answering, timeout=2.0)
-        # What is left are TLS handshakes that will never finish.
+        # The remaining tasks are TLS handshakes that will never finish.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await _turns(5)

@@ -38,7 +38,7 @@ __all__ = [
     "gigachat_server_options",
 ]
 
-_HOMES = {
+_MODULES = {
     "GigaChatServer": "gigachat.server",
     "Message": "gigachat.server",
     "Received": "gigachat.server",
@@ -74,10 +74,10 @@ _RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # No __dir__ beside it: pytest looks at all that is listed there.
-        if name not in _HOMES:
+        # There is no __dir__, because pytest accesses every name that it lists.
+        if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(_part(_HOMES[name]), name)
+        return getattr(_imported(_MODULES[name]), name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -120,7 +120,7 @@ def gigachat_server_options() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def _gigachat_running_server() -> Iterator[Callable[[Mapping[str, Any]], GigaChatServer]]:
-    """Return what gives the server of some options: modules may override them differently."""
+    """Return a function that returns the running server with some options: modules may override them differently."""
     running: list[tuple[Mapping[str, Any], GigaChatServer]] = []
     with ExitStack() as opened:
 
@@ -128,7 +128,7 @@ def _gigachat_running_server() -> Iterator[Callable[[Mapping[str, Any]], GigaCha
             for known, server in running:
                 if known == options:
                     return server
-            started: GigaChatServer = opened.enter_context(_part("gigachat.server").GigaChatServer(**options))
+            started: GigaChatServer = opened.enter_context(_imported("gigachat.server").GigaChatServer(**options))
             running.append((dict(options), started))
             return started
 
@@ -137,7 +137,7 @@ def _gigachat_running_server() -> Iterator[Callable[[Mapping[str, Any]], GigaCha
 
 @pytest.fixture(scope="session")
 def _gigachat_recording_server() -> Iterator[RecordingServer]:
-    with _part("gigachat.testing.recorder").RecordingServer() as server:
+    with _imported("gigachat.testing.recorder").RecordingServer() as server:
         yield server
 
 
@@ -154,7 +154,7 @@ def gigachat_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     options = request.getfixturevalue("gigachat_server_options")
     server: GigaChatServer = request.getfixturevalue("_gigachat_running_server")(options)
     server.reset()
-    _point_at(server, monkeypatch)
+    _set_environment(server, monkeypatch)
     if "GIGACHAT_RETRY_BACKOFF_FACTOR" not in os.environ:
         monkeypatch.setenv("GIGACHAT_RETRY_BACKOFF_FACTOR", "0")
     return server
@@ -170,26 +170,26 @@ def gigachat_recorder(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     """
     recording = bool(request.config.getoption("--gigachat-record"))
     server: RecordingServer = request.getfixturevalue("_gigachat_recording_server")
-    recorder = _part("gigachat.testing.recorder")
+    module = _imported("gigachat.testing.recorder")
     try:
-        tape: Recorder = recorder.Recorder(request.path, _nodeid(request.node), recording=recording)
-    except recorder.RecordingError as error:
+        recorder: Recorder = module.Recorder(request.path, _nodeid(request.node), recording=recording)
+    except module.RecordingError as error:
         pytest.fail(str(error), pytrace=False)
-    _point_at(server, monkeypatch, _CONNECTION | {"GIGACHAT_DEFAULT_QUERY"})
-    request.node.stash[_RECORDER] = tape
-    with server.playing(tape):
-        yield tape
-    problems = tape.finish()
+    _set_environment(server, monkeypatch, _CONNECTION | {"GIGACHAT_DEFAULT_QUERY"})
+    request.node.stash[_RECORDER] = recorder
+    with server.playing(recorder):
+        yield recorder
+    problems = recorder.finish()
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
-    if unused := tape.unused():
+    if unused := recorder.unused():
         request.node.warn(pytest.PytestWarning(unused))
 
 
 @pytest.fixture
 def gigachat_client(request: pytest.FixtureRequest) -> Iterator[GigaChat]:
     """Return a `GigaChat` of the local server, or of the recordings if the test has `gigachat_recorder`."""
-    _place(request)
+    _start_server(request)
     with import_module("gigachat.client").GigaChat() as client:
         yield client
 
@@ -197,12 +197,12 @@ def gigachat_client(request: pytest.FixtureRequest) -> Iterator[GigaChat]:
 @pytest.fixture
 def gigachat_aclient(request: pytest.FixtureRequest) -> Iterator[AsyncGigaChat]:
     """Return an `AsyncGigaChat`, as `gigachat_client`; it works in any event loop, asyncio's and trio's."""
-    _place(request)
+    _start_server(request)
     import asyncio
 
     client: AsyncGigaChat = import_module("gigachat.client").AsyncGigaChat()
     yield client
-    # A loop of our own, which does not become the thread's.
+    # A separate event loop, so that the thread's own one is not replaced.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(client.close())
 
@@ -213,13 +213,13 @@ def _nodeid(item: pytest.Item) -> str:
     return "::".join((item.nodeid.partition("::")[0], *names))
 
 
-def _place(request: pytest.FixtureRequest) -> None:
-    """Start the recorder, if the test has it, or else the local server."""
+def _start_server(request: pytest.FixtureRequest) -> None:
+    """Start the recorder if the test uses it, otherwise the local server."""
     recorded = "gigachat_recorder" in request.fixturenames
     request.getfixturevalue("gigachat_recorder" if recorded else "gigachat_server")
 
 
-def _point_at(
+def _set_environment(
     server: GigaChatServer, monkeypatch: pytest.MonkeyPatch, instead_of: Collection[str] = _CONNECTION
 ) -> None:
     for name in tuple(os.environ):
@@ -233,7 +233,7 @@ def _point_at(
         monkeypatch.setenv(name, f"{known},localhost" if known else "localhost")
 
 
-def _part(name: str) -> Any:
+def _imported(name: str) -> Any:
     """Return a module that needs the extra `server`."""
     try:
         return import_module(name)

@@ -32,7 +32,7 @@ class RecordingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswer:
-    """A response of the service: a good one is a stream of bytes, an error has its body."""
+    """A response of the service: a stream of bytes for a 2xx status, the body for an error."""
 
     status: int
     headers: Mapping[str, str]

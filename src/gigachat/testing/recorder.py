@@ -1,7 +1,7 @@
-"""A local server between the tested program and the real service: it records its responses, or gives them again.
+"""A local server between the tested program and the real service: it records its responses, or replays them.
 
-Sign-ins are answered here in both cases, so that the program never holds a real token. While it gives recorded
-responses, nothing leaves the machine. It must not know pytest.
+Sign-ins are answered here in both cases, so that the program never gets a real token. While it replays, nothing leaves
+the machine. Nothing here depends on pytest.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _WORD = re.compile(r"[^\W\d_]{0,15}|.{0,5}", re.DOTALL)
 
 @dataclass(slots=True, eq=False)
 class _Exchange:
-    """What is noted of a request while it is answered."""
+    """A request, and its response as far as it is known."""
 
     request: dict[str, Any]
     status: int = 0
@@ -77,7 +77,7 @@ class Recorder:
         self.path = module.parent / "recordings" / file_name(module.stem, nodeid)
         self.recording = recording
         self.passed = True
-        self._again = f'record it with the key of a real account: pytest --gigachat-record "{nodeid}"'
+        self._advice = f'record it with the key of a real account: pytest --gigachat-record "{nodeid}"'
         self._scrubber = Scrubber()
         self._problems: list[str] = []
         self._changed = threading.Condition()
@@ -89,7 +89,7 @@ class Recorder:
         try:
             self._recorded = [] if recording else read_file(self.path)
         except ValueError as error:
-            raise RecordingError(f"{error}; {self._again}") from None
+            raise RecordingError(f"{error}; {self._advice}") from None
         self._unused = list(self._recorded)
 
     def hide(self, *what: str | re.Pattern[str]) -> None:
@@ -130,7 +130,7 @@ class Recorder:
             return ""
         names = ", ".join(dict.fromkeys(_name(one["request"]) for one in self._unused))
         number = f"{len(self._unused)} of {len(self._recorded)} recorded exchanges"
-        return f"the test did not use {number} of {self._file}: {names}; delete the file or {self._again}"
+        return f"the test did not use {number} of {self._file}: {names}; delete the file or {self._advice}"
 
     def save(self) -> str:
         """Write the file if there is something new; return why it cannot be written, or an empty text."""
@@ -167,7 +167,7 @@ class Recorder:
                 self._working -= 1
                 self._changed.notify_all()
 
-    # Giving again
+    # Replaying
 
     async def _replay(self, asked: dict[str, Any], request: Request, receive: Receive, send: Send) -> None:
         wanted = self._scrubber.clean(asked)
@@ -193,11 +193,11 @@ class Recorder:
         """Return why there is no recorded response."""
         name, file = _name(asked), self._file
         if not self._recorded:
-            return f"{name}: there is no {file}; {self._again}"
+            return f"{name}: there is no {file}; {self._advice}"
         same = [one for one in self._recorded if not any(differences(asked, one["request"]))]
         if same:
             times = "once" if len(same) == 1 else f"{len(same)} times"
-            return f"{name} was recorded {times} in {file} and is asked once more; {self._again}"
+            return f"{name} was recorded {times} in {file} and is asked once more; {self._advice}"
         alike = [
             list(differences(asked, one["request"]))
             for one in self._unused or self._recorded
@@ -205,12 +205,12 @@ class Recorder:
         ]
         if not alike:
             known = ", ".join(dict.fromkeys(_name(one["request"]) for one in self._recorded))
-            return f"{name} is not in {file}, which has {known}; {self._again}"
+            return f"{name} is not in {file}, which has {known}; {self._advice}"
         closest = min(alike, key=len)
         shown = "; ".join(closest[:_MOST_DIFFERENCES])
         if len(closest) > _MOST_DIFFERENCES:
             shown += f"; and {len(closest) - _MOST_DIFFERENCES} more"
-        return f"{name} is not what was recorded in {file}: {shown}. To continue, {self._again}"
+        return f"{name} is not what was recorded in {file}: {shown}. To continue, {self._advice}"
 
     # Recording
 
@@ -238,7 +238,7 @@ class Recorder:
             exchange.done = True
         await response(request.scope, receive, send)
 
-    def _settle(self) -> None:
+    def _wait_for_responses(self) -> None:
         """Wait for what is still being answered: a stream ends for its reader before its connection does."""
         with self._changed:
             self._changed.wait_for(lambda: not self._working, _PATIENCE)
@@ -264,7 +264,7 @@ class RecordingServer(GigaChatServer):
         try:
             yield
         finally:
-            recorder._settle()
+            recorder._wait_for_responses()
             self._recorder = None
             if self._loop is not None:
                 asyncio.run_coroutine_threadsafe(recorder._close(), self._loop).result(_PATIENCE)

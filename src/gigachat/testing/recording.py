@@ -1,7 +1,4 @@
-"""Requests and responses as they are kept: readable JSON without secrets.
-
-It must not send or serve anything.
-"""
+"""Requests and responses in the form in which they are stored: readable JSON without secrets."""
 
 from __future__ import annotations
 
@@ -35,11 +32,11 @@ _TOKEN = re.compile(
     r"|\b(?:Bearer|Basic) (?:(?=[A-Za-z.+/=~_-]*[0-9])[\w.+/=~-]{16,}|[\w.+/=~-]{40,})"
 )
 _HEADERS = ("content-type", "content-disposition", "retry-after", "x-request-id")
-"""What is kept of a response; the ids of clients and sessions, cookies and the rest are not."""
+"""Headers of a response that are stored. Others, such as ids of clients and sessions, are not."""
 
 
 class Scrubber:
-    """Replaces secrets by `***`: known ones in every form, and values that look like one or have such a name.
+    """Replaces secrets by `***`: known ones in every form, and values with the look or the name of a secret.
 
     Args:
         secrets: Texts, and expressions that match them.
@@ -209,7 +206,7 @@ def _bytes(value: Any) -> bytes:
 
 
 def _events(body: bytes, *, cut: bool) -> list[dict[str, Any]] | None:
-    """Return the events of a stream, the unfinished one of a cut stream left out; None if there are none."""
+    """Return the events of a stream, without the incomplete last one of a cut stream; None without events."""
     splitter = EventSplitter()
     events = []
     try:

@@ -48,7 +48,7 @@ class _Exchange(BaseModel):
 
 
 class _File(BaseModel):
-    """What a file must have; it may have more."""
+    """The required fields of a file. Others are permitted."""
 
     format: Literal[1]
     exchanges: list[_Exchange]
@@ -99,7 +99,7 @@ def write_file(path: Path, exchanges: Sequence[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
         new = Path(folder, path.name)
-        # Half of a surrogate pair is written as its escape, as in JSON.
+        # A lone surrogate is written as its escape, as in JSON.
         new.write_bytes(text.encode("utf-8", "backslashreplace"))
         new.replace(path)
 

@@ -45,7 +45,7 @@ def _base64_parts(content: bytes) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Return an expression that matches a text with any of its characters escaped; `=` at its end may be missing."""
+    """Return an expression that matches a text with any of its characters escaped. Trailing `=` are optional."""
     start = text.rstrip("=")
     return "".join(map(_character, start)) + f"{_character('=')}?" * (len(text) - len(start))
 

@@ -158,15 +158,15 @@ def test_secrets_it_does_not_know_stay_out_of_its_log(server: GigaChatServer, tm
     """It writes our settings to its log at the start and leaves out the secrets of 0.2.3 only."""
     environment = {name: value for name, value in server.environment.items() if name != "GIGACHAT_CREDENTIALS"}
     environment |= {
-        "GIGACHAT_CLIENT_ID": server.client_id,
-        "GIGACHAT_CLIENT_SECRET": server.client_secret,
+        "GIGACHAT_CLIENT_ID": server.account.client_id,
+        "GIGACHAT_CLIENT_SECRET": server.account.client_secret,
     }
     environment |= {"GIGACHAT_DEFAULT_HEADERS": '{"X-Gateway-Key": "gateway-key-17"}'}
     with proxy_of(server, tmp_path, environment=environment) as proxy:
         with openai.OpenAI(base_url=f"{proxy.origin}/v1", api_key="any", max_retries=0, timeout=30) as client:
             assert client.chat.completions.create(model="GigaChat-2", messages=MESSAGES).choices
     assert "GigaChat settings" in proxy.output
-    for secret in (server.client_secret, server.credentials, "gateway-key-17"):
+    for secret in (server.account.client_secret, server.credentials, "gateway-key-17"):
         assert secret not in proxy.output
         assert all(secret not in log.read_text() for log in tmp_path.glob("*.log"))
     [signing_in] = server.requests_to("/oauth")

@@ -22,13 +22,13 @@ def authorization_for(
     *,
     private: bool,
 ) -> tuple[Authorization | ProvidedAuthorization | None, Hashable]:
-    """Return the authorization of a client, and what its credential is counted by.
+    """Return the authorization of a client, and the key under which the requests of its credential are counted.
 
     Args:
         settings: Settings of the client.
-        provider: The caller's own function for tokens.
+        provider: The caller's function that returns tokens.
         sign_in: Sends the request for a token.
-        private: Whether its token is shared with no other client.
+        private: Whether the token is not shared with other clients.
     """
     if settings.access_token:
         return None, hash(settings.access_token)  # sent as it is, never cached or refreshed

@@ -61,7 +61,7 @@ class Token:
 
 
 class _Outcome:
-    """What a refresh brought: a token, an error, or neither if it was cancelled."""
+    """The outcome of a refresh: a token, an error, or neither if it was cancelled."""
 
     __slots__ = ("error", "signal", "token")
 

@@ -1,4 +1,4 @@
-"""The server's own certificate authority, and the files a client needs to trust it and to be trusted.
+"""The server's own certificate authority, and the files that clients need for TLS and mTLS.
 
 The files are in a folder that only the user can read: a temporary one, or that of the state, which also keeps the
 authority, so that clients trust the server again after a restart.
@@ -33,12 +33,12 @@ _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened o
 
 
 class Certificates:
-    """The authority, the server's certificate and a client's; made and written at once.
+    """The certificates of the authority, of the server and of a client. The constructor writes them to files.
 
     Args:
         host: Address the server listens on; the certificate names it and the local names.
-        names: Further names under which the server is found.
-        store: Keeps the authority and the files; a temporary folder when None.
+        names: Further names of the server.
+        store: Stores the authority and the files; None means a temporary folder.
 
     Raises:
         OSError: A file cannot be written.

@@ -1,4 +1,4 @@
-"""The common parts of answers of both chat versions: parts, cost, history, streams."""
+"""The answer to a chat, as far as both versions share it: parts, cost, history, streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gigachat.server.orders.replies import BESIDE, Part, one_by_one, read_order
 from gigachat.server.state.records import StoredFile
 from gigachat.server.state.state import new_state_id
 from gigachat.server.wire.errors import Refusal
-from gigachat.server.wire.responses import EventStream, answer, api_headers, unless_gone
+from gigachat.server.wire.responses import EventStream, answer, api_headers, unless_disconnected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -36,15 +36,14 @@ class Answer(ABC):
 
     Args:
         asked: The checked request.
-        service: Its engine answers.
-        client_id: `X-Client-ID` of the request: the user who may read the files made for it.
-        prompt: What the prompt costs.
+        service: Its engine generates the answer.
+        client_id: `X-Client-ID` of the request: the user that may read the generated files.
+        prompt: The cost of the prompt.
         created: Unix time in seconds.
-        state_id: Id of a call or of a built-in tool's work, for the messages that have none of their own.
+        state_id: State id of the messages that have none of their own.
         reason: Why the answer ended.
         completion: Tokens generated, once it has ended.
-        ordered: The answer that a test has ordered, as it was given; None for one of the engine.
-        order: The same, read.
+        order: The answer that a test has ordered; None for one of the engine.
     """
 
     asked: CheckedRequest
@@ -55,7 +54,6 @@ class Answer(ABC):
     state_id: str | None = None
     reason: str = "stop"
     completion: int = 0
-    ordered: str | Mapping[str, Any] | Refusal | None = None
     order: Ordered | None = None
 
     always_cached: ClassVar[int]
@@ -76,7 +74,7 @@ class Answer(ABC):
         usage = await prompt_usage(asked.chat, service.state, always_cached=cls.always_cached)
         return cls(asked, service, client_id, usage)
 
-    # What each version writes
+    # Written by each version
 
     @abstractmethod
     def body(self, parts: Sequence[Part]) -> dict[str, Any]:
@@ -98,17 +96,17 @@ class Answer(ABC):
     def error(self, body: Mapping[str, Any]) -> bytes:
         """Return the last event of a stream whose engine has failed."""
 
-    # What they share
+    # Shared by both versions
 
     async def respond(self, request: Request) -> Response:
-        """Answer a request, with a body or a stream as it wants.
+        """Return the response: a body, or a stream if the request asks for one.
 
         Raises:
             Refusal: As the service would refuse it.
         """
         if self.asked.stream:
             return await self._stream(request)
-        return answer(request, await unless_gone(request.receive, self.whole()))
+        return answer(request, await unless_disconnected(request.receive, self.whole()))
 
     async def whole(self) -> dict[str, Any]:
         """Return the body of the answer, also for a line of a batch.
@@ -122,13 +120,13 @@ class Answer(ABC):
 
     async def _stream(self, request: Request) -> Response:
         headers = api_headers(request.headers)
-        literal = self.service.script.stream()
+        literal = self.service.orders.stream()
         if literal is not None:
             sent = one_by_one(literal.events)
             return EventStream(sent, headers, pace=self.service.pace, keep_open=literal.keep_open)
         events = self.events()
         # Made before the headers are sent, so that its error is still an ordinary response.
-        first = await unless_gone(request.receive, anext(events))
+        first = await unless_disconnected(request.receive, anext(events))
         pace = max(self.service.pace, self.asked.update_interval)
         return EventStream(self._until_refused(first, events), headers, pace=pace)
 
@@ -156,18 +154,18 @@ class Answer(ABC):
 
     async def pieces(self) -> AsyncGenerator[Piece | Part, None]:
         """Open the history and return the pieces of the answer, those that were ordered or the engine's."""
-        rule = self.service.script.reply(self.asked.chat.options)
+        rule = self.service.orders.reply(self.asked.chat.options)
         if rule is not None:
             await asyncio.sleep(rule.after)
         self.asked.history.open(self.asked.chat.model, self.service.state)
         if rule is None:
             return self.service.engine.complete(self.asked.chat)
-        self.ordered, self.order = rule.answer, read_order(rule.answer)
+        self.order = read_order(rule.answer)
         self.state_id = self.order.state_id
         return one_by_one(self.order.pieces)
 
     async def _parts(self) -> AsyncGenerator[Part, None]:
-        """Yield the pieces as content parts, then note what they cost."""
+        """Yield the pieces as content parts, then record their cost."""
         said: list[Part] = []
         spent: Spent | None = None
         sources: list[Source] = []
@@ -203,7 +201,7 @@ class Answer(ABC):
             yield Part("assistant", {**fields, "inline_data": {"images": [], "sources": numbered}})
 
     def _owe(self, part: Part) -> None:
-        """Note that a part is a call, whose result must come next."""
+        """Record that a part is a call, whose result must come next."""
         self.reason = "function_call"
         self.state_id = self.state_id or new_state_id()
         self.service.state.calls.add(self.state_of(part) or self.state_id)
@@ -224,7 +222,7 @@ class Answer(ABC):
         return {"id": self.service.state.files.put(kept).id, "mime": file.mime, "target": file.target}
 
     async def _pay(self, parts: Sequence[Part], spent: Spent | None) -> None:
-        """Note what prompt and answer cost, by the engine or by its count, and take it off the balance."""
+        """Record the cost of prompt and answer, reported by the engine or counted, and subtract it from the balance."""
         if spent is not None:
             self.prompt, self.completion = PromptUsage.of(spent), spent.completion
         else:

@@ -13,7 +13,7 @@ from gigachat.server.engine import Message
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.limits import check_limits
-from gigachat.server.wire.messages import check_order, name_results, v1_message, v2_messages
+from gigachat.server.wire.messages import check_order, v1_message, v2_messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,11 +30,11 @@ class History:
     Args:
         kept: Whether the server stores the messages.
         thread: The thread that is continued; None for a new one.
-        assistant: The assistant that speaks.
-        limit: How many messages the model gets to see, the system message apart; None for all.
-        metadata: What the caller notes on the thread; None leaves it as it is.
+        assistant: The assistant that answers.
+        limit: Number of messages sent to the model, without the system message; None for all.
+        metadata: New metadata of the thread; None leaves it as it is.
         message_id: Id of the answer.
-        threads: Where the thread is kept, once the request is being answered.
+        threads: The collection of the thread, once the request is being answered.
     """
 
     kept: bool = False
@@ -63,7 +63,7 @@ class History:
         return self.assistant.functions or () if self.assistant is not None else ()
 
     def conversation(self, new: Sequence[Message], state: State, *, several: bool = False) -> list[Message]:
-        """Return what the model gets to see: instructions, the history as far as it is wanted, the new messages.
+        """Return the messages for the model: instructions, the history up to the limit, the new messages.
 
         Args:
             new: The new messages.
@@ -119,7 +119,7 @@ def latest(messages: Sequence[Message], limit: int) -> list[Message]:
 
 
 def v1_history(options: Mapping[str, Any], state: State) -> History:
-    """Return what `storage` and `assistant_id` of a v1 request ask for.
+    """Return the history that `storage` and `assistant_id` of a v1 request name.
 
     Raises:
         Refusal: 404 for an unknown thread or assistant, 422 for what excludes each other.
@@ -131,7 +131,7 @@ def v1_history(options: Mapping[str, Any], state: State) -> History:
 
 
 def v2_history(options: Mapping[str, Any], state: State) -> History:
-    """Return what `storage` and `assistant_id` of a v2 request ask for; `storage` being there is enough.
+    """Return the history that `storage` and `assistant_id` of a v2 request name. Any `storage` keeps it.
 
     Raises:
         Refusal: See `v1_history`.
@@ -159,11 +159,11 @@ def _history(
 
 
 def kept_messages(kept: Sequence[ThreadMessage]) -> list[Message]:
-    """Return messages of a thread, whichever contract brought them."""
+    """Return the messages of a thread, which may be of either chat version."""
     messages: list[Message] = []
     for one in kept:
         if isinstance(one.message.get("content"), list):
             messages += v2_messages(one.message)
         else:
             messages.append(v1_message(one.message))
-    return name_results(messages)
+    return messages

@@ -23,7 +23,7 @@ _MESSAGE_FRAME = 3
 
 @dataclass(slots=True)
 class PromptUsage:
-    """What a prompt costs: tokens to pay and tokens found in the cache (reference, section 4.3)."""
+    """The cost of a prompt: tokens to pay and tokens found in the cache (reference, section 4.3)."""
 
     charged: int
     cached: int

@@ -5,18 +5,17 @@ It writes the parts of an answer in the recorded shapes, key for key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigachat.models.chat import Chat
 from gigachat.server.chat.answer import Answer
 from gigachat.server.chat.validation_v1 import check_chat
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import DONE, event
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -41,8 +40,8 @@ class AnswerV1(Answer):
 
     def body(self, parts: Sequence[Part]) -> dict[str, Any]:
         """Return the body; a whole one that was ordered is sent as it is."""
-        if isinstance(self.ordered, Mapping) and "choices" in self.ordered:
-            return dict(self.ordered)
+        if self.order is not None and self.order.body is not None:
+            return dict(self.order.body)
         choice = {"message": self._message(parts), "index": 0, "finish_reason": self.reason}
         return {**self.around(choice), "usage": self.usage(), **self.beside}
 

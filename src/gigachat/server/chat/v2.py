@@ -14,8 +14,8 @@ from gigachat.models.chat_completions import ChatCompletionRequest
 from gigachat.server.chat.answer import Answer, are_joined, as_one
 from gigachat.server.chat.validation_v2 import check_chat_v2
 from gigachat.server.state.state import new_state_id
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import named_event
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -39,8 +39,8 @@ class _AnswerV2(Answer):
     """An answer in the shapes of v2."""
 
     always_cached = 0  # all recordings of v2
-    named: set[str] = field(default_factory=set)
-    """The state ids that events had. No recording shows where they come; here the first of a message has it."""
+    sent_states: set[str] = field(default_factory=set)
+    """State ids that have been sent. No recording shows in which event; here the first of a message has it."""
 
     async def pieces(self) -> AsyncGenerator[Piece | Part, None]:
         """Return the pieces; after the result of a function the engine's answer has a state too (recorded)."""
@@ -61,9 +61,9 @@ class _AnswerV2(Answer):
     async def delta(self, part: Part) -> bytes:
         """Return the event of a part."""
         state_id = self.state_of(part)
-        message = self._message(part.role, [part.fields], None if state_id in self.named else state_id)
+        message = self._message(part.role, [part.fields], None if state_id in self.sent_states else state_id)
         if part.role == "assistant" and state_id is not None:
-            self.named.add(state_id)
+            self.sent_states.add(state_id)
         return named_event("response.message.delta", {**self._head(), "messages": [message]})
 
     async def end(self, parts: Sequence[Part]) -> Sequence[bytes]:

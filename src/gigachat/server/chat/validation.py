@@ -98,7 +98,7 @@ def _checked_regex(pattern: str | None) -> str:
     return pattern
 
 
-# What a request refers to
+# Models, messages, files and functions of a request
 
 
 def requested_model(options: Mapping[str, Any], history: History) -> Model:

@@ -81,7 +81,7 @@ def _mode(options: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str | 
     """Return the mode of `function_call`, the name of the function to call, if any, and its preset arguments."""
     mode = options.get("function_call")
     if mode is None:
-        # Sources disagree; the vendor's own clients leave it out where they offer functions, and count on calls.
+        # Sources disagree. The vendor's own clients omit it when they offer functions, and expect calls.
         return "auto" if set(names) - _BUILT_IN else "none", None, {}
     if mode in ("none", "auto"):
         return str(mode), None, {}

@@ -13,8 +13,8 @@ from gigachat.server.chat.validation import check_functions
 from gigachat.server.engine import Message
 from gigachat.server.state.records import Assistant
 from gigachat.server.wire.errors import Refusal, invalid_params
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import present
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

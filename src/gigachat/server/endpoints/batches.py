@@ -41,7 +41,7 @@ async def _create(request: Request, service: Service) -> dict[str, Any]:
 
 
 def _resume(service: Service) -> None:
-    """Begin again with the tasks that an earlier server has not finished, when somebody looks."""
+    """Restart the batches that an earlier server has not finished. They wait until batches are listed."""
     unfinished = service.state.batches.unfinished
     while unfinished:
         service.later(_work(unfinished.pop(), service))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gigachat.server.catalogue import read_model
 from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
-from gigachat.server.wire.responses import unless_gone
-from gigachat.server.wire.shapes import read_body
+from gigachat.server.wire.requests import read_body
+from gigachat.server.wire.responses import unless_disconnected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ async def embedded(options: Mapping[str, Any], service: Service) -> dict[str, An
 
 async def _embed(request: Request, service: Service) -> dict[str, Any]:
     body = await read_body(request, EMBEDDINGS, strict=service.state.strict)
-    return await unless_gone(request.receive, embedded(body, service))
+    return await unless_disconnected(request.receive, embedded(body, service))
 
 
 async def _count_tokens(request: Request, service: Service) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 from gigachat._service import FUNCTION_NAME
 from gigachat.models.chat import FewShotExample
-from gigachat.schema import target_of
+from gigachat.schema import References
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.shapes import problems
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from gigachat.server.service import Endpoints, Service
 
-# Validation. Two findings are documented, `name is required` and `few_shot_examples are missing`. They read like those
-# of a JSON Schema validator of Go, whose wording the others follow.
+# Validation. Two messages are documented, `name is required` and `few_shot_examples are missing`. The others follow the
+# wording of the JSON Schema validator for Go that these two resemble.
 
 _FUNCTION = {
     "name": str,
@@ -75,8 +75,6 @@ def _errors(function: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...]
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _LARGEST_TEXT = 1024 * 1024
-_LARGEST = 100_000
-"""Values in all functions together: references can make a small document large."""
 _NOT_OPENAPI = "the text is not an OpenAPI 3 document"
 
 
@@ -106,15 +104,15 @@ def converted(text: str) -> list[dict[str, Any]]:
         document = _read(text)
         if not document["openapi"].startswith("3"):
             raise ValueError(_NOT_OPENAPI)
-        references = _References(document)
+        references = References(document)
         return [
-            _function(path, method, references.replaced(operation), references.replaced(item.get("parameters") or []))
+            _function(path, method, _inlined(operation, references), _inlined(item.get("parameters") or [], references))
             for path, item in (document.get("paths") or {}).items()
             for method, operation in item.items()
             if method in _METHODS
         ]
-    except (ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError) as error:
-        raise invalid_params(str(error) if isinstance(error, _Unconverted) else _NOT_OPENAPI) from None
+    except (ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError):
+        raise invalid_params(_NOT_OPENAPI) from None
     except RecursionError:
         raise invalid_params("the document is nested too deeply") from None
 
@@ -128,10 +126,6 @@ def _read(text: str) -> Any:
         return json.loads(json.dumps(read, default=str, allow_nan=False))
 
 
-class _Unconverted(ValueError):
-    """The message says why the document is refused."""
-
-
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -139,36 +133,11 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         return super().compose_node(parent, index)
 
 
-class _References:
-    """The references of a document, replaced by what they point to."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
-        self._left = _LARGEST
-
-    def replaced(self, node: Any, inside: tuple[str, ...] = ()) -> Any:
-        """Return a value of the document without references; `inside` are those that led to it."""
-        self._left -= 1
-        if self._left < 0:
-            raise _Unconverted(f"the functions of the document have more than {_LARGEST} values")
-        if isinstance(node, list):
-            return [self.replaced(one, inside) for one in node]
-        if not isinstance(node, dict):
-            return node
-        reference = node.get("$ref")
-        if not isinstance(reference, str):
-            return {name: self.replaced(one, inside) for name, one in node.items()}
-        if reference in inside:
-            raise _Unconverted(
-                f"the schema refers to itself at {reference!r}: describe the depth you need without $ref"
-            )
-        try:
-            target = target_of(self._document, reference)
-        except ValueError:
-            raise _Unconverted(f"the document refers to {reference!r}, which it does not define") from None
-        beside = {name: one for name, one in node.items() if name != "$ref"}
-        whole = self.replaced(target, (*inside, reference))
-        return {**whole, **self.replaced(beside, inside)} if beside else whole
+def _inlined(part: Any, references: References) -> Any:
+    try:
+        return references.inlined_part(part)
+    except ValueError as error:
+        raise invalid_params(str(error)) from None
 
 
 def _function(path: str, method: str, operation: dict[str, Any], shared: list[Any]) -> dict[str, Any]:

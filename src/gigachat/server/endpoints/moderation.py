@@ -12,7 +12,7 @@ from gigachat.server.chat.validation import raw_messages
 from gigachat.server.tokens import count_all
 from gigachat.server.wire.errors import Refusal, invalid_params
 from gigachat.server.wire.messages import v1_message
-from gigachat.server.wire.shapes import read_body
+from gigachat.server.wire.requests import read_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -43,7 +43,7 @@ async def _check_ai(request: Request, service: Service) -> dict[str, Any]:
         raise invalid_params("input must be in Russian")
     [tokens] = await count_all([text])
     verdict = {"category": "human", "characters": len(text), "tokens": tokens, "ai_intervals": []}
-    return verdict | service.script.verdict("ai")
+    return verdict | service.orders.verdict("ai")
 
 
 async def _check_filter(request: Request, service: Service) -> dict[str, Any]:
@@ -58,7 +58,7 @@ async def _check_filter(request: Request, service: Service) -> dict[str, Any]:
         "is_profane": False,
         "usage": {"filter_tokens": sum(await count_all(texts))},
     }
-    return verdict | service.script.verdict("filter")
+    return verdict | service.orders.verdict("filter")
 
 
 ENDPOINTS: Endpoints = (

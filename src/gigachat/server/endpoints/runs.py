@@ -21,7 +21,8 @@ from gigachat.server.endpoints.threads import MESSAGES, message_card, new_messag
 from gigachat.server.state.records import ThreadMessage
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.limits import check_limits
-from gigachat.server.wire.shapes import fields_of, read_body
+from gigachat.server.wire.requests import read_body
+from gigachat.server.wire.shapes import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence

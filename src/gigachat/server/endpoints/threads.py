@@ -17,8 +17,8 @@ from gigachat.server.chat.validation import check_files, raw_messages
 from gigachat.server.state.records import Thread
 from gigachat.server.wire.errors import invalid_params
 from gigachat.server.wire.messages import v1_message
+from gigachat.server.wire.requests import read_body
 from gigachat.server.wire.responses import api_headers, present
-from gigachat.server.wire.shapes import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ async def _retrieve(request: Request, service: Service) -> dict[str, Any]:
 
 
 async def _delete(request: Request, service: Service) -> Response:
-    """Answer `POST /threads/delete`: an empty body."""
+    """Answer `POST /threads/delete` with an empty body."""
     body = await read_body(request, {"thread_id": str}, strict=service.state.strict)
     service.state.threads.get(body["thread_id"]).status = "deleted"
     service.state.threads.delete(body["thread_id"])

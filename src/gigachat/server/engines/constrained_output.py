@@ -1,7 +1,7 @@
 """Function calls and structured answers by constrained generation, for models that call functions unreliably.
 
-The model may only write JSON of one schema: an answer or a call. It is read while it comes, so that the text of an
-answer is streamed.
+The model may only write JSON of one schema: an answer or a call. The JSON is parsed while it is generated, so that the
+text of an answer is streamed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from gigachat.schema import with_subschemas
 from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece
 from gigachat.server.engines.upstream import answer_format, result_text
 from gigachat.server.wire.errors import Refusal
@@ -43,7 +44,7 @@ def constrained(request: ChatRequest) -> tuple[dict[str, Any], JsonReader | None
 
 
 class JsonReader:
-    """What is generated is JSON: an answer or a call. An answer in words is streamed."""
+    """Reads generated JSON, which is an answer or a call. The text of an answer is streamed."""
 
     def __init__(self, request: ChatRequest) -> None:
         self._preset = request.preset
@@ -52,7 +53,7 @@ class JsonReader:
         self._sent = 0
 
     def feed(self, text: str) -> list[Piece]:
-        """Return the pieces that a further text completes."""
+        """Add generated text and return the pieces that it completes."""
         self._text += text
         if not self._streams:
             return []
@@ -67,10 +68,10 @@ class JsonReader:
         """Return the last pieces; an incomplete call gives none.
 
         Args:
-            whole: Whether the model wrote all it wanted.
+            whole: Whether the model finished by itself.
 
         Raises:
-            Refusal: 500 for a whole text that does not keep to the schema.
+            Refusal: 500 if the model finished, but its text does not match the schema.
         """
         try:
             made = json.loads(self._text)
@@ -141,10 +142,11 @@ def _moved(node: Any, place: str) -> Any:
         return [_moved(one, place) for one in node]
     if not isinstance(node, dict):
         return node
-    return {
-        name: place + one[1:] if name == "$ref" and isinstance(one, str) and one.startswith("#") else _moved(one, place)
-        for name, one in node.items()
-    }
+    moved = with_subschemas(node, lambda part: _moved(part, place))
+    reference = node.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#"):
+        moved["$ref"] = place + reference.removeprefix("#")
+    return moved
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

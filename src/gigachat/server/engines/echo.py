@@ -43,10 +43,10 @@ _PICTURE = base64.b64decode(
 
 
 class Echo:
-    """An engine without a model: see the module's first lines."""
+    """An engine without a model, which quotes the question."""
 
     async def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
-        """Yield reasoning if wanted; then the calls that are due, else the echo of the last message in phrases."""
+        """Yield reasoning if requested, then the function calls, or without any the echo of the last message."""
         if request.effort is not None:
             thoughts = list(phrases(_reasoning(request, request.effort)))
             if request.reasoning_tokens is not None:
@@ -84,7 +84,7 @@ def _named(names: Sequence[str], question: str) -> list[str]:
 
 
 def _due_calls(request: ChatRequest) -> list[FunctionCall]:
-    """Return the calls to make: of those that must be made, or after a user's message, those it names or the first."""
+    """Return the calls: of required functions, or after a user's message of those that it names, or of the first."""
     if not request.functions:
         return []
     question = _question(request)

@@ -62,7 +62,8 @@ class Sentences:
 
     def __call__(self, text: str, dimensions: int) -> tuple[float, ...]:
         """Return the vector of a text, of at least 512 values."""
-        # Not in a batch: there the last bits of a vector depend on its neighbours. A lone surrogate can't be encoded.
+        # One text at a time: in a batch, the last bits of a vector depend on the other texts. Lone surrogates are
+        # replaced, because UTF-8 cannot encode them.
         with self._lock:
             vector = self._encoder.encode(text.encode("utf-8", "replace").decode()).tolist()
         return _as_recorded(vector, dimensions)

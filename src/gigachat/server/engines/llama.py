@@ -53,7 +53,7 @@ class Llama(Upstream):
             raise ValueError("context, parallel and max_tokens are positive")
         path = _checked(Path(model_file))
         self.api_key = secrets.token_urlsafe(32)
-        """The key the runtime wants."""
+        """The key of the runtime."""
         runtime = [_started(path, self.api_key, context, parallel)]
         self.url = str(runtime[0].listening_address)
         """Address of the runtime, on loopback."""

@@ -1,9 +1,9 @@
 """Sample values of a JSON Schema, for function arguments and structured answers of the echo.
 
 A value keeps types, enumerations, required members and limits. Texts are the first proper name of the question, or all
-of it; numbers are those of the question where they are allowed. A recursion, or a text that a pattern refuses, is left
-out of optional members, items and alternatives. The work is bounded: a schema that demands more than `_LARGEST` steps
-is refused.
+of it; numbers are those of the question where they are allowed. A recursion and a text with a `pattern` are omitted
+from optional members, items and alternatives, and refused elsewhere. The work is bounded: a schema that needs more
+than `_LARGEST` steps is refused.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gigachat.schema import target_of
-from gigachat.server.patterns import Pattern
 
 _LARGEST = 10_000
-"""Members, items, characters and merged keywords a schema may demand."""
+"""Members, items, characters and merged keywords a schema may need."""
 _FREE = 32
 """Keywords and required members that count as one step."""
 _STEPS = 64
@@ -39,10 +38,6 @@ _FORMATS = {
 
 _NAME = re.compile(r"(?<=[^.!?\s]\s)[A-ZА-ЯЁ][\w-]+(?:\s[A-ZА-ЯЁ][\w-]+)*")
 """A proper name: capitalized words that begin no sentence."""
-_REPEATED = re.compile(r"\d{1,9}(?=\})")
-"""The counts in a regular expression, which make it large."""
-_COUNTED = 500
-"""Most steps that a regular expression counts."""
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?![\w.])")
 
 
@@ -62,7 +57,7 @@ def sample(schema: Mapping[str, Any], text: str = "") -> Any:
         text: Where texts come from.
 
     Raises:
-        Unfilled: The schema is malformed, demands too much, or demands a text that matches a `pattern`.
+        Unfilled: The schema is malformed, needs too much work, or requires a text that matches a `pattern`.
     """
     try:
         return _Sampler(schema, text).value(schema, inside=("#",))
@@ -77,7 +72,6 @@ class _Sampler:
         self._text = name.group() if name is not None else text.strip()[:_TEXT].strip()
         self._numbers = [float(number) for number in _NUMBER.findall(text[:_TEXT])]
         self._left = _LARGEST
-        self._patterns: dict[str, Pattern | None] = {}
 
     def value(self, schema: Any, name: str = "", index: int = 0, inside: tuple[str, ...] = ()) -> Any:
         """Return the value at a place.
@@ -122,7 +116,7 @@ class _Sampler:
     def _spend(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise Unfilled(f"the JSON Schema demands more than {_LARGEST} values or characters")
+            raise Unfilled(f"the JSON Schema needs more than {_LARGEST} values or characters")
 
     def _combined(
         self, keyword: str, others: Any, beside: Mapping[str, Any], name: str, index: int, inside: tuple[str, ...]
@@ -201,6 +195,9 @@ class _Sampler:
         return built
 
     def _string(self, schema: Mapping[str, Any], name: str, index: int) -> str:
+        if "pattern" in schema:
+            what = f"the pattern of {name}" if name else "a pattern"
+            raise _Impossible(f"the local server makes no text for {what}; order the answer with reply()")
         form = str(schema.get("format"))
         if form.startswith("uuid"):  # pydantic names the version: uuid4
             return f"00000000-0000-{form[4:] or 4}000-8000-{index + 1:012}"
@@ -211,21 +208,7 @@ class _Sampler:
             self._spend(least)
             text = (text + " ") * (least // (len(text) + 1)) + text
             text = text[: schema.get("maxLength", max(least, len(text)))]
-        if "pattern" in schema and not self._matches(str(schema["pattern"]), text):
-            what = f"the pattern of {name}" if name else "a pattern"
-            raise _Impossible(f"the local server makes no text for {what}; order the answer with reply()")
         return text
-
-    def _matches(self, pattern: str, text: str) -> bool:
-        if pattern not in self._patterns:
-            counts = sum(map(int, _REPEATED.findall(pattern[:_LARGEST])))
-            self._spend(min(len(pattern) // 2 + counts**2, _COUNTED))
-            try:
-                self._patterns[pattern] = Pattern(pattern)
-            except ValueError:
-                self._patterns[pattern] = None
-        found = self._patterns[pattern]
-        return found is not None and found.found_in(text)
 
 
 def _number(schema: Mapping[str, Any], preferred: list[float], index: int, *, whole: bool) -> float:

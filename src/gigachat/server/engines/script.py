@@ -1,4 +1,4 @@
-"""The engine that answers from rules. What no rule is for, another engine answers."""
+"""The engine that answers by rules. The echo answers a chat that no rule matches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gigachat.server.orders.replies import Part, read_order
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from gigachat.server.engine import ChatRequest, Engine, Piece
+    from gigachat.server.engine import ChatRequest, Piece
     from gigachat.server.orders.rules import Rule
 
 
@@ -22,17 +22,16 @@ class Scripted:
 
     Args:
         rules: Tried in their order; see `rules_from_file`.
-        otherwise: Answers what no rule is for; the echo when None.
     """
 
-    def __init__(self, rules: Sequence[Rule], otherwise: Engine | None = None) -> None:
+    def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules: Queue[Rule] = Queue()
         for rule in rules:
             self._rules.add(rule, rule.times)
-        self._otherwise = otherwise or Echo()
+        self._echo = Echo()
 
     async def complete(self, request: ChatRequest) -> AsyncGenerator[Piece, None]:
-        """Yield the answer of the first rule for a request."""
+        """Yield the answer of the first rule that matches."""
         names = [str(one["name"]) for one in request.functions]
         chat = ReceivedChat(request.messages, request.model.id, names, False, request.options)
         rule = self._rules.take(lambda rule: rule.fits(chat))
@@ -41,6 +40,6 @@ class Scripted:
                 if not isinstance(piece, Part):  # parts of v2 are for tests
                     yield piece
             return
-        async with aclosing(self._otherwise.complete(request)) as pieces:
+        async with aclosing(self._echo.complete(request)) as pieces:
             async for piece in pieces:
                 yield piece

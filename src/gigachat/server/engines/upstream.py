@@ -31,7 +31,7 @@ class Upstream:
     Args:
         url: Address of the server: `http://localhost:11434`, with or without `/v1`.
         model: Name of the model there; the first one it lists when None.
-        api_key: Its key, if it wants one.
+        api_key: Its key, if it needs one.
         max_tokens: Longest answer where the request does not say; the server's default when None.
         seed: Sent with every request, to have the same answer to the same one; nothing is sent when None.
 

@@ -18,7 +18,7 @@ OrderT = TypeVar("OrderT", bound="Order")
 class Order(BaseModel):
     """An order, or a part of one. Unknown fields are refused, and types are exact: true is no number."""
 
-    model_config = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(strict=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -95,10 +95,10 @@ def faults_from_file(path: Path) -> list[Fault]:
 
 
 def fault_from_header(value: str) -> Fault | None:
-    """Return the fault that a request asks for itself: `status=503; retry_after=2`; None when it asks for none.
+    """Return the fault in the header of a request, such as `status=503; retry_after=2`; None without fields.
 
     Raises:
-        ValueError: It cannot be understood.
+        ValueError: The header is invalid.
     """
     fields: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in value.split(";"))):
@@ -115,7 +115,7 @@ def fault_from_header(value: str) -> Fault | None:
         raise ValueError(f"{HEADER}: {reason(error)}{separate}") from None
 
 
-class Spoiling:
+class DamagingSend:
     """An ASGI `send` that damages the response.
 
     Args:
@@ -135,7 +135,7 @@ class Spoiling:
         self._over = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a message of the application, or what becomes of it."""
+        """Send a message of the application, damaged."""
         if self._over:
             return
         if message["type"] == "http.response.body":
@@ -153,7 +153,7 @@ class Spoiling:
         if self._fault.garbage:
             piece = secrets.token_bytes(len(piece))
         last = not message.get("more_body", False)
-        # A cut beyond the end takes the end away.
+        # If the body ends before the cut, its end is not sent.
         self._over = room is not None or (last and self._cuts)
         if self._fault.drip is not None:
             for at in range(len(piece[:room])):
@@ -165,7 +165,7 @@ class Spoiling:
             break_off(self._transport)
 
     def _room(self, piece: bytes) -> int | None:
-        """Return how many bytes of a piece go out before the cut; None when it is not here."""
+        """Return how many bytes of a piece precede the cut; None if the cut is not in this piece."""
         rooms = []
         if self._fault.cut_bytes is not None:
             rooms.append(self._fault.cut_bytes - self._length)

@@ -43,10 +43,10 @@ class ReceivedChat:
 
     Args:
         messages: The messages: `role`, `content`, `name`, `calls`, `files` of each.
-        model: The model named; None when none was.
+        model: The requested model; None without one.
         functions: Names of the functions and built-in tools offered.
-        stream: Whether the answer was to be streamed.
-        body: The whole body as it came.
+        stream: Whether a stream was requested.
+        body: The whole body as received.
     """
 
     messages: Sequence[Message]
@@ -57,7 +57,7 @@ class ReceivedChat:
 
     @property
     def last_message(self) -> Message:
-        """The message that is to be answered."""
+        """The last message, which the chat asks to answer."""
         return self.messages[-1]
 
     def __str__(self) -> str:
@@ -68,15 +68,15 @@ class ReceivedChat:
 
 
 When: TypeAlias = str | re.Pattern[str] | Callable[[ReceivedChat], object]
-"""What a test says of a chat: a text that its last message holds, whatever the case, an expression found in it, or a
-function of the whole."""
+"""A condition on a chat: a text that its last message contains, ignoring case; an expression that is found in it; or a
+function of the whole chat."""
 
 
 def read_chat(body: Mapping[str, Any]) -> ReceivedChat:
-    """Return a chat request read.
+    """Parse a chat request.
 
     Raises:
-        Refusal: Its shape is wrong.
+        Refusal: The request has the wrong shape.
     """
     check_shape(body, _CHAT)
     messages: list[Message] = []
@@ -93,7 +93,7 @@ def read_chat(body: Mapping[str, Any]) -> ReceivedChat:
 
 
 def read_chats(requests: Sequence[Received]) -> list[ReceivedChat]:
-    """Return the chats among requests, those that can be read."""
+    """Return the chats among requests; those that cannot be parsed are omitted."""
     chats: list[ReceivedChat] = []
     for request in requests:
         if request.path.endswith(_CHATS):
@@ -105,7 +105,7 @@ def read_chats(requests: Sequence[Received]) -> list[ReceivedChat]:
 
 
 def asks_for_stream(request: Received) -> bool:
-    """Tell whether a request wants its answer as a stream."""
+    """Return whether a request asks for a stream."""
     if b'"stream"' not in request.body:
         return False
     try:
@@ -123,13 +123,13 @@ def _checked_when(when: object) -> object:
 
 
 class Condition(Order):
-    """The chats that an order is for; a field that is None is met by all.
+    """A condition on chats. A field that is None matches all of them.
 
     Attributes:
-        when: What the test says of the chat.
+        when: The condition on its content.
         role: Role of the last message.
         model: Model the chat asks for.
-        function: Function it is about.
+        function: A function that is offered, or whose result is the last message.
     """
 
     when: Annotated[When | None, PlainValidator(_checked_when)] = None
@@ -142,7 +142,7 @@ class Condition(Order):
         last = chat.last_message
         if self.role not in (None, last.role) or self.model not in (None, chat.model):
             return False
-        # Of the result that has come, or, when no result has, of a function that is offered.
+        # A result is about its own function, any other message about all that are offered.
         about = (last.name,) if last.role == "function" else chat.functions
         if self.function is not None and self.function not in about:
             return False

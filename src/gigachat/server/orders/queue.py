@@ -103,8 +103,8 @@ class Queue(Generic[T]):
         return bool(self._waiting)
 
 
-class Script:
-    """The orders still to be used. Safe to use from any thread.
+class Orders:
+    """The orders that have not been used up. Safe to use from any thread.
 
     Args:
         seed: Makes faults of a probability happen to the same requests each time.
@@ -139,7 +139,7 @@ class Script:
         return self.replies.take(lambda rule: rule.fits(chat)) or self.always.take(lambda rule: rule.fits(chat))
 
     def stream(self) -> Events | None:
-        """Return the next hand-made stream, if one was ordered."""
+        """Return the next literal stream, if one was ordered."""
         return self.streams.take(lambda _: True)
 
     def verdict(self, kind: Literal["ai", "filter"]) -> dict[str, Any]:
@@ -148,6 +148,6 @@ class Script:
         return {} if verdict is None else verdict.fields(kind)
 
     def clear(self) -> None:
-        """Forget all orders."""
+        """Remove all orders."""
         for queue in (self.replies, self.always, self.faults, self.streams, self.verdicts):
             queue.clear()

@@ -35,7 +35,7 @@ Payload: TypeAlias = "bytes | str | Mapping[str, Any] | tuple[str, Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A content part of v2 that goes out as it is."""
+    """A content part of v2 that is sent as it is."""
 
     role: str
     fields: Mapping[str, Any]
@@ -50,14 +50,16 @@ class Ordered:
     Args:
         pieces: What is to be sent.
         envelope: The other fields of the answer, by the names of its version.
-        messages: The messages of a v2 order, to go out as they are in an answer that is not streamed.
+        messages: The messages of a v2 order, to be sent as they are in an answer that is not streamed.
         state_id: State id of the first message that has one.
+        body: The whole body of a v1 order, to be sent as it is in an answer that is not streamed.
     """
 
     pieces: Sequence[Piece | Part]
     envelope: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[Mapping[str, Any]] | None = None
     state_id: str | None = None
+    body: Mapping[str, Any] | None = None
 
 
 def check_order(answer: object) -> object:
@@ -99,9 +101,9 @@ def read_order(answer: str | Mapping[str, Any] | Refusal) -> Ordered:
         choices = _objects(answer, "choices")
         said = _field(choices[0], "message", dict) if choices else None
         if said is None:
-            raise ValueError("choices must hold an object with a message")
+            raise ValueError("choices must contain an object with a message")
         envelope = {name: answer[name] for name in answer if name != "choices"}
-        return _v1(said, _field(choices[0], "finish_reason", str), envelope, whole=True)
+        return _v1(said, _field(choices[0], "finish_reason", str), envelope, body=answer)
     if answer.keys().isdisjoint(_OF_V1):
         raise ValueError(f"a message has one of {', '.join(_OF_V1)}; a whole answer has choices or messages")
     return _v1(answer, _field(answer, "finish_reason", str), {name: answer[name] for name in BESIDE if name in answer})
@@ -115,8 +117,14 @@ def _with_id(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**part, "function_call": {**call, "id": str(uuid.uuid4())}}
 
 
-def _v1(message: Mapping[str, Any], reason: str | None, envelope: Mapping[str, Any], *, whole: bool = False) -> Ordered:
-    """Return an order of v1 read; `whole` says that nothing is added to it."""
+def _v1(
+    message: Mapping[str, Any],
+    reason: str | None,
+    envelope: Mapping[str, Any],
+    *,
+    body: Mapping[str, Any] | None = None,
+) -> Ordered:
+    """Return an order of v1 read; to a whole `body` nothing is added."""
     thoughts = _field(message, "reasoning_content", str) or ""
     pieces: list[Piece | Part] = [Reasoning(one) for one in phrases(thoughts)]
     cut: list[Piece | Part] = [*phrases(_field(message, "content", str) or "")]
@@ -125,10 +133,10 @@ def _v1(message: Mapping[str, Any], reason: str | None, envelope: Mapping[str, A
         cut[-1:] = [Part("assistant", {"text": "".join(map(str, cut[-1:])), **beside})]
     pieces += cut
     calls = _calls(message)
-    pieces += [Part("assistant", {"function_call": message["function_call"]}) for _ in calls] if whole else calls
+    pieces += [Part("assistant", {"function_call": message["function_call"]}) for _ in calls] if body else calls
     if reason is not None:
         pieces.append(Stop(reason))
-    return Ordered(pieces, envelope, None, _field(message, "functions_state_id", str))
+    return Ordered(pieces, envelope, None, _field(message, "functions_state_id", str), body)
 
 
 def _v2(messages: Sequence[Mapping[str, Any]], envelope: Mapping[str, Any]) -> Ordered:

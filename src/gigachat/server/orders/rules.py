@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from gigachat.server.orders.checks import Order, explained, read_list
 from gigachat.server.orders.matching import Condition
+from gigachat.server.orders.patterns import Pattern
 from gigachat.server.orders.replies import check_order
-from gigachat.server.patterns import Pattern
 from gigachat.server.wire.errors import Refusal
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""The page at `/`: what the server is, its models, a live log, a chat box; one static file and what it asks for.
+"""The page at `/`: a description of the server, its models, a live log and a chat. It is one static file.
 
-Who may use it. The page holds no secret and never shows the account's key. Its script asks `POST /page` for an access
+Access. The page holds no secret and never shows the account's key. Its script asks `POST /page` for an access
 token of its own, random and as short-lived as any other, and sends it as a header with whatever it does then; there are
 no cookies. So another site, open in the same browser, can do nothing: it can't read the answer (no CORS headers), and a
 request without that header is refused. Each request to the page must come
@@ -56,7 +56,7 @@ _SHOWN = (
     "GIGACHAT_KEY_FILE",
     "GIGACHAT_CA_BUNDLE_FILE",
 )
-"""What of the environment is shown: addresses and paths, never the key."""
+"""The variables that are shown: addresses and paths, never the key."""
 _ELSEWHERE = """This page is for browsers on the server's own machine, at localhost. The API is at /api/v1.
 Эта страница открывается в браузере на той же машине, по адресу localhost. API находится по адресу /api/v1.
 """
@@ -69,8 +69,8 @@ _HEADERS = {
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
-_BETWEEN_NEWS = 0.05
-"""Seconds between two looks at what has changed."""
+_POLL_INTERVAL = 0.05
+"""Seconds between two checks for changes."""
 
 
 class Page:
@@ -104,13 +104,13 @@ async def _show(request: Request, service: Service) -> Response:
 
 
 async def _open(request: Request, service: Service) -> Response:
-    """Say what the server is, and give the page a token."""
+    """Return a description of the server, and a token for the page."""
     if request.headers.get("origin") is None:
         raise Refusal(403)
     state = service.state
     token = secrets.token_urlsafe(32)
     state.tokens.add(token, state.token_lifetime)
-    told = {
+    description = {
         "token": token,
         "run": state.activity.run,
         "version": __version__,
@@ -120,23 +120,23 @@ async def _open(request: Request, service: Service) -> Response:
         "models": [model.card() for model in MODELS if model.listed],
         "environment": _environment(request, service),
     }
-    return Response(compact(told), media_type="application/json")
+    return Response(compact(description), media_type="application/json")
 
 
 async def _events(request: Request, service: Service) -> Response:
-    """Send what is in progress and what comes, until the page disconnects."""
+    """Send the requests in progress and each change of them, until the page disconnects."""
     check_access(request, service.state)
 
-    async def news() -> AsyncGenerator[bytes, None]:
+    async def changes() -> AsyncGenerator[bytes, None]:
         version = 0
         yield b": the log begins\n\n"
         while True:
             version, cards = service.state.activity.since(version)
             if cards:
                 yield b"".join(event(card) for card in cards)
-            await asyncio.sleep(_BETWEEN_NEWS)
+            await asyncio.sleep(_POLL_INTERVAL)
 
-    return EventStream(news(), {}, pace=0)
+    return EventStream(changes(), {}, pace=0)
 
 
 ENDPOINTS: Sequence[tuple[str, str, _Endpoint]] = (

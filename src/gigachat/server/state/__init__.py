@@ -1,1 +1,1 @@
-"""What a server remembers: the account, tokens, uploaded records and received requests."""
+"""The state of a server: the account, tokens, records and received requests."""

@@ -24,7 +24,7 @@ _log = logging.getLogger("gigachat.server")
 
 @dataclass(kw_only=True)
 class Record:
-    """What all records have. Times are Unix times in seconds."""
+    """Base of all records. Times are Unix times in seconds."""
 
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     created_at: int = field(default_factory=lambda: int(time.time()))
@@ -37,7 +37,7 @@ class Changing(Record):
     updated_at: int = field(default_factory=lambda: int(time.time()))
 
     def touch(self) -> None:
-        """Note that the record has changed now."""
+        """Set the time of the last change to now."""
         self.updated_at = int(time.time())
 
 

@@ -1,4 +1,4 @@
-"""What the server remembers: the account, tokens, the prompt cache, open calls, records and received requests.
+"""The state of the server: the account, tokens, the prompt cache, open calls, records and received requests.
 
 The server runs in one thread and tests read from others, so each part has its own lock.
 """
@@ -38,14 +38,14 @@ _PACKAGES = {"GigaChat": 900_000, "GigaChat-Pro": 50_000, "GigaChat-Max": 50_000
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who may sign in: one key with the scope it was granted, one user with a password."""
+    """The credentials accepted: one key with the scope it was granted, one user with a password."""
 
     client_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     client_secret: str = field(default_factory=lambda: str(uuid.uuid4()), repr=False)
     user: str = "user"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     kind: AccountKind | None = None
-    """Who holds it, which decides how it pays and what is closed to it; None for one to which everything is open."""
+    """Kind of its holder: decides how it pays and what is closed to it. None: everything is open."""
     left: dict[str, int] = field(default_factory=lambda: dict(_PACKAGES))
     """Tokens left, by the package they were bought in."""
 
@@ -101,7 +101,7 @@ class Recent:
                 self._ends.popitem(last=False)
 
     def check(self, value: Hashable) -> Literal["valid", "expired", "unknown"]:
-        """Return what is known of a value; expired ones are remembered."""
+        """Return the status of a value. Expired values stay known."""
         with self._lock:
             end = self._ends.get(value)
         if end is None:
@@ -112,7 +112,7 @@ class Recent:
         return self.check(value) == "valid"
 
     def clear(self) -> None:
-        """Forget every value."""
+        """Remove all values."""
         with self._lock:
             self._ends.clear()
 
@@ -215,18 +215,14 @@ class State:
             self.store.save(_ACCOUNT, _ACCOUNT, asdict(self.account))
 
     def fresh(self) -> State:
-        """Return the state of the same server with the same account and tokens, of which nothing else is known.
+        """Return a new state for the same server, with the same account and tokens and without received requests.
 
-        Its packages are full again. What is kept in a store stays.
+        Without a store, its packages are full and it has no records.
         """
         state = replace(self, prompts=Recent(), calls=Recent(), journal=Journal())
         if self.store is not None:
             return state
         account = replace(self.account, left=dict(_PACKAGES))
-        records: dict[str, Any] = {
-            "files": Files(),
-            "batches": Batches(),
-            "assistants": Assistants(),
-            "threads": Threads(),
-        }
-        return replace(state, account=account, **records)
+        return replace(
+            state, account=account, files=Files(), batches=Batches(), assistants=Assistants(), threads=Threads()
+        )

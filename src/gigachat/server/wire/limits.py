@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from gigachat.server.wire.errors import invalid_params
 
 Limits: TypeAlias = "Mapping[str, Any]"
-"""What is allowed in fields by name: an interval, in the words of the refusal, a tuple of values, or the limits inside
-an object."""
+"""The allowed values by field: an interval in the notation of the refusal, a tuple of values, or the limits of the
+fields of an object."""
 
 
 def check_limits(values: Mapping[str, Any], limits: Limits, place: str = "") -> None:

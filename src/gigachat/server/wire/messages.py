@@ -6,8 +6,7 @@ Reference, sections 4.2, 5.2 and 5.5.
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter, deque
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +90,7 @@ def state_of(raw: Mapping[str, Any]) -> str | None:
 
 
 def check_order(messages: Sequence[Message], calls: Container[str], *, several: bool = False) -> list[Message]:
-    """Check who may follow whom, and return the messages with every result named after its call.
+    """Check the order of the messages, and return them with every result named after its call.
 
     The results of a call, or of the state id of one, must come next, and there must be no more of
     them than calls. A result with an id must be that of a call with this id.
@@ -105,41 +104,40 @@ def check_order(messages: Sequence[Message], calls: Container[str], *, several: 
         Refusal: 422 for a broken rule.
     """
     owed = 0
-    allowed: float = 0
+    any_number = False
     waiting = OpenCalls()
-    before = ""
+    named: list[Message] = []
     for number, message in enumerate(messages):
         if message.role == "system" and number > 0:
             raise invalid_params("system message must be the first message")
         if message.role == "function":
-            if allowed <= 0:
+            if owed <= 0 and not any_number:
                 raise _unasked()
             try:
-                waiting.take(message)
+                call = waiting.take(message)
             except LookupError:
                 raise _unasked() from None
-            allowed -= 1
             owed -= 1
-            before = message.role
+            named.append(message if message.name or call is None else replace(message, name=waiting.calls[call].name))
             continue
-        if not (several and owed > 0 and before in _OF_ANSWERS and message.role in _OF_ANSWERS):
+        named.append(message)
+        of_one = several and message.role in _OF_ANSWERS and number > 0 and messages[number - 1].role in _OF_ANSWERS
+        if not of_one or owed <= 0:
             if owed > 0:
                 raise _unanswered()
-            owed, allowed, waiting = 0, 0, OpenCalls()
-        before = message.role
+            owed, any_number, waiting = 0, False, OpenCalls()
         if message.role == "assistant" and message.calls:
             owed += len(message.calls)
-            allowed += len(message.calls)
             waiting.add(message.calls)
         elif message.role == "assistant" and message.state_id is not None:
-            # The calls themselves were left out, so how many results there are is the caller's word. A text with a
+            # The calls themselves were left out, so the caller decides how many results there are. A text with a
             # state id that was not given out here is that of a built-in tool.
             known = message.state_id in calls
-            owed += 1 if known else 0
-            allowed = math.inf if known or not message.content else allowed
+            owed += known
+            any_number = any_number or known or not message.content
     if owed > 0:
         raise _unanswered()
-    return name_results(messages)
+    return named
 
 
 _OF_ANSWERS = ("assistant", "reasoning")
@@ -150,19 +148,20 @@ class OpenCalls:
     """Calls that wait for their results. Taking one costs the same however many there are."""
 
     def __init__(self) -> None:
-        self._calls: list[FunctionCall] = []
+        self.calls: list[FunctionCall] = []
+        """All calls that were added."""
         self._taken: set[int] = set()
         self._without_id = 0
         self._queues: dict[tuple[str | None, str | None], deque[int]] = {}  # by id, by name, by both and by neither
 
     def add(self, calls: Sequence[FunctionCall]) -> None:
         """Add the calls of a message."""
-        for number, call in enumerate(calls, len(self._calls)):
+        for number, call in enumerate(calls, len(self.calls)):
             ids = (None,) if call.id is None else (None, call.id)
             for key in [(one, name) for one in ids for name in (None, call.name)]:
                 self._queues.setdefault(key, deque()).append(number)
             self._without_id += call.id is None
-        self._calls += calls
+        self.calls += calls
 
     def _first(self, call_id: str | None, name: str | None) -> int | None:
         queue = self._queues.get((call_id, name), deque())
@@ -174,14 +173,14 @@ class OpenCalls:
         """Take the call of a result: by its id, by its name, or the first one.
 
         Returns:
-            Which of all added calls it is; None if none is left.
+            The index of the call in `calls`; None if none is left.
 
         Raises:
-            LookupError: The result has an id and is of none of the calls.
+            LookupError: The result has an id, which none of the calls has.
         """
         call_id = result.call_id
         if call_id is not None and self._first(call_id, None) is None:
-            if not self._without_id and len(self._taken) < len(self._calls):
+            if not self._without_id and len(self._taken) < len(self.calls):
                 raise LookupError
             call_id = None
         number = self._first(call_id, result.name or None)
@@ -191,7 +190,7 @@ class OpenCalls:
             number = self._first(None, None)
         if number is not None:
             self._taken.add(number)
-            self._without_id -= self._calls[number].id is None
+            self._without_id -= self.calls[number].id is None
         return number
 
 
@@ -216,25 +215,6 @@ def check_result(name: str, text: str, status: int) -> None:
         ) from None
     except (ValueError, RecursionError):
         raise invalid_shape() from None
-
-
-def name_results(messages: Sequence[Message]) -> list[Message]:
-    """Give results without a name that of the call they answer, in the order of the calls."""
-    found: list[Message] = []
-    calls: deque[str] = deque()
-    named: Counter[str] = Counter()  # results with a name, whose calls are still in the queue
-    for message in messages:
-        if message.role != "function":
-            calls, named = deque(call.name for call in message.calls), Counter()
-        elif message.name:
-            named[message.name] += 1
-        else:
-            while calls and named[calls[0]] > 0:
-                named[calls.popleft()] -= 1
-            if calls:
-                message = replace(message, name=calls.popleft())
-        found.append(message)
-    return found
 
 
 def _unasked() -> Refusal:

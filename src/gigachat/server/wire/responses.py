@@ -38,7 +38,7 @@ def compact(value: Any) -> bytes:
 
 
 def present(**fields: Any) -> dict[str, Any]:
-    """Return the fields that have a value, as the service shows a record."""
+    """Return the fields that are not None; the service omits the others."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -53,7 +53,7 @@ def named_event(name: str, value: Any) -> bytes:
 
 
 def api_headers(request_headers: Headers) -> dict[str, str]:
-    """Return the headers every API answer has; ids the client sent come back, others are made here."""
+    """Return the headers of every API response: ids sent by the client are returned, others are new."""
     headers = {
         "allow": "GET, POST",
         "x-request-id": request_headers.get("x-request-id") or str(uuid.uuid4()),
@@ -66,7 +66,7 @@ def api_headers(request_headers: Headers) -> dict[str, str]:
 
 
 def answer(request: Request, value: Any) -> Response:
-    """Return an API answer with status 200."""
+    """Return an API response with status 200."""
     body = compact(value)
     response = Response(body, headers={"content-type": JSON_TYPE, **api_headers(request.headers)})
     if len(body) > _SHORT:
@@ -83,12 +83,12 @@ def refusal(request_headers: Headers, refused: Refusal) -> Response:
     return Response(compact(refused.body()) + b"\n", refused.status, headers)
 
 
-async def gone(receive: Receive, seconds: float | None) -> bool:
-    """Wait, and return whether the caller disconnected in that time.
+async def disconnected(receive: Receive, seconds: float | None) -> bool:
+    """Wait, and return whether the client disconnected in that time.
 
     Args:
         receive: The ASGI channel of the request, its body already read.
-        seconds: How long to wait; None waits until the caller goes away.
+        seconds: How long to wait; None waits until the client disconnects.
     """
     if seconds is not None and seconds <= 0:
         await asyncio.sleep(0)
@@ -102,47 +102,47 @@ async def gone(receive: Receive, seconds: float | None) -> bool:
     return True
 
 
-async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
-    """Do a work for a caller.
+async def unless_disconnected(receive: Receive, work: Awaitable[T]) -> T:
+    """Await the work for a client as long as the client is connected.
 
     Args:
         receive: The ASGI channel of the request, its body already read.
-        work: What to do; it must not listen to the channel itself.
+        work: The work; it must not read from the channel itself.
 
     Raises:
-        ClientDisconnect: The caller went away, and the work was cancelled.
+        ClientDisconnect: The client disconnected, and the work was cancelled.
     """
-    leaving = asyncio.ensure_future(gone(receive, None))
-    patience = asyncio.timeout(None)
-    over = False
+    watch = asyncio.ensure_future(disconnected(receive, None))
+    timeout = asyncio.timeout(None)
+    finished = False
 
-    def lose(left: asyncio.Future[bool]) -> None:
-        if not (over or left.cancelled() or left.exception()):
-            patience.reschedule(0)
+    def cancel(watch: asyncio.Future[bool]) -> None:
+        if not (finished or watch.cancelled() or watch.exception()):
+            timeout.reschedule(0)
 
     try:
-        async with patience:
-            leaving.add_done_callback(lose)
+        async with timeout:  # cancels the work in this task, which an async generator may need
+            watch.add_done_callback(cancel)
             try:
                 return await work
             finally:
-                over = True  # the caller may be leaving this very moment
+                finished = True  # the client may disconnect at this moment
     except TimeoutError:
-        if patience.expired():
+        if timeout.expired():
             raise ClientDisconnect from None
         raise
     finally:
-        leaving.cancel()
+        watch.cancel()
 
 
 class EventStream(Response):
     """A stream of events.
 
     Args:
-        events: What to send, each item written at once as one piece; closed when the caller goes away.
+        events: The events; each item is sent as one piece. It is closed when the client disconnects.
         headers: Further headers.
         pace: Seconds between events; 0 is full speed.
-        keep_open: Neither end the body nor close the connection when the events are over.
+        keep_open: Neither end the body nor close the connection after the events.
     """
 
     def __init__(
@@ -165,13 +165,13 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
             async with aclosing(self._events) as events:
-                whole = await unless_gone(receive, self._send(events, send, transport))
+                whole = await unless_disconnected(receive, self._send(events, send, transport))
         except ClientDisconnect:
             return
         if whole and not self._keep_open:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
-            await gone(receive, None)
+            await disconnected(receive, None)
 
     async def _send(self, events: AsyncGenerator[bytes, None], send: Send, transport: asyncio.Transport | None) -> bool:
         """Send the events; return whether the connection is still open."""
@@ -190,7 +190,7 @@ class EventStream(Response):
 
 
 def break_off(transport: asyncio.Transport | None) -> None:
-    """Close a connection in the middle of a body, what was sent so far going out."""
+    """Close a connection in the middle of a body, after the bytes sent so far."""
     if transport is None:
         # Not our own server: an exception after the first byte makes any ASGI server close the connection.
         raise ConnectionAbortedError("the answer was ordered to break off here")

@@ -10,17 +10,13 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel
 
 from gigachat.models import chat as v1
 from gigachat.models import chat_completions as v2
 from gigachat.server.wire.errors import invalid_params, invalid_shape
-from gigachat.server.wire.requests import read_object
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 Shape: TypeAlias = "Any"
 """A type, a model of the SDK, or the shapes of the fields of an optional object by name."""
@@ -46,28 +42,17 @@ _CHANGES: Mapping[type[BaseModel], Mapping[str, Shape]] = {
     # These tools have no options.
     v2.ChatTool: {name: {} for name in v2.ChatTool.model_fields.keys() - {"functions", "web_search"}},
 }
-"""Where the wire differs from the models, which leave fields out and read more forms than the service."""
+"""The differences from the models, which omit some fields and accept more forms than the service."""
 _NOT_SENT = frozenset({"additional_fields"})
 _NAMES = {NoneType: "null", bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}
 
 
 class Problem(NamedTuple):
-    """What is wrong with a body, and where: the way of names and indexes from the whole."""
+    """A problem of a body and its place: the path of names and indexes from the root."""
 
     way: tuple[str | int, ...]
     text: str
     unknown: bool = False
-
-
-async def read_body(request: Request, shape: Shape, *, strict: bool) -> dict[str, Any]:
-    """Return the body of a request, an object of a shape.
-
-    Raises:
-        Refusal: See `check_shape`.
-    """
-    body = read_object(await request.body())
-    check_shape(body, shape, strict=strict)
-    return body
 
 
 def check_shape(value: Any, shape: Shape, *, strict: bool = False) -> None:

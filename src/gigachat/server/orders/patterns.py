@@ -1,4 +1,4 @@
-"""Regular expressions of users and clients, matched in linear time, so that none of them stops the server."""
+"""Regular expressions of script files. They match in linear time, so that none can block the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _LONGEST = 10_000
 
 
 class Pattern:
-    """A regular expression for the engine of pydantic, which has neither look-around nor back-references.
+    """A regular expression for pydantic's engine, which has neither look-around nor back-references.
 
     Args:
         text: The expression, of at most 10 000 characters.
