@@ -5,7 +5,7 @@ The schemas of callers are sent as written (reference, section 4.4). Nothing her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +19,7 @@ _ABOUT = ("title", "description")
 _NOT_TOLD = ("$schema", "$id", "$anchor", "$comment", "discriminator", "nullable")
 _LARGEST = 100_000
 """Parts a schema may have once its references are inlined: nested ones can make it endless."""
+_TOO_LARGE = f"the schema has more than {_LARGEST} parts once its references are inlined"
 
 
 def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
         schema: A JSON Schema, for example `Model.model_json_schema()`. It is not changed.
 
     Raises:
+        TypeError: The schema is not a mapping.
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     try:
@@ -66,6 +68,7 @@ def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
         schema: A JSON Schema. It is not changed.
 
     Raises:
+        TypeError: The schema is not a mapping.
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     try:
@@ -82,6 +85,8 @@ class _References:
     """The references of a schema: local ones, each a URI fragment with a JSON pointer."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
+        if not isinstance(root, Mapping):
+            raise TypeError(f"a JSON Schema is a mapping, such as Model.model_json_schema(), not {type(root).__name__}")
         self._root = root
         self._left = _LARGEST
         self._recursive: frozenset[str] = frozenset()
@@ -109,7 +114,7 @@ class _References:
     def _inline(self, node: Any, inside: tuple[str, ...]) -> Any:
         self._left -= 1
         if self._left < 0:
-            raise ValueError(f"the schema has more than {_LARGEST} parts once its references are inlined")
+            raise ValueError(_TOO_LARGE)
         if isinstance(node, list | tuple):
             return [self._inline(item, inside) for item in node]
         if not isinstance(node, dict):
@@ -138,16 +143,29 @@ class _References:
                 inside[reference] = set(_references(target_of(self._root, reference)))
                 waiting += inside[reference]
         # A reference is on no cycle if it contains no other one, or if no other one contains it: remove these.
-        while True:
-            led_to = {reference for found in inside.values() for reference in found}
-            left = {
-                reference: found & inside.keys()
-                for reference, found in inside.items()
-                if found & inside.keys() and reference in led_to
-            }
-            if left == inside:
-                return frozenset(left)
-            inside = left
+        return frozenset(_trimmed(_trimmed(inside)))
+
+
+def _trimmed(inside: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return what contains each reference, without the references that contain none of those that are left.
+
+    Args:
+        inside: The references that each one contains.
+    """
+    containing: dict[str, set[str]] = {reference: set() for reference in inside}
+    for reference, found in inside.items():
+        for inner in found:
+            containing[inner].add(reference)
+    left = {reference: len(found) for reference, found in inside.items()}
+    waiting = [reference for reference, number in left.items() if not number]
+    while waiting:
+        removed = waiting.pop()
+        del left[removed]
+        for outer in containing[removed]:
+            left[outer] -= 1
+            if not left[outer]:
+                waiting.append(outer)
+    return {reference: containing[reference] & left.keys() for reference in left}
 
 
 def target_of(root: Any, reference: str) -> Any:
@@ -183,10 +201,18 @@ def _reference(node: Mapping[str, Any]) -> str | None:
 
 
 def _references(node: Any) -> Iterator[str]:
-    """Yield the references in a schema, without those of definitions."""
+    """Yield the references in a schema, without those of definitions.
+
+    Raises:
+        ValueError: The schema is too large, or contains itself.
+    """
     waiting = [node]
+    parts = 0
     while waiting:
         node = waiting.pop()
+        parts += 1
+        if parts > _LARGEST:
+            raise ValueError(_TOO_LARGE)
         if isinstance(node, list | tuple):
             waiting += node
         elif isinstance(node, Mapping):
@@ -213,14 +239,31 @@ def _both(target: Any, beside: dict[str, Any]) -> Any:
     """Merge the keywords beside a reference into its target; those beside it win where both cannot apply."""
     if not isinstance(target, dict):
         return beside if target is True and beside else target
-    both = {**target, **beside}
-    for key in (*_MAPS_OF_SCHEMAS, "required"):
-        ours, theirs = beside.get(key), target.get(key)
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            both[key] = {**theirs, **ours}
-        elif isinstance(ours, list) and isinstance(theirs, list):
-            both[key] = [*theirs, *(name for name in ours if name not in theirs)]
-    return both
+    return _merged((target, beside))
+
+
+def _merged(schemas: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Merge the keywords of several schemas; the later ones win where they cannot apply together."""
+    merged: dict[str, Any] = {}
+    for one in schemas:
+        for key, value in one.items():
+            before = merged.get(key)
+            if key in _MAPS_OF_SCHEMAS and isinstance(value, dict):
+                merged[key] = before if isinstance(before, dict) else {}
+                merged[key].update(value)
+            elif key == "required" and isinstance(value, list):
+                merged[key] = before if isinstance(before, list) else []
+                merged[key] += value
+            else:
+                merged[key] = value
+    if isinstance(merged.get("required"), list):
+        merged["required"] = _different(merged["required"])
+    return merged
+
+
+def _different(values: Iterable[Any]) -> list[Any]:
+    """Return values, which may be lists and mappings, without repetitions."""
+    return [*{repr(value): value for value in values}.values()]
 
 
 # The flat form
@@ -251,8 +294,7 @@ def _without_choices(node: dict[str, Any]) -> dict[str, Any]:
             continue
         parts = [_without_choices(part) if isinstance(part, dict) else part for part in flat.pop(key)]
         if key == "allOf":
-            for part in reversed(parts):
-                flat = _both(part, flat) if isinstance(part, dict) else flat
+            flat = _merged((*(part for part in parts if isinstance(part, dict)), flat))
         else:
             flat = _both(_chosen(parts), flat)
     return _of_one_type(flat)
@@ -304,19 +346,25 @@ def _one_object(choices: list[dict[str, Any]]) -> dict[str, Any]:
     properties: dict[str, list[Any]] = {}
     for choice in choices:
         for name, one in choice["properties"].items():
-            found = properties.setdefault(name, [])
-            if one not in found:
-                found.append(one)
+            properties.setdefault(name, []).append(one)
     first, *others = choices
     same = {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
-    required = [
-        name for name in first.get("required") or () if all(name in (one.get("required") or ()) for one in others)
-    ]
+    required_by_others = [set(map(repr, _required(one))) for one in others]
+    required = [name for name in _required(first) if all(repr(name) in names for names in required_by_others)]
     return {
         **same,
-        "properties": {name: ones[0] if len(ones) == 1 else {"anyOf": ones} for name, ones in properties.items()},
+        "properties": {name: _any_of(_different(ones)) for name, ones in properties.items()},
         **({"required": required} if required else {}),
     }
+
+
+def _required(node: dict[str, Any]) -> list[Any]:
+    required = node.get("required")
+    return required if isinstance(required, list) else []
+
+
+def _any_of(schemas: list[Any]) -> Any:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _of_one_type(node: dict[str, Any]) -> dict[str, Any]:
@@ -337,13 +385,10 @@ def _without_tuple(node: dict[str, Any]) -> dict[str, Any]:
     first, rest = (items, node.get("additionalItems")) if isinstance(items, list) else (prefix, items)
     flat = node
     if isinstance(first, list):
-        choices: list[Any] = []
-        for one in (*first, rest):
-            if isinstance(one, dict) and one not in choices:
-                choices.append(one)
+        choices = _different(one for one in (*first, rest) if isinstance(one, dict))
         flat = {key: value for key, value in node.items() if key not in ("prefixItems", "additionalItems", "items")}
         if choices:
-            flat["items"] = choices[0] if len(choices) == 1 else {"anyOf": choices}
+            flat["items"] = _any_of(choices)
     if isinstance(flat.get("items"), bool):
         flat = {key: value for key, value in flat.items() if key != "items"}
     return flat
