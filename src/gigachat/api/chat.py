@@ -65,6 +65,7 @@ class ChatFields(TypedDict, total=False):
 
 
 _METHODS = ("chat", "stream")
+_NOT_SENT = ("additional_fields", "stop")
 _ROLES = ("system", "user", "assistant", "function", "search_result", "function_in_progress")
 _OF_V2 = {
     "tools": "belongs to chats v2; a chat v1 takes functions=[...]",
@@ -287,9 +288,14 @@ def _call(
     else:
         body = request = _request(resource, payload, fields, stream)
         if request.additional_fields:
-            body = request.model_dump(exclude_none=True, by_alias=True)
-            body = {**body.pop("additional_fields"), **body}
+            body = merged_fields(request)
     return Call("POST", chat_url_cvar.get(), read_completion(models.ChatCompletion, _failure, _has_content), json=body)
+
+
+def merged_fields(chat: models.Chat) -> dict[str, Any]:
+    """Return the fields of a chat, and its additional ones beside them; named fields win."""
+    named = {name: value for name, value in chat if value is not None and name not in _NOT_SENT}
+    return {**(chat.additional_fields or {}), **named}
 
 
 def _request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
