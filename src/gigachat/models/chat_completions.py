@@ -727,15 +727,17 @@ class ChatCompletionResponse(_Answer):
     def sources(self) -> list[CitedSource]:
         """The sources that the text cites, in the order of their marks (reference, section 5.6)."""
         return cited_sources(
-            (part.text, [_fields_of(part.inline_data), _fields_of(message.inline_data)])
+            (part.text, [_with_sources(part.inline_data), of_message])
             for message in self.messages
             if message.role == "assistant"
+            for of_message in [_with_sources(message.inline_data)]
             for part in message.content or ()
         )
 
 
-def _fields_of(data: ChatInlineData | None) -> dict[str, Any] | None:
-    return None if data is None else data.model_dump()
+def _with_sources(data: ChatInlineData | None) -> dict[str, Any]:
+    sources = data.sources if data is not None else None
+    return {"sources": {number: dict(source) for number, source in (sources or {}).items()}}
 
 
 class ChatCompletionChunk(_Answer):
