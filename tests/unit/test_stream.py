@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import json
+import pickle
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
 from weakref import ref
@@ -292,6 +295,17 @@ def test_a_forgotten_stream_frees_its_connection(world: World) -> None:
     gc.collect()
     assert answer.state == "abandoned"
     world.chat(giga, "x")  # its slot is free as well
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_stream_cannot_be_copied(world: World, duplicate: Callable[[Any], Any]) -> None:
+    answer = Answer(pieces=[FIRST, SECOND, LAST, DONE])
+    world.answers = [answer]
+    giga = world.client()
+    stream = giga.stream("x") if world.mode == "blocking" else giga.astream("x")
+    with pytest.raises(TypeError, match=r"^a stream cannot be copied or pickled"):
+        duplicate(stream)
+    gc.collect()  # nothing half made is left, whose finalizer would fail or close the connection
 
 
 def test_an_async_stream_left_open_warns_and_no_other_does() -> None:
