@@ -547,6 +547,8 @@ def _gathered(tools: Any) -> Any:
             continue
         for name, value in fields.items():
             more = dict(value) if name == "functions" and isinstance(value, Mapping | ChatFunctionsTool) else None
+            if more is not None and not isinstance(more.get("specifications") or (), Iterable):
+                more = None  # the field says what is wrong with it
             if more is None:
                 gathered.append({name: value})
             elif functions is None:
@@ -564,7 +566,8 @@ def _tool_config(word: str, tools: Any) -> dict[str, str]:
         return {"mode": word}
     for tool in tools if isinstance(tools, list) else ():
         functions = tool.get("functions") if isinstance(tool, Mapping) else None
-        if isinstance(functions, Mapping) and word in map(_name, functions["specifications"]):
+        known = functions.get("specifications") if isinstance(functions, Mapping) else None
+        if isinstance(known, list) and word in map(_name, known):
             return {"function_name": word}
         if isinstance(tool, Mapping) and word in tool:
             return {"tool_name": word}
