@@ -31,4 +31,6 @@ def hidden(values: Mapping[str, Any] | None, name: str) -> dict[str, Any] | None
 def _hidden(value: Any) -> Any:
     if isinstance(value, str):
         return Secret(value)
-    return [_hidden(item) for item in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [Secret(item) if isinstance(item, str) else item for item in value]
+    return value

@@ -140,7 +140,8 @@ class ResponseError(GigaChatException):
         where = f"{self.url}, request id {self.request_id}" if self.request_id else self.url
         line = f"{status}: {self.message or 'no text'} ({where})"
         advice = response_advice(self, self._authorization)
-        return " ".join(f"{line}. {advice}".split() if advice else line.split())
+        text = " ".join(f"{line}. {advice}".split() if advice else line.split())
+        return text.encode("utf-8", "replace").decode()  # JSON may have half a surrogate pair, which cannot be printed
 
 
 class BadRequestError(ResponseError):

@@ -5,22 +5,25 @@ The schemas of callers are sent as written (reference, section 4.4). Nothing her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
-from graphlib import CycleError, TopologicalSorter
-from typing import Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
+
+from gigachat._references import (
+    ANNOTATIONS,
+    MAPS_OF_SCHEMAS,
+    References,
+    different,
+    merged,
+    merged_all,
+    with_subschemas,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["inline_references", "parameters_schema", "simplify"]
 
-_DEFINITIONS = ("$defs", "definitions")
-_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas", "dependencies", *_DEFINITIONS)
-_DATA = ("enum", "const", "default", "examples", "example", "required", "dependentRequired")  # not schemas
 _CHOICES = ("anyOf", "oneOf")
-_ANNOTATIONS = ("title", "description")
 _OMITTED = ("$schema", "$id", "$anchor", "$comment", "discriminator", "nullable")
-_LARGEST = 100_000
-"""Parts a schema may have once its references are inlined: nested ones can make it endless."""
 
 
 def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +48,7 @@ def simplify(schema: Mapping[str, Any]) -> dict[str, Any]:
         schema: A JSON Schema, for example `Model.model_json_schema()`. It is not changed.
 
     Raises:
+        TypeError: The schema is not a mapping.
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     return _changed(schema, lambda references: _flattened(references.inlined(cut=True)))
@@ -64,6 +68,7 @@ def inline_references(schema: Mapping[str, Any]) -> dict[str, Any]:
         schema: A JSON Schema. It is not changed.
 
     Raises:
+        TypeError: The schema is not a mapping.
         ValueError: A reference leads nowhere or outside the schema, or the result would be too large.
     """
     return _changed(schema, lambda references: references.inlined())
@@ -76,179 +81,6 @@ def _changed(schema: Mapping[str, Any], change: Callable[[References], dict[str,
         raise ValueError("the schema is nested too deeply") from None
 
 
-# References
-
-
-class References:
-    """The references of a schema or document: local ones, each a URI fragment with a JSON pointer.
-
-    Args:
-        root: The whole schema or document.
-    """
-
-    def __init__(self, root: Mapping[str, Any]) -> None:
-        self._root = root
-        self._cut = False
-        self._left = _LARGEST
-        self._recursive: frozenset[str] = frozenset()
-
-    def inlined(self, *, cut: bool = False) -> dict[str, Any]:
-        """Return the root with its references inlined.
-
-        Args:
-            cut: Whether a reference inside its own target loses its parts. Otherwise it stays.
-        """
-        self._cut = cut
-        if not cut:
-            self._recursive = self._cyclic()
-        plain = self._inline({key: value for key, value in self._root.items() if key not in _DEFINITIONS}, ())
-        kept: dict[str, Any] = {}
-        waiting = list(_references(plain))
-        while waiting:
-            _, name, key, *_ = [*unquote(waiting.pop()).split("/"), "", ""]
-            key = key.replace("~1", "/").replace("~0", "~")
-            if name in _DEFINITIONS and key not in kept.get(name, {}):
-                definition = self._inline(self._root[name][key], ())
-                kept.setdefault(name, {})[key] = definition
-                waiting += _references(definition)
-        return {**plain, **kept}
-
-    def inlined_part(self, part: Any) -> Any:
-        """Return a part of the root with its references inlined.
-
-        Raises:
-            ValueError: A reference leads nowhere, outside the root or to itself, or the parts would be too large.
-        """
-        return self._inline(part, ())
-
-    def _inline(self, node: Any, inside: tuple[str, ...]) -> Any:
-        self._left -= 1
-        if self._left < 0:
-            raise ValueError(f"the schema has more than {_LARGEST} parts once its references are inlined")
-        if isinstance(node, list | tuple):
-            return [self._inline(item, inside) for item in node]
-        if not isinstance(node, dict):
-            return node
-        reference = _reference(node)
-        if reference is None or reference in self._recursive:
-            # A reference that stays may lead into definitions.
-            omitted = ("discriminator",) if self._recursive else (*_DEFINITIONS, "discriminator")
-            kept = {key: value for key, value in node.items() if key not in omitted}
-            return with_subschemas(kept, lambda part: self._inline(part, inside))
-        target = target_of(self._root, reference)
-        if reference not in inside:
-            target = self._inline(target, (*inside, reference))
-        elif self._cut:
-            target = {key: target[key] for key in ("type", *_ANNOTATIONS) if key in target}
-        else:
-            raise ValueError(f"the schema refers to itself at {reference!r}: describe the depth you need without $ref")
-        beside = self._inline({key: value for key, value in node.items() if key != "$ref"}, inside)
-        return _merged(target, beside)
-
-    def _cyclic(self) -> frozenset[str]:
-        """Return the references that lead back to themselves, and those between two such."""
-        contained: dict[str, set[str]] = {}
-        waiting = list(_references(self._root))
-        while waiting:
-            reference = waiting.pop()
-            if reference not in contained:
-                contained[reference] = set(_references(target_of(self._root, reference)))
-                waiting += contained[reference]
-        containing: dict[str, set[str]] = {reference: set() for reference in contained}
-        for reference, inside in contained.items():
-            for one in inside:
-                containing[one].add(reference)
-        return _without_order(contained) & _without_order(containing)
-
-
-def _without_order(graph: Mapping[str, Collection[str]]) -> frozenset[str]:
-    """Return the nodes that have no place in a topological order, because a cycle comes before them."""
-    sorter = TopologicalSorter(graph)
-    ordered: set[str] = set()
-    with suppress(CycleError):  # the order of the other nodes is known all the same
-        sorter.prepare()
-    while ready := sorter.get_ready():
-        ordered.update(ready)
-        sorter.done(*ready)
-    return frozenset(graph.keys() - ordered)
-
-
-def target_of(root: Any, reference: str) -> Any:
-    """Return the schema that a local reference leads to: a URI fragment with a JSON pointer.
-
-    Args:
-        root: The whole schema.
-        reference: The value of `$ref`, for example `#/$defs/City`.
-
-    Raises:
-        ValueError: There is none.
-    """
-    if not reference.startswith("#"):
-        raise ValueError(f"the schema refers to {reference!r} outside itself: put the definition into the schema")
-    target: Any = root
-    start, *steps = unquote(reference).split("/")
-    for step in steps if start == "#" else [start]:
-        step = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(target, list | tuple) and step.isdecimal() and len(step) < 10 and int(step) < len(target):
-            target = target[int(step)]
-        elif isinstance(target, Mapping) and step in target:
-            target = target[step]
-        else:
-            raise ValueError(f"the schema refers to {reference!r}, which it does not define")
-    if not isinstance(target, Mapping | bool):
-        raise ValueError(f"the schema refers to {reference!r}, which is not a schema")
-    return target
-
-
-def _reference(node: Mapping[str, Any]) -> str | None:
-    reference = node.get("$ref")
-    return reference if isinstance(reference, str) else None
-
-
-def _references(node: Any) -> Iterator[str]:
-    """Yield the references in a schema, without those of definitions."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list | tuple):
-            waiting += node
-        elif isinstance(node, Mapping):
-            reference = _reference(node)
-            if reference is not None:
-                yield reference
-            with_subschemas({key: value for key, value in node.items() if key not in _DEFINITIONS}, waiting.append)
-
-
-def with_subschemas(node: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return a schema with each schema directly inside it changed. Constants, defaults and examples are kept."""
-    # A property may be called `enum` or `$ref`: its name is not a keyword.
-    return {
-        key: value
-        if key in _DATA
-        else {name: change(schema) for name, schema in value.items()}
-        if key in _MAPS_OF_SCHEMAS and isinstance(value, dict)
-        else change(value)
-        for key, value in node.items()
-    }
-
-
-def _merged(target: Any, beside: dict[str, Any]) -> Any:
-    """Merge the keywords beside a reference into its target; those beside it win where both cannot apply."""
-    if not isinstance(target, dict):
-        return beside if target is True and beside else target
-    merged = {**target, **beside}
-    for key in (*_MAPS_OF_SCHEMAS, "required"):
-        ours, theirs = beside.get(key), target.get(key)
-        if isinstance(ours, dict) and isinstance(theirs, dict):
-            merged[key] = {**theirs, **ours}
-        elif isinstance(ours, list) and isinstance(theirs, list):
-            merged[key] = [*theirs, *(name for name in ours if name not in theirs)]
-    return merged
-
-
-# The flat form
-
-
 def _flattened(node: Any) -> Any:
     if isinstance(node, list):
         return [_flattened(item) for item in node]
@@ -256,7 +88,7 @@ def _flattened(node: Any) -> Any:
         return node
     flat = _without_tuple(_without_choices(node))
     flat = with_subschemas({key: value for key, value in flat.items() if key not in _OMITTED}, _flattened)
-    for key in _MAPS_OF_SCHEMAS:
+    for key in MAPS_OF_SCHEMAS:
         if isinstance(flat.get(key), dict):
             flat[key] = {name: {} if part is True else part for name, part in flat[key].items() if part is not False}
     if flat.get("type") == "object":
@@ -274,10 +106,9 @@ def _without_choices(node: dict[str, Any]) -> dict[str, Any]:
             continue
         parts = [_without_choices(part) if isinstance(part, dict) else part for part in flat.pop(key)]
         if key == "allOf":
-            for part in reversed(parts):
-                flat = _merged(part, flat) if isinstance(part, dict) else flat
+            flat = merged_all((*(part for part in parts if isinstance(part, dict)), flat))
         else:
-            flat = _merged(_chosen(parts), flat)
+            flat = merged(_chosen(parts), flat)
     return _of_one_type(flat)
 
 
@@ -323,7 +154,7 @@ def _is_constant(node: dict[str, Any]) -> bool:
         "const",
         "enum",
         "type",
-        *_ANNOTATIONS,
+        *ANNOTATIONS,
     }
 
 
@@ -332,19 +163,25 @@ def _one_object(choices: list[dict[str, Any]]) -> dict[str, Any]:
     properties: dict[str, list[Any]] = {}
     for choice in choices:
         for name, one in choice["properties"].items():
-            found = properties.setdefault(name, [])
-            if one not in found:
-                found.append(one)
+            properties.setdefault(name, []).append(one)
     first, *others = choices
     same = {key: value for key, value in first.items() if all(key in one and one[key] == value for one in others)}
-    required = [
-        name for name in first.get("required") or () if all(name in (one.get("required") or ()) for one in others)
-    ]
+    required_by_others = [set(map(repr, _required(one))) for one in others]
+    required = [name for name in _required(first) if all(repr(name) in names for names in required_by_others)]
     return {
         **same,
-        "properties": {name: ones[0] if len(ones) == 1 else {"anyOf": ones} for name, ones in properties.items()},
+        "properties": {name: _any_of(different(ones)) for name, ones in properties.items()},
         **({"required": required} if required else {}),
     }
+
+
+def _required(node: dict[str, Any]) -> list[Any]:
+    required = node.get("required")
+    return required if isinstance(required, list) else []
+
+
+def _any_of(schemas: list[Any]) -> Any:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _of_one_type(node: dict[str, Any]) -> dict[str, Any]:
@@ -365,13 +202,10 @@ def _without_tuple(node: dict[str, Any]) -> dict[str, Any]:
     first, rest = (items, node.get("additionalItems")) if isinstance(items, list) else (prefix, items)
     flat = node
     if isinstance(first, list):
-        choices: list[Any] = []
-        for one in (*first, rest):
-            if isinstance(one, dict) and one not in choices:
-                choices.append(one)
+        choices = different(one for one in (*first, rest) if isinstance(one, dict))
         flat = {key: value for key, value in node.items() if key not in ("prefixItems", "additionalItems", "items")}
         if choices:
-            flat["items"] = choices[0] if len(choices) == 1 else {"anyOf": choices}
+            flat["items"] = _any_of(choices)
     if isinstance(flat.get("items"), bool):
         flat = {key: value for key, value in flat.items() if key != "items"}
     return flat

@@ -704,3 +704,15 @@ def test_a_vendor_host_that_cannot_be_reached_comes_with_advice(mode: Mode, monk
         with Caller(mode, {**settings, "max_retries": 0}) as caller:
             with pytest.raises(APIConnectionError, match=says):
                 caller.chat("x")
+
+
+def test_an_async_stream_is_closed_from_another_event_loop(server: GigaChatServer) -> None:
+    async def read_and_close() -> int:
+        async with AsyncGigaChat(**options(server)) as giga:
+            stream = giga.stream("Привет")
+            await anext(stream)
+            await asyncio.to_thread(asyncio.run, stream.close())
+            return len([chunk async for chunk in stream])
+
+    # A loop in debug mode refuses what is not safe between threads.
+    assert asyncio.run(read_and_close(), debug=True) == 0

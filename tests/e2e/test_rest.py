@@ -8,10 +8,12 @@ import io
 import json
 import os
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from gigachat import (
@@ -20,6 +22,7 @@ from gigachat import (
     AuthenticationError,
     ForbiddenError,
     GigaChat,
+    GigaChatException,
     NotFoundError,
     ResponseError,
     ServerError,
@@ -120,6 +123,43 @@ def test_a_file_that_can_be_read_once_is_sent_once(
     with pytest.raises(error):
         caller.do("upload_file", ("a.txt", Pipe(b"text")))
     assert len(server.requests_to("/files")) == 1
+
+
+class Unseekable(io.BytesIO):
+    """It says that it can seek, as files in `/proc` do."""
+
+    def seek(self, *place: int) -> int:
+        raise OSError("no seek")
+
+
+class Pieces:
+    """A file whose second piece is not bytes."""
+
+    def __init__(self, piece: Any) -> None:
+        self._pieces = [b"text", piece]
+
+    def read(self, size: int) -> Any:
+        return self._pieces.pop(0) if size else b""
+
+
+@pytest.fixture(params=["default", "own client"])
+def uploading(request: pytest.FixtureRequest, server: GigaChatServer) -> Iterator[GigaChat]:
+    """A client with the default transport, and one with a client of httpx2."""
+    tls = ssl.create_default_context(cafile=server.ca_bundle_file)
+    with httpx2.Client(verify=tls) as own:
+        with GigaChat(**options(server), http_client=own if request.param == "own client" else None) as giga:
+            yield giga
+
+
+@pytest.mark.parametrize(("piece", "kind"), [(None, "NoneType"), ("text", "str")])
+def test_a_file_that_gives_no_bytes_while_it_is_sent(uploading: GigaChat, piece: Any, kind: str) -> None:
+    file: Any = Pieces(piece)
+    with pytest.raises(GigaChatException, match=f"^the file a.txt cannot be read: it gives {kind}, not bytes$"):
+        uploading.upload_file(("a.txt", file))
+
+
+def test_a_file_that_cannot_seek_is_sent(uploading: GigaChat) -> None:
+    assert uploading.upload_file(("a.txt", Unseekable(b"text"))).bytes_ == 4
 
 
 def test_several_uploads_at_once(server: GigaChatServer) -> None:

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -253,3 +254,26 @@ def test_what_cannot_be_hidden_is_refused(what: Any, error: type[Exception], tmp
     recorder = Recorder(tmp_path / "test_x.py", "test_x.py::test_a", recording=False)
     with pytest.raises(error, match=r"hide\(\) takes"):
         recorder.hide(what)
+
+
+@pytest.mark.parametrize("levels", [50, 400, 900])
+@pytest.mark.parametrize(("kind", "frame"), [("application/json", b"%s"), ("text/event-stream", b"data: %s\n\n")])
+def test_deep_json_is_given_again(kind: str, frame: bytes, levels: int, tmp_path: Path) -> None:
+    path = tmp_path / "recording.json"
+    body = frame % (b'{"a":' * levels + json.dumps(f"Bearer {KEY}").encode() + b"}" * levels)
+    answer = shown_answer(200, {"content-type": kind}, body, cut=False)
+    exchange = _scrubber(credentials=KEY).clean({"request": {"method": "GET", "path": "/"}, "answer": answer})
+    write_file(path, [exchange])
+    (read,) = read_file(path)
+    assert b"".join(pieces(read["answer"])) == body.replace(f"Bearer {KEY}".encode(), b"***")
+
+
+@pytest.mark.slow
+def test_requests_with_many_other_names_are_compared_in_linear_time() -> None:
+    def compared(many: int) -> float:
+        asked, recorded = ({f"{name}{number}": 1 for number in range(many)} for name in "ab")
+        begun = time.process_time()
+        assert len([*differences(asked, recorded)]) == 2 * many
+        return time.process_time() - begun
+
+    assert compared(20_000) < 35 * min(compared(2_000) for _ in range(3))

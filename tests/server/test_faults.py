@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,18 @@ def test_a_header_chooses_its_requests(server: GigaChatServer) -> None:
 def test_a_fault_in_a_header_may_change_the_type_alone(server: GigaChatServer) -> None:
     with pytest.raises(APIResponseValidationError, match="text/html"):
         list(client(server, "content_type=text/html").stream("x"))
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_without_a_body_leaves_the_connection_usable(status: int) -> None:
+    with GigaChatServer(tls=False) as server:
+        server.fail(status)
+        connection = HTTPConnection(server.origin.partition("://")[2], timeout=10)
+        statuses = []
+        for _ in range(2):
+            connection.request("GET", "/api/v1/models")
+            with connection.getresponse() as response:
+                statuses.append(response.status)
+                response.read()
+        connection.close()
+        assert statuses == [status, 401]

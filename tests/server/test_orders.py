@@ -12,6 +12,7 @@ from tests.server.api import Api
 
 CYCLE: dict[str, Any] = {"content": ""}
 CYCLE["cycle"] = CYCLE
+ODD_CALLS: list[list[Any]] = [[5], [None], [("f",)], [("f", {}, 1)], [{"f": 1, "g": 2}]]
 REFUSED: list[tuple[Callable[[Any], object], str]] = [
     # Replies
     (lambda server: server.reply(5), "reply: answer: write a text or a dictionary, not int"),
@@ -43,6 +44,10 @@ REFUSED: list[tuple[Callable[[Any], object], str]] = [
     (lambda server: server.reply_call(""), "reply: answer: function_call must have a name"),
     (lambda server: server.reply_call(5), "reply: answer: name must be a text, not int"),
     (lambda server: server.reply_calls(), "reply_calls: give the calls"),
+    *(
+        (lambda server, calls=calls: server.reply_calls(*calls), "reply_calls: a call is the name of a function, or a")
+        for calls in ODD_CALLS
+    ),
     (lambda server: server.reply_calls("f", ("", {})), "reply: answer: function_call must have a name"),
     (lambda server: server.reply({"function_calls": "f"}), "reply: answer: function_calls must be a list, not str"),
     (lambda server: server.reply({"function_calls": ["f"]}), "reply: answer: function_calls must be a list of dict"),
@@ -92,6 +97,7 @@ REFUSED: list[tuple[Callable[[Any], object], str]] = [
     (lambda server: server.cut(1.5), "fail: cut_events: Input should be a valid integer"),
     # Streams
     (lambda server: server.stream_events("x"), "stream_events: write a list of events"),
+    (lambda server: server.stream_events(5), "stream_events: write a list of events"),
     (lambda server: server.stream_events({"a": 1}), "stream_events: write a list of events"),
     (lambda server: server.stream_events([5]), "stream_events: an event is bytes, a text, a dictionary, or .*, not 5"),
     (lambda server: server.stream_events([("name", "x")]), "stream_events: an event is bytes, .*, not .'name', 'x'.$"),

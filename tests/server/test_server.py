@@ -389,6 +389,7 @@ def test_models_resolve(api: Api) -> None:
         ({"max_tokens": 0}, 422, "Invalid params: max_tokens must be in range (0, +inf)"),
         ({"max_tokens": 1.5}, 400, SYNTAX),
         ({"update_interval": -1}, 422, "Invalid params: update_interval must be in range [0, +inf)"),
+        ({"update_interval": 10**400}, 422, "Invalid params: update_interval must be in range [0, +inf)"),
         (
             {"messages": [USER, {"role": "system", "content": ""}]},
             422,

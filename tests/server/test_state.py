@@ -213,3 +213,9 @@ def test_content_lies_in_plain_files_named_by_id_alone(tmp_path: Path) -> None:
         file = giga.upload_file(("../../evil.txt", b"content")).id_
         assert (tmp_path / "files" / file).read_bytes() == b"content"
     assert not (tmp_path.parent / "evil.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000], ids=["NUL", "long"])
+def test_a_folder_that_cannot_have_this_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=r"^the state cannot be kept in "):
+        GigaChatServer(state=tmp_path / name)

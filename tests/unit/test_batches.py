@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,8 @@ def test_texts_to_embed_as_lines(world: World) -> None:
         (b'{"request":{}}', "line 1 .* no id"),
         (b'{"id":"","request":{}}', "line 1 .* no id"),
         (b'{"id":null,"request":{}}', "line 1 .* no id"),
+        (b'{"id":true,"request":{}}', "line 1 .* no id"),
+        (b'{"id":"1","request":{"temperature":NaN}}', "line 1 .* not a JSON object"),
         (b'\n{"id":"1"}', "line 2 .* no request"),
         (b'{"id":"1","request":"text"}', "line 1 .* no request"),
         (b'{"id":"1","request":{}}\n{"id":"1","request":{}}', "line 2 .* id '1' of a line before"),
@@ -173,7 +176,8 @@ def test_lines_that_would_be_refused(world: World, lines: bytes, text: str) -> N
 def test_the_most_lines(world: World) -> None:
     assert len(create(world, ["text"] * 500)) == 500
     world.requests.clear()
-    refused(world, ValueError, "501 requests", ["text"] * 501)
+    refused(world, ValueError, "more than 500 requests", ["text"] * 501)
+    refused(world, ValueError, "more than 500 requests", itertools.repeat("text"))
 
 
 def test_what_is_no_batch(world: World, tmp_path: Path) -> None:
@@ -186,8 +190,55 @@ def test_what_is_no_batch(world: World, tmp_path: Path) -> None:
     refused(world, ValueError, "request 2: no messages", ["text", {}])
     refused(world, ValueError, "request 1: messages is empty", [{"messages": []}])
     refused(world, ValueError, "request 1 has no input", [{}], "embedder")
-    refused(world, ValueError, "request 1 is no JSON", [{"input": [float("nan")]}], "embedder")
     refused(world, ValueError, "method is one of", LINES, "chat")
+
+
+def nested() -> Any:
+    value: Any = []
+    for _ in range(5000):
+        value = [value]
+    return value
+
+
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize("method", ["chat_completions", "embedder"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (object(), r"( the body is not JSON: Unable to serialize)"),
+        ({1, object()}, r"( the body is not JSON: Unable to serialize| JSON has no set: give a list$)"),
+        (b"\xff", r"( the body is not JSON: .*utf-8| JSON has no bytes: give text$)"),
+        (CYCLE, r"( the body is not JSON: it contains itself$| is nested too deeply, or contains itself$)"),
+        (nested(), r"( the body is not JSON: it is nested too deeply$| is nested too deeply, or contains itself$)"),
+        ({"\ud83d": 1}, " the text has half a surrogate pair"),
+        ("\ud83d", " the text has half a surrogate pair"),
+        (float("nan"), r" ?(NaN|nan) is not a number in JSON$"),
+        ([float("inf")], r" ?(Infinity|inf) is not a number in JSON$"),
+    ],
+    ids=["object", "set", "bytes", "cycle", "nested", "key", "half a pair", "NaN", "infinity"],
+)
+@pytest.mark.parametrize("place", ["field", "additional_fields"])
+def test_what_is_not_json_is_refused_with_its_number(
+    world: World, method: str, value: Any, text: str, place: str
+) -> None:
+    one: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "input": ["x"]}
+    one |= {"field": value} if place == "field" else {"additional_fields": {"field": value}}
+    refused(
+        world,
+        ValueError,
+        rf"^request 2(\.[\w.\[\]]+)?:?{text}",
+        [one | {"field": 1, "additional_fields": None}, one],
+        method,
+    )
+
+
+@pytest.mark.parametrize("identifier", [True, 1.5, [], CYCLE, b"1", object()], ids=lambda one: type(one).__name__)
+def test_an_id_is_text(world: World, identifier: Any) -> None:
+    lines = [{"id": identifier, "request": {"messages": [{"role": "user", "content": "x"}]}}]
+    refused(world, TypeError, f"^request 1: id must be text, not {type(identifier).__name__}$", lines)
 
 
 def test_a_refusal_does_not_say_what_the_lines_say(world: World) -> None:

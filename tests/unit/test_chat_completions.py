@@ -1436,3 +1436,13 @@ def test_plain_names_are_awaited_on_the_async_client(world: World) -> None:
 
     if world.mode == "async":
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("more", [{}, {"tool_config": "f"}])
+@pytest.mark.parametrize("tools", [[], [{"name": "f", "parameters": {}}]])
+def test_functions_that_are_no_list_are_refused(world: World, tools: list[Any], more: dict[str, Any]) -> None:
+    giga: Any = world.client()
+    place = rf"^tools\[{len(tools)}\]\.functions\.specifications: |^tool_config: "
+    with pytest.raises(ValueError, match=place):
+        giga.chat.create("x", tools=[*tools, {"functions": {"specifications": 5}}], **more)
+    assert world.requests == []

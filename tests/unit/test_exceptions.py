@@ -379,3 +379,9 @@ def test_the_cause_of_an_error_of_the_network_stays_in_its_process(kind: type[AP
     twin = pickle.loads(pickle.dumps(failed))
     assert (type(twin), str(twin), twin.cause) == (kind, "lost", None)
     assert failed.cause is not None
+
+
+def test_an_error_can_be_printed_whatever_the_service_says() -> None:
+    failed = error_for_status(URL, 500, b'{"message": "half \\ud83d"}', IDS)
+    assert str(failed).startswith("500 Internal Server Error: half ? (")
+    assert failed.message == "half \ud83d"

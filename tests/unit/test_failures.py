@@ -184,3 +184,13 @@ def test_an_invalid_response_without_details_stays_invalid(world: World, body: A
     world.answers = [Answer(body)]
     with pytest.raises(APIResponseValidationError):
         world.chat(world.client(), "x")
+
+
+@pytest.mark.parametrize("form", [v1, v2])
+def test_a_failure_can_be_printed(form: Any) -> None:
+    world = World("blocking")
+    world.answers = [Answer(form({"content": ""}, "error", error_details={"message": "half \ud83d"}))]
+    giga = world.client()
+    with pytest.raises(GenerationError) as raised:
+        giga.chat("x") if form is v1 else giga.chat.create("x")
+    assert str(raised.value) == "the service failed to respond: half ?"

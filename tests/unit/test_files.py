@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import io
 import mimetypes
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import anyio
 import httpx2
@@ -300,6 +302,55 @@ def test_files_that_do_not_give_bytes(world: World, tmp_path: Path) -> None:
         refused(world, TypeError, "'rb'", file)
         refused(world, TypeError, "'rb'", ("a.txt", file))
     refused(world, TypeError, "'rb'", io.StringIO("text"))
+    with path.open("wb") as file:
+        refused(world, TypeError, "'rb'", file)
+
+
+def test_a_mock_is_not_a_descriptor(world: World) -> None:
+    refused(world, ValueError, "names no file", MagicMock())
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "rest"),
+    [
+        (ValueError, "the type of a file: ", ("text/plain\r\nX: y",)),
+        (ValueError, "the type of a file: ", ("текст",)),
+        (ValueError, "the headers of a file: ", (None, {"X": "a\r\nB: c"})),
+        (ValueError, "the headers of a file: ", (None, {5: "a"})),
+        (TypeError, "the headers of a file: the value of X must be text, not int", (None, {"X": 5})),
+        (
+            TypeError,
+            "the headers of a file: the value of Content-Type must be text, not int",
+            (None, {"Content-Type": 5}),
+        ),
+    ],
+)
+def test_headers_that_cannot_be_sent(world: World, kind: type[Exception], text: str, rest: tuple[Any, ...]) -> None:
+    refused(world, kind, text, ("a.txt", b"text", *rest))
+
+
+def test_texts_that_utf_8_cannot_hold(world: World) -> None:
+    refused(world, ValueError, "half a surrogate pair", ("a.txt", "\ud83d"))
+    refused(world, ValueError, "purpose must have ASCII", b"text", "\ud83d")
+    assert upload(world, ("a\udcff.txt", b"text")).name == "a?.txt"
+
+
+def test_a_compressed_file_has_no_path_in_its_name(world: World, tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "a.txt.gz", "wb") as file:
+        file.write(b"text")
+    with gzip.open(tmp_path / "a.txt.gz") as file:
+        assert upload(world, file).name == "a.txt.gz"
+
+
+class Unseekable(io.BytesIO):
+    """It says that it can seek, as files in `/proc` do."""
+
+    def seek(self, *place: int) -> int:
+        raise OSError("no seek")
+
+
+def test_a_file_that_cannot_be_measured(world: World) -> None:
+    assert upload(world, ("a.txt", Unseekable(b"text"))).content == b"text"
 
 
 @pytest.mark.parametrize(

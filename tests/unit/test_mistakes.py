@@ -596,6 +596,13 @@ def test_a_body_that_is_not_json_is_refused(world: World) -> None:
     assert world.requests == []
 
 
+def test_a_header_that_contains_itself_is_refused() -> None:
+    value: Any = []
+    value.append(value)
+    with pytest.raises(TypeError, match="the value of x must be text, not list"):
+        GigaChat().with_options(extra_headers={"x": value})
+
+
 # Names and modes of other clients.
 
 

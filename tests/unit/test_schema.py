@@ -7,6 +7,7 @@ import copy
 import enum
 import json
 import re
+import time
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Optional
@@ -332,6 +333,66 @@ class Dog(BaseModel):
 
 class Owner(BaseModel):
     pet: Annotated[Cat | Dog, Field(discriminator="kind")]
+
+
+@pytest.mark.parametrize("change", [simplify, inline_references])
+def test_a_schema_that_contains_itself_is_refused(change: Callable[[Any], Any]) -> None:
+    schema: dict[str, Any] = {"type": "object"}
+    schema["properties"] = {"a": schema}
+    with pytest.raises(ValueError, match=r"more than 100000 parts|deeply"):
+        change(schema)
+
+
+@pytest.mark.parametrize("change", [simplify, inline_references])
+@pytest.mark.parametrize("value", [None, 5, "text", [], Cat], ids=str)
+def test_what_is_no_mapping_is_no_schema(change: Callable[[Any], Any], value: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^a JSON Schema is a mapping, .*, not {type(value).__name__}$"):
+        change(value)
+
+
+def test_keywords_of_another_type_are_no_reason_to_fail() -> None:
+    one, other = ({"type": "object", "properties": {name: {}}, "required": 5} for name in "ab")
+    assert simplify({"anyOf": [one, other]}) == {**one, "properties": {"a": {}, "b": {}}}
+
+
+def test_true_is_not_one_among_constants() -> None:
+    assert simplify({"prefixItems": [{"const": 1}, {"const": True}]}) == {"items": {"enum": [1, True]}}
+
+
+LARGE: dict[str, Callable[[int], Any]] = {
+    "required": lambda many: {
+        "allOf": [{"required": [f"{part}.{n}" for n in range(many // 10)]} for part in range(10)]
+    },
+    "allOf": lambda many: {"allOf": [{"properties": {str(n): {"const": n}}} for n in range(many)]},
+    "anyOf": lambda many: {"anyOf": [{"type": "object", "properties": {"a": {"const": n}}} for n in range(many)]},
+    "a tuple": lambda many: {"prefixItems": [{"const": n} for n in range(many)]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", LARGE.values(), ids=LARGE)
+def test_a_schema_is_flattened_in_linear_time(made: Callable[[int], Any]) -> None:
+    assert seconds(simplify, made(20_000)) < 35 * min(seconds(simplify, made(2_000)) for _ in range(3))
+
+
+@pytest.mark.slow
+def test_references_in_a_chain_are_followed_in_linear_time() -> None:
+    def chain(many: int) -> dict[str, Any]:
+        definitions = {str(n): {"items": {"$ref": f"#/$defs/{n + 1}"}} for n in range(many)}
+        return {"$ref": "#/$defs/0", "$defs": {**definitions, str(many): {}}}
+
+    def refused(schema: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match="deeply"):
+            inline_references(schema)
+
+    assert seconds(refused, chain(8_000)) < 35 * min(seconds(refused, chain(800)) for _ in range(3))
+
+
+def seconds(work: Callable[[Any], Any], value: Any) -> float:
+    """Return how long work takes, in seconds of the processor."""
+    begun = time.process_time()
+    work(value)
+    return time.process_time() - begun
 
 
 def test_no_discriminator_leads_into_definitions_that_are_gone() -> None:

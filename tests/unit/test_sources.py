@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,17 @@ def test_sources_of_a_stream(world: World, method: str) -> None:
     _, final, completion = whole(world.method(world.client(), method)("x"), asyncio.run)
     assert final == completion.text == "".join(texts)
     assert completion.sources == [CITED[2], ONE]
+
+
+@pytest.mark.slow
+def test_sources_are_found_in_linear_time() -> None:
+    def read(many: int) -> float:
+        pages = {str(number): {"url": "u"} for number in range(many)}
+        parts = [{"text": f"[sources=[{number}]]"} for number in range(many)]
+        message = {"role": "assistant", "content": parts, "inline_data": {"sources": pages}}
+        answer = ChatCompletionResponse.model_validate({"messages": [message]})
+        begun = time.process_time()
+        assert len(answer.sources) == many
+        return time.process_time() - begun
+
+    assert read(10_000) < 35 * min(read(1_000) for _ in range(3))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import json
+import pickle
 import time
 import warnings
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from typing import Any
 from weakref import ref
 
@@ -294,6 +297,17 @@ def test_a_forgotten_stream_frees_its_connection(world: World) -> None:
     world.chat(giga, "x")  # its slot is free as well
 
 
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_stream_cannot_be_copied(world: World, duplicate: Callable[[Any], Any]) -> None:
+    answer = Answer(pieces=[FIRST, SECOND, LAST, DONE])
+    world.answers = [answer]
+    giga = world.client()
+    stream = giga.stream("x") if world.mode == "blocking" else giga.astream("x")
+    with pytest.raises(TypeError, match=r"^a stream cannot be copied or pickled"):
+        duplicate(stream)
+    gc.collect()  # nothing half made is left, whose finalizer would fail or close the connection
+
+
 def test_an_async_stream_left_open_warns_and_no_other_does() -> None:
     async def leave(stream: Any) -> None:
         async for _ in stream:
@@ -319,6 +333,48 @@ def test_an_async_stream_left_open_warns_and_no_other_does() -> None:
         ]
 
 
+@pytest.mark.parametrize("name", ["content", "text", "logprobs", "reasoning_content"])
+@pytest.mark.parametrize("values", [("a", ["b"]), (["a"], "b"), ({"a": 1}, 5), (5, 6), ("a", 5)], ids=str)
+@pytest.mark.parametrize("api", ["v1", "v2"])
+def test_fields_that_change_their_type_are_replaced(name: str, values: tuple[Any, Any], api: str) -> None:
+    world = World("blocking")
+    world.answers = [
+        Answer(pieces=[*(sse({"choices": [], "messages": [], "x": {}, name: one}) for one in values), DONE])
+    ]
+    giga = world.client()
+    stream: Any = giga.stream("x") if api == "v1" else giga.chat.stream("x")
+    known = api == "v2" and name == "logprobs"
+    with pytest.raises(GigaChatException) if known else nullcontext():
+        completion = stream.get_final_completion()
+        assert completion.model_extra[name] == values[1]
+
+
+@pytest.mark.parametrize("message", [5, {"role": "assistant", "content": "other"}])
+def test_a_message_beside_the_delta_does_not_take_its_place(message: Any) -> None:
+    world = World("blocking")
+    choice = {"index": 0, "delta": {"content": "text"}, "message": message, "finish_reason": "stop"}
+    world.answers = [Answer(pieces=[sse({"choices": [choice]}), DONE])]
+    assert world.client().stream("x").get_final_completion().text == "text"
+
+
+SOURCES = {"sources": {"{}": {"url": "https://{}.example/"}}, "images": ["{}"]}
+
+
+def test_inline_data_of_chunks_is_joined() -> None:
+    world = World("blocking")
+    parts = [
+        {"sources": {"1": {}}, "images": [1], "a": 1},
+        {"images": [2], "a": "b"},
+        {"sources": {"2": {}}, "images": [3]},
+    ]
+    chunks = [{"choices": [{"index": 0, "delta": {"content": "a", "inline_data": part}}]} for part in parts]
+    world.answers = [Answer(pieces=[*map(sse, chunks), DONE])]
+    stream = world.client().stream("x")
+    for _ in range(2):
+        message = stream.get_final_completion().choices[0].message
+        assert message.inline_data == {"sources": {"1": {}, "2": {}}, "images": [1, 2, 3], "a": "b"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
@@ -326,8 +382,10 @@ def test_an_async_stream_left_open_warns_and_no_other_does() -> None:
         {"choices": [{"index": 0, "delta": {"content": "0123456789", "logprobs": [{"token": "x"}]}}]},
         {"messages": [{"role": "assistant", "content": [{"text": "0123456789"}]}]},
         {"messages": [{"role": "assistant", "message_id": "{}", "content": [{"text": "0123456789"}]}]},
+        {"choices": [{"index": 0, "delta": {"content": "0123456789", "inline_data": SOURCES}}]},
+        {"messages": [{"role": "assistant", "content": [{"text": "0123456789"}], "inline_data": SOURCES}]},
     ],
-    ids=["v1", "v2", "v2, a message each"],
+    ids=["v1", "v2", "v2, a message each", "v1 with sources", "v2 with sources"],
 )
 def test_chunks_are_joined_in_linear_time(data: dict[str, Any]) -> None:
     many = 60_000

@@ -25,7 +25,8 @@ def failure_text(details: Mapping[str, Any] | None) -> str:
         return f"the service failed to respond (finish_reason {ERROR!r})"
     message = details.get("message")
     text = message if isinstance(message, str) and message else json.dumps(details, ensure_ascii=False)
-    text = " ".join(text.split())
+    # JSON may have half a surrogate pair, which cannot be printed.
+    text = " ".join(text.split()).encode("utf-8", "replace").decode()
     return f"the service failed to respond: {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '…'}"
 
 

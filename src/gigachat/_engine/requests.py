@@ -83,9 +83,11 @@ def build_request(
 
             # Before 2.14, pydantic does not write a model whose class is not built, as of a part of one that it parsed.
             build_all()
-            content = _written(service, call.json)
-        if options.body or b"NaN" in content or b"Infinity" in content:
-            content = _merged(service, content, options.body)
+            content = written(service, call.json)
+        if options.body:
+            content = written(service, {**_parsed(content), **options.body})
+        elif b"NaN" in content or b"Infinity" in content:
+            _parsed(content)
     if call.headers:
         headers.update(call.headers)
     if options.headers:
@@ -104,22 +106,39 @@ def build_request(
     return Request(call.method, url, headers, content, timeouts, query, call.upload), authorize
 
 
-def _written(service: Service, body: Any) -> bytes:
+def written(service: Service, body: Any) -> bytes:
+    """Return JSON: compact UTF-8, not escaped, without fields that are None.
+
+    Raises:
+        ValueError: The body is not JSON.
+    """
     try:
-        return service.dumps(body)
+        content = service.dumps(body)
     except ValueError as error:
-        reason = HALF_A_PAIR if "surrogates" in str(error) else f"the body is not JSON: {error}"
+        reason = _unwritable(str(error))
+    else:
+        if b"NaN" in content or b"Infinity" in content:
+            _parsed(content)
+        return content
     # Raised outside the handler: the original error is pydantic's.
     raise ValueError(reason)
 
 
-def _merged(service: Service, content: bytes, extra: Mapping[str, Any]) -> bytes:
-    """Return a JSON object with more fields merged over it; NaN and infinities are refused."""
-    if extra:
-        content = _written(service, {**json.loads(content), **extra})
-    json.loads(content, parse_constant=_refuse_number)
-    return content
+def _unwritable(reason: str) -> str:
+    if "surrogates" in reason:
+        return HALF_A_PAIR
+    if "Circular reference" in reason:
+        return "the body is not JSON: it contains itself"
+    if "depth exceeded" in reason:
+        return "the body is not JSON: it is nested too deeply"
+    return f"the body is not JSON: {reason}"
 
 
-def _refuse_number(name: str) -> None:
+def _parsed(content: bytes) -> Any:
+    """Parse JSON; NaN and infinities are refused."""
+    return json.loads(content, parse_constant=refuse_number)
+
+
+def refuse_number(name: str) -> None:
+    """Refuse NaN and infinities, as `parse_constant` of `json.loads`."""
     raise ValueError(f"{name} is not a number in JSON")

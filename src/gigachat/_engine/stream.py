@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Never, TypeVar
 
 from gigachat._engine.session import run
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
+
+_ONE_ONLY = "a stream cannot be copied or pickled: get_final_completion() returns what can"
 
 
 class Stream(Generic[ChunkT, CompletionT]):
@@ -85,6 +87,9 @@ class Stream(Generic[ChunkT, CompletionT]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def __getstate__(self) -> Never:
+        raise TypeError(_ONE_ONLY)
 
     def __del__(self) -> None:
         self._source.abandon()
@@ -160,6 +165,9 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    def __getstate__(self) -> Never:
+        raise TypeError(_ONE_ONLY)
 
     def __del__(self) -> None:
         if self._source.abandon():

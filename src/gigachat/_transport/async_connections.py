@@ -212,9 +212,12 @@ class AsyncConnection(Connection, httpcore2.AsyncNetworkBackend):
         return _AsyncStream(self, self._socket)
 
     def close(self) -> None:
-        """Close the connection from a task of its loop."""
-        if self._socket is not None:
-            self._socket.abort()
+        """Close the connection: at once from its loop, soon from any other."""
+        if self._socket is not None and self._loop is not None:
+            if event_loops.is_running(self._loop):
+                self._socket.abort()
+            else:
+                self.abort()
 
     def abort(self) -> None:
         """Close the connection from any thread or finalizer."""

@@ -48,6 +48,14 @@ def running_loop() -> Loop:
     return trio.lowlevel.current_trio_token() if in_trio() else asyncio.get_running_loop()
 
 
+def is_running(loop: Loop) -> bool:
+    """Whether the caller runs in this loop."""
+    try:
+        return running_loop() is loop
+    except RuntimeError:
+        return False
+
+
 def is_closed(loop: Loop) -> bool:
     """Whether a loop has ended."""
     if isinstance(loop, asyncio.AbstractEventLoop):

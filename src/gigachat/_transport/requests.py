@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -75,12 +76,21 @@ class _File:
         self._file = file
         self._name = name
         if hasattr(file, "seek"):
-            self.seek = file.seek
+            self.seek = self._seek
             self.tell = file.tell
+
+    def _seek(self, *place: int) -> int:
+        try:
+            return self._file.seek(*place)
+        except OSError as error:
+            raise UnsupportedOperation(str(error)) from error  # which httpx2 takes for a file that cannot seek
 
     def read(self, size: int) -> bytes:
         try:
-            return self._file.read(size)
+            piece = self._file.read(size)
         except OSError as error:
             # It must not be mistaken for an error of the network.
             raise GigaChatException(f"the file {self._name} cannot be read: {error}") from error
+        if not isinstance(piece, bytes):  # None: it does not block, and has no bytes yet
+            raise GigaChatException(f"the file {self._name} cannot be read: it gives {type(piece).__name__}, not bytes")
+        return piece

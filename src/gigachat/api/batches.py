@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gigachat import models
@@ -12,14 +13,18 @@ from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
 from gigachat._engine.parsing import parse, read_model, x_headers
+from gigachat._engine.requests import refuse_number, written
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
 from gigachat.api.arguments import check_roles, checked_id, model_of
+from gigachat.api.chat import merged_fields
 from gigachat.api.files import content_call
 from gigachat.api.uploads import blocking_file, opened_file
 from gigachat.exceptions import APIResponseValidationError, APITimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gigachat._engine.service import Service
 
     BatchMethod: TypeAlias = Literal["chat_completions", "embedder"]
     BatchRequest: TypeAlias = str | models.Chat | Mapping[str, Any]
@@ -56,7 +61,7 @@ class Batches(Resource[Mode]):
             "POST",
             "/batches",
             read_model(models.Batch),
-            content=_checked(_lines(file, method, {"model": self._service.model, **self._service.chat_defaults})),
+            content=_checked(_lines(file, method, self._service)),
             headers={"content-type": "application/octet-stream"},
             query={"method": method},
         )
@@ -184,7 +189,7 @@ def _result(line: bytes) -> models.BatchResult:
         return models.BatchResult(line=line.decode("utf-8", "replace").strip())
 
 
-def _lines(file: Any, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
+def _lines(file: Any, method: str, service: Service) -> bytes:
     """Return the lines of a batch, as they are or made of its requests."""
     if isinstance(file, str) and file.lstrip("\ufeff \t\r\n").startswith(("{", "[{")):
         return _encoded(file)
@@ -204,11 +209,13 @@ def _lines(file: Any, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
         return _encoded(content) if isinstance(content, str) else content
     if isinstance(file, Mapping) or not isinstance(file, Iterable):
         raise TypeError(f"a batch is a file of requests or a list of them, not {type(file).__name__}")
-    lines = [_line(one, index, method, chat_defaults) for index, one in enumerate(file)]
+    lines = [_line(one, index, method, service) for index, one in enumerate(islice(file, MOST_BATCH_REQUESTS + 1))]
+    if len(lines) > MOST_BATCH_REQUESTS:
+        raise ValueError(f"the batch has more than {MOST_BATCH_REQUESTS} requests: hand in several")
     return b"\n".join(lines) + b"\n" if lines else b""
 
 
-def _line(one: Any, index: int, method: str, chat_defaults: Mapping[str, Any]) -> bytes:
+def _line(one: Any, index: int, method: str, service: Service) -> bytes:
     name = f"request {index + 1}"
     number: Any = None
     if isinstance(one, Mapping) and "request" in one:
@@ -226,17 +233,16 @@ def _line(one: Any, index: int, method: str, chat_defaults: Mapping[str, Any]) -
         if not chat.messages:
             raise ValueError(f"{name}: messages is empty: give at least one message")
         check_roles(chat.messages, f"{name}.messages")
-        body = chat.model_dump(mode="json", by_alias=True, exclude_none=True)
-        body = {**chat_defaults, **body.pop("additional_fields", {}), **body}
+        body = {"model": service.model, **service.chat_defaults, **merged_fields(chat)}
         body.pop("stream", None)
-    line = {"id": str(index + 1 if number is None else number), "request": body}
+    if number is None:
+        number = index + 1
+    if isinstance(number, bool) or not isinstance(number, str | int):
+        raise TypeError(f"{name}: id must be text, not {type(number).__name__}")
     try:
-        text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        problem = f"{name} is no JSON: {error}"
-    else:
-        return _encoded(text)
-    raise ValueError(problem)
+        return written(service, {"id": str(number), "request": body})
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _encoded(text: str) -> bytes:
@@ -271,13 +277,13 @@ def _checked(content: bytes) -> bytes:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, parse_constant=refuse_number)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise ValueError(f"line {number} of the batch is not a JSON object")
         identifier = value.get("id")
-        if not isinstance(identifier, str | int) or not str(identifier):
+        if isinstance(identifier, bool) or not isinstance(identifier, str | int) or not str(identifier):
             raise ValueError(f"line {number} of the batch has no id")
         if identifier in seen:
             raise ValueError(f"line {number} of the batch has the id {identifier!r} of a line before it")

@@ -70,6 +70,7 @@ class ChatFields(ChatOptions, total=False):
 
 
 _METHODS = ("chat", "stream")
+_NOT_SENT = ("additional_fields", "stop")
 _OF_V2 = {
     "tools": "belongs to chats v2; a chat v1 takes functions=[...]",
     "tool_choice": "belongs to another API; a chat v1 takes function_call=",
@@ -293,8 +294,13 @@ def call_for(chat: models.Chat) -> Call[models.ChatCompletion]:
 def _body(chat: models.Chat) -> Mapping[str, Any] | models.Chat:
     if not chat.additional_fields:
         return chat
-    body = chat.model_dump(exclude_none=True, by_alias=True)
-    return {**body.pop("additional_fields"), **body}
+    return merged_fields(chat)
+
+
+def merged_fields(chat: models.Chat) -> dict[str, Any]:
+    """Return the fields of a chat, and its additional ones beside them; named fields win."""
+    named = {name: value for name, value in chat if value is not None and name not in _NOT_SENT}
+    return {**(chat.additional_fields or {}), **named}
 
 
 def stream_call_for(chat: models.Chat) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:

@@ -5,6 +5,7 @@ Chunks of chats v1 and of threads have the same form (reference, section 4.7).
 
 from __future__ import annotations
 
+import copy
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -25,7 +26,7 @@ ACCEPT = {"accept": "text/event-stream", "cache-control": "no-store"}
 finish_reason = attrgetter("finish_reason")
 """Returns why a choice of an answer ended."""
 _IN_PROGRESS = "function_in_progress"  # role of chunks that report a built-in function; not part of the response
-_APPENDED = ("content", "reasoning_content", "text", "logprobs")
+_GROWING = ("content", "reasoning_content", "text", "logprobs", "inline_data")
 
 
 def finished(chunk: Chunk) -> bool:
@@ -48,7 +49,7 @@ def joined_choices(chunks: Sequence[Chunk]) -> dict[int, dict[str, Any]]:
     for chunk in chunks:
         for part in chunk.choices:
             choice = choices.setdefault(part.index, {"index": part.index, "message": {"role": "assistant"}})
-            choice.update(part.model_extra or {})
+            choice.update((name, value) for name, value in (part.model_extra or {}).items() if name != "message")
             if part.finish_reason is not None:
                 choice["finish_reason"] = part.finish_reason
             if part.delta.role == _IN_PROGRESS:
@@ -61,32 +62,44 @@ def joined_choices(chunks: Sequence[Chunk]) -> dict[int, dict[str, Any]]:
 
 
 class _Pieces(list[Any]):
-    """Pieces of a text or list that grows, until `_whole` joins them: adding each to the whole takes quadratic time."""
+    """Pieces of a value that grows, until `_whole` joins them: adding each to the whole takes quadratic time."""
 
 
 def appended(name: str, before: Any, value: Any) -> Any:
     """Return the value of a field that a later chunk adds to or, unless the field is one that grows, replaces."""
-    if before is None:
+    if before is None or name not in _GROWING:
         return value
-    if name in _APPENDED:
-        pieces = before if isinstance(before, _Pieces) else _Pieces([before])
-        pieces.append(value)
-        return pieces
-    if name != "inline_data":
+    pieces = before if isinstance(before, _Pieces) else _Pieces([before])
+    if type(pieces[-1]) is not type(value):
         return value
-    both = {**before, **value}
-    for kind in before.keys() & value.keys():
-        one, other = before[kind], value[kind]
-        if isinstance(one, list) and isinstance(other, list):
-            both[kind] = one + other
-        elif isinstance(one, dict) and isinstance(other, dict):
-            both[kind] = {**one, **other}
-    return both
+    pieces.append(value)
+    return pieces
+
+
+def _joined(pieces: Sequence[Any]) -> Any:
+    """Return one value of several of one type."""
+    if isinstance(pieces[0], str):
+        return "".join(pieces)
+    if isinstance(pieces[0], list):
+        return [*chain.from_iterable(pieces)]
+    if not isinstance(pieces[0], dict):
+        return pieces[-1]
+    fields: dict[str, Any] = {}  # those of `inline_data`, each a list or an object that grows
+    for piece in pieces:
+        for name, value in piece.items():
+            before = fields.get(name)
+            if isinstance(value, list) and isinstance(before, list):
+                before += value
+            elif isinstance(value, dict) and isinstance(before, dict):
+                before |= value
+            else:
+                fields[name] = copy.copy(value)
+    return fields
 
 
 def _whole(value: Any) -> Any:
     if isinstance(value, _Pieces):
-        return "".join(value) if isinstance(value[0], str) else [*chain.from_iterable(value)]
+        return _joined(value)
     if isinstance(value, dict):
         return {name: _whole(one) for name, one in value.items()}
     return [*map(_whole, value)] if isinstance(value, list) else value

@@ -11,9 +11,13 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import contextmanager
+from gzip import GzipFile
+from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.transport import Upload
+from gigachat._headers import checked_headers
 from gigachat._service import FILE_KINDS, FILE_TYPES
 
 if TYPE_CHECKING:
@@ -111,7 +115,8 @@ def opened_upload(file: UploadTypes, purpose: str) -> Iterator[Upload]:
 def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
     """Return name, content, type and headers as given. Text beside a name is the content itself, as in 0.2."""
     if not isinstance(file, tuple):
-        name = getattr(file, "filename", None)  # of a form's file, whose `name` may be that of the field
+        # Of a form's file, whose `name` may be that of the field; that of a `GzipFile` is a path, and deprecated.
+        name = None if isinstance(file, GzipFile) else getattr(file, "filename", None)
         return name if isinstance(name, str) and name else None, _content(blocking_file(file)), None, {}
     if not 2 <= len(file) <= 4:
         raise ValueError("a tuple must be (name, content), (name, content, type) or (name, content, type, headers)")
@@ -122,11 +127,18 @@ def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
         raise TypeError(f"the type of a file must be text such as 'text/plain', not {type(mime).__name__}")
     if headers is not None and not isinstance(headers, Mapping):
         raise TypeError(f"the headers of a file must be a mapping, not {type(headers).__name__}")
-    headers = dict(headers or {})
-    for header in [header for header in headers if header.lower() == "content-type"]:
-        mime = headers.pop(header)
-    content = content.encode() if isinstance(content, str) else _content(blocking_file(content))
-    return name or None, content, mime or None, headers
+    checked = checked_headers({"content-type": mime} if mime else None, "the type of a file")
+    checked |= checked_headers(headers, "the headers of a file")
+    mime = checked.pop("content-type", None)
+    sent = {name: checked[name.lower()] for name in headers or () if name.lower() in checked}
+    if isinstance(content, str):
+        try:
+            content = content.encode()
+        except UnicodeEncodeError:
+            raise ValueError(HALF_A_PAIR) from None
+    else:
+        content = _content(blocking_file(content))
+    return name or None, content, mime or None, sent
 
 
 def blocking_file(file: Any) -> Any:
@@ -148,7 +160,10 @@ def _content(content: Any) -> Any:
             "a file is a path, bytes, a file object opened with 'rb', or a tuple (name, content, type), not "
             f"{type(content).__name__}"
         )
-    nothing = content.read(0)
+    try:
+        nothing = content.read(0)
+    except UnsupportedOperation:  # it is open for writing only
+        nothing = None
     if inspect.iscoroutine(nothing):
         nothing.close()
         raise TypeError("the file object is read with await: pass its content, (name, await file.read())")
@@ -167,7 +182,7 @@ def opened_file(path: str | os.PathLike[str], absent: str) -> IO[bytes]:
     Raises:
         ValueError: It cannot be opened. The message shows the path, for that may be text by mistake, only in part.
     """
-    shown = os.fsdecode(path)
+    path = shown = os.fsdecode(path)  # an object that is also a number would be taken for a descriptor
     shown = shown if len(shown) <= 100 else f"{shown[:100]}…"
     if not os.path.isfile(path):
         raise ValueError(f"{shown!r} {'is a directory' if os.path.isdir(path) else absent}")
@@ -182,10 +197,14 @@ def _checked(
 ) -> Upload:
     if not purpose or not isinstance(purpose, str):
         raise ValueError("purpose must be a text such as 'general'")
+    if not purpose.isascii():
+        raise ValueError("purpose must have ASCII characters only, such as 'general'")
     size, head = _measured(content)
     own_name = None if isinstance(content, bytes) else getattr(content, "name", None)
     if name is None and isinstance(own_name, str):
         name = os.path.basename(own_name) or None
+    if name is not None:
+        name = name.encode("utf-8", "replace").decode()  # of a path that is not UTF-8
     shown = name or "the content"
     if size == 0:
         raise ValueError(f"{shown} is empty")
@@ -211,10 +230,15 @@ def _measured(content: bytes | IO[bytes]) -> tuple[int | None, bytes | None]:
     if isinstance(content, bytes):
         return len(content), content[:_HEAD]
     seekable = getattr(content, "seekable", None)
-    if seekable is None or not seekable():
+    try:
+        measurable = seekable is not None and seekable()
+        if measurable:
+            content.seek(0, os.SEEK_END)
+    except OSError:  # a file of the system, such as those in /proc
+        measurable = False
+    if not measurable:
         peek = getattr(content, "peek", None)
         return None, bytes(peek(_HEAD)[:_HEAD]) if peek is not None else None
-    content.seek(0, os.SEEK_END)
     size = content.tell()
     content.seek(0)
     head = content.read(_HEAD)

@@ -547,6 +547,8 @@ def _gathered(tools: Any) -> Any:
             continue
         for name, value in fields.items():
             more = dict(value) if name == "functions" and isinstance(value, Mapping | ChatFunctionsTool) else None
+            if more is not None and not isinstance(more.get("specifications") or (), Iterable):
+                more = None  # the field says what is wrong with it
             if more is None:
                 gathered.append({name: value})
             elif functions is None:
@@ -564,7 +566,8 @@ def _tool_config(word: str, tools: Any) -> dict[str, str]:
         return {"mode": word}
     for tool in tools if isinstance(tools, list) else ():
         functions = tool.get("functions") if isinstance(tool, Mapping) else None
-        if isinstance(functions, Mapping) and word in map(_name, functions["specifications"]):
+        known = functions.get("specifications") if isinstance(functions, Mapping) else None
+        if isinstance(known, list) and word in map(_name, known):
             return {"function_name": word}
         if isinstance(tool, Mapping) and word in tool:
             return {"tool_name": word}
@@ -727,15 +730,17 @@ class ChatCompletionResponse(_Answer):
     def sources(self) -> list[CitedSource]:
         """The sources that the text cites, in the order of their marks (reference, section 5.6)."""
         return cited_sources(
-            (part.text, [_fields_of(part.inline_data), _fields_of(message.inline_data)])
+            (part.text, [_with_sources(part.inline_data), of_message])
             for message in self.messages
             if message.role == "assistant"
+            for of_message in [_with_sources(message.inline_data)]
             for part in message.content or ()
         )
 
 
-def _fields_of(data: ChatInlineData | None) -> dict[str, Any] | None:
-    return None if data is None else data.model_dump()
+def _with_sources(data: ChatInlineData | None) -> dict[str, Any]:
+    sources = data.sources if data is not None else None
+    return {"sources": {number: dict(source) for number, source in (sources or {}).items()}}
 
 
 class ChatCompletionChunk(_Answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +37,8 @@ def cited_sources(passages: Iterable[tuple[str | None, Sequence[Mapping[str, Any
     """
     cited: dict[CitedSource, None] = {}
     for text, inline_data in passages:
-        known: dict[str, Any] = {}
-        for data in reversed(inline_data):
-            sources = data.get("sources") if data else None
-            known.update(sources if isinstance(sources, Mapping) else {})
+        given = (data.get("sources") for data in inline_data if data)
+        known: ChainMap[str, Any] = ChainMap(*(sources for sources in given if isinstance(sources, dict)))
         for mark in _MARK.finditer(text or ""):
             for number in mark[1].replace(",", " ").split():
                 source = known.get(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigachat.server.orders.checks import explained
@@ -129,7 +129,9 @@ class Controls:
         """
         if not calls:
             raise ValueError("reply_calls: give the calls")
-        pairs = [(one, {}) if isinstance(one, str) else one for one in calls]
+        pairs: list[Any] = [(one, {}) if isinstance(one, str) else one for one in calls]
+        if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+            raise ValueError("reply_calls: a call is the name of a function, or a pair of its name and arguments")
         made = {"function_calls": [{"name": name, "arguments": arguments} for name, arguments in pairs]}
         self.reply(made, when=when, model=model, function=function, always=always, after=after)
 
@@ -241,7 +243,7 @@ class Controls:
         Raises:
             ValueError: A payload is not one of these.
         """
-        if isinstance(payloads, (str, bytes, Mapping)):
+        if isinstance(payloads, (str, bytes, Mapping)) or not isinstance(payloads, Iterable):
             raise ValueError("stream_events: write a list of events")
         try:
             events = [literal_event(one) for one in payloads]

@@ -29,6 +29,7 @@ _LARGEST = 64 * 1024 * 1024
 _LARGEST_UNKNOWN = 1024 * 1024
 _PATIENCE = 30.0
 _SIGN_IN = ("/oauth", "/token")
+_WITHOUT_BODY = (204, 304)
 
 
 class FrontDesk:
@@ -155,6 +156,8 @@ async def _read(scope: Scope, receive: Receive, denied: Refusal | None) -> tuple
 
 def _fault_answer(request_headers: Headers, fault: Fault, status: int) -> Response:
     """Return an ordered error; one with a body of its own is sent as the page of a gateway would be."""
+    if status in _WITHOUT_BODY:
+        return Response(status_code=status, headers=api_headers(request_headers))
     if fault.body is None:
         return refusal(request_headers, Refusal(status, fault.message, code=fault.code))
     kind = JSON_TYPE if fault.body[:1] in (b"{", b"[") else "text/html"

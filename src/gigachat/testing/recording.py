@@ -20,6 +20,8 @@ __all__ = ["HIDDEN", "Scrubber", "kept_headers", "pieces", "shown_answer", "show
 
 HIDDEN = "***"
 _PIECE = 65536
+_DEEPEST = 100
+"""Levels of JSON that is kept as JSON: what is deeper is kept as text, since it cannot be searched or read again."""
 _SECRET_NAMES = frozenset(
     {"accesstoken", "apikey", "authkey", "authorization", "clientid", "clientsecret", "cookie", "credentials"}
     | {"idtoken", "passwd", "password", "privatekey", "proxyauthorization", "refreshtoken", "rquid", "secret"}
@@ -191,13 +193,25 @@ def pieces(answer: Mapping[str, Any]) -> list[bytes]:
 
 
 def _json(text: str) -> Any:
-    """Return an object or array; None for anything else, and for numbers that JSON does not have."""
+    """Return an object or array; None for anything else, for numbers that JSON does not have, and for deep nesting."""
     try:
         parsed = json.loads(text)
         json.dumps(parsed, allow_nan=False)
     except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, (dict, list)) else None
+    return parsed if isinstance(parsed, (dict, list)) and not _is_deep(parsed) else None
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (dict, list))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
 
 
 def _bytes(value: Any) -> bytes:

@@ -107,12 +107,14 @@ def write_file(path: Path, exchanges: Sequence[Mapping[str, Any]]) -> None:
 def differences(asked: Any, recorded: Any, path: str = "") -> Iterator[str]:
     """Yield in words where a request differs from a recorded one; `***` there is any text."""
     if isinstance(asked, dict) and isinstance(recorded, dict):
-        missing = [name for name in recorded if name not in asked]
+        missing = dict.fromkeys(name for name in recorded if name not in asked)
+        hidden = [name for name in missing if HIDDEN in name]
         for name in asked:
             place = f"{path}.{name}" if path else str(name)
-            twin = name if name in recorded else next((one for one in missing if _fits(name, one)), None)
+            twin = name if name in recorded else next((one for one in hidden if _fits(name, one)), None)
             if twin in missing:
-                missing.remove(twin)
+                del missing[twin]
+                hidden.remove(twin)
             if twin is None:
                 yield f"{place} was not there"
             else:

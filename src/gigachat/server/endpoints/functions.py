@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml  # type: ignore[import-untyped]
 
+from gigachat._references import References
 from gigachat._service import FUNCTION_NAME
 from gigachat.models.chat import FewShotExample
-from gigachat.schema import References
 from gigachat.server.wire.errors import Refusal, invalid_params, invalid_shape
 from gigachat.server.wire.requests import read_object
 from gigachat.server.wire.shapes import problems

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from gigachat.schema import with_subschemas
+from gigachat._references import with_subschemas
 from gigachat.server.engine import ChatRequest, FunctionCall, Message, Piece
 from gigachat.server.engines.upstream import answer_format, result_text
 from gigachat.server.wire.errors import Refusal

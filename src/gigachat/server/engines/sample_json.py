@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gigachat.schema import target_of
+from gigachat._references import target_of
 
 _LARGEST = 10_000
 """Members, items, characters and merged keywords a schema may need."""

@@ -81,9 +81,11 @@ class Store:
             self._open.execute("BEGIN EXCLUSIVE")
             self._open.execute(_TABLE)
             self._open.execute("COMMIT")
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, ValueError, sqlite3.Error) as error:
             self.close()
-            problem = "it is a file, name a folder" if self.folder.is_file() else getattr(error, "strerror", error)
+            problem = (
+                "it is a file, name a folder" if os.path.isfile(self.folder) else getattr(error, "strerror", error)
+            )
             raise ValueError(f"the state cannot be kept in {self.folder}: {problem}") from None
 
     def _prepare(self) -> None:

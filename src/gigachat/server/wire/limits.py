@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -38,6 +39,8 @@ def check_limits(values: Mapping[str, Any], limits: Limits, place: str = "") -> 
 def _inside(value: float, interval: str) -> bool:
     """Return whether a number is in an interval such as `(0, 1]`."""
     low, high = map(float, interval[1:-1].split(","))
+    if abs(value) > sys.float_info.max:
+        return False
     return (value >= low if interval[0] == "[" else value > low) and (
         value <= high if interval[-1] == "]" else value < high
     )
