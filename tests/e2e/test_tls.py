@@ -753,10 +753,39 @@ def test_a_proxy_that_wants_another_login_is_asked_once_and_named(
     assert "407" in text or scheme == "socks5"
 
 
+@pytest.mark.parametrize(("scheme", "opened"), [("http", http_proxy), ("socks5", socks_proxy)])
+def test_the_name_of_a_proxy_may_be_in_cyrillic(
+    scheme: str, opened: Opener, mode: Mode, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+    name = "прокси.example".encode("idna")
+
+    def local(host: str | bytes, *rest: Any, **more: Any) -> Any:
+        return resolve("127.0.0.1" if host in (name, name.decode()) else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", local)
+    with opened(good.port) as proxy:
+        trust = {"ca_bundle_file": authority.folder / "ca.pem"}
+        ask(mode, good.url, proxy=f"{scheme}://прокси.example:{proxy.port}", **trust)
+        assert proxy.asked == [f"localhost:{good.port}"]
+
+
+def test_a_proxy_with_an_impossible_name_is_refused(mode: Mode, good: Site) -> None:
+    with pytest.raises(ConfigurationError, match="a host name or a header is not valid"):
+        ask(mode, good.url, proxy=f"http://{'я' * 60}.example:3128")
+
+
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
 @pytest.mark.parametrize(
     ("exempt", "goes_direct"),
-    [("localhost", True), ("example.com, localhost", True), ("*", True), ("otherhost", False), ("", False)],
+    [
+        ("localhost", True),
+        ("example.com, localhost", True),
+        ("*", True),
+        ("otherhost", False),
+        ("", False),
+        ("[::1],fd00::/8,::/0", False),
+    ],
 )
 def test_hosts_that_no_proxy_names_are_reached_directly(
     name: str,
