@@ -44,7 +44,7 @@ from gigachat import (
 from gigachat._transport import tls
 from gigachat.settings import Settings
 from tests.support.callers import Caller, Mode
-from tests.support.certificates import self_signed, server_context
+from tests.support.certificates import careless, self_signed, server_context
 from tests.support.payloads import http
 from tests.support.proxies import Proxy, dripping, http_proxy, socks_proxy
 from tests.support.raw_servers import Site, raw_server, site
@@ -396,8 +396,21 @@ def test_a_certificate_is_refused_by_name(
             ask(mode, served.url, ca_bundle_file=tmp_path / "self.pem")
 
 
+@needs_own_roots
+def test_a_certificate_that_python_3_13_refuses(mode: Mode, tmp_path: Path) -> None:
+    with site(careless(tmp_path, "localhost")) as served:
+        for strict in (0, ssl.VERIFY_X509_STRICT):
+            context = ssl.create_default_context(cafile=str(tmp_path / "careless.pem"))
+            context.verify_flags = context.verify_flags & ~ssl.VERIFY_X509_STRICT | strict
+            if not strict:
+                ask(mode, served.url, ssl_context=context)
+                continue
+            with pytest.raises(CertificateError, match=r"does not follow RFC 5280, .* ssl_context="):
+                ask(mode, served.url, ssl_context=context)
+
+
 @pytest.mark.parametrize(
-    ("number", "reason"), [(85, "Missing Authority Key Identifier"), (None, "certificate verify failed")]
+    ("number", "reason"), [(50, "application verification failure"), (None, "certificate verify failed")]
 )
 def test_a_number_of_openssl_that_has_no_name_here(
     number: int | None, reason: str, monkeypatch: pytest.MonkeyPatch, mode: Mode, good: Site
