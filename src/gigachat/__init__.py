@@ -14,6 +14,12 @@ from gigachat.context import custom_headers_cvar, request_id_cvar, session_id_cv
 from gigachat.exceptions import *
 
 if TYPE_CHECKING:
+    from gigachat import assistants as assistants
+    from gigachat import client as client
+    from gigachat import models as models
+    from gigachat import resources as resources
+    from gigachat import settings as settings
+    from gigachat import threads as threads
     from gigachat._engine.stream import AsyncStream, Stream
     from gigachat.api.conversation.faces import AsyncConversation, Conversation
     from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
@@ -122,6 +128,8 @@ __all__ = [
 if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
     from importlib import import_module
 
+    # Which `import gigachat` loads in 0.2.
+    _SUBMODULES = ("assistants", "client", "models", "resources", "settings", "threads")
     # Of what is not a model.
     _MODULES = {
         "AsyncGigaChat": "client",
@@ -149,6 +157,8 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
     }
 
     def __getattr__(name):
+        if name in _SUBMODULES:
+            return import_module(f"{__name__}.{name}")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = import_module(f"{__name__}.{_MODULES.get(name, 'models')}")

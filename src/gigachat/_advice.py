@@ -149,12 +149,17 @@ _TRUST = "pass {} as ca_bundle_file= (or GIGACHAT_CA_BUNDLE_FILE)"
 _AUTHORITY = _TRUST.format("that authority's certificate")
 _UNKNOWN_AUTHORITY = ("is signed by an authority this machine does not know", _AUTHORITY)
 _OTHER_HOST = ("is for another host", "check the address")
+_NOT_STRICT = (
+    "does not follow RFC 5280, which Python 3.13 and later enforce",
+    "ask its authority for a correct certificate, or pass ssl_context= without VERIFY_X509_STRICT in verify_flags",
+)
 _BY_VERIFY_CODE = {
     9: ("is not yet valid", _CLOCK),
     10: ("has expired", _CLOCK),
     18: ("is self-signed", _TRUST.format("it, if it is yours,")),
     **dict.fromkeys((2, 19, 20, 21), _UNKNOWN_AUTHORITY),
     **dict.fromkeys((62, 64), _OTHER_HOST),
+    **dict.fromkeys(range(80, 94), _NOT_STRICT),
     # Of Windows: CERT_E_EXPIRED, CERT_E_UNTRUSTEDROOT, CERT_E_CHAINING, CERT_E_CN_NO_MATCH.
     0x800B0101: ("has expired or is not yet valid", _CLOCK),
     0x800B0109: _UNKNOWN_AUTHORITY,

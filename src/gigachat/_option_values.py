@@ -135,6 +135,15 @@ def checked_proxy(value: str) -> str:
     return value
 
 
+def encodable(value: str) -> str:
+    # Python reads bytes of the environment that are not UTF-8 as halves of surrogate pairs.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be valid UTF-8") from None
+    return value
+
+
 def path_text(value: Any) -> Any:
     try:
         return os.fspath(value)
@@ -222,9 +231,9 @@ class TimeoutPhases(Protocol):
 Timeout: TypeAlias = float | tuple[float, float] | TimeoutPhases
 """Seconds for each phase, a pair (connect, read), or an HTTP library's object."""
 
-Text = Annotated[str, BeforeValidator(unquoted)]
+Text = Annotated[str, AfterValidator(encodable), BeforeValidator(unquoted)]
 # Hidden also in a printed dump of the settings. The validator that is written last runs first.
-Hidden = Annotated[str, AfterValidator(Secret), BeforeValidator(revealed)]
+Hidden = Annotated[str, AfterValidator(encodable), AfterValidator(Secret), BeforeValidator(revealed)]
 HiddenText = Annotated[Text, AfterValidator(Secret), BeforeValidator(revealed)]
 HttpUrl = Annotated[Text, AfterValidator(http_url)]
 BaseUrl = Annotated[HttpUrl, AfterValidator(base_url)]

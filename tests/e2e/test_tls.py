@@ -44,7 +44,7 @@ from gigachat import (
 from gigachat._transport import tls
 from gigachat.settings import Settings
 from tests.support.callers import Caller, Mode
-from tests.support.certificates import self_signed, server_context
+from tests.support.certificates import careless, self_signed, server_context
 from tests.support.payloads import http
 from tests.support.proxies import Proxy, dripping, http_proxy, socks_proxy
 from tests.support.raw_servers import Site, raw_server, site
@@ -396,8 +396,21 @@ def test_a_certificate_is_refused_by_name(
             ask(mode, served.url, ca_bundle_file=tmp_path / "self.pem")
 
 
+@needs_own_roots
+def test_a_certificate_that_python_3_13_refuses(mode: Mode, tmp_path: Path) -> None:
+    with site(careless(tmp_path, "localhost")) as served:
+        for strict in (0, ssl.VERIFY_X509_STRICT):
+            context = ssl.create_default_context(cafile=str(tmp_path / "careless.pem"))
+            context.verify_flags = context.verify_flags & ~ssl.VERIFY_X509_STRICT | strict
+            if not strict:
+                ask(mode, served.url, ssl_context=context)
+                continue
+            with pytest.raises(CertificateError, match=r"does not follow RFC 5280, .* ssl_context="):
+                ask(mode, served.url, ssl_context=context)
+
+
 @pytest.mark.parametrize(
-    ("number", "reason"), [(85, "Missing Authority Key Identifier"), (None, "certificate verify failed")]
+    ("number", "reason"), [(50, "application verification failure"), (None, "certificate verify failed")]
 )
 def test_a_number_of_openssl_that_has_no_name_here(
     number: int | None, reason: str, monkeypatch: pytest.MonkeyPatch, mode: Mode, good: Site
@@ -753,10 +766,39 @@ def test_a_proxy_that_wants_another_login_is_asked_once_and_named(
     assert "407" in text or scheme == "socks5"
 
 
+@pytest.mark.parametrize(("scheme", "opened"), [("http", http_proxy), ("socks5", socks_proxy)])
+def test_the_name_of_a_proxy_may_be_in_cyrillic(
+    scheme: str, opened: Opener, mode: Mode, authority: Authority, good: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+    name = "прокси.example".encode("idna")
+
+    def local(host: str | bytes, *rest: Any, **more: Any) -> Any:
+        return resolve("127.0.0.1" if host in (name, name.decode()) else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", local)
+    with opened(good.port) as proxy:
+        trust = {"ca_bundle_file": authority.folder / "ca.pem"}
+        ask(mode, good.url, proxy=f"{scheme}://прокси.example:{proxy.port}", **trust)
+        assert proxy.asked == [f"localhost:{good.port}"]
+
+
+def test_a_proxy_with_an_impossible_name_is_refused(mode: Mode, good: Site) -> None:
+    with pytest.raises(ConfigurationError, match="a host name or a header is not valid"):
+        ask(mode, good.url, proxy=f"http://{'я' * 60}.example:3128")
+
+
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
 @pytest.mark.parametrize(
     ("exempt", "goes_direct"),
-    [("localhost", True), ("example.com, localhost", True), ("*", True), ("otherhost", False), ("", False)],
+    [
+        ("localhost", True),
+        ("example.com, localhost", True),
+        ("*", True),
+        ("otherhost", False),
+        ("", False),
+        ("[::1],fd00::/8,::/0", False),
+    ],
 )
 def test_hosts_that_no_proxy_names_are_reached_directly(
     name: str,

@@ -28,7 +28,7 @@ from tests.support.callers import Caller, Mode, options
 from tests.support.payloads import DONE, chunked, completion, event, http
 from tests.support.programs import run_quietly
 from tests.support.raw_servers import raw_server
-from tests.support.systems import needs_fork, needs_trio
+from tests.support.systems import needs_fork, needs_trio, needs_uvloop
 from tests.support.waiting import begun, until
 
 CARD = {"id": "5b2a", "object": "file", "bytes": 1, "created_at": 1, "filename": "a.txt", "purpose": "general"}
@@ -338,6 +338,28 @@ def test_one_client_in_loops_of_two_kinds_at_once(server: GigaChatServer) -> Non
         await giga.aclose()
 
     trio.run(main)
+
+
+@needs_uvloop
+@pytest.mark.parametrize("tls", [True, False])
+def test_calls_and_streams_in_the_loop_of_uvloop(tls: bool) -> None:
+    import uvloop
+
+    async def main() -> None:
+        async with GigaChat(**options(running), max_connections=1, max_retries=0) as giga:
+            for text in ("short", "long " * 60_000):
+                running.reply(text)
+                assert (await giga.achat(text)).choices[0].message.content == text
+            assert len([chunk async for chunk in giga.astream("all of it")]) > 1
+            async with giga.astream("a part of it") as stream:
+                await anext(stream)
+            running.reply("late", after=30)
+            with pytest.raises(APITimeoutError, match=r"timeout=0\.2 s"):
+                await giga.with_options(timeout=0.2).achat("too late")
+            await giga.achat("in time")
+
+    with GigaChatServer(tls=tls) as running:
+        uvloop.run(main())
 
 
 def test_packages_that_are_up_to_the_user_may_be_missing(server: GigaChatServer) -> None:

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["Authority", "self_signed", "server_context"]
+__all__ = ["Authority", "careless", "self_signed", "server_context"]
 
 _DAY = datetime.timedelta(days=1)
 _NOW = datetime.datetime.now(datetime.UTC)
@@ -50,10 +50,32 @@ def self_signed(host: str, folder: Path) -> ssl.SSLContext:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    (folder / "self.pem").write_bytes(
+    return _context(certificate, key, folder / "self.pem")
+
+
+def careless(folder: Path, host: str) -> ssl.SSLContext:
+    """A server's context with a certificate of an authority whose own certificate ignores RFC 5280."""
+    issuer, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    root, name = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in ("careless", host))
+    authority = (
+        x509.CertificateBuilder(root, root, issuer.public_key(), 1, _NOW - _DAY, _NOW + _DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
+        .sign(issuer, hashes.SHA256())
+    )
+    certificate = (
+        x509.CertificateBuilder(root, name, key.public_key(), 2, _NOW - _DAY, _NOW + _DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(issuer, hashes.SHA256())
+    )
+    (folder / "careless.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    return _context(certificate, key, folder / "host.pem")
+
+
+def _context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, file: Path) -> ssl.SSLContext:
+    file.write_bytes(
         certificate.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "self.pem")
+    context.load_cert_chain(file)
     return context

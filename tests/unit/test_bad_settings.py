@@ -21,6 +21,7 @@ ADDRESSES += [f"https://h/v1?key={MARK}", f"https://h/#{MARK}", "https://a..b/v1
 ADDRESSES += [f"http://[{MARK}"]
 PATHS = [f"/no/such/{MARK}", f"~nobody-{MARK}/x", f"-----BEGIN PRIVATE KEY-----\n{MARK}\n", f"a\n{MARK}", "x" * 5000]
 YES_OR_NO = ["perhaps", MARK, "2", "-1", "yess", "tru e", "[]", "null"]
+NOT_UTF8 = [f"{MARK}\udcff"]  # as Python reads bytes of the environment in another encoding
 BAD: dict[str, list[str]] = {
     "base_url": ADDRESSES,
     "v2_base_url": ADDRESSES,
@@ -32,14 +33,14 @@ BAD: dict[str, list[str]] = {
         f"http://u:{MARK}/x@h:1",
         f"http://u:1#{MARK}@h:1",
     ],
-    "credentials": [],
-    "client_id": [],
-    "client_secret": [],
-    "scope": [],
+    "credentials": NOT_UTF8,
+    "client_id": NOT_UTF8,
+    "client_secret": NOT_UTF8,
+    "scope": NOT_UTF8,
     "access_token": [f"{MARK} x", f"{MARK}é", f"<{MARK} here>", f"ключ {MARK}"],
-    "user": [],
-    "password": [],
-    "model": [],
+    "user": NOT_UTF8,
+    "password": NOT_UTF8,
+    "model": NOT_UTF8,
     "session_id": [f"{MARK}é", f"{MARK}\n{MARK}"],
     "profanity_check": YES_OR_NO,
     "flags": [f"[{MARK}", f'{{"a": "{MARK}"}}', "[1]", "[null]", '[["a"]]'],
@@ -81,7 +82,7 @@ BAD: dict[str, list[str]] = {
     "ca_bundle_file": PATHS,
     "cert_file": PATHS,
     "key_file": PATHS,
-    "key_file_password": [],
+    "key_file_password": NOT_UTF8,
     "default_headers": [
         MARK,
         f'["{MARK}"]',

@@ -295,6 +295,13 @@ def test_paths_that_are_no_files(world: World, tmp_path: Path) -> None:
     refused(world, ValueError, "names no file", ("a.txt", tmp_path / "absent.txt"))
 
 
+def test_names_that_are_not_utf_8(world: World) -> None:
+    content = io.BytesIO(b"text")
+    content.name = os.fsdecode("отчёт.txt".encode("cp1251"))  # as Linux lists a file of an old archive
+    for file in ((content.name, b"text"), content):
+        refused(world, ValueError, r"^the file name '.*\.txt' is not valid UTF-8: .* \(name, content\)$", file)
+
+
 def test_files_that_do_not_give_bytes(world: World, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("text")

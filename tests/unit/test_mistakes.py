@@ -568,6 +568,7 @@ HALF = "\ud83d"
         ("check_ai", [HALF, "m"], {}),
         ("check_filter", [HALF], {}),
         ("get_model", [HALF], {}),
+        ("openapi_function_convert", [HALF], {}),
         ("create_batch", [[HALF]], {}),
         ("create_batch", ['{"id": "' + HALF + '"}'], {}),
     ],

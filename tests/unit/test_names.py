@@ -94,6 +94,12 @@ def test_a_model_of_chats_needs_no_other_module_of_models() -> None:
     assert imported("from gigachat.models import chat") == imported("import gigachat.models.chat")
 
 
+@pytest.mark.parametrize("name", ["assistants", "client", "models", "resources", "settings", "threads"])
+def test_a_module_needs_no_import_of_its_own(name: str) -> None:
+    assert f"gigachat.{name}" not in imported("import gigachat")
+    assert f"gigachat.{name}" in imported(f"import gigachat; gigachat.{name}")
+
+
 @pytest.mark.parametrize(
     ("make", "early"),
     [

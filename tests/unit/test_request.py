@@ -106,6 +106,8 @@ def test_an_authorization_of_the_callers_own_replaces_the_clients(world: World) 
         (("POST", "/x"), {"content": "text"}),
         (("POST", None), {}),
         ((None, "/x"), {}),
+        (("GET\n", "/x"), {}),
+        (("ПОСТ", "/x"), {}),
         (("GET", "/x"), {"headers": {"X-Bad": "a\nb"}}),
     ],
 )

@@ -19,7 +19,14 @@ try:
 except ImportError:  # without the extra, nothing raises it
     from httpcore2 import ProxyError as SOCKSError  # type: ignore[assignment]
 
-from gigachat._advice import CERTIFICATE_REQUIRED, PLAIN_HTTP, PROXY_LOGIN, certificate_advice, connecting_advice
+from gigachat._advice import (
+    CERTIFICATE_REQUIRED,
+    HALF_A_PAIR,
+    PLAIN_HTTP,
+    PROXY_LOGIN,
+    certificate_advice,
+    connecting_advice,
+)
 from gigachat._engine.transport import Failure, Stage, clock
 from gigachat.exceptions import (
     APIConnectionError,
@@ -88,10 +95,11 @@ def _failure(
     if refused is not None:
         return refused
     if isinstance(error, _NOT_SENDABLE):
-        invalid = isinstance(error, UnicodeError) or reason.startswith("Illegal header")
-        return ConfigurationError(
-            f"the request to {host} cannot be sent: {'a host name or a header is not valid' if invalid else reason}"
-        )
+        if "surrogates not allowed" in reason:
+            reason = HALF_A_PAIR
+        elif isinstance(error, UnicodeError) or reason.startswith("Illegal header"):
+            reason = "a host name or a header is not valid"
+        return ConfigurationError(f"the request to {host} cannot be sent: {reason}")
     if isinstance(error, _NEVER_SENT):
         there = f"{host} through the proxy {proxy.host_and_port}" if proxy else host
         advice = connecting_advice(request.url, proxied=proxy is not None, reason=reason)

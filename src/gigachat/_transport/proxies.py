@@ -14,6 +14,7 @@ import httpcore2
 
 from gigachat._option_values import checked_proxy
 from gigachat._secret import Secret
+from gigachat._transport.requests import host_bytes
 from gigachat._transport.tls import proxy_context
 from gigachat.exceptions import ConfigurationError
 
@@ -86,7 +87,7 @@ def httpcore_proxy(proxy: Proxy, settings: Settings) -> httpcore2.Proxy:
     if parts.username is not None:
         auth = unquote(parts.username).encode(), unquote(parts.password or "").encode()
     return httpcore2.Proxy(
-        httpcore2.URL(scheme=scheme, host=parts.hostname or "", port=port, target="/"),
+        httpcore2.URL(scheme=scheme, host=host_bytes(parts.hostname or ""), port=port, target="/"),
         auth=auth,
         ssl_context=proxy_context(settings) if proxy.speaks_tls else None,
     )

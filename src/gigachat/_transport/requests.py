@@ -21,6 +21,15 @@ FIXED_HEADERS = {"accept": "*/*", "accept-encoding": ACCEPTED, "connection": "ke
 _IN_PATHS = "/%:@!$&'()*+,;=~-._"
 
 
+def host_bytes(host: str) -> bytes:
+    """Return a host name as it is resolved and sent.
+
+    Raises:
+        UnicodeError: It is not valid.
+    """
+    return host.encode("ascii") if host.isascii() else host.encode("idna")
+
+
 @lru_cache(maxsize=256)
 def parsed_url(url: str) -> tuple[httpcore2.URL, str]:
     """Return an address without fragment, and its `host` header.
@@ -30,7 +39,7 @@ def parsed_url(url: str) -> tuple[httpcore2.URL, str]:
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    name = host.encode("ascii") if host.isascii() else host.encode("idna")
+    name = host_bytes(host)
     target = quote(parts.path, safe=_IN_PATHS) or "/"
     if parts.query:
         target += f"?{quote(parts.query, safe=_IN_PATHS + '?')}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gigachat import models
+from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat._engine.parsing import read_model
@@ -26,8 +27,12 @@ class Functions(Resource[Mode]):
             raise TypeError(f"the OpenAPI document must be text, not {type(openapi_function).__name__}")
         if not openapi_function.strip():
             raise ValueError("the OpenAPI document is empty")
+        try:
+            content = openapi_function.encode()
+        except UnicodeEncodeError:
+            raise ValueError(HALF_A_PAIR) from None
         read = read_model(models.OpenApiFunctions)
-        return Call("POST", "/functions/convert", read, content=openapi_function.encode(), repeatable=True)
+        return Call("POST", "/functions/convert", read, content=content, repeatable=True)
 
     @endpoint
     def validate_function(self, function: models.Function | Mapping[str, Any]) -> Call[models.FunctionValidationResult]:

@@ -47,6 +47,8 @@ class RawRequests(Resource[Mode]):
         """
         if not all(isinstance(text, str) for text in (method, path)):
             raise TypeError("method and path must be text")
+        if not (method.isascii() and method.isalpha()):
+            raise ValueError(f"{method!r} is not an HTTP method such as 'GET'")
         if json is not None and content is not None:
             raise TypeError("give json= or content=, not both")
         if content is not None and not isinstance(content, bytes):
