@@ -44,8 +44,8 @@ def core(function: Any) -> Any:
             function = function.__func__
         elif inspect.isroutine(function) or inspect.isclass(function):
             return function
-        else:
-            function = type(function).__call__
+        else:  # an object, perhaps one that a decorator made of a function
+            function = getattr(function, "__wrapped__", type(function).__call__)
 
 
 class Signature:
