@@ -146,7 +146,7 @@ class Tool(Generic[P, R]):
             if not isinstance(example, Mapping) or example.keys() != {"request", "params"}:
                 raise ValueError(f"tool {self.name}: examples[{index}] must have the keys 'request' and 'params'")
             try:
-                self._signature.check(example["params"])
+                self._signature.bind(example["params"], None)
             except ToolArgumentsError as error:
                 raise ValueError(f"tool {self.name}: examples[{index}]: {error}") from None
             checked.append(dict(example))
