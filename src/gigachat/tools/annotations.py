@@ -94,8 +94,17 @@ def unpacked_keys(hint: Any) -> dict[str, Any] | None:
         return None
     (kind,) = get_args(hint)
     hints = typing_extensions.get_type_hints(kind, include_extras=True)
-    required = kind.__required_keys__
-    return {name: one if name in required else typing_extensions.NotRequired[one] for name, one in hints.items()}
+    # In annotations that are text, `__required_keys__` has not seen Required.
+    marks: tuple[Any, ...] = (
+        typing_extensions.Required,
+        typing_extensions.NotRequired,
+        typing.Required,
+        typing.NotRequired,
+    )
+    return {
+        name: one if get_origin(one) in marks or name in kind.__required_keys__ else typing_extensions.NotRequired[one]
+        for name, one in hints.items()
+    }
 
 
 def typed_dict(name: str, keys: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,6 +58,8 @@ def _plain(value: Any) -> Any:
     """Return the value of a foreign type as built-in types, by its own method."""
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if _has(value, "reset_index") and _has(value, "notna"):  # pandas
         return _rows(value)
     for name in ("to_dicts", "tolist", "to_list"):  # polars; numpy, torch

@@ -85,7 +85,9 @@ class Signature:
         self._contexts = {parameter for parameter, kind in types.items() if is_context(kind)}
         self._hidden = {*self._contexts, *bound}
         told = [one for one in self._parameters if one.name not in self._contexts]
-        self.description, texts = read_docstring(_docstring(function, inner), [*types, *bound, "self", "cls"])
+        in_schema = [one.name for one in told if one.kind is not _Kind.VAR_KEYWORD] if parameters is None else []
+        named = [*in_schema, *self._hidden, "self", "cls"]
+        self.description, texts = read_docstring(_docstring(function, inner), named)
         self._values: Callable[[Any], dict[str, Any]] = dict
         self._keys: dict[str, Any] = {}
         if parameters is None or isinstance(parameters, Mapping):
