@@ -13,7 +13,7 @@ import pickle
 import re
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
@@ -259,14 +259,12 @@ def test_types_become_schemas() -> None:
             "title": "Size",
             "properties": {"width": {"type": "integer"}, "height": {"type": "integer", "default": 1}},
             "required": ["width"],
-            "additionalProperties": False,
         },
         "options": {
             "type": "object",
             "title": "Options",
             "properties": {"limit": {"type": "integer"}, "order": {"type": "string", "enum": ["up", "down"]}},
             "required": ["limit"],
-            "additionalProperties": False,
         },
         "pet": {
             "oneOf": [
@@ -375,6 +373,17 @@ def test_generic_types_are_read() -> None:
 
     assert properties(fill)["box"]["properties"]["content"] == {"type": "integer"}
     assert called(fill, {"box": {"content": "3"}}) == 3
+
+
+@pytest.mark.parametrize("kind", [Iterable[int], typing.Iterable[int], Iterable[int] | None])
+def test_items_of_an_iterable_are_checked_before_the_call(kind: Any) -> None:
+    def add(numbers: Any) -> int:
+        return sum(numbers)
+
+    add.__annotations__["numbers"] = kind
+    assert called(add, {"numbers": ["1", 2]}) == 3
+    with pytest.raises(ToolArgumentsError, match=r"numbers.*\[1\]: Input should be a valid integer"):
+        as_tool(add).bind({"numbers": [1, "a"]}, CONTEXT)
 
 
 # Names in annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
 import sys
 import types
@@ -9,7 +10,7 @@ import typing
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typing_extensions
-from pydantic import ConfigDict, Field, PydanticUserError
+from pydantic import Field, PydanticUserError
 from pydantic.fields import FieldInfo
 
 from gigachat.tools.context import ToolContext
@@ -70,6 +71,7 @@ def key_of(parameter: inspect.Parameter, hint: Any, text: str | None) -> Any:
         text: What the docstring says of it.
     """
     kind, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    kind = _of_lists(kind)
     default = parameter.default
     if parameter.kind is parameter.VAR_POSITIONAL:
         kind, metadata = list[hint], [Field(default_factory=list)]
@@ -86,6 +88,16 @@ def key_of(parameter: inspect.Parameter, hint: Any, text: str | None) -> Any:
         metadata.append(Field(description=text))
     whole = Annotated[(kind, *metadata)] if metadata else kind
     return whole if all(one.is_required() for one in infos) else typing_extensions.NotRequired[whole]
+
+
+def _of_lists(kind: Any) -> Any:
+    """Return a type with lists for iterables: pydantic checks the items of an iterable only when they are read."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is collections.abc.Iterable and inner:
+        return list[inner[0]]  # type: ignore[valid-type]
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[tuple(map(_of_lists, inner))]  # noqa: UP007 - of a tuple
+    return kind
 
 
 def unpacked_keys(hint: Any) -> dict[str, Any] | None:
@@ -107,19 +119,16 @@ def unpacked_keys(hint: Any) -> dict[str, Any] | None:
     }
 
 
-def typed_dict(name: str, keys: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
+def typed_dict(name: str, keys: Mapping[str, Any], other: Any = None) -> Any:
     """Return a TypedDict for pydantic.
 
     Args:
         name: Its name.
         keys: The types of its keys.
-        extra: `extra_items`, the type of other keys; empty if there may be none.
+        other: The type of further keys; None if there may be none.
     """
     make: Any = typing_extensions.TypedDict  # type checkers know literals only
-    kind = make(name, dict(keys), **extra)
-    if not extra:
-        kind.__pydantic_config__ = ConfigDict(extra="forbid")
-    return kind
+    return make(name, dict(keys), closed=True) if other is None else make(name, dict(keys), extra_items=other)
 
 
 def reason_of(error: Exception) -> str:

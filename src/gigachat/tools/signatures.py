@@ -113,7 +113,7 @@ class Signature:
     def _adapter_of_parameters(
         self, told: list[inspect.Parameter], types: Mapping[str, Any], texts: Mapping[str, str]
     ) -> TypeAdapter[Any]:
-        extra: dict[str, Any] = {}
+        other: Any = None
         for parameter in told:
             kind = types[parameter.name]
             if parameter.kind is not _Kind.VAR_KEYWORD:
@@ -121,9 +121,9 @@ class Signature:
             elif (unpacked := unpacked_keys(kind)) is not None:
                 self._keys.update(unpacked)
             else:
-                extra["extra_items"] = kind
+                other = kind
         try:
-            return TypeAdapter(typed_dict(self._name, self._keys, extra))
+            return TypeAdapter(typed_dict(self._name, self._keys, other))
         except Exception as error:
             self._refuse(error)
 
@@ -171,7 +171,7 @@ class Signature:
         """Raise the error for the parameter that pydantic refuses, or for the whole."""
         for name, kind in self._keys.items():
             try:
-                TypeAdapter(typed_dict(self._name, {name: kind}, {})).json_schema(schema_generator=_JsonSchema)
+                TypeAdapter(typed_dict(self._name, {name: kind})).json_schema(schema_generator=_JsonSchema)
             except Exception as own:
                 raise TypeError(f"tool {self._name}: parameter {name!r}: {reason_of(own)}") from None
         raise TypeError(f"tool {self._name}: {reason_of(error)}") from None
