@@ -63,7 +63,7 @@ def test_a_tool_has_name_description_and_schema_and_is_still_the_function() -> N
         "required": ["city"],
         "additionalProperties": False,
     }
-    assert (weather.examples, weather.approve, weather.timeout, weather.on_error) == ([], False, None, "tell")
+    assert (weather.examples, weather.approve, weather.timeout, weather.on_error) == ([], False, None, None)
     assert weather("Псков", days=2) == {"city": "Псков", "days": 2}
     assert repr(weather) == "<Tool 'weather'>"
 
