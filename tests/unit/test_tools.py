@@ -784,5 +784,5 @@ def test_other_tools_are_copied_with_their_options(copied: Any) -> None:
     assert again is not first
     assert (again.name, again.timeout, again.approve, again.description) == ("find", 5, True, "Find.")
     assert called(again, {"key": "k", "query": "q"}) == ("k", "q", 3, {})
-    bound = copied(COUNTER.add)
-    assert called(bound, {"number": 1}) == 6
+    for one in (COUNTER.add, as_tool(COUNTER), as_tool(COUNTER.plain), as_tool(functools.partial(COUNTER.plain))):
+        assert called(copied(one), {"number": 1}) == 6

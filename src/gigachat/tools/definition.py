@@ -195,10 +195,11 @@ class Tool(Generic[P, R]):
         return functools.partial(self._function, *by_place, **by_name)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
+        name = getattr(self, "__qualname__", "")  # neither an object nor a partial has one
         found: Any = sys.modules.get(self.__module__)
-        for part in self.__qualname__.split("."):
+        for part in name.split("."):
             found = getattr(found, part, None)
-        return self.__qualname__ if found is self else (_restored, (self._function, self._options))
+        return name if found is self else (_restored, (self._function, self._options))
 
     def __repr__(self) -> str:
         return f"<Tool {self.name!r}>"
