@@ -10,8 +10,9 @@ import pathlib
 import subprocess
 import sys
 import uuid
-from collections import deque, namedtuple
+from collections import UserList, deque, namedtuple
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,8 @@ def read(text: str) -> Any:
         ([Size(float("inf"))], [{"width": None}]),
         (Point(1, 2), [1, 2]),
         (deque([1]), [1]),
+        (MappingProxyType({"a": UserList([1])}), {"a": [1]}),
+        ({"a": 1}.keys(), ["a"]),
         ({1}, [1]),
         ((number for number in range(3)), [0, 1, 2]),
         (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),

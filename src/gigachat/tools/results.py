@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -65,6 +65,10 @@ def _plain(value: Any) -> Any:
     for name in ("to_dicts", "tolist", "to_list"):  # polars; numpy, torch
         if _has(value, name):
             return getattr(value, name)()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence | Set):  # of classes that pydantic does not know, in 2.12 also deque
+        return list(value)
     raise TypeError(f"{type(value).__name__} is not known: return text, numbers, lists, dicts, dataclasses or models")
 
 
