@@ -31,8 +31,8 @@ def function_fields(description: Any) -> Any:
         raise ValueError(
             f"a function is a mapping: of a pydantic model pass {description.__name__}.model_json_schema()"
         )
-    if inspect.isroutine(description):
-        raise ValueError("a function is a mapping with name, description and parameters, not the Python function")
+    if callable(description) and not isinstance(description, Mapping):
+        raise ValueError("a function is a mapping with name, description and parameters: gigachat.tool(f).function()")
     if not isinstance(description, Mapping):
         return description
     fields = dict(description)

@@ -21,6 +21,7 @@ TWINS = (
     ("docs/reliability.md", "docs/reliability.ru.md"),
     SETTINGS,
     ("docs/testing.md", "docs/testing.ru.md"),
+    ("docs/tools.md", "docs/tools.ru.md"),
 )
 """Pages in English and the same in Russian."""
 PAGES = tuple(

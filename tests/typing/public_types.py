@@ -30,6 +30,7 @@ from gigachat import (
     RunText,
     Stream,
     ToolContext,
+    ToolError,
     ToolStep,
     catalogue,
     exceptions,
@@ -333,6 +334,46 @@ async def async_chat_stream(giga: AsyncGigaChat) -> None:
 
 def weather(city: str, days: int = 1) -> dict[str, int]:
     return {city: days}
+
+
+measured = tool(weather)
+
+
+@tool(name="later", timeout=5, approve=lambda call: "not now", examples=[{"request": "?", "params": {"city": "x"}}])
+async def weather_later(city: str) -> float:
+    return 0.0
+
+
+class Forecast:
+    @tool
+    def of(self, city: str, context: ToolContext[int]) -> int:
+        return assert_type(context.deps, int)
+
+    @tool(parameters=WEATHER)
+    async def later(self, **arguments: int) -> None: ...
+
+
+def tools(giga: GigaChat, forecast: Forecast) -> None:
+    assert_type(measured("Псков", days=2), dict[str, int])
+    assert_type(measured.name, str)
+    assert_type(measured.parameters, dict[str, Any])
+    assert_type(measured.is_async, bool)
+    assert_type(measured.timeout, float | None)
+    assert_type(measured.function(), models.Function)
+    assert_type(measured.specification(), models.ChatFunctionSpecification)
+    assert_type(measured.bind({"city": "Псков"}, ToolContext(None)), Callable[[], Any])
+    assert_type(forecast.of("Псков", ToolContext(1)), int)
+    assert_type(Forecast.of(forecast, "Псков", ToolContext(1)), int)
+    assert_type(ToolContext("text"), ToolContext[str])
+    giga.chat("text", functions=[measured, forecast.of, weather, FUNCTION, lambda: 1])
+    giga.chat.create("text", tools=[measured, forecast.of, weather, FUNCTION, "web_search"])
+    giga.validate_function(measured)
+    print(ToolError("text"))
+
+
+async def async_tools(forecast: Forecast) -> None:
+    assert_type(await weather_later("Псков"), float)
+    assert_type(await forecast.later(days=1), None)
 
 
 async def post(context: ToolContext[int], text: str) -> str:

@@ -601,17 +601,12 @@ def test_what_is_no_schema_is_not_read_as_one(world: World, part: Any) -> None:
             _sent_v1(world, {"name": "f", "parameters": parameters})
 
 
-def find(query: str) -> str:
-    return query
-
-
 @pytest.mark.parametrize(
     ("tool", "text"),
     [
         ({**ABOUT, "args_schema": SCHEMA}, "the schema of function 'find' is in 'args_schema': name it 'parameters'"),
         ({"type": "web_search_20250305", "name": "web_search"}, "'web_search_20250305' is no type of JSON Schema"),
         (Order, "Order.model_json_schema()"),
-        (find, "not the Python function"),
     ],
 )
 def test_other_shapes_are_refused_in_one_line(world: World, tool: Any, text: str) -> None:

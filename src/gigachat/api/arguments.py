@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from gigachat import models
 from gigachat._advice import HALF_A_PAIR
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     ModelT = TypeVar("ModelT", bound=BaseModel)
     Message: TypeAlias = str | models.Messages | Mapping[str, Any]
+    Function: TypeAlias = models.Function | Mapping[str, Any] | Callable[..., Any]
+    """A description, a `Tool`, or the Python function that one is made of."""
 
 
 _ROLES = ("system", "user", "assistant", "function", "search_result", "function_in_progress")
@@ -177,6 +179,32 @@ def check_roles(
         if meant := _OTHER_ROLES.get(role.lower()) or nearest(role, roles, 0.75):
             version = "v2" if v2 else "v1"
             raise ValueError(f"{place}[{index}].role: {role!r} is no role of API {version}: write {meant!r}")
+
+
+def with_described(fields: Any, name: Literal["functions", "tools"]) -> Any:
+    """Return fields with descriptions instead of Python functions and `Tool`s, in a new mapping if there are any.
+
+    Args:
+        fields: The fields of a request; what is not a mapping is returned as it is.
+        name: The field that holds functions, of chats v1 or v2.
+
+    Raises:
+        TypeError, ValueError: No tool can be made of a function, or two tools have one name.
+    """
+    several = fields.get(name) if isinstance(fields, Mapping) else None
+    if not isinstance(several, list | tuple) or not any(map(callable, several)):
+        return fields
+    several = [*several]
+    from gigachat.tools import as_tool, is_callable_tool  # here, for it loads pydantic
+
+    described: dict[str, Any] = {}
+    for place, one in enumerate(several):
+        if is_callable_tool(one):
+            tool = as_tool(one)
+            if tool.name in described:
+                raise ValueError(f"{name}: two tools are called {tool.name!r}: give one of them another name=")
+            described[tool.name] = several[place] = tool.function() if name == "functions" else tool.specification()
+    return {**fields, name: several}
 
 
 def field_of(value: Any, name: str) -> Any:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from gigachat import models
 from gigachat._engine.calls import Call, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace
-from gigachat.api.arguments import checked_ids, given, ids, models_of
+from gigachat.api.arguments import checked_ids, given, ids, models_of, with_described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    Functions: TypeAlias = Sequence[models.Function | Mapping[str, Any]]
+    from gigachat.api.arguments import Function
+
+    Functions: TypeAlias = Sequence[Function]
 
 
 class AssistantsNamespace(Namespace[Mode]):
@@ -91,7 +93,8 @@ class Assistants(Resource[Mode]):
 
 
 def _lists(file_ids: Sequence[str] | None, functions: Functions | None) -> dict[str, Any]:
+    described = with_described(given(functions=functions), "functions").get("functions")
     return given(
         file_ids=checked_ids(file_ids, "file_ids"),
-        functions=None if functions is None else models_of(models.Function, functions, "functions"),
+        functions=None if described is None else models_of(models.Function, described, "functions"),
     )

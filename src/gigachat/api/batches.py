@@ -15,7 +15,7 @@ from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
 from gigachat._engine.parsing import parse, read_model, x_headers
 from gigachat._engine.requests import refuse_number, written
 from gigachat._service import BATCH_METHODS, MOST_BATCH_REQUESTS
-from gigachat.api.arguments import check_roles, checked_id, model_of
+from gigachat.api.arguments import check_roles, checked_id, model_of, with_described
 from gigachat.api.chat import merged_fields
 from gigachat.api.files import content_call
 from gigachat.api.uploads import blocking_file, opened_file
@@ -229,7 +229,7 @@ def _line(one: Any, index: int, method: str, service: Service) -> bytes:
     else:
         if isinstance(one, str):
             one = {"messages": [{"role": "user", "content": one}]}
-        chat = model_of(models.Chat, one, name)
+        chat = model_of(models.Chat, with_described(one, "functions"), name)
         if not chat.messages:
             raise ValueError(f"{name}: messages is empty: give at least one message")
         check_roles(chat.messages, f"{name}.messages")

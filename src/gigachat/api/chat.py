@@ -20,7 +20,14 @@ from gigachat._engine.endpoint import (
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat.api import chat_v2
-from gigachat.api.arguments import chat_request, check_roles, field_of, payload_fields, refuse_keywords
+from gigachat.api.arguments import (
+    chat_request,
+    check_roles,
+    field_of,
+    payload_fields,
+    refuse_keywords,
+    with_described,
+)
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 from gigachat.api.structured_output import format_of, parsing_call, refuse_class
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from gigachat.api.arguments import Function
     from gigachat.api.chat_v2 import ChatCompletionFields
     from gigachat.api.chat_v2 import Payload as PayloadV2
 
@@ -65,7 +73,7 @@ class ChatOptions(TypedDict, total=False):
 class ChatFields(ChatOptions, total=False):
     """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
 
-    functions: Sequence[models.Function | Mapping[str, Any]] | None
+    functions: Sequence[Function] | None
     storage: models.Storage | Mapping[str, Any] | None
 
 
@@ -97,7 +105,8 @@ class ChatNamespace(Namespace[Mode], RunsV2[Mode]):
 
         Args:
             payload: The user's text, a `Chat`, its fields as a mapping, or a list of messages.
-            **fields: Fields of the chat, merged over the payload.
+            **fields: Fields of the chat, merged over the payload. `functions` takes descriptions, Python functions and
+                `Tool`s.
         """
         return _call(self, payload, fields)
 
@@ -119,8 +128,8 @@ class ChatNamespace(Namespace[Mode], RunsV2[Mode]):
             payload: The user's text, a `ChatCompletionRequest`, its fields as a mapping, or a list of messages.
             **fields: Fields of the request, merged over the payload. Options of the model may be given by themselves
                 (`temperature=0.2, max_tokens=100`): they are sent inside `model_options`. `tools` takes names of the
-                service's tools, `ChatTool`s and own functions; `tool_config` `"auto"`, `"none"`, `"any"` or the
-                name of the tool that must be used.
+                service's tools, `ChatTool`s, descriptions of own functions, Python functions and `Tool`s; `tool_config`
+                `"auto"`, `"none"`, `"any"` or the name of the tool that must be used.
         """
         return chat_v2.chat_call(self, payload, fields)
 
@@ -319,6 +328,7 @@ def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], st
         if value is not None:
             data[name] = value
     refuse_class(data.get("response_format"), "chat_parse")
+    data = with_described(data, "functions")
     service, storage = resource._service, data.get("storage")
     for name, default in service.chat_defaults.items():
         if data.get(name) is None:

@@ -17,7 +17,14 @@ from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import parse, read_completion
 from gigachat._service import is_vendor_host
-from gigachat.api.arguments import chat_request, check_roles, field_of, payload_fields, refuse_keywords
+from gigachat.api.arguments import (
+    chat_request,
+    check_roles,
+    field_of,
+    payload_fields,
+    refuse_keywords,
+    with_described,
+)
 from gigachat.api.streaming import ACCEPT, appended, joined
 from gigachat.api.structured_output import refuse_class
 from gigachat.context import chat_completions_url_cvar
@@ -27,10 +34,11 @@ if TYPE_CHECKING:
     from gigachat._engine.endpoint import Resource
     from gigachat._engine.service import Service
     from gigachat._engine.sse import Event
+    from gigachat.api.arguments import Function
 
     Message: TypeAlias = models.ChatMessage | Mapping[str, Any]
     Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
-    Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | models.Function | Mapping[str, Any]
+    Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | Function
 
 _PATH = "/chat/completions"
 _DONE = "response.message.done"
@@ -154,6 +162,7 @@ def request(service: Service, payload: Any, fields: Mapping[str, Any], stream: b
     options = data.get("model_options")
     if isinstance(options, Mapping):
         refuse_class(options.get("response_format"), "chat.parse")
+    data = with_described(data, "tools")
     data.update(_defaults(service, data))
     has_model = data.get("assistant_id") or field_of(data.get("storage"), "thread_id")
     request = chat_request(models.ChatCompletionRequest, data, None if has_model else service.model, stream)

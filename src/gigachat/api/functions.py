@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gigachat import models
 from gigachat._advice import HALF_A_PAIR
@@ -11,6 +11,10 @@ from gigachat._engine.calls import Call
 from gigachat._engine.endpoint import Mode, Resource, endpoint
 from gigachat._engine.parsing import read_model
 from gigachat._validation import refuse_not_json
+from gigachat.api.arguments import with_described
+
+if TYPE_CHECKING:
+    from gigachat.api.arguments import Function
 
 
 class Functions(Resource[Mode]):
@@ -35,15 +39,17 @@ class Functions(Resource[Mode]):
         return Call("POST", "/functions/convert", read, content=content, repeatable=True)
 
     @endpoint
-    def validate_function(self, function: models.Function | Mapping[str, Any]) -> Call[models.FunctionValidationResult]:
+    def validate_function(self, function: Function) -> Call[models.FunctionValidationResult]:
         """Check a function's description (reference, section 10.2).
 
         Args:
-            function: The description; a mapping is sent as it is, so that the service sees what is wrong with it.
+            function: The description; a mapping is sent as it is, so that the service sees what is wrong with it. Or a
+                Python function or `Tool`.
 
         Returns:
             The verdict: `valid`, `errors`, and if there are none, `warnings`.
         """
+        function = with_described({"functions": [function]}, "functions")["functions"][0]
         if not isinstance(function, Mapping | models.Function):
             raise TypeError(f"a function is a Function or a mapping of its fields, not {type(function).__name__}")
         refuse_not_json(function, "function")

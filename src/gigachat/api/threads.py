@@ -10,7 +10,7 @@ from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion, read_model
-from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of
+from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of, with_described
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _run_body(
 def _options(options: Options | None) -> dict[str, Any]:
     if options is None:
         return {}
-    read = model_of(models.ThreadRunOptions, options, "thread_options")
+    read = model_of(models.ThreadRunOptions, with_described(options, "functions"), "thread_options")
     return read.model_dump(exclude_none=True, by_alias=True, exclude={"stream"})
 
 

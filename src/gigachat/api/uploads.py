@@ -204,12 +204,8 @@ def _checked(
     if name is None and isinstance(own_name, str):
         name = os.path.basename(own_name) or None
     if name is not None:
-        name = name.encode("utf-8", "replace").decode()  # of a path that is not UTF-8
+        name = name.encode("utf-8", "replace").decode()  # of a file on a disk whose names have another encoding
     shown = name or "the content"
-    try:
-        shown.encode()
-    except UnicodeEncodeError:  # a file on the disk may be named in another encoding
-        raise ValueError(f"the file name {shown!r} is not valid UTF-8: give another one, (name, content)") from None
     if size == 0:
         raise ValueError(f"{shown} is empty")
     extension = _extension(name) or (_told(head) if head is not None else None)

@@ -5,7 +5,6 @@ Messages, tools and options are accepted in several forms and serialized in the 
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -531,7 +530,7 @@ def _tool_fields(tool: Any) -> Any:
 
 def _is_function(tool: Any) -> bool:
     """Return whether it is read, or refused, as a function: a model of another library, a class, a Python function."""
-    return isinstance(tool, BaseModel) or inspect.isclass(tool) or inspect.isroutine(tool)
+    return isinstance(tool, BaseModel) or callable(tool)
 
 
 def _gathered(tools: Any) -> Any:

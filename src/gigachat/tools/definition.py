@@ -90,7 +90,7 @@ class Tool(Generic[P, R]):
         _check_function(function, inner)
         functools.update_wrapper(self, function, updated=("__dict__",) if inspect.isroutine(function) else ())
         self.__doc__ = inner.__doc__
-        self.name = _name_of(function, inner, name)
+        self.name = _name_of(function, name)
         self._function: Any = function
         self._options: dict[str, Any] = {
             "name": name,
@@ -146,7 +146,7 @@ class Tool(Generic[P, R]):
             if not isinstance(example, Mapping) or example.keys() != {"request", "params"}:
                 raise ValueError(f"tool {self.name}: examples[{index}] must have the keys 'request' and 'params'")
             try:
-                self._signature.check(example["params"])
+                self._signature.bind(example["params"], None)
             except ToolArgumentsError as error:
                 raise ValueError(f"tool {self.name}: examples[{index}]: {error}") from None
             checked.append(dict(example))
@@ -195,10 +195,11 @@ class Tool(Generic[P, R]):
         return functools.partial(self._function, *by_place, **by_name)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
+        name = getattr(self, "__qualname__", "")  # neither an object nor a partial has one
         found: Any = sys.modules.get(self.__module__)
-        for part in self.__qualname__.split("."):
+        for part in name.split("."):
             found = getattr(found, part, None)
-        return self.__qualname__ if found is self else (_restored, (self._function, self._options))
+        return name if found is self else (_restored, (self._function, self._options))
 
     def __repr__(self) -> str:
         return f"<Tool {self.name!r}>"
@@ -329,15 +330,16 @@ def _check_function(function: Any, inner: Any) -> None:
         raise TypeError(f"{inner.__qualname__} is a generator function: a tool returns one result, such as a list")
 
 
-def _name_of(function: Any, inner: Any, name: str | None) -> str:
+def _name_of(function: Any, name: str | None) -> str:
     """Return the name for the model.
 
     Raises:
         ValueError: The service would refuse it.
     """
+    while isinstance(function, functools.partial):
+        function = function.func
     if name is None:
-        is_object = not (inspect.isroutine(function) or isinstance(function, functools.partial | classmethod))
-        name = type(function).__name__ if is_object else inner.__name__
+        name = getattr(function, "__name__", type(function).__name__)
     if not isinstance(name, str) or not re.fullmatch(FUNCTION_NAME, name):
         raise ValueError(
             f"{name!r} cannot be the name of a tool: give name= of Latin letters, digits (not first), '_', '-' and '.'"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -57,11 +58,17 @@ def _plain(value: Any) -> Any:
     """Return the value of a foreign type as built-in types, by its own method."""
     if isinstance(value, BaseException):
         return f"{type(value).__name__}: {value}"
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if _has(value, "reset_index") and _has(value, "notna"):  # pandas
         return _rows(value)
     for name in ("to_dicts", "tolist", "to_list"):  # polars; numpy, torch
         if _has(value, name):
             return getattr(value, name)()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence | Set):  # of classes that pydantic does not know, in 2.12 also deque
+        return list(value)
     raise TypeError(f"{type(value).__name__} is not known: return text, numbers, lists, dicts, dataclasses or models")
 
 
