@@ -669,7 +669,10 @@ def classes_of_errors(giga: GigaChat) -> None:
     except (exceptions.TotalTimeoutError, exceptions.APITimeoutError) as error:
         timeout: TimeoutError = error
         print(timeout)
+    except (exceptions.RefusalError, exceptions.InvalidJSONError, exceptions.SchemaMismatchError) as error:
+        assert_type(error.problems, list[str])
     except exceptions.APIResponseValidationError as error:
+        assert_type(error.completions, list[Any])
         assert_type(error.content, bytes | None)
         assert_type(error.completion, Any)
         value_error: ValueError = error

@@ -26,9 +26,12 @@ from gigachat.exceptions import (
     ContentFilterFinishReasonError,
     GenerationError,
     GigaChatException,
+    InvalidJSONError,
     LengthFinishReasonError,
     ModelNotSpecifiedError,
+    RefusalError,
     ResponseError,
+    SchemaMismatchError,
     StreamInterruptedError,
     TotalTimeoutError,
     error_for_status,
@@ -98,6 +101,9 @@ def test_every_error_is_importable_from_the_package() -> None:
         (CertificateError, APIConnectionError),
         (StreamInterruptedError, APIConnectionError),
         (APIResponseValidationError, ValueError),
+        (RefusalError, APIResponseValidationError),
+        (InvalidJSONError, APIResponseValidationError),
+        (SchemaMismatchError, ValueError),
         (ContentFilterFinishReasonError, ValueError),
         (ClientClosedError, RuntimeError),
     ],
@@ -127,13 +133,16 @@ EXAMPLES: list[GigaChatException] = [
     ClientClosedError("no"),
     StreamInterruptedError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
+    RefusalError("no", completion=COMPLETED, problems=["words"]),
+    InvalidJSONError("no", completion=COMPLETED, problems=["line 1"]),
+    SchemaMismatchError("no", completion=COMPLETED, problems=["a: no number"]),
     GenerationError("no", completion=COMPLETED),
     LengthFinishReasonError(COMPLETED),
     ContentFilterFinishReasonError(COMPLETED),
 ]
 ATTRIBUTES = (
     *("url", "status_code", "code", "message", "request_id", "retry_after", "body", "content", "headers"),
-    *("completion", "args", "errno", "strerror", "filename", "__notes__"),
+    *("completion", "completions", "usage", "problems", "args", "errno", "strerror", "filename", "__notes__"),
 )
 
 
