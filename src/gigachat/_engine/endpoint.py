@@ -211,8 +211,13 @@ if TYPE_CHECKING:
         """Like `endpoint`, for a method with overloads."""
         ...
 
+    def overloaded_procedure(act: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        """Like `procedure`, for a method with overloads."""
+        ...
+
 else:
     overloaded_endpoint = endpoint
+    overloaded_procedure = procedure
 
 
 class _AsyncVariant(Generic[P, T]):

@@ -10,11 +10,11 @@ from gigachat._engine.endpoint import (
     Async,
     Blocking,
     Mode,
-    Namespace,
     Resource,
     endpoint,
     namespace,
     overloaded_endpoint,
+    overloaded_procedure,
     stream_endpoint,
 )
 from gigachat._engine.failures import ERROR, failure_text
@@ -23,13 +23,14 @@ from gigachat._suggestions import nearest
 from gigachat.api import chat_v2
 from gigachat.api.arguments import chat_request, field_of, payload_fields, refuse_keywords
 from gigachat.api.streaming import ACCEPT, finished, joined, joined_choices, text
-from gigachat.api.structured_output import format_of, parsing_call, refuse_class
+from gigachat.api.structured_chats import StructuredChats
+from gigachat.api.structured_output import Form, parsed, refuse_class, wanted
 from gigachat.context import chat_url_cvar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
-    from pydantic import BaseModel
+    from pydantic import BaseModel, TypeAdapter
 
     from gigachat.api.chat_v2 import ChatCompletionFields
     from gigachat.api.chat_v2 import Payload as PayloadV2
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
+ValueT = TypeVar("ValueT")
 
 
 class ChatFields(TypedDict, total=False):
@@ -83,7 +85,7 @@ _OTHER_ROLES = {
 }
 
 
-class ChatNamespace(Namespace[Mode]):
+class ChatNamespace(StructuredChats[Mode]):
     """Chats v2; called itself it is the chat v1."""
 
     # Overloads, because pyright does not take an object for a callable whose `__call__` is a descriptor.
@@ -142,51 +144,6 @@ class ChatNamespace(Namespace[Mode]):
         """
         return chat_v2.stream_call(self, payload, fields)
 
-    @overload
-    def parse(
-        self: Resource[Blocking],
-        payload: PayloadV2 | None = None,
-        *,
-        response_format: type[ModelT],
-        strict: bool = True,
-        **fields: Any,
-    ) -> tuple[models.ChatCompletionResponse, ModelT]: ...
-    @overload
-    def parse(
-        self: Resource[Async],
-        payload: PayloadV2 | None = None,
-        *,
-        response_format: type[ModelT],
-        strict: bool = True,
-        **fields: Any,
-    ) -> Coroutine[Any, Any, tuple[models.ChatCompletionResponse, ModelT]]: ...
-    @overloaded_endpoint
-    def parse(
-        self: Any,
-        payload: PayloadV2 | None = None,
-        *,
-        response_format: type[BaseModel],
-        strict: bool = True,
-        **fields: Any,
-    ) -> Call[Any]:
-        """Return the answer by API v2 and, made of it, an instance of a pydantic model (reference, section 5.3).
-
-        Args:
-            payload: As in `create`.
-            response_format: The pydantic model class of the wanted answer.
-            strict: Whether the service keeps exactly to the schema.
-            **fields: Fields of the request, as for `create`.
-
-        Raises:
-            GenerationError: The service failed to generate.
-            LengthFinishReasonError: The answer was cut by the token limit.
-            ContentFilterFinishReasonError: The service restricted the topic.
-            APIResponseValidationError: The answer does not fit; attribute `completion`.
-        """
-        asked = format_of(models.ChatResponseFormat, response_format, strict)
-        call = chat_v2.chat_call(self, payload, {**fields, "response_format": asked})
-        return parsing_call(call, response_format, chat_v2.answer, chat_v2.failure)
-
 
 class BlockingChatNamespace(ChatNamespace[Blocking]):
     """Chats of a client, blocking."""
@@ -224,7 +181,7 @@ class Chat(Resource[Mode]):
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
-        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, _failure)
+        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, _failure, _answer)
 
     @overload
     def chat_parse(
@@ -233,8 +190,21 @@ class Chat(Resource[Mode]):
         *,
         response_format: type[ModelT],
         strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
         **fields: Any,
     ) -> tuple[models.ChatCompletion, ModelT]: ...
+    @overload
+    def chat_parse(
+        self: Resource[Blocking],
+        payload: Payload | None = None,
+        *,
+        into: type[ValueT] | TypeAdapter[ValueT],
+        strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
+        **fields: Any,
+    ) -> tuple[models.ChatCompletion, ValueT]: ...
     @overload
     def chat_parse(
         self: Resource[Async],
@@ -242,35 +212,56 @@ class Chat(Resource[Mode]):
         *,
         response_format: type[ModelT],
         strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
         **fields: Any,
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ModelT]]: ...
-    @overloaded_endpoint
+    @overload
     def chat_parse(
+        self: Resource[Async],
+        payload: Payload | None = None,
+        *,
+        into: type[ValueT] | TypeAdapter[ValueT],
+        strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
+        **fields: Any,
+    ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ValueT]]: ...
+    @overloaded_procedure
+    async def chat_parse(
         self: Any,
         payload: Payload | None = None,
         *,
-        response_format: type[BaseModel],
+        into: Any = None,
+        response_format: type[BaseModel] | None = None,
         strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
         **fields: Any,
-    ) -> Call[Any]:
-        """Return the answer and, made of it, an instance of a pydantic model (reference, section 4.6).
+    ) -> Any:
+        """Return the answer and, made of its JSON, a value of a type (reference, section 4.6).
 
         Args:
             payload: As in `chat`.
-            response_format: The pydantic model class of the wanted answer.
+            into: Any type that pydantic validates, or its `TypeAdapter`: a model, a dataclass, `list[int]`. The answer
+                to a type whose JSON is not an object is `{"value": …}`; words and code fences around it are ignored.
+            response_format: A pydantic model class, in place of `into`.
             strict: Whether the service keeps exactly to the schema.
+            simplify: Whether `gigachat.schema.simplify` is applied to the schema, for models that refuse it.
+            repair: How often to ask again if the answer does not fit. The usage of the completion is the sum of all.
             **fields: Fields of the chat, merged over the payload.
 
         Raises:
             GenerationError: The service failed to generate.
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
-            APIResponseValidationError: The answer does not fit; attribute `completion`.
+            RefusalError: The model answered in words.
+            InvalidJSONError: The answer has no text, or its JSON is invalid.
+            SchemaMismatchError: The JSON does not fit. All of these have `completions` and their `usage`.
         """
-        asked = format_of(models.JsonSchemaResponseFormat, response_format, strict)
-        return parsing_call(
-            _call(self, payload, {**fields, "response_format": asked}), response_format, _answer, _failure
-        )
+        form = Form(models.JsonSchemaResponseFormat, models.Messages, _answer, _failure)
+        kind, asked = wanted(form, into, response_format, strict=strict, simplify=simplify)
+        return await parsed(self._session, _call(self, payload, {**fields, **asked}), kind, form, repair)
 
 
 def _call(

@@ -84,7 +84,7 @@ def stream_call(
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream."""
     call = chat_call(resource, payload, fields, stream=True)
-    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, _ends)
+    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, answer, _ends)
 
 
 def chat_call(
