@@ -182,6 +182,17 @@ async def astream(giga: GigaChat) -> None:
         assert_type(opened, AsyncStream[models.ChatCompletionChunk, models.ChatCompletion])
 
 
+def partials(stream: Stream[models.ChatCompletionChunk, models.ChatCompletion]) -> None:
+    assert_type(stream.partials(list[Answer]), Iterator[list[Answer]])
+    assert_type(stream.partials(TypeAdapter(list[int])), Iterator[list[int]])
+    assert_type(stream.partials(Answer), Iterator[Answer | dict[str, Any]])
+
+
+def async_partials(stream: AsyncStream[models.ChatCompletionChunk, models.ChatCompletion]) -> None:
+    assert_type(stream.partials(list[Answer]), AsyncIterator[list[Answer]])
+    assert_type(stream.partials(Point), AsyncIterator[Point | dict[str, Any]])
+
+
 async def async_stream(giga: AsyncGigaChat) -> None:
     assert_type(giga.stream("text"), AsyncStream[models.ChatCompletionChunk, models.ChatCompletion])
     async for chunk in giga.stream("text", temperature=0.2):

@@ -76,6 +76,7 @@ giga.get_model()  # must fail: which?
 giga.get_model(5)  # must fail: a name
 print(giga.get_token().access_token)  # must fail: None with a certificate alone
 giga.stream("text", temperatur=0.2)  # must fail: no such field
+giga.stream("text").partials(5)  # must fail: a type
 giga.stream("text").text_stream.close_all()  # must fail: it is an iterator
 
 for chunk in giga.chat("text"):
