@@ -19,6 +19,7 @@ TWINS = (
     ("docs/local-server.md", "docs/local-server.ru.md"),
     ("docs/reliability.md", "docs/reliability.ru.md"),
     SETTINGS,
+    ("docs/structured-answers.md", "docs/structured-answers.ru.md"),
     ("docs/testing.md", "docs/testing.ru.md"),
 )
 """Pages in English and the same in Russian."""

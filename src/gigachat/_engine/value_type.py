@@ -35,12 +35,14 @@ class ValueType:
     Args:
         name: Its name in messages.
         validate: Makes a value of JSON.
+        schema: JSON Schema that asks for a value, or the pydantic model that has it.
         wrapped: Whether the value is the property `value` of the JSON.
     """
 
-    def __init__(self, name: str, validate: Callable[[str], Any], wrapped: bool) -> None:
+    def __init__(self, name: str, validate: Callable[[str], Any], schema: Any, wrapped: bool = False) -> None:
         self.name = name
         self.validate = validate
+        self.schema = schema
         self.wrapped = wrapped
 
     def read(self, text: str, completion: Any) -> Any:
@@ -99,8 +101,7 @@ def value_type(into: Any) -> ValueType:
 
     if not is_type(into):
         raise TypeError(f"into= takes a type or a TypeAdapter, not an object of class {type(into).__name__}")
-    validate = adapter_of(into).validate_json
-    return ValueType(name_of(into), validate, object_schema(into)[1])
+    return ValueType(name_of(into), adapter_of(into).validate_json, *object_schema(into))
 
 
 def read_value(kind: ValueType, completion: Any, failed: str | None, reason: str | None, text: str) -> Any:

@@ -74,23 +74,19 @@ def wanted(
         ValueError: It has no JSON Schema.
     """
     from gigachat._engine.value_type import ValueType, value_type
-    from gigachat.models.response_format import json_schema, object_schema
+    from gigachat.models.response_format import json_schema
     from gigachat.schema import simplify as simplified
 
-    schema: Any
     if into is not None:
         if response_format is not None:
             raise TypeError("give into= or response_format=, not both")
         kind = value_type(into)
-        schema = object_schema(into)[0]
     else:
         if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
             raise TypeError("response_format= takes a pydantic model class; into= takes any type")
         model: Any = response_format
-        kind = ValueType(model.__name__, model.model_validate_json, wrapped=False)
-        schema = json_schema(model) if simplify else model
-    if simplify:
-        schema = simplified(schema)
+        kind = ValueType(model.__name__, model.model_validate_json, model)
+    schema = simplified(json_schema(kind.schema)) if simplify else kind.schema
     asked = validated(form.response_format, {"schema": schema, "strict": strict})
     return kind, {"response_format": asked}
 

@@ -41,8 +41,10 @@ def object_schema(kind: Any) -> tuple[dict[str, Any], bool]:
     Raises:
         ValueError: The type has no JSON Schema.
     """
-    is_model = inspect.isclass(kind) and issubclass(kind, BaseModel)
-    schema = _written(kind.model_json_schema if is_model else adapter_of(kind).json_schema, name_of(kind))
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        schema = _written(kind.model_json_schema, kind.__name__)
+    else:
+        schema = _written(adapter_of(kind).json_schema, name_of(kind))
     if "$ref" in schema:  # a type that contains itself
         schema = {**target_of(schema, schema["$ref"]), "$defs": schema["$defs"]}
     if schema.get("type") == "object":
