@@ -20,25 +20,41 @@ from gigachat.api.runs import Runs
 from gigachat.api.threads import ThreadsNamespace
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import BaseModel, TypeAdapter
 
     from gigachat import models
     from gigachat.api.chat import Payload
     from gigachat.api.runs import AsyncV1, AsyncV2, ConversationFields, ConversationFieldsV2
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
+ValueT = TypeVar("ValueT")
 
 
 class _Parse(Protocol):
+    @overload
     async def __call__(
         self,
         payload: Payload | None = None,
         *,
         response_format: type[ModelT],
         strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
         **fields: Any,
-    ) -> tuple[models.ChatCompletion, ModelT]:
-        """Return the answer and an instance of a model made of it."""
+    ) -> tuple[models.ChatCompletion, ModelT]: ...
+    @overload
+    async def __call__(
+        self,
+        payload: Payload | None = None,
+        *,
+        into: type[ValueT] | TypeAdapter[ValueT],
+        strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
+        **fields: Any,
+    ) -> tuple[models.ChatCompletion, ValueT]: ...
+    async def __call__(self, payload: Payload | None = None, **fields: Any) -> Any:
+        """Return the answer and, made of its JSON, a value of a type."""
         ...
 
 

@@ -5,7 +5,9 @@ Mappings of fields are merged as dictionaries, `{**one, **other}`: the later one
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from gigachat._secret import Secret, hidden
@@ -53,3 +55,31 @@ def checked_headers(headers: Mapping[Any, Any] | None, source: str) -> dict[str,
             raise ValueError(f"{source}: the value of {name} contains a line break or non-ASCII characters")
         checked[name.lower()] = Secret(value.strip())
     return checked
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds of a response's `Retry-After` header, given as seconds or as a date; 0 without one."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        moment = _http_date(value)
+        seconds = 0.0 if moment is None else moment - server_time(headers)
+    return seconds if seconds > 0 and not math.isnan(seconds) else 0.0
+
+
+def server_time(headers: Mapping[str, str]) -> float:
+    """Return the Unix time of a response's `Date` header, or of the local clock without one, in seconds."""
+    moment = _http_date(headers.get("date", ""))
+    return time.time() if moment is None else moment
+
+
+def _http_date(value: str) -> float | None:
+    from datetime import UTC
+    from email.utils import parsedate_to_datetime  # deferred: it takes a fifth of the time of the SDK's import
+
+    try:
+        moment = parsedate_to_datetime(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

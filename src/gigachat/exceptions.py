@@ -7,14 +7,13 @@ English, and what to do about it where that is known. An error never contains a 
 from __future__ import annotations
 
 import json
-import math
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Self
 
 from gigachat._advice import CREDENTIALS, response_advice
-from gigachat._headers import Headers
+from gigachat._headers import Headers, retry_after
+from gigachat._usage import total_usage
 
 __all__ = [
     "APIConnectionError",
@@ -31,14 +30,17 @@ __all__ = [
     "GenerationError",
     "GigaChatException",
     "GigaChatWarning",
+    "InvalidJSONError",
     "LengthFinishReasonError",
     "ModelNotSpecifiedError",
     "ModelUnavailableError",
     "NotFoundError",
     "PaymentRequiredError",
     "RateLimitError",
+    "RefusalError",
     "RequestEntityTooLargeError",
     "ResponseError",
+    "SchemaMismatchError",
     "ServerError",
     "StreamInterruptedError",
     "ToolArgumentsError",
@@ -130,7 +132,7 @@ class ResponseError(GigaChatException):
     @property
     def retry_after(self) -> float:
         """Seconds that the server asks to wait; 0.0 if the header is missing or invalid."""
-        return _retry_after(self.headers if isinstance(self.headers, Mapping) else {})
+        return retry_after(self.headers if isinstance(self.headers, Mapping) else {})
 
     def __str__(self) -> str:
         try:
@@ -232,18 +234,36 @@ class StreamInterruptedError(APIConnectionError):
     """A stream ended before its end mark. What it had delivered is valid but incomplete."""
 
 
-class APIResponseValidationError(GigaChatException, ValueError):
+class _CompletionError(GigaChatException):
+    """Base of the errors about completions."""
+
+    completion: Any = None
+    completions: list[Any]
+
+    def _keep(self, completion: Any) -> None:
+        self.completion = completion
+        self.completions = [] if completion is None else [completion]
+
+    @property
+    def usage(self) -> Any:
+        """Sum of the usage of all `completions`; None if it is not known."""
+        return total_usage(self.completions)
+
+
+class APIResponseValidationError(_CompletionError, ValueError):
     """A response with a 2xx status cannot be parsed.
 
     Attributes:
         content: The raw body.
         completion: In errors of `chat_parse`, the completion that does not fit the wanted type.
+        completions: All completions of the call, the last one included: `repair=` makes several.
+        usage: Sum of their usage.
     """
 
     def __init__(self, message: str, *, content: bytes | None = None, completion: Any = None) -> None:
         super().__init__(message)
         self.content = content
-        self.completion = completion
+        self._keep(completion)
 
 
 class ToolArgumentsError(GigaChatException, ValueError):
@@ -258,7 +278,33 @@ class ToolNotFoundError(GigaChatException):
     """The model called a function that it was not given."""
 
 
-class GenerationError(GigaChatException):
+class _AnswerError(APIResponseValidationError):
+    """Base of the errors about the text of an answer.
+
+    Attributes:
+        problems: What is wrong, each with its place.
+    """
+
+    def __init__(
+        self, message: str, *, content: bytes | None = None, completion: Any = None, problems: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, content=content, completion=completion)
+        self.problems = list(problems)
+
+
+class RefusalError(_AnswerError):
+    """The model answered in words where JSON was wanted: most likely it refused."""
+
+
+class InvalidJSONError(_AnswerError):
+    """The answer has no text, or its JSON is invalid."""
+
+
+class SchemaMismatchError(_AnswerError):
+    """The JSON of the answer does not fit the wanted type. `problems` has the path and reason of each error."""
+
+
+class GenerationError(_CompletionError):
     """The service responded with status 200, but failed to generate (reference, section 13).
 
     Raised if the response has neither text nor a call, by the methods that parse a response, and by a stream after its
@@ -266,34 +312,42 @@ class GenerationError(GigaChatException):
 
     Attributes:
         completion: The completion, also of a stream; None if it cannot be read.
+        completions: All completions of the call.
+        usage: Sum of their usage.
     """
 
     def __init__(self, message: str, *, completion: Any = None) -> None:
         super().__init__(message)
-        self.completion = completion
+        self._keep(completion)
 
 
-class _FinishReasonError(GigaChatException):
+class _FinishReasonError(_CompletionError):
     """Base of the errors about a completion that ended otherwise than asked."""
 
     _text = ""
 
     def __init__(self, completion: Any) -> None:
         super().__init__(completion)
-        self.completion = completion
+        self._keep(completion)
 
     def __str__(self) -> str:
         return self._text
 
 
 class LengthFinishReasonError(_FinishReasonError):
-    """The answer was cut by the token limit, so that it cannot be parsed. Attribute: `completion`."""
+    """The answer was cut by the token limit, so that it cannot be parsed.
+
+    Attributes: `completion`, `completions`, `usage`.
+    """
 
     _text = "the answer was cut by the token limit (finish_reason 'length'): raise max_tokens"
 
 
 class ContentFilterFinishReasonError(_FinishReasonError, ValueError):
-    """The service restricted the topic and answered with a stock phrase. Attribute: `completion`."""
+    """The service restricted the topic and answered with a stock phrase.
+
+    Attributes: `completion`, `completions`, `usage`.
+    """
 
     def __str__(self) -> str:
         reason = getattr(self.completion, "finish_reason", None) or "blacklist"  # chats v1 have one such reason only
@@ -340,30 +394,3 @@ def error_for_status(
 def total_timeout_error(seconds: float | None, reason: str) -> TotalTimeoutError:
     """Return the error for a call that took longer than `total_timeout`."""
     return TotalTimeoutError(f"the call took longer than total_timeout={seconds or 0:g} s: {reason}")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        moment = _http_date(value)
-        seconds = 0.0 if moment is None else moment - server_time(headers)
-    return seconds if seconds > 0 and not math.isnan(seconds) else 0.0
-
-
-def server_time(headers: Mapping[str, str]) -> float:
-    """Return the Unix time of a response's `Date` header, or of the local clock without one, in seconds."""
-    moment = _http_date(headers.get("date", ""))
-    return time.time() if moment is None else moment
-
-
-def _http_date(value: str) -> float | None:
-    from datetime import UTC
-    from email.utils import parsedate_to_datetime  # deferred: it takes a fifth of the time of the SDK's import
-
-    try:
-        moment = parsedate_to_datetime(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -20,6 +20,7 @@ TWINS = (
     ("docs/rag.md", "docs/rag.ru.md"),
     ("docs/reliability.md", "docs/reliability.ru.md"),
     SETTINGS,
+    ("docs/structured-answers.md", "docs/structured-answers.ru.md"),
     ("docs/testing.md", "docs/testing.ru.md"),
     ("docs/tools.md", "docs/tools.ru.md"),
 )

@@ -40,7 +40,7 @@ from gigachat import (
 )
 from gigachat._transport import connections
 from gigachat.server import GigaChatServer
-from tests.support.callers import Caller, Mode, options
+from tests.support.callers import Caller, Mode, chunks_of, options
 from tests.support.certificates import Authority
 from tests.support.payloads import WEATHER, chunked, event, http
 from tests.support.programs import LEFT_OPEN
@@ -158,6 +158,29 @@ def test_a_structured_answer(server: GigaChatServer, caller: Caller) -> None:
 
     server.reply('```json\n{"answer":"a","number":1,"inner":null}\n```')
     assert caller.do("chat_parse", "x", response_format=Out)[1].number == 1
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_structured_answer_of_any_type(server: GigaChatServer, caller: Caller, version: str) -> None:
+    parse, stream = ("chat_parse", "stream") if version == "v1" else ("chat.parse", "chat.stream")
+    _, values = caller.do(parse, "x", into=list[Inner])
+    assert values
+    assert all(isinstance(value, Inner) for value in values)
+
+    server.reply("Не знаю.", 'Вот: {"value": [{"word": "один"}]}')
+    completion, values = caller.do(parse, "x", into=list[Inner], repair=1)
+    assert values == [Inner(word="один")]
+    first, second = server.chats[-2:]
+    assert len(second.messages) == len(first.messages) + 2
+    assert completion.usage.total_tokens > 0
+
+    words = [Inner(word=f"слово {number}") for number in range(30)]
+    server.reply(json.dumps({"value": [one.model_dump() for one in words]}, ensure_ascii=False))
+    opened = caller.method(stream)("x", response_format={"schema": list[Inner]})
+    seen = chunks_of(opened.partials(list[Inner]), caller.run)
+    assert len(seen) > 2
+    assert all(value == words[: len(value)] for value in seen)
+    assert seen[-1] == words
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,15 @@ Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, assert_type
+from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, assert_type
 
 import numpy as np
 import numpy.typing as npt
 from anyio import AsyncFile
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, TypeAdapter
 from starlette.datastructures import UploadFile
 
 from gigachat import (
@@ -52,6 +53,15 @@ class Answer(BaseModel):
 
 class OtherAnswer(BaseModel):
     number: int
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class City(TypedDict):
+    title: str
 
 
 FUNCTION: dict[str, Any] = {"name": "f", "parameters": {"type": "object", "properties": {}}}
@@ -196,12 +206,39 @@ async def astream(giga: GigaChat) -> None:
         assert_type(opened, AsyncStream[models.ChatCompletionChunk, models.ChatCompletion])
 
 
+def partials(stream: Stream[models.ChatCompletionChunk, models.ChatCompletion]) -> None:
+    assert_type(stream.partials(list[Answer]), Iterator[list[Answer]])
+    assert_type(stream.partials(TypeAdapter(list[int])), Iterator[list[int]])
+    assert_type(stream.partials(Answer), Iterator[Answer | dict[str, Any]])
+
+
+def async_partials(stream: AsyncStream[models.ChatCompletionChunk, models.ChatCompletion]) -> None:
+    assert_type(stream.partials(list[Answer]), AsyncIterator[list[Answer]])
+    assert_type(stream.partials(Point), AsyncIterator[Point | dict[str, Any]])
+
+
 async def async_stream(giga: AsyncGigaChat) -> None:
     assert_type(giga.stream("text"), AsyncStream[models.ChatCompletionChunk, models.ChatCompletion])
     async for chunk in giga.stream("text", temperature=0.2):
         assert_type(chunk, models.ChatCompletionChunk)
     async with giga.stream(messages=[{"role": "user", "content": "text"}]) as opened:
         assert_type(opened, AsyncStream[models.ChatCompletionChunk, models.ChatCompletion])
+
+
+def chat_parse_into(giga: GigaChat) -> None:
+    assert_type(giga.chat_parse("text", into=Answer), tuple[models.ChatCompletion, Answer])
+    assert_type(giga.chat_parse("text", into=Point, strict=False)[1], Point)
+    assert_type(giga.chat_parse("text", into=City, simplify=True)[1], City)
+    assert_type(giga.chat_parse("text", into=list[Answer], repair=2, temperature=0.2)[1], list[Answer])
+    assert_type(giga.chat_parse("text", into=dict[str, int])[1], dict[str, int])
+    assert_type(giga.chat_parse("text", into=tuple[int, str])[1], tuple[int, str])
+    assert_type(giga.chat_parse("text", into=date)[1], date)
+    assert_type(giga.chat_parse("text", into=TypeAdapter(list[int]))[1], list[int])
+    # A type checker takes no union or Literal for a type[T]: a TypeAdapter has its type.
+    number: TypeAdapter[int | str] = TypeAdapter(int | str)
+    assert_type(giga.chat_parse("text", into=number)[1], int | str)
+    choice: TypeAdapter[Literal["yes", "no"]] = TypeAdapter(Literal["yes", "no"])
+    assert_type(giga.chat_parse("text", into=choice)[1], Literal["yes", "no"])
 
 
 def chat_parse(giga: GigaChat) -> None:
@@ -215,6 +252,13 @@ async def achat_parse(giga: GigaChat) -> None:
     assert_type(await giga.achat_parse("text", response_format=Answer), tuple[models.ChatCompletion, Answer])
     _, other = await giga.achat_parse(response_format=OtherAnswer, strict=False, messages=[])
     assert_type(other, OtherAnswer)
+
+
+async def async_chat_parse_into(hybrid: GigaChat, giga: AsyncGigaChat) -> None:
+    assert_type(await giga.chat_parse("text", into=Answer, repair=1), tuple[models.ChatCompletion, Answer])
+    assert_type((await giga.chat_parse("text", into=TypeAdapter(list[int])))[1], list[int])
+    assert_type((await hybrid.achat_parse("text", into=list[Answer], simplify=True))[1], list[Answer])
+    assert_type((await hybrid.achat_parse("text", into=date))[1], date)
 
 
 async def async_chat_parse(giga: AsyncGigaChat) -> None:
@@ -449,6 +493,22 @@ async def async_conversations(giga: AsyncGigaChat) -> None:
     await conversation.save("talk.jsonl")
 
 
+def chat_create_parsed_into(giga: GigaChat) -> None:
+    assert_type(giga.chat.parse("text", into=Answer), tuple[models.ChatCompletionResponse, Answer])
+    assert_type(giga.chat.parse("text", into=Point, strict=False)[1], Point)
+    assert_type(giga.chat.parse("text", into=City, simplify=True)[1], City)
+    assert_type(giga.chat.parse("text", into=list[Answer], repair=2, temperature=0.2)[1], list[Answer])
+    assert_type(giga.chat.parse("text", into=dict[str, int])[1], dict[str, int])
+    assert_type(giga.chat.parse("text", into=tuple[int, str])[1], tuple[int, str])
+    assert_type(giga.chat.parse("text", into=date)[1], date)
+    assert_type(giga.chat.parse("text", into=TypeAdapter(list[int]))[1], list[int])
+    # A type checker takes no union or Literal for a type[T]: a TypeAdapter has its type.
+    number: TypeAdapter[int | str] = TypeAdapter(int | str)
+    assert_type(giga.chat.parse("text", into=number)[1], int | str)
+    choice: TypeAdapter[Literal["yes", "no"]] = TypeAdapter(Literal["yes", "no"])
+    assert_type(giga.chat.parse("text", into=choice)[1], Literal["yes", "no"])
+
+
 def chat_create_parsed(giga: GigaChat) -> None:
     assert_type(giga.chat.parse("text", response_format=Answer), tuple[models.ChatCompletionResponse, Answer])
     completion, other = giga.chat.parse([], response_format=OtherAnswer, strict=False, temperature=0.2)
@@ -460,6 +520,13 @@ async def achat_create_parsed(giga: GigaChat) -> None:
     assert_type(await giga.achat.parse("text", response_format=Answer), tuple[models.ChatCompletionResponse, Answer])
     _, other = await giga.achat.parse(response_format=OtherAnswer, strict=False, messages=[])
     assert_type(other, OtherAnswer)
+
+
+async def async_chat_create_parsed_into(hybrid: GigaChat, giga: AsyncGigaChat) -> None:
+    assert_type(await giga.chat.parse("text", into=Answer, repair=1), tuple[models.ChatCompletionResponse, Answer])
+    assert_type((await giga.chat.parse("text", into=TypeAdapter(list[int])))[1], list[int])
+    assert_type((await hybrid.achat.parse("text", into=list[Answer], simplify=True))[1], list[Answer])
+    assert_type((await hybrid.achat.parse("text", into=date))[1], date)
 
 
 async def async_chat_create_parsed(giga: AsyncGigaChat) -> None:
@@ -861,7 +928,10 @@ def classes_of_errors(giga: GigaChat) -> None:
     except (exceptions.TotalTimeoutError, exceptions.APITimeoutError) as error:
         timeout: TimeoutError = error
         print(timeout)
+    except (exceptions.RefusalError, exceptions.InvalidJSONError, exceptions.SchemaMismatchError) as error:
+        assert_type(error.problems, list[str])
     except exceptions.APIResponseValidationError as error:
+        assert_type(error.completions, list[Any])
         assert_type(error.content, bytes | None)
         assert_type(error.completion, Any)
         value_error: ValueError = error

@@ -27,9 +27,12 @@ from gigachat.exceptions import (
     ConversationFormatError,
     GenerationError,
     GigaChatException,
+    InvalidJSONError,
     LengthFinishReasonError,
     ModelNotSpecifiedError,
+    RefusalError,
     ResponseError,
+    SchemaMismatchError,
     StreamInterruptedError,
     ToolArgumentsError,
     ToolNotFoundError,
@@ -101,6 +104,9 @@ def test_every_error_is_importable_from_the_package() -> None:
         (CertificateError, APIConnectionError),
         (StreamInterruptedError, APIConnectionError),
         (APIResponseValidationError, ValueError),
+        (RefusalError, APIResponseValidationError),
+        (InvalidJSONError, APIResponseValidationError),
+        (SchemaMismatchError, ValueError),
         (ContentFilterFinishReasonError, ValueError),
         (ToolArgumentsError, ValueError),
         (ConversationFormatError, ValueError),
@@ -135,13 +141,16 @@ EXAMPLES: list[GigaChatException] = [
     ToolNotFoundError("no"),
     ConversationFormatError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
+    RefusalError("no", completion=COMPLETED, problems=["words"]),
+    InvalidJSONError("no", completion=COMPLETED, problems=["line 1"]),
+    SchemaMismatchError("no", completion=COMPLETED, problems=["a: no number"]),
     GenerationError("no", completion=COMPLETED),
     LengthFinishReasonError(COMPLETED),
     ContentFilterFinishReasonError(COMPLETED),
 ]
 ATTRIBUTES = (
     *("url", "status_code", "code", "message", "request_id", "retry_after", "body", "content", "headers"),
-    *("completion", "args", "errno", "strerror", "filename", "__notes__"),
+    *("completion", "completions", "usage", "problems", "args", "errno", "strerror", "filename", "__notes__"),
 )
 
 

@@ -295,11 +295,11 @@ def test_paths_that_are_no_files(world: World, tmp_path: Path) -> None:
     refused(world, ValueError, "names no file", ("a.txt", tmp_path / "absent.txt"))
 
 
-def test_names_that_are_not_utf_8(world: World) -> None:
+@pytest.mark.parametrize("named", [False, True], ids=["tuple", "file object"])
+def test_names_that_are_not_utf_8(world: World, named: bool) -> None:
     content = io.BytesIO(b"text")
     content.name = os.fsdecode("отчёт.txt".encode("cp1251"))  # as Linux lists a file of an old archive
-    for file in ((content.name, b"text"), content):
-        assert upload(world, file).name == "?????.txt"
+    assert upload(world, content if named else (content.name, b"text")).name == "?????.txt"
 
 
 def test_files_that_do_not_give_bytes(world: World, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
         text: The text of a chunk.
         accumulate: Makes the whole completion of all chunks.
         failure: Returns what is known about a failure that a chunk reports; None if it reports none.
+        answer: Returns why the answer of a completion ended, and its text.
         ends: Whether a chunk is itself the end mark; None if no chunk is.
     """
 
@@ -74,6 +75,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     text: Callable[[ChunkT], str]
     accumulate: Callable[[list[ChunkT]], CompletionT]
     failure: Callable[[ChunkT], str | None]
+    answer: Callable[[CompletionT], tuple[str | None, str]]
     ends: Callable[[ChunkT], bool] | None = None
 
 

@@ -286,9 +286,14 @@ if TYPE_CHECKING:
         """Like `mode_endpoint`, for a method with overloads."""
         ...
 
+    def overloaded_procedure(act: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        """Like `procedure`, for a method with overloads."""
+        ...
+
 else:
     overloaded_endpoint = endpoint
     overloaded_mode_endpoint = mode_endpoint
+    overloaded_procedure = procedure
 
 
 class _AsyncVariant(Generic[P, T]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, overload
 
 from gigachat._engine.session import run
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
 
+    from pydantic import TypeAdapter
+
     from gigachat._engine.event_stream import EventStream
+    from gigachat._engine.partials import Partials
 
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
+ItemT = TypeVar("ItemT")
+ValueT = TypeVar("ValueT")
 
 _ONE_ONLY = "a stream cannot be copied or pickled: get_final_completion() returns what can"
 
@@ -50,6 +55,34 @@ class Stream(Generic[ChunkT, CompletionT]):
             text = self._source.call.text(chunk)
             if text:
                 yield text
+
+    @overload
+    def partials(self, into: type[list[ItemT]] | TypeAdapter[list[ItemT]]) -> Iterator[list[ItemT]]: ...
+    @overload
+    def partials(self, into: type[ValueT] | TypeAdapter[ValueT]) -> Iterator[ValueT | dict[str, Any]]: ...
+    def partials(self, into: Any) -> Iterator[Any]:
+        """Return the values of a structured answer while it comes (reference, section 4.6).
+
+        The stream must have been asked for JSON of this type: `stream(..., response_format={"schema": into})`.
+
+        Args:
+            into: Type of the whole value, or its `TypeAdapter`.
+
+        Returns:
+            An iterator. For a list: the list of its finished elements, longer each time. For other types: the JSON so
+            far as a dictionary, in which texts may be cut and properties missing. The last item is the whole value.
+
+        Raises:
+            TypeError, ValueError: `into` is no type, or has no JSON Schema.
+        """
+        return self._values(_partials(into))
+
+    def _values(self, partials: Partials) -> Iterator[Any]:
+        for chunk in self:
+            value = partials.feed(self._source.call.text(chunk))
+            if value is not None:
+                yield value
+        yield _whole_value(partials, self._source)
 
     def get_final_completion(self) -> CompletionT:
         """Read the rest and return the whole completion; a stream that failed or was closed early raises."""
@@ -124,6 +157,35 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
             if text:
                 yield text
 
+    @overload
+    def partials(self, into: type[list[ItemT]] | TypeAdapter[list[ItemT]]) -> AsyncIterator[list[ItemT]]: ...
+    @overload
+    def partials(self, into: type[ValueT] | TypeAdapter[ValueT]) -> AsyncIterator[ValueT | dict[str, Any]]: ...
+    def partials(self, into: Any) -> AsyncIterator[Any]:
+        """Return the values of a structured answer while it comes (reference, section 4.6).
+
+        The stream must have been asked for JSON of this type: `stream(..., response_format={"schema": into})`.
+
+        Args:
+            into: Type of the whole value, or its `TypeAdapter`.
+
+        Returns:
+            An async iterator. For a list: the list of its finished elements, longer each time. For other types: the
+            JSON so far as a dictionary, in which texts may be cut and properties missing. The last item is the whole
+            value.
+
+        Raises:
+            TypeError, ValueError: `into` is no type, or has no JSON Schema.
+        """
+        return self._values(_partials(into))
+
+    async def _values(self, partials: Partials) -> AsyncIterator[Any]:
+        async for chunk in self:
+            value = partials.feed(self._source.call.text(chunk))
+            if value is not None:
+                yield value
+        yield _whole_value(partials, self._source)
+
     async def get_final_completion(self) -> CompletionT:
         """Read the rest and return the whole completion; a stream that failed or was closed early raises."""
         async for _ in self:
@@ -173,3 +235,18 @@ class AsyncStream(Generic[ChunkT, CompletionT]):
         if self._source.abandon():
             message = "an async stream was left open: read it to its end, or open it with `async with`"
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+
+
+def _partials(into: Any) -> Partials:
+    from gigachat._engine.partials import Partials
+    from gigachat._engine.value_type import value_type  # here, for it loads pydantic
+
+    return Partials(value_type(into))
+
+
+def _whole_value(partials: Partials, source: EventStream[Any, CompletionT]) -> Any:
+    from gigachat._engine.value_type import read_value
+
+    completion = source.call.accumulate(source.whole())
+    # The stream itself has raised a failure.
+    return read_value(partials.kind, completion, None, *source.call.answer(completion))

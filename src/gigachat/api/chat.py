@@ -10,11 +10,11 @@ from gigachat._engine.endpoint import (
     Async,
     Blocking,
     Mode,
-    Namespace,
     Resource,
     endpoint,
     namespace,
     overloaded_endpoint,
+    overloaded_procedure,
     stream_endpoint,
 )
 from gigachat._engine.failures import ERROR, failure_text
@@ -30,13 +30,14 @@ from gigachat.api.arguments import (
 )
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
-from gigachat.api.structured_output import format_of, parsing_call, refuse_class
+from gigachat.api.structured_chats import StructuredChats
+from gigachat.api.structured_output import Form, parsed, refuse_class, wanted
 from gigachat.context import chat_url_cvar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
-    from pydantic import BaseModel
+    from pydantic import BaseModel, TypeAdapter
 
     from gigachat.api.arguments import Function
     from gigachat.api.chat_v2 import ChatCompletionFields
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
+ValueT = TypeVar("ValueT")
 
 
 class ChatOptions(TypedDict, total=False):
@@ -87,7 +89,7 @@ _OF_V2 = {
 }
 
 
-class ChatNamespace(Namespace[Mode], RunsV2[Mode]):
+class ChatNamespace(StructuredChats[Mode], RunsV2[Mode]):
     """Chats v2; called itself it is the chat v1."""
 
     # Overloads, because pyright does not take an object for a callable whose `__call__` is a descriptor.
@@ -147,51 +149,6 @@ class ChatNamespace(Namespace[Mode], RunsV2[Mode]):
         """
         return chat_v2.stream_call(self, payload, fields)
 
-    @overload
-    def parse(
-        self: Resource[Blocking],
-        payload: PayloadV2 | None = None,
-        *,
-        response_format: type[ModelT],
-        strict: bool = True,
-        **fields: Any,
-    ) -> tuple[models.ChatCompletionResponse, ModelT]: ...
-    @overload
-    def parse(
-        self: Resource[Async],
-        payload: PayloadV2 | None = None,
-        *,
-        response_format: type[ModelT],
-        strict: bool = True,
-        **fields: Any,
-    ) -> Coroutine[Any, Any, tuple[models.ChatCompletionResponse, ModelT]]: ...
-    @overloaded_endpoint
-    def parse(
-        self: Any,
-        payload: PayloadV2 | None = None,
-        *,
-        response_format: type[BaseModel],
-        strict: bool = True,
-        **fields: Any,
-    ) -> Call[Any]:
-        """Return the answer by API v2 and, made of it, an instance of a pydantic model (reference, section 5.3).
-
-        Args:
-            payload: As in `create`.
-            response_format: The pydantic model class of the wanted answer.
-            strict: Whether the service keeps exactly to the schema.
-            **fields: Fields of the request, as for `create`.
-
-        Raises:
-            GenerationError: The service failed to generate.
-            LengthFinishReasonError: The answer was cut by the token limit.
-            ContentFilterFinishReasonError: The service restricted the topic.
-            APIResponseValidationError: The answer does not fit; attribute `completion`.
-        """
-        asked = format_of(models.ChatResponseFormat, response_format, strict)
-        call = chat_v2.chat_call(self, payload, {**fields, "response_format": asked})
-        return parsing_call(call, response_format, chat_v2.answer, chat_v2.failure)
-
 
 class BlockingChatNamespace(ChatNamespace[Blocking]):
     """Chats of a client, blocking."""
@@ -229,7 +186,7 @@ class Chat(Resource[Mode]):
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
-        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure)
+        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure, _answer)
 
     @overload
     def chat_parse(
@@ -238,8 +195,21 @@ class Chat(Resource[Mode]):
         *,
         response_format: type[ModelT],
         strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
         **fields: Any,
     ) -> tuple[models.ChatCompletion, ModelT]: ...
+    @overload
+    def chat_parse(
+        self: Resource[Blocking],
+        payload: Payload | None = None,
+        *,
+        into: type[ValueT] | TypeAdapter[ValueT],
+        strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
+        **fields: Any,
+    ) -> tuple[models.ChatCompletion, ValueT]: ...
     @overload
     def chat_parse(
         self: Resource[Async],
@@ -247,35 +217,56 @@ class Chat(Resource[Mode]):
         *,
         response_format: type[ModelT],
         strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
         **fields: Any,
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ModelT]]: ...
-    @overloaded_endpoint
+    @overload
     def chat_parse(
+        self: Resource[Async],
+        payload: Payload | None = None,
+        *,
+        into: type[ValueT] | TypeAdapter[ValueT],
+        strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
+        **fields: Any,
+    ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ValueT]]: ...
+    @overloaded_procedure
+    async def chat_parse(
         self: Any,
         payload: Payload | None = None,
         *,
-        response_format: type[BaseModel],
+        into: Any = None,
+        response_format: type[BaseModel] | None = None,
         strict: bool = True,
+        simplify: bool = False,
+        repair: int = 0,
         **fields: Any,
-    ) -> Call[Any]:
-        """Return the answer and, made of it, an instance of a pydantic model (reference, section 4.6).
+    ) -> Any:
+        """Return the answer and, made of its JSON, a value of a type (reference, section 4.6).
 
         Args:
             payload: As in `chat`.
-            response_format: The pydantic model class of the wanted answer.
+            into: Any type that pydantic validates, or its `TypeAdapter`: a model, a dataclass, `list[int]`. The answer
+                to a type whose JSON is not an object is `{"value": …}`; words and code fences around it are ignored.
+            response_format: A pydantic model class, in place of `into`.
             strict: Whether the service keeps exactly to the schema.
+            simplify: Whether `gigachat.schema.simplify` is applied to the schema, for models that refuse it.
+            repair: How often to ask again if the answer does not fit. The usage of the completion is the sum of all.
             **fields: Fields of the chat, merged over the payload.
 
         Raises:
             GenerationError: The service failed to generate.
             LengthFinishReasonError: The answer was cut by the token limit.
             ContentFilterFinishReasonError: The service restricted the topic.
-            APIResponseValidationError: The answer does not fit; attribute `completion`.
+            RefusalError: The model answered in words.
+            InvalidJSONError: The answer has no text, or its JSON is invalid.
+            SchemaMismatchError: The JSON does not fit. All of these have `completions` and their `usage`.
         """
-        asked = format_of(models.JsonSchemaResponseFormat, response_format, strict)
-        return parsing_call(
-            _call(self, payload, {**fields, "response_format": asked}), response_format, _answer, failure
-        )
+        form = Form(models.JsonSchemaResponseFormat, models.Messages, _answer, failure)
+        kind, asked = wanted(form, into, response_format, strict=strict, simplify=simplify)
+        return await parsed(self._session, _call(self, payload, {**fields, **asked}), kind, form, repair)
 
 
 def _call(
@@ -316,7 +307,7 @@ def stream_call_for(chat: models.Chat) -> StreamCall[models.ChatCompletionChunk,
     """Return the call that sends a request for a stream."""
     call = call_for(chat)
     call.headers = ACCEPT
-    return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure)
+    return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure, _answer)
 
 
 def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:

@@ -104,7 +104,7 @@ def stream_call_for(
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream, given the call that sends its request."""
     call.headers = ACCEPT
-    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, _ends)
+    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, answer, _ends)
 
 
 def chat_call(

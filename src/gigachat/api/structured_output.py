@@ -1,30 +1,50 @@
-"""Structured answers, v1 or v2: the text of an answer as an instance of a pydantic model."""
+"""Structured answers, v1 or v2: the text of an answer as a value of a type."""
 
 from __future__ import annotations
 
 import inspect
-import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from gigachat._engine.calls import Call
-from gigachat.api.arguments import problem, validated
+from gigachat._usage import total_usage
+from gigachat.api.arguments import field_of, validated
 from gigachat.exceptions import (
     APIResponseValidationError,
     ContentFilterFinishReasonError,
     GenerationError,
+    GigaChatException,
+    InvalidJSONError,
     LengthFinishReasonError,
+    RefusalError,
+    SchemaMismatchError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pydantic import BaseModel
 
-    FormatT = TypeVar("FormatT", bound=BaseModel)
+    from gigachat._engine.calls import Call
+    from gigachat._engine.session import Session
+    from gigachat._engine.value_type import ValueType
 
-T = TypeVar("T")
 
-_CODE_FENCE = re.compile(r"\s*```\w*\n(.*?)\n?\s*```\s*", re.DOTALL)
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How completions of one version of the API are read.
+
+    Attributes:
+        response_format: Class of the format.
+        message: Class of a message.
+        answer: Returns why the answer of a completion ended, and its text.
+        failure: Returns what is known about the failure of a completion; None if it has not failed.
+    """
+
+    response_format: type[BaseModel]
+    message: type[BaseModel]
+    answer: Callable[[Any], tuple[str | None, str]]
+    failure: Callable[[Any], str | None]
 
 
 def refuse_class(response_format: Any, method: str) -> None:
@@ -37,61 +57,102 @@ def refuse_class(response_format: Any, method: str) -> None:
         raise TypeError(f"response_format= takes a schema here; for a class use {method}(..., response_format=...)")
 
 
-def format_of(kind: type[FormatT], response_format: Any, strict: bool) -> FormatT:
-    """Return the format that asks for instances of a class.
+def wanted(
+    form: Form, into: Any, response_format: Any, *, strict: bool, simplify: bool
+) -> tuple[ValueType, dict[str, Any]]:
+    """Return the type that an answer is parsed into, and the fields of the request that ask for it.
 
     Args:
-        kind: Class of the format.
-        response_format: The class.
+        form: Version of the API.
+        into: The type, or its `TypeAdapter`; or
+        response_format: a pydantic model class, whose schema is sent as it is.
         strict: Whether the service keeps exactly to the schema.
+        simplify: Whether the flat form of the schema is sent.
 
     Raises:
-        TypeError: It is not a pydantic model class.
+        TypeError: It is no type, or both are given, or none.
         ValueError: It has no JSON Schema.
     """
-    if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
-        raise TypeError("response_format= takes a pydantic model class")
-    return validated(kind, {"schema": response_format, "strict": strict})
+    from gigachat._engine.value_type import ValueType, value_type
+    from gigachat.models.response_format import json_schema
+    from gigachat.schema import simplify as simplified
+
+    if into is not None:
+        if response_format is not None:
+            raise TypeError("give into= or response_format=, not both")
+        kind = value_type(into)
+    else:
+        if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
+            raise TypeError("response_format= takes a pydantic model class; into= takes any type")
+        model: Any = response_format
+        kind = ValueType(model.__name__, model.model_validate_json, model)
+    schema = simplified(json_schema(kind.schema)) if simplify else kind.schema
+    asked = validated(form.response_format, {"schema": schema, "strict": strict})
+    return kind, {"response_format": asked}
 
 
-def parsing_call(
-    call: Call[T],
-    response_format: Any,
-    answer: Callable[[T], tuple[str | None, str]],
-    failure: Callable[[T], str | None],
-) -> Call[tuple[T, Any]]:
-    """Return a call that gives its completion and an instance of a class made of it.
+_REPAIRED = (RefusalError, InvalidJSONError, SchemaMismatchError)
+_RAISED = (APIResponseValidationError, GenerationError, LengthFinishReasonError, ContentFilterFinishReasonError)
+
+
+async def parsed(session: Session, call: Call[Any], kind: ValueType, form: Form, repair: int) -> tuple[Any, Any]:
+    """Send a call; return its completion and the value in it.
 
     Args:
-        call: The call that gives the completion.
-        response_format: The class.
-        answer: Returns why the answer of a completion ended, and its text.
-        failure: Returns what is known about the failure of a completion; None if it has not failed.
+        session: Sends the call.
+        call: The call that returns the completion.
+        kind: Type of the value.
+        form: Version of the API.
+        repair: How often the model may be asked again, with what is wrong with its last answer. The usage of the
+            completion is then the sum of all.
     """
-    read = call.read
+    from gigachat._engine.value_type import read_value
 
-    def read_both(content: bytes, headers: Mapping[str, str]) -> tuple[T, Any]:
-        completion = read(content, headers)
-        failed = failure(completion)
-        if failed is not None:
-            raise GenerationError(failed, completion=completion)
-        reason, text = answer(completion)
-        if reason == "length":
-            raise LengthFinishReasonError(completion)
-        if reason is not None and (reason.endswith("blacklist") or reason.startswith("request_")):
-            raise ContentFilterFinishReasonError(completion)
-        if not text:
-            raise APIResponseValidationError("the answer has no text", completion=completion)
-        return completion, _instance(response_format, text, completion)
+    _check_repair(repair, call)
+    earlier: list[Any] = []
+    asked, problem = call, None
+    while True:
+        try:
+            completion = await session.send(asked)
+        except GigaChatException as error:
+            if problem is None:
+                raise
+            if isinstance(error, _RAISED):
+                error.completions[:0] = earlier
+            raise error from problem  # which has the completions that were paid for
+        reason, text = form.answer(completion)
+        try:
+            value = read_value(kind, completion, form.failure(completion), reason, text)
+        except _RAISED as error:
+            error.completions[:0] = earlier
+            if not isinstance(error, _REPAIRED) or len(earlier) >= repair:
+                raise
+            problem = error.with_traceback(None)
+        else:
+            if earlier:
+                completion.usage = total_usage([*earlier, completion])
+            return completion, value
+        earlier.append(completion)
+        asked = _again(call, form, text, problem.problems)
 
-    return Call(call.method, call.path, read_both, json=call.json, v2=call.v2)
+
+def _check_repair(repair: int, call: Call[Any]) -> None:
+    if repair < 0:
+        raise ValueError("repair= is how often the model may be asked again: 0 or more")
+    if repair and field_of(call.json, "storage"):
+        raise ValueError("repair= sends the messages again, but storage= keeps them at the service: omit one of them")
 
 
-def _instance(kind: Any, text: str, completion: Any) -> Any:
-    """Parse a text, perhaps inside code fences, as an instance of a class."""
-    fenced = _CODE_FENCE.fullmatch(text)
-    try:
-        return kind.model_validate_json(fenced[1] if fenced else text)
-    except ValueError as error:
-        reason = problem(error)
-    raise APIResponseValidationError(f"the answer does not fit {kind.__name__}: {reason}", completion=completion)
+def _again(call: Call[Any], form: Form, text: str, problems: list[str]) -> Call[Any]:
+    """Return a call with the last answer and what is wrong with it behind the messages."""
+    wrong = "\n".join(f"- {problem}" for problem in problems)
+    said = f"Your answer does not fit the JSON schema:\n{wrong}\nWrite it again, corrected. Write the JSON only."
+    messages: list[Any] = [
+        validated(form.message, {"role": "assistant", "content": text}),
+        validated(form.message, {"role": "user", "content": said}),
+    ]
+    body: Any = call.json
+    if isinstance(body, Mapping):
+        messages = [one.model_dump(exclude_none=True, by_alias=True) for one in messages]
+        return replace(call, json={**body, "messages": [*body["messages"], *messages]})
+    return replace(call, json=body.model_copy(update={"messages": [*body.messages, *messages]}))

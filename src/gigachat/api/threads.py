@@ -261,7 +261,12 @@ def _has_content(completion: models.ThreadCompletion) -> bool:
 def _stream(path: str, body: dict[str, Any], update_interval: float | None = None) -> ThreadStream:
     body = {**body, **given(update_interval=update_interval), "stream": True}
     call = Call("POST", path, read_model(models.ThreadCompletion), json=body, headers=ACCEPT)
-    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated, _failure)
+    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated, _failure, _answer)
+
+
+def _answer(completion: models.ThreadCompletion) -> tuple[str | None, str]:
+    """Return why the answer ended, and its text."""
+    return completion.finish_reason, completion.message.content
 
 
 def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:

@@ -21,6 +21,9 @@ giga.chat("text").choices[0].message.content + 1  # must fail: content is text
 print(giga.chat("text").no_such_field)  # must fail: fields are known
 giga.chat("text").text = ""  # must fail: it is only read
 giga.chat_parse("text")  # must fail: into what?
+giga.chat_parse("text", into=Answer(text=""))  # must fail: the class, not an instance
+giga.chat_parse("text", into=Answer, repair="once")  # must fail: a number
+print(giga.chat_parse("text", into=list[Answer])[1].text)  # must fail: it is a list
 giga.chat_parse("text", response_format=dict)  # must fail: a pydantic model
 giga.chat_parse("text", response_format=Answer(text=""))  # must fail: the class, not an instance
 print(giga.chat_parse("text", response_format=Answer)[1].number)  # must fail: the model has no such field
@@ -34,6 +37,9 @@ giga.chat.create("text", storage="yes")  # must fail: a flag, storage or a mappi
 giga.chat.create("text").choices  # must fail: of v1; here it is messages
 giga.chat.create("text").text + 1  # must fail: text
 giga.chat.parse("text")  # must fail: into what?
+giga.chat.parse("text", into=Answer(text=""))  # must fail: the class, not an instance
+giga.chat.parse("text", into=Answer, repair="once")  # must fail: a number
+print(giga.chat.parse("text", into=list[Answer])[1].text)  # must fail: it is a list
 giga.chat.parse("text", response_format=Answer(text=""))  # must fail: the class, not an instance
 print(giga.chat.parse("text", response_format=Answer)[1].number)  # must fail: the model has no such field
 models.ChatMesage(role="user")  # must fail: misspelt
@@ -77,6 +83,7 @@ giga.get_model()  # must fail: which?
 giga.get_model(5)  # must fail: a name
 print(giga.get_token().access_token)  # must fail: None with a certificate alone
 giga.stream("text", temperatur=0.2)  # must fail: no such field
+giga.stream("text").partials(5)  # must fail: a type
 giga.stream("text").text_stream.close_all()  # must fail: it is an iterator
 
 for chunk in giga.chat("text"):

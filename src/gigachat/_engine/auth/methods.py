@@ -16,9 +16,10 @@ from urllib.parse import urlencode
 
 from gigachat._engine.calls import Call
 from gigachat._engine.parsing import json_object, x_headers
+from gigachat._headers import server_time
 from gigachat._secret import Secret
 from gigachat._service import SECONDS_TO_MILLISECONDS_THRESHOLD
-from gigachat.exceptions import APIResponseValidationError, ConfigurationError, server_time
+from gigachat.exceptions import APIResponseValidationError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gigachat import catalogue
 from gigachat._engine.calls import RequestOptions
+from gigachat._usage import summed
 from gigachat.api.conversation.history import History
 from gigachat.api.conversation.storage import FileStorage, checked_header, header
-from gigachat.api.usage import summed
 from gigachat.exceptions import ConversationFormatError, GigaChatException
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gigachat import models
+from gigachat._usage import summed
 from gigachat.api import chat, chat_v2
-from gigachat.api.usage import summed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
