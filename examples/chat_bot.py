@@ -1,6 +1,6 @@
 """A bot with a history for each chat, as of a messenger: lines `CHAT TEXT` in, lines `CHAT ANSWER` out.
 
-    python chat_bot.py FOLDER < messages.txt
+python chat_bot.py FOLDER < messages.txt
 """
 
 import asyncio

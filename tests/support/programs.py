@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parents[2]  # from where `tests` can be imported
 
 
 def run_program(
-    arguments: list[str], *, seconds: float = 60, variables: Mapping[str, str] | None = None
+    arguments: list[str], *, seconds: float = 300, variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run an interpreter to its end.
 
@@ -56,7 +56,7 @@ def run_quietly(program: str | Path, server: GigaChatServer) -> None:
     """
     source = ["-c", program] if isinstance(program, str) else [str(program)]
     command = [sys.executable, "-X", "dev", "-W", "error", "-W", LEFT_OPEN, *source]
-    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=300, check=False)
     # On a busy machine asyncio's debug mode remarks that a step took long.
     said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
-    assert (done.returncode, done.stdout, said) == (0, "", [])
+    assert (done.returncode, done.stdout, said) == (0, "", []), (done.returncode, done.stdout, said)
