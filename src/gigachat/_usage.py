@@ -32,8 +32,16 @@ def summed(usages: Sequence[UsageT]) -> UsageT:
         return usages[0]
     total: Any = {}
     for usage in usages:
-        total = _sum(total, usage.model_dump(exclude_unset=True))
+        total = _sum(total, _fields(usage))
     return type(usages[0]).model_validate(total)
+
+
+def _fields(usage: BaseModel) -> dict[str, Any]:
+    return {
+        name: _fields(value) if hasattr(value, "model_fields_set") else value
+        for name, value in usage
+        if name in usage.model_fields_set
+    }
 
 
 def _sum(one: Any, other: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -58,9 +59,26 @@ def refuse_not_json(value: Any, place: str) -> None:
         ValueError: There is such a value. The error names its place.
     """
     try:
+        json.dumps(value, allow_nan=False, default=_fields)  # in C: almost every value ends here
+    except (TypeError, ValueError, RecursionError):
+        pass
+    else:
+        return
+    try:
         _refuse(value, place)
     except RecursionError:
         raise ValueError(f"{place} is nested too deeply, or contains itself") from None
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields of a model.
+
+    Raises:
+        TypeError: It is not a model.
+    """
+    if isinstance(getattr(type(value), "model_fields", None), dict):
+        return dict(value)
+    raise TypeError
 
 
 def _refuse(value: Any, place: str) -> None:

@@ -92,6 +92,7 @@ class Tool(Generic[P, R]):
         self.__doc__ = inner.__doc__
         self.name = _name_of(function, name)
         self._function: Any = function
+        self._described: models.Function | None = None
         self._options: dict[str, Any] = {
             "name": name,
             "description": description,
@@ -162,7 +163,9 @@ class Tool(Generic[P, R]):
 
     def function(self) -> models.Function:
         """Return the description of the tool for chats v1 (reference, section 4.4)."""
-        return models.Function(**self._fields())
+        if self._described is None:
+            self._described = models.Function(**self._fields())
+        return self._described
 
     def specification(self) -> models.ChatFunctionSpecification:
         """Return the description of the tool for chats v2 (reference, section 5.4)."""

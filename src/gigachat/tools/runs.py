@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from gigachat._usage import total_usage
 
 CompletionT = TypeVar("CompletionT", covariant=True)
 MessageT = TypeVar("MessageT")
@@ -48,7 +51,7 @@ class ToolStep:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunResult(Generic[CompletionT, MessageT, UsageT]):
     """The result of a run.
 
@@ -57,20 +60,26 @@ class RunResult(Generic[CompletionT, MessageT, UsageT]):
         text: Its text.
         messages: The whole conversation, the answer included; the messages of the next request begin with them.
         steps: The calls of tools, in order.
-        usage: Tokens of all answers of this run.
         stop: Why the run ended: `answer`; `max_steps`, with all calls answered; `call`, if the model calls a function
             that was given as a description only; `length`, if the token limit cut the answer; `refused`, if the
             service restricted the topic.
         completions: All answers of the model.
+        no_usage: The usage if no answer reports any.
     """
 
     completion: CompletionT = field(repr=False)
     text: str
     messages: list[MessageT] = field(repr=False)
     steps: list[ToolStep]
-    usage: UsageT
     stop: Stop
     completions: list[CompletionT] = field(repr=False)
+    no_usage: UsageT = field(repr=False, compare=False)
+
+    @cached_property
+    def usage(self) -> UsageT:
+        """Tokens of all answers of this run."""
+        usage: UsageT | None = total_usage(self.completions)
+        return self.no_usage if usage is None else usage
 
 
 @dataclass(frozen=True, slots=True)

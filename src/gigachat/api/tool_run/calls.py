@@ -97,6 +97,10 @@ class Calls:
                 ready[index] = await self._checked(call, messages)
             except _NotRun as refused:
                 done[index] = self._told(call, refused.error, text=refused.text)
+        if len(ready) == 1:
+            for index, function in ready.items():
+                await self._finished(calls[index], function, done, index)
+            return
         tasks = [partial(self._finished, calls[index], function, done, index) for index, function in ready.items()]
         for outcome in await self._transport.gather(tasks, self._options.parallel):
             if isinstance(outcome, Exception):

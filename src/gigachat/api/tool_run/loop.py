@@ -184,9 +184,9 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
             self._version.answer(completion).text,
             self.messages,
             self._steps,
-            self._version.usage(self._completions),
             stop,
             self._completions,
+            self._version.no_usage,
         )
         return [RunDone(self.result)]
 

@@ -14,7 +14,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gigachat import models
-from gigachat._usage import summed
 from gigachat.api import chat, chat_v2
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class Version(ABC, Generic[CompletionT, ChunkT, MessageT, UsageT]):
 
     messages: list[MessageT]
     """The conversation so far: it can be sent at any moment."""
+    no_usage: UsageT
+    """The usage of no answer."""
 
     @abstractmethod
     def function_names(self) -> list[str]:
@@ -87,10 +88,6 @@ class Version(ABC, Generic[CompletionT, ChunkT, MessageT, UsageT]):
             results: JSON of each result, in the order of the calls.
         """
 
-    @abstractmethod
-    def usage(self, completions: Sequence[CompletionT]) -> UsageT:
-        """Return the tokens of all completions together."""
-
 
 class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messages, models.Usage]):
     """A run by chats v1: one call an answer.
@@ -103,10 +100,11 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
     """
 
     def __init__(self, resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool) -> None:
+        self.no_usage = models.Usage()
         self._request = chat.request(resource, payload, fields, stream)
         if self._request.function_call is None and self._request.functions:
             self._request = self._request.model_copy(update={"function_call": "auto"})
-        self.messages = list(self._request.messages)
+        self.messages = self._request.messages
 
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
@@ -121,9 +119,10 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
         return chat.stream_call_for(self._next_request())
 
     def _next_request(self) -> models.Chat:
-        request = self._request.model_copy(update={"messages": self.messages.copy()})
+        request = self._request
+        request.messages = self.messages
         if isinstance(request.function_call, models.ChatFunctionCall):
-            self._request = self._request.model_copy(update={"function_call": "auto"})
+            self._request = request.model_copy(update={"function_call": "auto"})
         return request
 
     def answer(self, completion: models.ChatCompletion) -> Answer:
@@ -159,10 +158,6 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
             message = message.model_copy(update={"function_call": call})
         self.messages += [message, told]
 
-    def usage(self, completions: Sequence[models.ChatCompletion]) -> models.Usage:
-        """Return the tokens of all completions together."""
-        return summed([completion.usage for completion in completions])
-
 
 class V2(
     Version[models.ChatCompletionResponse, models.PrimaryChatCompletionChunk, models.ChatMessage, models.ChatUsage]
@@ -177,9 +172,10 @@ class V2(
     """
 
     def __init__(self, resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool) -> None:
+        self.no_usage = models.ChatUsage()
         self._service = resource._service
         self._request = chat_v2.request(self._service, payload, fields, stream)
-        self.messages = list(self._request.messages or ())
+        self.messages = self._request.messages
 
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
@@ -195,9 +191,10 @@ class V2(
         return chat_v2.stream_call_for(self.call())
 
     def _next_request(self) -> models.ChatCompletionRequest:
-        request = self._request.model_copy(update={"messages": self.messages.copy()})
+        request = self._request
+        request.messages = self.messages
         if request.tool_config is not None:
-            self._request = self._request.model_copy(update={"tool_config": None})
+            self._request = request.model_copy(update={"tool_config": None})
         return request
 
     def answer(self, completion: models.ChatCompletionResponse) -> Answer:
@@ -232,10 +229,6 @@ class V2(
                 ]
                 state = message.tools_state_id or completion.tools_state_id
                 self.messages.append(models.ChatMessage(role="function", content=parts, tools_state_id=state))
-
-    def usage(self, completions: Sequence[models.ChatCompletionResponse]) -> models.ChatUsage:
-        """Return the tokens of all completions together."""
-        return summed([completion.usage or models.ChatUsage() for completion in completions])
 
 
 def _sendable(message: models.ChatMessage) -> models.ChatMessage:
