@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack, overload
 
-from gigachat._engine.endpoint import Async, Resource, async_variant, namespace
+from gigachat._engine.endpoint import Async, Resource, async_variant, namespace, overloaded_async_variant
 from gigachat.api.account import Account
 from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.authentication import Authentication
@@ -99,10 +99,10 @@ class AsyncNames(Resource[Any]):
         return ThreadsNamespace(self, Async)
 
     astream = async_variant(Chat.stream)
-    achat_parse: _Parse = async_variant(Chat.__dict__["chat_parse"])
+    achat_parse: _Parse = overloaded_async_variant(Chat.chat_parse)
     achat_run = async_variant(Runs.chat_run)
     achat_run_stream = async_variant(Runs.chat_run_stream)
-    aconversation: _Conversation = async_variant(Runs.__dict__["conversation"])
+    aconversation: _Conversation = overloaded_async_variant(Runs.conversation)
     aembeddings = async_variant(Embeddings.embeddings)
     aembed = async_variant(Embeddings.embed)
     aembed_slices = async_variant(Embeddings.embed_slices)

@@ -30,7 +30,7 @@ from tests.contract.test_recordings import (
 )
 from tests.support.callers import Caller, Mode, whole
 
-from gigachat._engine.endpoint import endpoint, procedure, stream_endpoint
+from gigachat._engine.endpoint import ModeMethod
 from gigachat.api.chat import ChatNamespace
 from gigachat.models import ChatCompletionRequest, ChatCompletionResponse, ChatMessage, ChatTool, ChatWebSearchTool
 
@@ -130,7 +130,7 @@ def test_every_endpoint_has_an_exchange() -> None:
         name
         for owner in ChatNamespace.__mro__
         for name, member in vars(owner).items()
-        if isinstance(member, endpoint | procedure | stream_endpoint)
+        if isinstance(member, ModeMethod)
     }
     assert {f"chat.{name}" for name in found - {"__call__"}} - COMPOSED == {case.method for case in CASES.values()}
 

@@ -7,6 +7,7 @@ docstring and definition are those of the one method.
 from __future__ import annotations
 
 import functools
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
@@ -17,7 +18,7 @@ from gigachat._engine.session import run
 from gigachat._engine.stream import AsyncStream, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable
 
     from gigachat._engine.calls import Call, StreamCall
     from gigachat._engine.items import Source
@@ -85,34 +86,27 @@ class Namespace(Resource[Mode]):
 ResourceT = TypeVar("ResourceT", bound=Resource[Any], contravariant=True)
 
 
-class _ModeMethod:
+class ModeMethod(Generic[P, BlockingT, AsyncT]):
     """A method with a blocking and an async form. On a class with a fixed mode it is a plain function."""
 
     _blocking: Callable[..., Any]
     _async: Callable[..., Any]
 
-    def _bind(self, resource: Any, owner: Any) -> Any:
+    @overload
+    def __get__(self, resource: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, BlockingT]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, AsyncT]: ...
+    def __get__(self, resource: Any, owner: Any = None) -> Any:
+        """Return the method in the mode of its resource."""
         if resource is not None:
             return MethodType(self._async if resource._mode is Async else self._blocking, resource)
         mode = getattr(owner, "_mode", None)
         return self if mode is None else self._async if mode is Async else self._blocking
 
 
-class _Method(_ModeMethod, Generic[P, T]):
-    """A method that returns a result, or a coroutine of it."""
-
-    @overload
-    def __get__(self, resource: None, owner: Any) -> Self: ...
-    @overload
-    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    def __get__(self, resource: Any, owner: Any = None) -> Any:
-        """Return the method in the mode of its resource."""
-        return self._bind(resource, owner)
-
-
-class endpoint(_Method[P, T], Generic[ResourceT, P, T]):
+class endpoint(ModeMethod[P, T, Coroutine[Any, Any, T]], Generic[ResourceT, P, T]):
     """Make a method that returns a `Call` send it."""
 
     def __init__(self, describe: Callable[Concatenate[ResourceT, P], Call[T]]) -> None:
@@ -130,7 +124,7 @@ class endpoint(_Method[P, T], Generic[ResourceT, P, T]):
         self.__doc__ = describe.__doc__
 
 
-class procedure(_Method[P, T], Generic[ResourceT, P, T]):
+class procedure(ModeMethod[P, T, Coroutine[Any, Any, T]], Generic[ResourceT, P, T]):
     """Make an async method that takes more than one call callable in both modes.
 
     In it, `self._session` is the session of the caller's mode.
@@ -158,7 +152,10 @@ def _in_session(resource: Any, session: Session) -> Any:
     return view
 
 
-class stream_endpoint(_ModeMethod, Generic[ResourceT, P, ChunkT, CompletionT]):
+class stream_endpoint(
+    ModeMethod[P, Stream[ChunkT, CompletionT], AsyncStream[ChunkT, CompletionT]],
+    Generic[ResourceT, P, ChunkT, CompletionT],
+):
     """Make a method that returns a `StreamCall` return its stream."""
 
     def __init__(self, describe: Callable[Concatenate[ResourceT, P], StreamCall[ChunkT, CompletionT]]) -> None:
@@ -173,18 +170,6 @@ class stream_endpoint(_ModeMethod, Generic[ResourceT, P, ChunkT, CompletionT]):
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = describe.__doc__
 
-    @overload
-    def __get__(self, resource: None, owner: Any) -> Self: ...
-    @overload
-    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, Stream[ChunkT, CompletionT]]: ...
-    @overload
-    def __get__(
-        self, resource: Resource[Async], owner: Any = None
-    ) -> Callable[P, AsyncStream[ChunkT, CompletionT]]: ...
-    def __get__(self, resource: Any, owner: Any = None) -> Any:
-        """Return the method in the mode of its resource."""
-        return self._bind(resource, owner)
-
 
 class InBothModes(Protocol[BlockingT, AsyncT]):
     """What a method returns at once, in each mode."""
@@ -198,7 +183,7 @@ class InBothModes(Protocol[BlockingT, AsyncT]):
         ...
 
 
-class mode_endpoint(_ModeMethod, Generic[ResourceT, P, BlockingT, AsyncT]):
+class mode_endpoint(ModeMethod[P, BlockingT, AsyncT], Generic[ResourceT, P, BlockingT, AsyncT]):
     """Make a method return an object in the mode of its resource, such as a stream; the method is never awaited."""
 
     def __init__(self, describe: Callable[Concatenate[ResourceT, P], InBothModes[BlockingT, AsyncT]]) -> None:
@@ -213,18 +198,8 @@ class mode_endpoint(_ModeMethod, Generic[ResourceT, P, BlockingT, AsyncT]):
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = describe.__doc__
 
-    @overload
-    def __get__(self, resource: None, owner: Any) -> Self: ...
-    @overload
-    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, BlockingT]: ...
-    @overload
-    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, AsyncT]: ...
-    def __get__(self, resource: Any, owner: Any = None) -> Any:
-        """Return the method in the mode of its resource."""
-        return self._bind(resource, owner)
 
-
-class iterator_procedure(_ModeMethod, Generic[ResourceT, P, T]):
+class iterator_procedure(ModeMethod[P, Iterator[T], AsyncIterator[T]], Generic[ResourceT, P, T]):
     """Make a method that returns a source of items return an iterator of them.
 
     In it, `self._session` is the session of the caller's mode.
@@ -241,16 +216,6 @@ class iterator_procedure(_ModeMethod, Generic[ResourceT, P, T]):
 
         self._blocking, self._async = blocking, awaitable
         self.__doc__ = begin.__doc__
-
-    @overload
-    def __get__(self, resource: None, owner: Any) -> Self: ...
-    @overload
-    def __get__(self, resource: Resource[Blocking], owner: Any = None) -> Callable[P, Iterator[T]]: ...
-    @overload
-    def __get__(self, resource: Resource[Async], owner: Any = None) -> Callable[P, AsyncIterator[T]]: ...
-    def __get__(self, resource: Any, owner: Any = None) -> Any:
-        """Return the method in the mode of its resource."""
-        return self._bind(resource, owner)
 
 
 class namespace(Generic[ResourceT, T]):
@@ -276,6 +241,23 @@ class namespace(Generic[ResourceT, T]):
         return group
 
 
+class _AsyncVariant(Generic[P, T]):
+    def __init__(self, method: Callable[..., T]) -> None:
+        self._method = method
+
+    def __get__(self, resource: Any, owner: Any = None) -> Callable[P, T]:
+        """Return the method, bound to its resource if there is one."""
+        return self._method if resource is None else MethodType(self._method, resource)
+
+
+_METHODS = (ModeMethod, _AsyncVariant)
+
+
+def async_variant(method: ModeMethod[P, Any, AsyncT]) -> _AsyncVariant[P, AsyncT]:
+    """Return the async form of a method, for another name on a client whose own mode is blocking."""
+    return _AsyncVariant(method._async)
+
+
 if TYPE_CHECKING:
 
     def overloaded_endpoint(describe: Callable[..., Call[Any]]) -> Callable[..., Any]:
@@ -290,38 +272,12 @@ if TYPE_CHECKING:
         """Like `procedure`, for a method with overloads."""
         ...
 
+    def overloaded_async_variant(method: Callable[..., Any]) -> Any:
+        """Like `async_variant`, for a method with overloads."""
+        ...
+
 else:
+    overloaded_async_variant = async_variant
     overloaded_endpoint = endpoint
     overloaded_mode_endpoint = mode_endpoint
     overloaded_procedure = procedure
-
-
-class _AsyncVariant(Generic[P, T]):
-    def __init__(self, method: Callable[..., T]) -> None:
-        self._method = method
-
-    def __get__(self, resource: Any, owner: Any = None) -> Callable[P, T]:
-        """Return the method, bound to its resource if there is one."""
-        return self._method if resource is None else MethodType(self._method, resource)
-
-
-_METHODS = (_ModeMethod, _AsyncVariant)
-
-
-@overload
-def async_variant(
-    method: _Method[P, T],
-) -> _AsyncVariant[P, Coroutine[Any, Any, T]]: ...
-@overload
-def async_variant(
-    method: stream_endpoint[Any, P, ChunkT, CompletionT],
-) -> _AsyncVariant[P, AsyncStream[ChunkT, CompletionT]]: ...
-@overload
-def async_variant(method: mode_endpoint[Any, P, Any, AsyncT]) -> _AsyncVariant[P, AsyncT]: ...
-@overload
-def async_variant(
-    method: iterator_procedure[Any, P, T],
-) -> _AsyncVariant[P, AsyncIterator[T]]: ...
-def async_variant(method: _ModeMethod) -> Any:
-    """Return the async form of a method, for another name on a client whose own mode is blocking."""
-    return _AsyncVariant(method._async)
