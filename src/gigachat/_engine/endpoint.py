@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gigachat._engine.calls import Call, StreamCall
-    from gigachat._engine.items import Source
+    from gigachat._engine.items import NextItems
     from gigachat._engine.service import Service
     from gigachat._engine.session import Session
 
@@ -200,12 +200,12 @@ class mode_endpoint(ModeMethod[P, BlockingT, AsyncT], Generic[ResourceT, P, Bloc
 
 
 class iterator_procedure(ModeMethod[P, Iterator[T], AsyncIterator[T]], Generic[ResourceT, P, T]):
-    """Make a method that returns a source of items return an iterator of them.
+    """Make a method that returns `NextItems` return an iterator of the items.
 
     In it, `self._session` is the session of the caller's mode.
     """
 
-    def __init__(self, begin: Callable[Concatenate[ResourceT, P], Source[T]]) -> None:
+    def __init__(self, begin: Callable[Concatenate[ResourceT, P], NextItems[T]]) -> None:
         @functools.wraps(begin)
         def blocking(self: Any, *args: Any, **kwargs: Any) -> Iterator[T]:
             return Items(begin(_in_session(self, self._blocking), *args, **kwargs))

@@ -1,50 +1,60 @@
-"""Iterators of items that arrive in groups, in each mode, over one source."""
+"""Iterators of items that arrive in groups, in each mode."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from gigachat._engine.session import run
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+
+NextItems: TypeAlias = Callable[[], Coroutine[Any, Any, Sequence[T]]]
+"""Returns the next items; none at the end, and after an exception."""
 
 
-class Source(Protocol[T_co]):
-    """What an iterator takes its items from."""
+class Items(Generic[T]):
+    """An iterator for blocking callers.
 
-    def next_items(self) -> Coroutine[Any, Any, Sequence[T_co]]:
-        """Return the next items; none at the end, and after an exception."""
-        ...
+    Args:
+        next_items: Returns the next items; none at the end.
+    """
 
-
-class Items(Iterator[T]):
-    """An iterator for blocking callers."""
-
-    def __init__(self, source: Source[T]) -> None:
-        self._source = source
+    def __init__(self, next_items: NextItems[T]) -> None:
+        self._next_items = next_items
         self._ready: deque[T] = deque()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
 
     def __next__(self) -> T:
-        if not self._ready:
-            self._ready.extend(run(self._source.next_items()))
-            if not self._ready:
+        ready = self._ready
+        if not ready:
+            ready.extend(run(self._next_items()))
+            if not ready:
                 raise StopIteration
-        return self._ready.popleft()
+        return ready.popleft()
 
 
-class AsyncItems(AsyncIterator[T]):
-    """An iterator for async callers. It needs no closing: between two items nothing is in progress."""
+class AsyncItems(Generic[T]):
+    """An async iterator.
 
-    def __init__(self, source: Source[T]) -> None:
-        self._source = source
+    Args:
+        next_items: Returns the next items; none at the end.
+    """
+
+    def __init__(self, next_items: NextItems[T]) -> None:
+        self._next_items = next_items
         self._ready: deque[T] = deque()
 
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
     async def __anext__(self) -> T:
-        if not self._ready:
-            self._ready.extend(await self._source.next_items())
-            if not self._ready:
+        ready = self._ready
+        if not ready:
+            ready.extend(await self._next_items())
+            if not ready:
                 raise StopAsyncIteration
-        return self._ready.popleft()
+        return ready.popleft()

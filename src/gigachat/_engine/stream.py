@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar, overload
 
+from gigachat._engine.items import AsyncItems, Items
 from gigachat._engine.session import run
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ValueT = TypeVar("ValueT")
 _ONE_ONLY = "a stream cannot be copied or pickled: get_final_completion() returns what can"
 
 
-class Stream(Generic[ChunkT, CompletionT]):
+class Stream(Items[ChunkT], Generic[ChunkT, CompletionT]):
     """A streamed response for blocking callers: an iterator of chunks and a context manager.
 
     The request is sent when the first chunk is read, or on entering. The connection is released at the end of the
@@ -34,19 +34,8 @@ class Stream(Generic[ChunkT, CompletionT]):
     """
 
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
+        super().__init__(source.next_chunks)
         self._source = source
-        self._ready: deque[ChunkT] = deque()
-
-    def __iter__(self) -> Iterator[ChunkT]:
-        return self
-
-    def __next__(self) -> ChunkT:
-        ready = self._ready
-        if not ready:
-            ready.extend(run(self._source.next_chunks()))
-            if not ready:
-                raise StopIteration
-        return ready.popleft()
 
     @property
     def text_stream(self) -> Iterator[str]:
@@ -128,26 +117,15 @@ class Stream(Generic[ChunkT, CompletionT]):
         self._source.abandon()
 
 
-class AsyncStream(Generic[ChunkT, CompletionT]):
+class AsyncStream(AsyncItems[ChunkT], Generic[ChunkT, CompletionT]):
     """A streamed response for async callers: an async iterator of chunks and an async context manager.
 
     It is not awaited itself. It sends the request and releases the connection as `Stream` does, and on cancellation.
     """
 
     def __init__(self, source: EventStream[ChunkT, CompletionT]) -> None:
+        super().__init__(source.next_chunks)
         self._source = source
-        self._ready: deque[ChunkT] = deque()
-
-    def __aiter__(self) -> AsyncIterator[ChunkT]:
-        return self
-
-    async def __anext__(self) -> ChunkT:
-        ready = self._ready
-        if not ready:
-            ready.extend(await self._source.next_chunks())
-            if not ready:
-                raise StopAsyncIteration
-        return ready.popleft()
 
     @property
     async def text_stream(self) -> AsyncIterator[str]:

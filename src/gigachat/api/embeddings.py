@@ -14,6 +14,7 @@ from gigachat.api.vectors import MOST_TEXTS, EmbeddingJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gigachat._engine.items import NextItems
     from gigachat.api.vectors import Vectors
     from gigachat.estimates import Content, TokenEstimate
 
@@ -76,7 +77,7 @@ class Embeddings(Resource[Mode]):
         *,
         batch_size: int = MOST_TEXTS,
         concurrency: int | None = None,
-    ) -> EmbeddingJob:
+    ) -> NextItems[Vectors]:
         """Iterate over the vectors of any number of texts, an array for each slice (reference, section 8.1).
 
         It holds the vectors of `concurrency` slices at most.
@@ -93,7 +94,7 @@ class Embeddings(Resource[Mode]):
         Raises:
             RequestEntityTooLargeError: A text is longer than the model takes; `text_index` is its index.
         """
-        return self._embedding(texts, model, batch_size, concurrency)
+        return self._embedding(texts, model, batch_size, concurrency).next_items
 
     @endpoint
     def tokens_count(self, input_: str | Sequence[str], model: str | None = None) -> Call[list[models.TokensCount]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
+from gigachat._engine.items import AsyncItems, Items
 from gigachat._engine.session import run
-from gigachat.tools.runs import RunText
+from gigachat.tools.runs import RunEvent, RunText
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from gigachat.tools.runs import RunEvent, RunResult
+    from gigachat.tools.runs import RunResult
 
 CompletionT = TypeVar("CompletionT")
 MessageT = TypeVar("MessageT")
@@ -43,7 +43,7 @@ class RunSource(Protocol[SourceCompletionT, MessageT, SourceUsageT]):
         ...
 
 
-class RunStream(Generic[CompletionT, MessageT, UsageT]):
+class RunStream(Items[RunEvent[CompletionT, MessageT, UsageT]], Generic[CompletionT, MessageT, UsageT]):
     """A run for blocking callers: an iterator of events and a context manager.
 
     The first request is sent when the first event is read. `close`, and leaving `with`, release the connection of an
@@ -51,18 +51,8 @@ class RunStream(Generic[CompletionT, MessageT, UsageT]):
     """
 
     def __init__(self, source: RunSource[CompletionT, MessageT, UsageT]) -> None:
+        super().__init__(source.advance)
         self._source = source
-        self._ready: deque[RunEvent[CompletionT, MessageT, UsageT]] = deque()
-
-    def __iter__(self) -> Iterator[RunEvent[CompletionT, MessageT, UsageT]]:
-        return self
-
-    def __next__(self) -> RunEvent[CompletionT, MessageT, UsageT]:
-        if not self._ready:
-            self._ready.extend(run(self._source.advance()))
-            if not self._ready:
-                raise StopIteration
-        return self._ready.popleft()
 
     @property
     def messages(self) -> list[MessageT]:
@@ -95,22 +85,12 @@ class RunStream(Generic[CompletionT, MessageT, UsageT]):
         self._source.abandon()
 
 
-class AsyncRunStream(Generic[CompletionT, MessageT, UsageT]):
+class AsyncRunStream(AsyncItems[RunEvent[CompletionT, MessageT, UsageT]], Generic[CompletionT, MessageT, UsageT]):
     """A run for async callers: an async iterator of events and an async context manager. It is not awaited itself."""
 
     def __init__(self, source: RunSource[CompletionT, MessageT, UsageT]) -> None:
+        super().__init__(source.advance)
         self._source = source
-        self._ready: deque[RunEvent[CompletionT, MessageT, UsageT]] = deque()
-
-    def __aiter__(self) -> AsyncIterator[RunEvent[CompletionT, MessageT, UsageT]]:
-        return self
-
-    async def __anext__(self) -> RunEvent[CompletionT, MessageT, UsageT]:
-        if not self._ready:
-            self._ready.extend(await self._source.advance())
-            if not self._ready:
-                raise StopAsyncIteration
-        return self._ready.popleft()
 
     @property
     def messages(self) -> list[MessageT]:
