@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _WHOLE = "must be a whole number"
@@ -44,8 +44,22 @@ def reason(details: Mapping[str, Any]) -> str:
     """
     text = _REASONS.get(details["type"])
     if text is None:
-        return str(details["msg"]).removeprefix("Value error, ")
+        return message_of(details)
     return text.format_map(details.get("ctx", {}))
+
+
+def message_of(details: Mapping[str, Any]) -> str:
+    """Return the message of one of pydantic's errors without its prefix."""
+    return str(details["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
+def path_of(place: Iterable[int | str]) -> str:
+    """Return the place of a value inside another as Python writes it, such as `messages[0].role`.
+
+    Args:
+        place: Names of fields, and indexes.
+    """
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
 def refuse_not_json(value: Any, place: str) -> None:

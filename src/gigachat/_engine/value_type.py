@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gigachat._engine.json_text import pieces, problem
+from gigachat._validation import message_of, path_of
 from gigachat.exceptions import (
     APIResponseValidationError,
     ContentFilterFinishReasonError,
@@ -138,8 +139,7 @@ def _problems(error: ValueError, place: str) -> list[str]:
         return [str(error)]
     found = []
     for one in errors(include_input=False, include_url=False)[:_MOST_PROBLEMS]:
-        parts = [place, *one["loc"]] if place else one["loc"]
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-        reason = " ".join(str(one["msg"]).removeprefix("Value error, ").split())[:_LONGEST_REASON]
+        path = path_of([place, *one["loc"]] if place else one["loc"])
+        reason = " ".join(message_of(one).split())[:_LONGEST_REASON]
         found.append(f"{path}: {reason}" if path else reason)
     return found

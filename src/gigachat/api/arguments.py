@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from gigachat import models
 from gigachat._advice import HALF_A_PAIR
 from gigachat._suggestions import REQUEST_OPTIONS, nearest
-from gigachat._validation import reason, refuse_not_json
+from gigachat._validation import path_of, reason, refuse_not_json
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -236,8 +236,8 @@ def problem(error: ValueError) -> str:
     first = errors(include_input=False, include_url=False)[0]
     parts = _fields_in(first["loc"])
     if first["type"].startswith("recursion"):
-        return f"{_written(parts[:2])} is nested too deeply, or contains itself"
-    place = _written(parts)
+        return f"{path_of(parts[:2])} is nested too deeply, or contains itself"
+    place = path_of(parts)
     if place == "function_call":
         return "function_call is 'auto', 'none' or {'name': '…'}"
     if place == "messages" and first["type"] == "missing":
@@ -250,10 +250,6 @@ def problem(error: ValueError) -> str:
     if first["type"] in _OF_PLACES:
         wrong = next((text for end, text in _OF_PLACES[first["type"]].items() if re.search(end, place)), wrong)
     return f"{place}: {wrong}" if place else wrong
-
-
-def _written(place: Sequence[int | str]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
 
 
 def _fields_in(location: Sequence[int | str]) -> list[int | str]:

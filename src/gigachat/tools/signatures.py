@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import from_json, to_json
 
+from gigachat._validation import message_of, path_of
 from gigachat.exceptions import ToolArgumentsError
 from gigachat.schema import inline_references
 from gigachat.tools.annotations import annotated_types, is_context, key_of, reason_of, typed_dict, unpacked_keys
@@ -244,9 +245,9 @@ class Signature:
             elif kind == "extra_forbidden" and len(place) == 1:
                 unknown.append(str(place[0]))
             else:
-                message = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+                before = f"{path_of(place)}: " if place else ""
                 given = "" if kind == "missing" else f" (given {_excerpt(one['input'])})"
-                wrong.setdefault(place[0] if place else "", []).append(f"{_written(place)}{message}{given}")
+                wrong.setdefault(place[0] if place else "", []).append(f"{before}{message_of(one)}{given}")
         parts = missing
         for name, several in wrong.items():
             parts += several[:_SHOWN]
@@ -277,12 +278,6 @@ def _docstring(function: Any, inner: Any) -> str | None:
     is_object = inner is not function and inner.__name__ == "__call__"
     text = inner.__doc__ or (type(function).__doc__ if is_object else None)
     return text if isinstance(text, str) else None
-
-
-def _written(place: tuple[int | str, ...]) -> str:
-    """Return where an error is, to be written before it."""
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in place]
-    return f"{''.join(parts).lstrip('.')}: " if place else ""
 
 
 def _excerpt(value: Any) -> str:
