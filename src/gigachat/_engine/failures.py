@@ -1,4 +1,7 @@
-"""Failures inside a response with status 200: `error_details`, or `finish_reason` `error` (reference, section 13)."""
+"""Failures inside a response with status 200 (reference, section 13).
+
+The service reports a failure by `error_details` or `finish_reason` `error`, a restricted topic by other reasons.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,11 @@ def failure_text(details: Mapping[str, Any] | None) -> str:
     # JSON may have half a surrogate pair, which cannot be printed.
     text = " ".join(text.split()).encode("utf-8", "replace").decode()
     return f"the service failed to respond: {text if len(text) <= _EXCERPT else text[:_EXCERPT] + '…'}"
+
+
+def is_restricted(finish_reason: str) -> bool:
+    """Whether an answer with this `finish_reason` ended because the service restricted the topic."""
+    return finish_reason.endswith("blacklist") or finish_reason.startswith("request_")
 
 
 def error_of_details(body: Any) -> GenerationError | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from gigachat._engine.failures import is_restricted
 from gigachat._engine.json_text import pieces, problem
 from gigachat._validation import message_of, path_of
 from gigachat.exceptions import (
@@ -123,7 +124,7 @@ def read_value(kind: ValueType, completion: Any, failed: str | None, reason: str
         raise GenerationError(failed, completion=completion)
     if reason == "length":
         raise LengthFinishReasonError(completion)
-    if reason is not None and (reason.endswith("blacklist") or reason.startswith("request_")):
+    if reason is not None and is_restricted(reason):
         raise ContentFilterFinishReasonError(completion)
     if not text:
         if reason == "function_call":

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gigachat._engine.event_stream import EventStream
+from gigachat._engine.failures import is_restricted
 from gigachat._engine.requests import context_headers
 from gigachat.api.tool_run.calls import Calls, RunOptions, error_content
 from gigachat.exceptions import GenerationError, GigaChatException
@@ -196,6 +197,6 @@ def _stop(answer: Answer) -> Stop | None:
     reason = answer.finish_reason or ""
     if reason == "length":
         return "length"
-    if reason.endswith("blacklist") or reason.startswith("request_"):
+    if is_restricted(reason):
         return "refused"
     return None if answer.calls else "answer"
