@@ -544,7 +544,7 @@ def test_cancellation_inside_tools_returns_at_once_and_leaves_a_transcript_that_
     [
         ({}, r"a run needs tools=\[\.\.\.\]"),
         ({"tools": "add"}, "tools= takes a list of tools"),
-        ({"tools": [add, add]}, "two tools have the name 'add'"),
+        ({"tools": [add, add]}, "two tools are called 'add': give one of them another name="),
         ({"tools": [add], "max_steps": 0}, "max_steps must be a whole number, 1 or more"),
         ({"tools": [add], "tool_timeout": -1}, "tool_timeout must be a number of seconds above 0"),
         ({"tools": [add], "on_error": "ignore"}, "on_error is 'tell' or 'raise'"),

@@ -6,6 +6,7 @@ A chat, v1 or v2, is given as text, a model, a mapping of its fields or a list o
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -197,14 +198,25 @@ def with_described(fields: Any, name: Literal["functions", "tools"]) -> Any:
     several = [*several]
     from gigachat.tools import as_tool, is_callable_tool  # here, for it loads pydantic
 
-    described: dict[str, Any] = {}
+    names: list[str] = []
     for place, one in enumerate(several):
         if is_callable_tool(one):
             tool = as_tool(one)
-            if tool.name in described:
-                raise ValueError(f"{name}: two tools are called {tool.name!r}: give one of them another name=")
-            described[tool.name] = several[place] = tool.function() if name == "functions" else tool.specification()
+            names.append(tool.name)
+            several[place] = tool.function() if name == "functions" else tool.specification()
+    refuse_repeated_names(names)
     return {**fields, name: several}
+
+
+def refuse_repeated_names(names: Iterable[str]) -> None:
+    """Refuse two tools of one name.
+
+    Raises:
+        ValueError: A name occurs twice.
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"two tools are called {name!r}: give one of them another name=")
 
 
 def field_of(value: Any, name: str) -> Any:

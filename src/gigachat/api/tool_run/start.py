@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from gigachat.api.arguments import refuse_repeated_names
 from gigachat.api.tool_run.calls import RunOptions
 from gigachat.api.tool_run.loop import ToolRun
 from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
@@ -75,8 +75,7 @@ def start_v1(
         TypeError, ValueError: An argument is invalid.
     """
     options, transcript, tools, rest = _split(fields, "functions")
-    described = [tool.function() if isinstance(tool, Tool) else tool for tool in tools]
-    version = V1(resource, payload, {**rest, "functions": described or None}, stream=stream)
+    version = V1(resource, payload, {**rest, "functions": tools or None}, stream=stream)
     return _start(resource, version, tools, options, transcript, stream=stream)
 
 
@@ -89,8 +88,7 @@ def start_v2(
         TypeError, ValueError: An argument is invalid.
     """
     options, transcript, tools, rest = _split(fields, None)
-    described = [tool.specification() if isinstance(tool, Tool) else tool for tool in tools]
-    version = V2(resource, payload, {**rest, "tools": described or None}, stream=stream)
+    version = V2(resource, payload, {**rest, "tools": tools or None}, stream=stream)
     return _start(resource, version, tools, options, transcript, stream=stream)
 
 
@@ -104,10 +102,9 @@ def _start(
     stream: bool,
 ) -> RunInBothModes[CompletionT, MessageT, UsageT]:
     callable_tools = {tool.name: tool for tool in tools if isinstance(tool, Tool)}
-    for name, count in Counter(version.function_names()).items():
-        if count > 1:
-            raise ValueError(f"two tools have the name {name!r}: give one of them another, tool(name=...)")
-    described = frozenset(version.function_names()) - callable_tools.keys()
+    names = version.function_names()
+    refuse_repeated_names(names)
+    described = frozenset(names) - callable_tools.keys()
     if transcript is not None:
         transcript[:] = version.messages
         version.messages = transcript
