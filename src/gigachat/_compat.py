@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gigachat import models
     from gigachat.api.chat import Payload
-    from gigachat.api.runs import AsyncV1, AsyncV2, ConversationFields, ConversationFieldsV2
+    from gigachat.api.runs import AsyncConversationV1, AsyncConversationV2, ConversationFields, ConversationFieldsV2
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 ValueT = TypeVar("ValueT")
@@ -60,9 +60,9 @@ class _Parse(Protocol):
 
 class _Conversation(Protocol):
     @overload
-    def __call__(self, *, api: Literal["v1"] = "v1", **fields: Unpack[ConversationFields]) -> AsyncV1: ...
+    def __call__(self, *, api: Literal["v1"] = "v1", **fields: Unpack[ConversationFields]) -> AsyncConversationV1: ...
     @overload
-    def __call__(self, *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]) -> AsyncV2: ...
+    def __call__(self, *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]) -> AsyncConversationV2: ...
     def __call__(self, *, api: str = "v1", **fields: Any) -> Any:
         """Return a conversation for async callers."""
         ...

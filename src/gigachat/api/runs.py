@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from gigachat.api.chat_v2 import Payload as PayloadV2
     from gigachat.api.conversation.faces import AsyncConversation, Conversation, ConversationInBothModes
     from gigachat.api.conversation.storage import ConversationStorage
-    from gigachat.api.tool_run.calls import Approval
     from gigachat.api.tool_run.start import RunInBothModes
     from gigachat.tools import Tool
+    from gigachat.tools.definition import Approval, OnError
     from gigachat.tools.runs import RunResult
 
     FunctionTool: TypeAlias = Tool[..., Any] | Callable[..., Any] | models.Function | Mapping[str, Any]
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     ResultV2: TypeAlias = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
     Run: TypeAlias = RunInBothModes[models.ChatCompletion, models.Messages, models.Usage]
     RunV2: TypeAlias = RunInBothModes[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
-    V1: TypeAlias = Conversation[models.ChatCompletion, models.Messages, models.Usage]
-    V2: TypeAlias = Conversation[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
-    AsyncV1: TypeAlias = AsyncConversation[models.ChatCompletion, models.Messages, models.Usage]
-    AsyncV2: TypeAlias = AsyncConversation[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+    ConversationV1: TypeAlias = Conversation[models.ChatCompletion, models.Messages, models.Usage]
+    ConversationV2: TypeAlias = Conversation[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+    AsyncConversationV1: TypeAlias = AsyncConversation[models.ChatCompletion, models.Messages, models.Usage]
+    AsyncConversationV2: TypeAlias = AsyncConversation[
+        models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage
+    ]
 
     class RunOptionFields(TypedDict, total=False):
         """Options of a run."""
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
         tool_timeout: float | None
         parallel: int
         max_repeats: int
-        on_error: Literal["tell", "raise"]
+        on_error: OnError
         transcript: list[Any] | None
 
     class ConversationOptionFields(RunOptionFields, total=False):
@@ -81,7 +83,7 @@ if TYPE_CHECKING:
 
 
 class Runs(Resource[Mode]):
-    """Runs by chats v1."""
+    """Runs by chats v1, and conversations by both versions."""
 
     @procedure
     async def chat_run(self, payload: Payload | None = None, **fields: Unpack[ChatRunFields]) -> Result:
@@ -126,17 +128,19 @@ class Runs(Resource[Mode]):
     @overload
     def conversation(
         self: Resource[Blocking], *, api: Literal["v1"] = "v1", **fields: Unpack[ConversationFields]
-    ) -> V1: ...
+    ) -> ConversationV1: ...
     @overload
-    def conversation(self: Resource[Blocking], *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]) -> V2: ...
+    def conversation(
+        self: Resource[Blocking], *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]
+    ) -> ConversationV2: ...
     @overload
     def conversation(
         self: Resource[Async], *, api: Literal["v1"] = "v1", **fields: Unpack[ConversationFields]
-    ) -> AsyncV1: ...
+    ) -> AsyncConversationV1: ...
     @overload
     def conversation(
         self: Resource[Async], *, api: Literal["v2"], **fields: Unpack[ConversationFieldsV2]
-    ) -> AsyncV2: ...
+    ) -> AsyncConversationV2: ...
     @overloaded_mode_endpoint
     def conversation(self: Any, *, api: str = "v1", **fields: Any) -> ConversationInBothModes:
         """Return a conversation, which remembers what was said (reference, sections 4 and 5).

@@ -26,6 +26,7 @@ from pydantic import BaseModel
 from gigachat import models
 from gigachat._service import FUNCTION_NAME
 from gigachat.exceptions import ToolArgumentsError
+from gigachat.tools.runs import ToolCall
 from gigachat.tools.signatures import Signature, core
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ P2 = ParamSpec("P2")
 R2 = TypeVar("R2")
 S = TypeVar("S")
 
-Approve: TypeAlias = bool | Callable[[Any], bool | str | Awaitable[bool | str]]
+Approval: TypeAlias = Callable[[ToolCall], bool | str | Awaitable[bool | str]]
+"""Decides whether a call may run: returns True, False, or a sentence for the model."""
 OnError: TypeAlias = Literal["tell", "raise"]
 
 
@@ -81,7 +83,7 @@ class Tool(Generic[P, R]):
         description: str | None = None,
         parameters: type | Mapping[str, Any] | None = None,
         examples: Sequence[Mapping[str, Any]] = (),
-        approve: Approve = False,
+        approve: bool | Approval = False,
         timeout: float | None = None,
         on_error: OnError | None = None,
         names: Mapping[str, Any] | None = None,
@@ -217,7 +219,7 @@ def tool(
     description: str | None = None,
     parameters: type | Mapping[str, Any] | None = None,
     examples: Sequence[Mapping[str, Any]] = (),
-    approve: Approve = False,
+    approve: bool | Approval = False,
     timeout: float | None = None,
     on_error: OnError | None = None,
 ) -> Tool[P, R]: ...
@@ -230,7 +232,7 @@ def tool(
     description: str | None = None,
     parameters: type | Mapping[str, Any] | None = None,
     examples: Sequence[Mapping[str, Any]] = (),
-    approve: Approve = False,
+    approve: bool | Approval = False,
     timeout: float | None = None,
     on_error: OnError | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
@@ -242,7 +244,7 @@ def tool(
     description: str | None = None,
     parameters: type | Mapping[str, Any] | None = None,
     examples: Sequence[Mapping[str, Any]] = (),
-    approve: Approve = False,
+    approve: bool | Approval = False,
     timeout: float | None = None,
     on_error: OnError | None = None,
 ) -> Any:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from gigachat._engine.side_by_side import OverdueError
 from gigachat.exceptions import ToolArgumentsError, ToolNotFoundError
@@ -20,10 +19,11 @@ from gigachat.tools import ToolContext, ToolError, result_json
 from gigachat.tools.runs import ToolCall, ToolStep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from gigachat._engine.transport import Transport
     from gigachat.tools import Tool
-
-Approval: TypeAlias = Callable[[ToolCall], bool | str | Awaitable[bool | str]]
+    from gigachat.tools.definition import Approval, OnError
 
 _log = logging.getLogger("gigachat")
 _NOT_APPROVED = "the call was not approved"
@@ -49,7 +49,7 @@ class RunOptions:
     tool_timeout: float | None = None
     parallel: int = 8
     max_repeats: int = 3
-    on_error: Literal["tell", "raise"] = "tell"
+    on_error: OnError = "tell"
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "parallel", "max_repeats"):
