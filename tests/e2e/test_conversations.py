@@ -211,6 +211,14 @@ def test_a_conversation_is_saved_and_loaded(
     assert [message["role"] for message in sent(server)][:2] == ["system", "user"]
 
 
+def test_a_missing_file_cannot_be_loaded(mode: Mode, server: GigaChatServer, tmp_path: Path) -> None:
+    async def main(giga: Giga) -> None:
+        with pytest.raises(FileNotFoundError):
+            await Talk(giga).file("load", tmp_path / "talk.jsonl")
+
+    program(mode, server, main)
+
+
 def test_a_storage_keeps_the_conversation_after_each_turn(
     mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path
 ) -> None:

@@ -40,7 +40,14 @@ class FileStorage:
         self._path = Path(path)
 
     def load(self) -> list[dict[str, Any]]:
-        """Return the lines.
+        """Return the lines; none if there is no file. See `read`."""
+        try:
+            return self.read()
+        except FileNotFoundError:
+            return []
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the lines of a file that exists.
 
         Raises:
             ConversationFormatError: A line is not a JSON object.
@@ -48,8 +55,6 @@ class FileStorage:
         """
         try:
             text = self._path.read_text("utf-8")
-        except FileNotFoundError:
-            return []
         except UnicodeDecodeError:
             raise ConversationFormatError(f"{self._path} is not a conversation: it is not UTF-8") from None
         lines: list[dict[str, Any]] = []
