@@ -202,10 +202,10 @@ def merged_all(schemas: Iterable[dict[str, Any]]) -> dict[str, Any]:
             else:
                 whole[key] = value
     if isinstance(whole.get("required"), list):
-        whole["required"] = different(whole["required"])
+        whole["required"] = distinct(whole["required"])
     return whole
 
 
-def different(values: Iterable[Any]) -> list[Any]:
+def distinct(values: Iterable[Any]) -> list[Any]:
     """Return values, which may be lists and mappings, without repetitions."""
     return [*{repr(value): value for value in values}.values()]

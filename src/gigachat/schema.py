@@ -11,7 +11,7 @@ from gigachat._references import (
     ANNOTATIONS,
     MAPS_OF_SCHEMAS,
     References,
-    different,
+    distinct,
     merged,
     merged_all,
     with_subschemas,
@@ -170,7 +170,7 @@ def _one_object(choices: list[dict[str, Any]]) -> dict[str, Any]:
     required = [name for name in _required(first) if all(repr(name) in names for names in required_by_others)]
     return {
         **same,
-        "properties": {name: _any_of(different(ones)) for name, ones in properties.items()},
+        "properties": {name: _any_of(distinct(ones)) for name, ones in properties.items()},
         **({"required": required} if required else {}),
     }
 
@@ -202,7 +202,7 @@ def _without_tuple(node: dict[str, Any]) -> dict[str, Any]:
     first, rest = (items, node.get("additionalItems")) if isinstance(items, list) else (prefix, items)
     flat = node
     if isinstance(first, list):
-        choices = different(one for one in (*first, rest) if isinstance(one, dict))
+        choices = distinct(one for one in (*first, rest) if isinstance(one, dict))
         flat = {key: value for key, value in node.items() if key not in ("prefixItems", "additionalItems", "items")}
         if choices:
             flat["items"] = _any_of(choices)

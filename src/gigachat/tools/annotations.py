@@ -41,14 +41,13 @@ def annotated_types(
             hints[parameter.name] = Any
             continue
         holder: Any = types.SimpleNamespace(__annotations__={"type": parameter.annotation})
+        place = f"parameter {parameter.name!r}"
         try:
-            hints.update({parameter.name: typing.get_type_hints(holder, known, own, include_extras=True)["type"]})
-            continue
+            hints[parameter.name] = typing.get_type_hints(holder, known, own, include_extras=True)["type"]
         except NameError as error:
-            reason = f"{error}: define or import the type above the function"
+            raise TypeError(f"{place}: {error}: define or import the type above the function") from None
         except Exception as error:  # of the code in the annotation
-            reason = f"the annotation is not a type: {reason_of(error)}"
-        raise TypeError(f"parameter {parameter.name!r}: {reason}")
+            raise TypeError(f"{place}: the annotation is not a type: {reason_of(error)}") from None
     return hints
 
 
