@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gigachat import settings as settings
     from gigachat import threads as threads
     from gigachat._engine.stream import AsyncStream, Stream
-    from gigachat.api.conversation.faces import AsyncConversation, Conversation
+    from gigachat.api.conversation.modes import AsyncConversation, Conversation
     from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
     from gigachat.client import AsyncGigaChat, GigaChat, GigaChatAsyncClient, GigaChatSyncClient
     from gigachat.models import (
@@ -141,9 +141,9 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
         "GigaChatAsyncClient": "client",
         "GigaChatSyncClient": "client",
         "Stream": "_engine.stream",
-        "AsyncConversation": "api.conversation.faces",
+        "AsyncConversation": "api.conversation.modes",
         "AsyncRunStream": "api.tool_run.streams",
-        "Conversation": "api.conversation.faces",
+        "Conversation": "api.conversation.modes",
         "RunStream": "api.tool_run.streams",
         "RunCall": "tools.runs",
         "RunDone": "tools.runs",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gigachat.api.chat import ChatOptions, Payload
     from gigachat.api.chat_v2 import ChatCompletionOptions
     from gigachat.api.chat_v2 import Payload as PayloadV2
-    from gigachat.api.conversation.faces import AsyncConversation, Conversation, ConversationInBothModes
+    from gigachat.api.conversation.modes import AsyncConversation, Conversation, ConversationInBothModes
     from gigachat.api.conversation.storage import ConversationStorage
     from gigachat.api.tool_run.start import RunInBothModes
     from gigachat.tools import Tool
@@ -160,7 +160,7 @@ class Runs(Resource[Mode]):
         Raises:
             ConversationFormatError: The storage holds something else.
         """
-        from gigachat.api.conversation.faces import ConversationInBothModes
+        from gigachat.api.conversation.modes import ConversationInBothModes
 
         return ConversationInBothModes(self, api, fields)
 

@@ -1,4 +1,4 @@
-"""Conversations as users hold them, in each mode."""
+"""Conversations in each mode."""
 
 from __future__ import annotations
 
