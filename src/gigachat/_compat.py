@@ -54,7 +54,7 @@ class _Parse(Protocol):
         **fields: Any,
     ) -> tuple[models.ChatCompletion, ValueT]: ...
     async def __call__(self, payload: Payload | None = None, **fields: Any) -> Any:
-        """Return the answer and, made of its JSON, a value of a type."""
+        """Return the answer, and its JSON as a value of a type."""
         ...
 
 

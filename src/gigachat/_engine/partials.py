@@ -73,7 +73,7 @@ class Partials:
         return value
 
     def _from_its_beginning(self, text: str) -> str:
-        """Return a text from the beginning of the value, if it has come."""
+        """Return a text from the beginning of the value, if it has arrived."""
         known = without_thoughts(text)
         begin = self._beginning(known)
         if begin is None or begin == len(known):
@@ -112,7 +112,7 @@ class Partials:
             except (ValueError, RecursionError):
                 return text[at:]
             after = _AFTER_ELEMENT.match(text, end)
-            if after is None:  # of a number more digits may come
+            if after is None:  # more digits of a number may follow
                 return text[at:]
             element = self._validated(text[begin:end])
             if element is None:

@@ -64,7 +64,7 @@ def start_thread(function: Callable[[], T]) -> Outcome[T]:
 async def in_thread(transport: Waiter, function: Callable[[], T], timeout: float | None = None) -> T:
     """Return the result of a function that runs in a thread of its own.
 
-    Cancellation and signals leave the thread to itself.
+    Cancellation and signals do not stop the thread.
 
     Args:
         transport: Waits in the caller's mode.

@@ -50,16 +50,16 @@ class Stream(Items[ChunkT], Generic[ChunkT, CompletionT]):
     @overload
     def partials(self, into: type[ValueT] | TypeAdapter[ValueT]) -> Iterator[ValueT | dict[str, Any]]: ...
     def partials(self, into: Any) -> Iterator[Any]:
-        """Return the values of a structured answer while it comes (reference, section 4.6).
+        """Return the values of a structured answer as it arrives (reference, section 4.6).
 
-        The stream must have been asked for JSON of this type: `stream(..., response_format={"schema": into})`.
+        The request must ask for JSON of this type: `stream(..., response_format={"schema": into})`.
 
         Args:
             into: Type of the whole value, or its `TypeAdapter`.
 
         Returns:
-            An iterator. For a list: the list of its finished elements, longer each time. For other types: the JSON so
-            far as a dictionary, in which texts may be cut and properties missing. The last item is the whole value.
+            An iterator. For a list, each item is a longer list of the finished elements. For other types, it is the
+            JSON so far, a dictionary: texts may be cut and properties missing. The last item is the whole value.
 
         Raises:
             TypeError, ValueError: `into` is no type, or has no JSON Schema.
@@ -140,17 +140,16 @@ class AsyncStream(AsyncItems[ChunkT], Generic[ChunkT, CompletionT]):
     @overload
     def partials(self, into: type[ValueT] | TypeAdapter[ValueT]) -> AsyncIterator[ValueT | dict[str, Any]]: ...
     def partials(self, into: Any) -> AsyncIterator[Any]:
-        """Return the values of a structured answer while it comes (reference, section 4.6).
+        """Return the values of a structured answer as it arrives (reference, section 4.6).
 
-        The stream must have been asked for JSON of this type: `stream(..., response_format={"schema": into})`.
+        The request must ask for JSON of this type: `stream(..., response_format={"schema": into})`.
 
         Args:
             into: Type of the whole value, or its `TypeAdapter`.
 
         Returns:
-            An async iterator. For a list: the list of its finished elements, longer each time. For other types: the
-            JSON so far as a dictionary, in which texts may be cut and properties missing. The last item is the whole
-            value.
+            An async iterator. For a list, each item is a longer list of the finished elements. For other types, it is
+            the JSON so far, a dictionary: texts may be cut and properties missing. The last item is the whole value.
 
         Raises:
             TypeError, ValueError: `into` is no type, or has no JSON Schema.

@@ -244,7 +244,7 @@ class Chat(Resource[Mode]):
         repair: int = 0,
         **fields: Any,
     ) -> Any:
-        """Return the answer and, made of its JSON, a value of a type (reference, section 4.6).
+        """Return the answer, and its JSON as a value of a type (reference, section 4.6).
 
         Args:
             payload: As in `chat`.

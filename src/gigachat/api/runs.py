@@ -1,4 +1,4 @@
-"""Methods that take several chats: runs, in which the model calls tools until it answers, and conversations."""
+"""Methods that send several chats: runs, in which the model calls tools until it answers, and conversations."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Runs(Resource[Mode]):
     ) -> AsyncConversationV2: ...
     @overloaded_mode_endpoint
     def conversation(self: Any, *, api: str = "v1", **fields: Any) -> ConversationInBothModes:
-        """Return a conversation, which remembers what was said (reference, sections 4 and 5).
+        """Return a conversation: chats with a common history (reference, sections 4 and 5).
 
         Args:
             api: Version of the API, `"v1"` or `"v2"`.
@@ -155,10 +155,10 @@ class Runs(Resource[Mode]):
                 * `storage`: path of a file in JSON Lines, or an object with `load` and `save`. It is read now, and
                   written after each turn;
                 * `window`: size of the model's window in tokens; that of the catalogue if not given;
-                * `compact`: whether turns that no longer fit are summarized by the model, instead of forgotten.
+                * `compact`: whether the model summarizes turns that no longer fit; otherwise they are removed.
 
         Raises:
-            ConversationFormatError: The storage holds something else.
+            ConversationFormatError: The storage does not hold a conversation by this version of the API.
         """
         from gigachat.api.conversation.modes import ConversationInBothModes
 

@@ -79,7 +79,7 @@ class StructuredChats(Namespace[Mode]):
         repair: int = 0,
         **fields: Any,
     ) -> Any:
-        """Return the answer by API v2 and, made of its JSON, a value of a type (reference, section 5.3).
+        """Return the answer by API v2, and its JSON as a value of a type (reference, section 5.3).
 
         Args:
             payload: As in `create`.

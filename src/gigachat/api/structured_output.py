@@ -60,12 +60,12 @@ def refuse_class(response_format: Any, method: str) -> None:
 def wanted(
     form: Form, into: Any, response_format: Any, *, strict: bool, simplify: bool
 ) -> tuple[ValueType, dict[str, Any]]:
-    """Return the type that an answer is parsed into, and the fields of the request that ask for it.
+    """Return the type of an answer's value, and the fields of the request that ask for it.
 
     Args:
         form: Version of the API.
-        into: The type, or its `TypeAdapter`; or
-        response_format: a pydantic model class, whose schema is sent as it is.
+        into: The type, or its `TypeAdapter`.
+        response_format: A pydantic model class, in place of `into`.
         strict: Whether the service keeps exactly to the schema.
         simplify: Whether the flat form of the schema is sent.
 

@@ -71,7 +71,7 @@ class EmbeddingJob:
         """Return the vectors of all texts.
 
         Args:
-            width: Numbers in a vector, if there is no text to tell.
+            width: Numbers in a vector, if there are no texts.
             progress: Called with the number of texts done and of all texts, None if that is unknown.
         """
         total = len(self._texts) if isinstance(self._texts, Sized) else None
@@ -168,7 +168,7 @@ class _Block:
 
     Args:
         count: Number of vectors, if it is known: the memory is then taken at once.
-        width: Numbers in a vector, if there will be none.
+        width: Numbers in a vector, if there are no vectors.
     """
 
     def __init__(self, count: int | None, width: int) -> None:

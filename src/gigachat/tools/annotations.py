@@ -67,7 +67,7 @@ def key_of(parameter: inspect.Parameter, hint: Any, text: str | None) -> Any:
     Args:
         parameter: The parameter.
         hint: Its type.
-        text: What the docstring says of it.
+        text: Its text in the docstring.
     """
     kind, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     kind = _of_lists(kind)

@@ -1,4 +1,4 @@
-"""What a tool receives beside the arguments of the model, and the error whose text the model reads."""
+"""The context that a tool receives, and the error that it raises for the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ToolContext(Generic[Deps]):
 
 
 class ToolError(Exception):
-    """Raised by a tool: the model receives the text as it is.
+    """An error that a tool raises for the model, which receives the text as it is.
 
-    The text of other exceptions is for the developer, this one is for the model.
+    Before the text of other exceptions, the model receives the name of their class.
     """

@@ -1,4 +1,4 @@
-"""Tools: functions that a model can call, with all that a run needs to know of them."""
+"""Tools: functions that a model can call, with their descriptions for the model and options for runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OnError: TypeAlias = Literal["tell", "raise"]
 class Tool(Generic[P, R]):
     """A function that a model can call (reference, section 4.4). It is made by `tool`.
 
-    Called itself, it is the function. As an attribute of a class it is a method.
+    Calling it calls the function. As an attribute of a class it is a method.
 
     Args:
         function: The function, method, partial or callable object.
@@ -308,7 +308,7 @@ def as_tool(value: Tool[..., Any] | Callable[..., Any]) -> Tool[..., Any]:
 
 
 def is_callable_tool(value: Any) -> TypeGuard[Tool[..., Any] | Callable[..., Any]]:
-    """Whether `as_tool` is for this value: a tool or a function, and not a class, a mapping or a model."""
+    """Whether `as_tool` takes a value: a tool or a function, but no class, mapping or model."""
     return callable(value) and not (inspect.isclass(value) or isinstance(value, Mapping | BaseModel))
 
 

@@ -23,7 +23,7 @@ def read_docstring(docstring: str | None, names: Collection[str]) -> tuple[str, 
 
     Args:
         docstring: The docstring.
-        names: The parameters of the function. What is said about others stays in the description.
+        names: The parameters of the function. Texts of others stay in the description.
     """
     text = inspect.cleandoc(docstring or "")
     if not text or not names:

@@ -1,4 +1,4 @@
-"""What a run reports: the calls of tools, their outcome, events while it runs, and the result."""
+"""Reports of a run: the calls of tools and their outcome, the events, and the result."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Conversations: chats that remember what was said, in the window of the model (reference, section 14)."""
+"""Conversations: chats with a common history, cut to the window of the model (reference, section 14)."""

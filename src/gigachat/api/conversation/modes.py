@@ -28,7 +28,7 @@ UsageT = TypeVar("UsageT", bound="BaseModel")
 
 
 class _Conversation(Generic[CompletionT, MessageT, UsageT]):
-    """What conversations of both modes have in common."""
+    """A conversation without the methods that need a mode."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
     def send(
         self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
-        """Say something and return the model's answer, after it has called the tools that it wants.
+        """Send a message and return the model's answer. Before it, the model may call tools.
 
         If it fails, the history stays as it was.
 
@@ -89,9 +89,9 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
     def stream(
         self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
     ) -> RunStream[CompletionT, MessageT, UsageT]:
-        """Say something and return the model's answer as a stream of events, as `chat_run_stream` does.
+        """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
-        The turn joins the history when the stream has been read to its end.
+        The turn is added to the history at the end of the stream.
 
         Args:
             message: Text of the user, or a message.
@@ -111,7 +111,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
         """Replace the history by that of a file that `save` wrote.
 
         Raises:
-            ConversationFormatError: The file is not a conversation, or one by the other version of the API.
+            ConversationFormatError: The file does not hold a conversation by this version of the API.
             OSError: The file cannot be read.
         """
         self._turns.read(FileStorage(path).read())
@@ -123,7 +123,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
     async def send(
         self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
-        """Say something and return the model's answer, after it has called the tools that it wants.
+        """Send a message and return the model's answer. Before it, the model may call tools.
 
         If it fails or is cancelled, the history stays as it was.
 
@@ -136,9 +136,9 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
     def stream(
         self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
     ) -> AsyncRunStream[CompletionT, MessageT, UsageT]:
-        """Say something and return the model's answer as a stream of events, as `chat_run_stream` does.
+        """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
-        The turn joins the history when the stream has been read to its end.
+        The turn is added to the history at the end of the stream.
 
         Args:
             message: Text of the user, or a message.
@@ -159,7 +159,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
         """Replace the history by that of a file that `save` wrote.
 
         Raises:
-            ConversationFormatError: The file is not a conversation, or one by the other version of the API.
+            ConversationFormatError: The file does not hold a conversation by this version of the API.
             OSError: The file cannot be read.
         """
         self._turns.read(await self._session.transport.call(FileStorage(path).read, None, awaited=False))

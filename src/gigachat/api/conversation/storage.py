@@ -1,4 +1,4 @@
-"""Where conversations are kept: JSON Lines, one message a line behind a line about the conversation."""
+"""Storage of conversations: JSON Lines, with a line about the conversation and a line for each message."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _VERSION = 1
 
 
 class ConversationStorage(Protocol):
-    """A place that keeps one conversation. Its methods may block."""
+    """Storage of one conversation. Its methods may block."""
 
     def load(self) -> Sequence[Mapping[str, Any]]:
-        """Return what `save` was given last, an empty sequence if nothing was saved."""
+        """Return the lines that were saved last; an empty sequence if none were saved."""
         ...
 
     def save(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the conversation: a line about it, then its messages."""
+        """Save a conversation: a line about it, then its messages."""
         ...
 
 
@@ -69,7 +69,7 @@ class FileStorage:
         return lines
 
     def save(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Write the lines to a new file beside, and put it in place.
+        """Write the lines to a new file, which then replaces the old one.
 
         Raises:
             OSError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""How conversations are held by chats of each version of the API."""
+"""The chats of a conversation, by each version of the API."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The calls of one answer: checked and approved one after the other, then run side by side.
 
-What goes wrong with a call is told to the model as `{"error": "..."}`, or raised by choice. Nothing of a call is run
-unless the call was approved, where approval is asked for.
+The error of a call is sent to the model as `{"error": "..."}`, or raised by choice. A tool that needs approval runs
+only if the call was approved.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RunOptions:
         tool_timeout: Longest time of a call in seconds, for tools without a timeout of their own.
         parallel: Most tools that run at once.
         max_repeats: How often the model may make the same call in a row.
-        on_error: Whether what goes wrong with a call is told to the model or raised, for tools that do not say it.
+        on_error: Whether errors of calls are sent to the model or raised, for tools without their own `on_error`.
     """
 
     max_steps: int = 8

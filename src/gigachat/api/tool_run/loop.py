@@ -83,7 +83,7 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         self._over = False
 
     async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
-        """Go on until there are events, and return them; none at the end.
+        """Run until there are events, and return them; none at the end.
 
         Raises:
             GigaChatException: A request failed, or the service failed to generate.

@@ -1,4 +1,4 @@
-"""Runs as users read them, in each mode: iterators of events over one `ToolRun`."""
+"""Streams of the events of a run, in each mode."""
 
 from __future__ import annotations
 
