@@ -11,7 +11,7 @@ import pytest
 from starlette.routing import Route
 
 from gigachat import AsyncGigaChat, GigaChat
-from gigachat._engine.endpoint import endpoint, iterator_procedure, procedure, stream_endpoint
+from gigachat._engine.endpoint import endpoint, iterator_procedure, mode_endpoint, procedure, stream_endpoint
 from gigachat.api.assistants import AssistantsNamespace
 from gigachat.api.chat import ChatNamespace
 from gigachat.api.threads import ThreadsNamespace
@@ -25,6 +25,7 @@ from tests.support.callers import hybrid_name
 PAGES = ("docs/api.md", "docs/api.ru.md")
 SIGN_IN = {"get_token"}
 ANY_PATH = {"request"}
+METHODS = (endpoint, procedure, iterator_procedure, mode_endpoint, stream_endpoint)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _public(kind: type[Any]) -> set[str]:
         name
         for owner in kind.__mro__
         for name, member in vars(owner).items()
-        if isinstance(member, endpoint | procedure | iterator_procedure | stream_endpoint) and not name.startswith("_")
+        if isinstance(member, METHODS) and not name.startswith("_")
     }
 
 
