@@ -1,17 +1,14 @@
 """An agent with two tools: python weather_agent.py "Какая погода в Пскове и что надеть?"."""
 
 import sys
-from typing import Annotated
 
-from pydantic import Field
-
-from gigachat import GigaChat, RunCall, RunText, RunToolResult, ToolError, tool
+from gigachat import GigaChat, RunText, RunToolResult, ToolError, tool
 
 TEMPERATURES = {"Псков": -3, "Сочи": 12}
 
 
 @tool
-def weather(city: Annotated[str, Field(description="Город")]) -> dict[str, object]:
+def weather(city: str) -> dict[str, object]:
     """Погода в городе сейчас."""
     if city not in TEMPERATURES:
         raise ToolError(f"город {city} неизвестен, известны: {', '.join(TEMPERATURES)}")
@@ -29,10 +26,9 @@ def main(question: str) -> None:
         for event in run:
             if isinstance(event, RunText):
                 print(event.text, end="", flush=True)
-            elif isinstance(event, RunCall):
-                print(f"[{event.call.name}({event.call.arguments})", end=" ")
             elif isinstance(event, RunToolResult):
-                print(f"-> {event.step.content}]")
+                call = event.step.call
+                print(f"[{call.name}({call.arguments}) -> {event.step.content}]")
         print(f"\n{run.get_final_result().usage.total_tokens} tokens")
 
 

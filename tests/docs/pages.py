@@ -13,6 +13,7 @@ ERRORS = ("docs/errors.md", "docs/errors.ru.md")
 SETTINGS = ("docs/settings.md", "docs/settings.ru.md")
 TWINS = (
     READMES,
+    ("docs/agents.md", "docs/agents.ru.md"),
     ("docs/api.md", "docs/api.ru.md"),
     COMPATIBILITY,
     ERRORS,

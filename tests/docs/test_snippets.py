@@ -30,6 +30,7 @@ PRINTED: tuple[str | None, ...] = (
     r".*«Расскажи сказку».*(«И ещё одну».*){2} \d+",
     r".*«Привет!».*\n.*«Расскажи сказку».*«Расскажи сказку».*",
     r".*Функция weather вернула: \{\"city\": \"Псков\", \"temperature\": -3\}",
+    r".*Функция weather вернула: \{\"city\":\"Псков\",\"temperature\":-3\} \{'city': 'Псков'\}\n.*Функция weather .*",
     r"\w+ 30",
     r"0 1024\n1 1024\n\d+ 12\n\d+ 9",
     r".*«Привет!».*\n.*web_search.*«Что нового в Пскове\?».*",
@@ -40,9 +41,9 @@ PRINTED: tuple[str | None, ...] = (
     r".*«Привет!».*",
     r"Привет!",
 )
-AUTHORIZATION = 9
-TENANT = 10
-ERRORS = 11
+AUTHORIZATION = 10
+TENANT = 11
+ERRORS = 12
 
 # The same for the pages of methods.
 API = ("docs/api.md", "docs/api.ru.md")

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import gigachat
 from gigachat import RequestEntityTooLargeError, catalogue
 from gigachat.server import GigaChatServer
 from tests.support.callers import MODES, Caller, Mode, options
 from tests.support.programs import environment
 
-EXAMPLE = Path(gigachat.__file__).parents[2] / "examples" / "rag_folder.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "rag_folder.py"
 TEXTS = [f"Текст номер {number}" for number in range(205)]
 
 

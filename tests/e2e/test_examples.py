@@ -1,0 +1,155 @@
+"""The programs of `examples/`, run against the local server; `rag_folder.py` is in `test_rag`."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from gigachat.server import GigaChatServer
+from tests.support.programs import environment
+from tests.support.waiting import PATIENCE
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SHORT = ("weather_agent", "chat_bot", "sse_endpoint", "extract_table", "rag_folder")
+
+
+def printed(server: GigaChatServer, name: str, *arguments: str, stdin: str = "") -> list[str]:
+    """Return the lines that an example prints; it must succeed and report nothing."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
+        env={"PYTHONUTF8": "1", **environment(server)},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def messages(server: GigaChatServer, at: int = -1) -> list[dict[str, Any]]:
+    """Return the messages of a chat that the server received."""
+    sent: list[dict[str, Any]] = json.loads(server.requests_to("/chat/completions")[at].body)["messages"]
+    return sent
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_an_example_is_short(name: str) -> None:
+    assert len((EXAMPLES / f"{name}.py").read_text("utf-8").splitlines()) < 40
+
+
+def test_the_weather_agent_shows_its_calls_and_the_answer(server: GigaChatServer) -> None:
+    server.reply_calls(("weather", {"city": "Псков"}), ("weather", {"city": "Тверь"}))
+    server.reply_call("clothes", {"temperature": -3})
+    server.reply("В Пскове −3, наденьте шубу.")
+    question = "Какая погода в Пскове и Твери и что надеть?"
+    *lines, tokens = printed(server, "weather_agent", question)
+    assert lines == [
+        """[weather({'city': 'Псков'}) -> {"city":"Псков","temperature":-3}]""",
+        """[weather({'city': 'Тверь'}) -> {"error": "город Тверь неизвестен, известны: Псков, Сочи"}]""",
+        """[clothes({'temperature': -3}) -> {"result":"шубу"}]""",
+        "В Пскове −3, наденьте шубу.",
+    ]
+    assert re.fullmatch(r"\d+ tokens", tokens)
+    assert messages(server)[0]["content"] == [{"text": question}]
+
+
+def test_the_bot_has_a_history_for_each_chat(server: GigaChatServer, tmp_path: Path) -> None:
+    server.reply("Привет, Анна!", "Здравствуйте!", "Вас зовут Анна.")
+    lines = printed(
+        server,
+        "chat_bot",
+        str(tmp_path),
+        stdin="anna Я Анна\nivan Добрый день\n../x не чат\nanna Как меня зовут?\nanna /undo\n",
+    )
+    assert lines == [
+        "anna Привет, Анна!",
+        "ivan Здравствуйте!",
+        "anna Вас зовут Анна.",
+        "anna забыто сообщений: 2",
+    ]
+    assert [message["content"] for message in messages(server)[1:]] == ["Я Анна", "Привет, Анна!", "Как меня зовут?"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["anna.jsonl", "ivan.jsonl"]
+
+    server.fail(402, path="/chat/completions")
+    server.reply("Да.")
+    failed, answered = printed(server, "chat_bot", str(tmp_path), stdin="anna Ты тут?\nanna А теперь?\n")
+    assert failed.startswith("anna ошибка, попробуйте ещё раз: 402 Payment Required")
+    assert answered == "anna Да."
+    assert [message["content"] for message in messages(server)[1:]] == ["Я Анна", "Привет, Анна!", "А теперь?"]
+
+
+def test_the_table_has_the_orders_of_the_text(server: GigaChatServer) -> None:
+    orders = [
+        {"customer": "Анна", "product": "чай", "quantity": 2, "delivery": "2026-12-01"},
+        {"customer": "Иван", "product": "кофе", "quantity": 1},
+    ]
+    wrong = [{**orders[0], "quantity": 0}]
+    server.reply(*(json.dumps({"value": value}, ensure_ascii=False) for value in (wrong, orders, [])))
+    letters = "Анна: две пачки чая к 1 декабря.\nИван: пачку кофе."
+    lines = printed(server, "extract_table", stdin=letters)
+    assert [line.split() for line in lines] == [
+        ["customer", "product", "quantity", "delivery"],
+        ["Анна", "чай", "2", "2026-12-01"],
+        ["Иван", "кофе", "1", "None"],
+    ]
+    assert letters in messages(server, 0)[0]["content"]
+    assert "quantity" in messages(server)[-1]["content"]  # the request to correct the number
+    assert "Empty DataFrame" in "\n".join(printed(server, "extract_table", stdin="Спасибо, ничего не нужно."))
+
+
+@contextmanager
+def served(server: GigaChatServer) -> Iterator[str]:
+    """Run `sse_endpoint` under uvicorn, and yield its address."""
+    command = [sys.executable, "-m", "uvicorn", "sse_endpoint:app", "--app-dir", str(EXAMPLES), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--no-use-colors"],
+        env={"PYTHONUTF8": "1", **environment(server)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    limit = threading.Timer(5 * PATIENCE, process.kill)
+    limit.start()
+    try:
+        assert process.stderr is not None
+        started = (re.search(r"running on (http://\S+)", line) for line in process.stderr)
+        address = next((found[1] for found in started if found is not None), None)
+        assert address is not None, "the program has ended"
+        yield address
+    finally:
+        limit.cancel()
+        process.kill()
+        process.communicate()
+
+
+def test_the_endpoint_streams_server_sent_events(server: GigaChatServer) -> None:
+    with served(server) as address, httpx2.Client(base_url=address, timeout=PATIENCE, trust_env=False) as browser:
+        server.reply("Жили-были дед да баба.\nИ была у них курочка Ряба.")
+        response = browser.get("/chat", params={"question": "Расскажи сказку"})
+        assert response.headers["content-type"].startswith("text/event-stream")
+        events = response.text.split("\n\n")
+        assert events.pop() == ""
+        texts = [json.loads(event.removeprefix("data: "))["text"] for event in events]
+        assert len(texts) > 1
+        assert "".join(texts) == "Жили-были дед да баба.\nИ была у них курочка Ряба."
+        assert messages(server)[0]["content"] == "Расскажи сказку"
+
+        server.fail(402, path="/chat/completions")
+        name, data, *rest = browser.get("/chat", params={"question": "Ещё"}).text.splitlines()
+        assert name == "event: failure"
+        assert json.loads(data.removeprefix("data: "))["error"].startswith("402 Payment Required")
+        assert rest == [""]
