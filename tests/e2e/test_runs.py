@@ -547,6 +547,8 @@ def test_cancellation_inside_tools_returns_at_once_and_leaves_a_transcript_that_
         ({"tools": [add, add]}, "two tools have the name 'add'"),
         ({"tools": [add], "max_steps": 0}, "max_steps must be a whole number, 1 or more"),
         ({"tools": [add], "tool_timeout": -1}, "tool_timeout must be a number of seconds above 0"),
+        ({"tools": [add], "tool_timeout": "5"}, "tool_timeout must be a number of seconds above 0"),
+        ({"tools": [add], "approve": "yes"}, "approve= takes a function"),
         ({"tools": [add], "on_error": "ignore"}, "on_error is 'tell' or 'raise'"),
         ({"tools": [tool(approve=True)(add)]}, "tool 'add' needs approval: give approve="),
         ({"tools": [add], "storage": True}, "storage= cannot be given"),
@@ -576,3 +578,44 @@ def test_a_run_that_was_closed_has_no_result(mode: Mode, version: Version, serve
         return event
 
     assert isinstance(program(mode, version, server, main), RunText)
+
+
+class UnreadableError(Exception):
+    """An error without a text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (UnreadableError(), "UnreadableError"),
+        (ValueError("\ud800 of a pair"), "ValueError: ? of a pair"),
+        (ToolError("я" * 3_000_000), "The text is cut: it has 3000000 characters."),
+    ],
+    ids=["no text", "half a surrogate pair", "long"],
+)
+def test_the_text_of_any_error_can_be_sent(
+    mode: Mode, version: Version, server: GigaChatServer, error: Exception, says: str
+) -> None:
+    def fail() -> str:
+        raise error
+
+    server.reply_call("fail")
+    server.reply("done")
+    assert program(mode, version, server, lambda runner: runner.run("x", tools=[fail])).text == "done"
+    (told,) = results(server)
+    assert told["error"].endswith(says)
+    assert len(told["error"]) < 20_000
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e12])
+@pytest.mark.parametrize("function", [add, aadd], ids=["sync", "async"])
+def test_a_timeout_may_be_longer_than_the_system_can_wait(
+    mode: Mode, server: GigaChatServer, timeout: float, function: Any
+) -> None:
+    server.reply_call(function.__name__, {"a": 1, "b": 2})
+    server.reply("done")
+    program(mode, "v2", server, lambda runner: runner.run("x", tools=[function], tool_timeout=timeout))
+    assert results(server) == [{"result": 3}]

@@ -27,6 +27,7 @@ Approval: TypeAlias = Callable[[ToolCall], bool | str | Awaitable[bool | str]]
 
 _log = logging.getLogger("gigachat")
 _NOT_APPROVED = "the call was not approved"
+_MOST_ERROR_TEXT = 10_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,11 @@ class RunOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number, 1 or more")
-        if self.tool_timeout is not None and not self.tool_timeout > 0:
+        timeout = self.tool_timeout
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise ValueError("tool_timeout must be a number of seconds above 0")
+        if self.approve is not None and not callable(self.approve):
+            raise TypeError("approve= takes a function, which gets a ToolCall")
         if self.on_error not in ("tell", "raise"):
             raise ValueError("on_error is 'tell' or 'raise'")
 
@@ -194,13 +198,21 @@ class _NotRun(Exception):
 
 def error_content(text: str) -> str:
     """Return what the model is told of a call that failed."""
+    if len(text) > _MOST_ERROR_TEXT:
+        text = f"{text[:_MOST_ERROR_TEXT]}... The text is cut: it has {len(text)} characters."
+    text = text.encode(errors="replace").decode()  # half a surrogate pair cannot be sent
     return json.dumps({"error": text}, ensure_ascii=False)
 
 
 def _text_of(error: Exception) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        return name
     if isinstance(error, ToolError | ToolArgumentsError | ToolNotFoundError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+        return text
+    return f"{name}: {text}"
 
 
 def _is_async(function: Any) -> bool:
