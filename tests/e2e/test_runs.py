@@ -610,6 +610,51 @@ def test_the_text_of_any_error_can_be_sent(
     assert len(told["error"]) < 20_000
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_cancellation_that_is_not_of_the_run_is_told_to_the_model(
+    server: GigaChatServer, count: int, is_async: bool
+) -> None:
+    def cancelled(number: int) -> str:
+        raise asyncio.CancelledError
+
+    async def acancelled(number: int) -> str:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        return await future
+
+    used: Any = acancelled if is_async else cancelled
+    server.reply_calls(*((used.__name__, {"number": number}) for number in range(count)))
+    server.reply("done")
+    result = program(MODES[1], "v2", server, lambda runner: runner.run("x", tools=[used], parallel=2))
+    assert result.text == "done"
+    assert results(server) == [{"error": "RuntimeError: the function was cancelled"}] * count
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, Interrupt])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_an_exit_of_a_tool_beside_others_is_raised_where_the_run_is_awaited(
+    mode: Mode, server: GigaChatServer, error: type[BaseException], is_async: bool
+) -> None:
+    def leave() -> str:
+        raise error
+
+    async def aleave() -> str:
+        raise error
+
+    leaving: Any = aleave if is_async else leave
+    server.reply_calls(leaving.__name__, ("add", {"a": 1, "b": 2}))
+    server.reply("done")
+    transcript: list[Any] = []
+
+    async def main(runner: Runner) -> Any:
+        with pytest.raises(error):
+            await runner.run("x", tools=[leaving, add], transcript=transcript)
+        return await runner.run(transcript, tools=[leaving, add])
+
+    assert program(mode, "v2", server, main).text == "done"
+
+
 @pytest.mark.parametrize("timeout", [float("inf"), 1e12])
 @pytest.mark.parametrize("function", [add, aadd], ids=["sync", "async"])
 def test_a_timeout_may_be_longer_than_the_system_can_wait(
