@@ -664,3 +664,75 @@ def test_a_timeout_may_be_longer_than_the_system_can_wait(
     server.reply("done")
     program(mode, "v2", server, lambda runner: runner.run("x", tools=[function], tool_timeout=timeout))
     assert results(server) == [{"result": 3}]
+
+
+class Gate:
+    """A tool that waits until the test lets it end."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self) -> str:
+        self.entered.set()
+        self.opened.wait(20)
+        return "late"
+
+    async def read_beside(self, runner: Runner, stream: Any, beside: Callable[[], Any]) -> tuple[list[Any], Any]:
+        """Read a stream to its end, and do something else while the tool runs; return the events and its result."""
+        mode = runner.giga.mode
+        events: list[Any] = []
+
+        async def read() -> None:
+            events.extend(await runner.events(stream))
+
+        async def act() -> Any:
+            await mode.until(self.entered.is_set)
+            try:
+                return await beside()
+            finally:
+                self.opened.set()
+
+        results = await mode.together(read, act)
+        assert results[0] is None, results[0]
+        return events, results[1]
+
+
+def test_a_stream_that_is_closed_while_its_tools_run_has_no_more_events(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    gate = Gate()
+    server.reply_call("gate")
+    transcript: list[Any] = []
+
+    async def main(runner: Runner) -> Any:
+        stream = runner.stream("x", tools=[tool(name="gate")(gate)], transcript=transcript, max_steps=1)
+
+        async def close() -> None:
+            await runner.giga.leave(stream)
+
+        return await gate.read_beside(runner, stream, close)
+
+    events, _ = program(mode, version, server, main)
+    assert [type(event) for event in events] == [RunCall]
+    assert [message.role for message in transcript] == ["user", "assistant", "function"]
+
+
+def test_one_thread_or_task_at_a_time_reads_a_run(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    gate = Gate()
+    server.reply_call("gate")
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        stream = runner.stream("x", tools=[tool(name="gate")(gate)])
+
+        async def read_too() -> None:
+            with pytest.raises(GigaChatException, match="already being read by another thread or task"):
+                await runner.result(stream)
+
+        return await gate.read_beside(runner, stream, read_too)
+
+    events, refused = program(mode, version, server, main)
+    assert refused is None
+    assert [type(event) for event in events if not isinstance(event, RunText)] == [RunCall, RunToolResult, RunDone]
+    assert len(server.requests_to("/chat/completions")) == 2

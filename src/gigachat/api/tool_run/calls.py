@@ -57,7 +57,7 @@ class RunOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number, 1 or more")
-        timeout = self.tool_timeout
+        timeout: Any = self.tool_timeout
         if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise ValueError("tool_timeout must be a number of seconds above 0")
         if self.approve is not None and not callable(self.approve):

@@ -222,7 +222,7 @@ class V2(
 
     def add_results(self, completion: models.ChatCompletionResponse, results: Sequence[str]) -> None:
         """Add the model's answer and the results of its calls to the conversation."""
-        self.messages += map(_sendable, completion.messages)
+        added = [_sendable(message) for message in completion.messages]
         left = iter(results)
         for message in completion.messages:
             if calls := message.function_calls:
@@ -231,7 +231,8 @@ class V2(
                     for call in calls
                 ]
                 state = message.tools_state_id or completion.tools_state_id
-                self.messages.append(models.ChatMessage(role="function", content=parts, tools_state_id=state))
+                added.append(models.ChatMessage(role="function", content=parts, tools_state_id=state))
+        self.messages += added  # at once: an interrupt leaves no call without its result
 
     def usage(self, completions: Sequence[models.ChatCompletionResponse]) -> models.ChatUsage:
         """Return the tokens of all completions together."""
