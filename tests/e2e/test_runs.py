@@ -666,6 +666,22 @@ def test_a_timeout_may_be_longer_than_the_system_can_wait(
     assert results(server) == [{"result": 3}]
 
 
+@pytest.mark.parametrize(("reason", "stop"), [("blacklist", "refused"), ("length", "length")])
+def test_the_messages_of_a_cut_or_refused_answer_with_a_call_can_be_sent(
+    mode: Mode, version: Version, server: GigaChatServer, reason: str, stop: str
+) -> None:
+    server.reply({"function_call": {"name": "add", "arguments": {"a": 1, "b": 2}}, "finish_reason": reason})
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        first = await runner.run("x", tools=[add])
+        assert (first.stop, first.steps) == (stop, [])
+        return await runner.run(first.messages, tools=[add])
+
+    assert program(mode, version, server, main).text == "done"
+    assert results(server)[0]["error"].startswith("not run: ")
+
+
 class Gate:
     """A tool that waits until the test lets it end."""
 

@@ -40,6 +40,7 @@ MessageT = TypeVar("MessageT")
 UsageT = TypeVar("UsageT")
 
 _INVALID_CALL = "function_call_error"
+_ENDED = {"length": "the answer was cut", "refused": "the topic is restricted"}
 _INTERRUPTED = error_content("the run was interrupted: whether the call had an effect is not known")
 
 
@@ -172,6 +173,10 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         stop = _stop(answer)
         if stop is None and any(name in self._described for name, _, _ in answer.calls):
             stop = "call"
+        if stop in _ENDED and answer.calls:
+            not_run = error_content(f"not run: {_ENDED[stop]}")
+            self._version.add_results(completion, [not_run] * len(answer.calls))
+            return self._end(stop)
         if stop is not None:
             self._version.add_answer(completion)
             return self._end(stop)
