@@ -114,8 +114,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
             ConversationFormatError: The file is not a conversation, or one by the other version of the API.
             OSError: The file cannot be read.
         """
-        with open(path, "rb"):
-            self._turns.read(FileStorage(path).load())
+        self._turns.read(FileStorage(path).load_saved())
 
 
 class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
@@ -163,7 +162,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
             ConversationFormatError: The file is not a conversation, or one by the other version of the API.
             OSError: The file cannot be read.
         """
-        self._turns.read(await self._session.transport.call(FileStorage(path).load, None, awaited=False))
+        self._turns.read(await self._session.transport.call(FileStorage(path).load_saved, None, awaited=False))
 
 
 _OWN = ("system", "session_id", "storage", "window")
