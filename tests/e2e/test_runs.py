@@ -752,3 +752,17 @@ def test_one_thread_or_task_at_a_time_reads_a_run(mode: Mode, version: Version, 
     assert refused is None
     assert [type(event) for event in events if not isinstance(event, RunText)] == [RunCall, RunToolResult, RunDone]
     assert len(server.requests_to("/chat/completions")) == 2
+
+
+def test_an_approval_cannot_change_what_the_model_said(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    def approve(call: ToolCall) -> bool:
+        assert isinstance(call.arguments, dict)
+        call.arguments["a"] = 100
+        return True
+
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("done")
+    used = tool(approve=True)(add)
+    program(mode, version, server, lambda runner: runner.run("x", tools=[used], approve=approve))
+    assert results(server) == [{"result": 3}]
+    assert '"a": 100' not in json.dumps(last_chat(server))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -252,7 +253,7 @@ def _sendable(message: models.ChatMessage) -> models.ChatMessage:
 
 def _arguments(call: models.FunctionCall | models.PrimaryChatFunctionCall) -> dict[str, Any] | str:
     if isinstance(call.arguments, dict):
-        return call.arguments
+        return deepcopy(call.arguments)  # what an approval changes is not what the model said
     if call.arguments is not None:
         return call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
     return str((call.model_extra or {}).get("arguments_text") or "{}")
