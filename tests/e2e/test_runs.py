@@ -766,3 +766,16 @@ def test_an_approval_cannot_change_what_the_model_said(mode: Mode, version: Vers
     program(mode, version, server, lambda runner: runner.run("x", tools=[used], approve=approve))
     assert results(server) == [{"result": 3}]
     assert '"a": 100' not in json.dumps(last_chat(server))
+
+
+def test_the_result_of_a_sync_tool_is_read_in_its_thread(server: GigaChatServer) -> None:
+    threads: list[threading.Thread] = []
+
+    def lazy() -> Iterator[int]:
+        return (threads.append(threading.current_thread()) or number for number in range(3))  # type: ignore[func-returns-value]
+
+    server.reply_call("lazy")
+    server.reply("done")
+    program(MODES[1], "v2", server, lambda runner: runner.run("x", tools=[lazy]))
+    assert results(server) == [[0, 1, 2]]
+    assert threading.main_thread() not in threads

@@ -158,8 +158,11 @@ class Calls:
         timeout = self._options.tool_timeout if tool.timeout is None else tool.timeout
         began = now()
         try:
-            value = await self._call(function, timeout, awaited=tool.is_async)
-            content = result_json(value)
+            if tool.is_async:
+                value = await self._call(function, timeout, awaited=True)
+                content = result_json(value)
+            else:
+                value, content = await self._called(function, timeout)
         except OverdueError:
             error: Exception = ToolError(f"the function did not return within {timeout:g} seconds")
             done[index] = self._told(call, error, now() - began)
@@ -167,6 +170,19 @@ class Calls:
             done[index] = self._told(call, error, now() - began)
         else:
             done[index] = ToolStep(call, content, value, seconds=now() - began)
+
+    async def _called(self, function: Callable[[], Any], timeout: float | None) -> tuple[Any, str]:
+        """Call a sync function; return its value and the JSON, which is made in its thread: the value may be lazy."""
+
+        def with_json() -> tuple[Any, str | None]:
+            value = function()
+            return value, None if isawaitable(value) else result_json(value)
+
+        value, content = await self._transport.call(with_json, timeout, awaited=False)
+        if content is None:
+            value = await self._transport.call(lambda: value, timeout, awaited=True)
+            content = result_json(value)
+        return value, content
 
     async def _call(self, function: Callable[[], Any], timeout: float | None, *, awaited: bool) -> Any:
         value = await self._transport.call(function, timeout, awaited=awaited)
