@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigachat import ConversationFormatError, GigaChat, GigaChatException, ResponseError, RunText
-from gigachat.server import GigaChatServer
+from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall
-from tests.wire.modes import MODES, Giga, Mode
+from tests.wire.modes import ASYNC_MODES, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
 
@@ -561,3 +563,49 @@ def test_an_invalid_storage_or_session_is_named_before_the_first_turn(
 ) -> None:
     with pytest.raises(error, match=says):
         GigaChat(access_token="token").conversation(**options)
+
+
+def is_about(question: str, chat: ReceivedChat) -> bool:
+    return f'"{question}"' in json.dumps(chat.body)
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_turn_cancelled_anywhere_leaves_the_conversation_as_it_was(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
+) -> None:
+    async def main() -> None:
+        for step in range(1, 200):
+            server.clear()
+            question = f"step {step}"
+            when = partial(is_about, question)  # the server may still be busy with the request before
+            server.reply_call("add", {"a": 1, "b": 2}, when=when)
+            server.reply("done", when=when)
+            store = Store()
+            options = {**server.client_options, "max_concurrency": 1, "max_connections": 1, "queue_timeout": 10}
+            async with mode.giga(**options) as giga:
+                talk = Talk(giga, api=version, tools=[add], storage=store)
+
+                async def work(talk: Talk, question: str) -> None:
+                    await (talk.events(question) if stream else talk.send(question))
+
+                cancelled = await mode.cancelled_at(step, partial(work, talk, question))
+                kept = len(talk.texts)
+                assert kept in ((0,) if cancelled else (4,)), step
+                server.clear()
+                server.reply("after", always=True)
+                assert (await talk.send("y")).text == "after", step
+                assert len(talk.texts) == len(store.saved[-1]) - 1 == kept + 2
+            if not cancelled:
+                return
+        raise AssertionError("the turn has no end")
+
+    mode.run(main)
+
+
+def test_a_conversation_cannot_be_pickled(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    async def main(giga: Giga) -> None:
+        with pytest.raises(TypeError, match="cannot be pickled or copied: save it to a file"):
+            pickle.dumps(Talk(giga, api=version).conversation)
+
+    program(mode, server, main)

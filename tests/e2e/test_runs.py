@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -24,9 +26,9 @@ from gigachat import (
     ToolNotFoundError,
     tool,
 )
-from gigachat.server import GigaChatServer
+from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall, RunDone, RunText, RunToolResult, ToolCall
-from tests.wire.modes import MODES, Giga, Mode
+from tests.wire.modes import ASYNC_MODES, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
 
@@ -779,3 +781,69 @@ def test_the_result_of_a_sync_tool_is_read_in_its_thread(server: GigaChatServer)
     program(MODES[1], "v2", server, lambda runner: runner.run("x", tools=[lazy]))
     assert results(server) == [[0, 1, 2]]
     assert threading.main_thread() not in threads
+
+
+MOST_STEPS = 200
+
+
+def is_about(question: str, chat: ReceivedChat) -> bool:
+    return f'"{question}"' in json.dumps(chat.body)
+
+
+def running_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "gigachat"]
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_run_cancelled_anywhere_leaves_nothing_behind(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
+) -> None:
+    """No task, thread, slot or connection is left, and what the run has noted can be sent."""
+    tools = [add, aadd]
+
+    async def main() -> list[str]:
+        lost: list[str] = []
+        for step in range(1, MOST_STEPS):
+            server.clear()
+            question = f"step {step}"
+            when = partial(is_about, question)  # the server may still be busy with the request before
+            server.reply_calls(("add", {"a": 1, "b": 2}), ("aadd", {"a": 1, "b": 2}), when=when)
+            server.reply_call("aadd", {"a": 3, "b": 4}, when=when)
+            server.reply("done", when=when)
+            transcript: list[Any] = []
+            options = {**server.client_options, "max_concurrency": 1, "max_connections": 1, "queue_timeout": 10}
+            async with mode.giga(**options) as giga:
+                runner = Runner(giga, version)
+
+                async def work(runner: Runner, question: str, transcript: list[Any]) -> None:
+                    if stream:
+                        await runner.events(runner.stream(question, tools=tools, transcript=transcript))
+                    else:
+                        await runner.run(question, tools=tools, transcript=transcript)
+
+                cancelled = await mode.cancelled_at(step, partial(work, runner, question, transcript))
+                server.clear()
+                server.reply("after", always=True)
+                try:
+                    assert (await runner.run(list(transcript) or "x", tools=tools)).text == "after"
+                except GigaChatException as error:
+                    lost.append(f"cancelled at step {step}: {error}")
+                await mode.until(lambda: not running_threads())
+            if mode.name == "asyncio":
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+            if not cancelled or len(lost) == 3:
+                return lost
+        raise AssertionError("the run has no end")
+
+    assert mode.run(main) == []
+
+
+def test_a_stream_of_a_run_cannot_be_pickled(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    async def main(runner: Runner) -> None:
+        with pytest.raises(TypeError, match="a stream cannot be pickled: the result of the run can"):
+            pickle.dumps(runner.stream("x", tools=[add]))
+        result = await runner.run("x", tools=[add])
+        assert pickle.loads(pickle.dumps(result)) == result
+
+    program(mode, version, server, main)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Never, Protocol, Self, TypeVar
 
 from gigachat._engine.session import run
 from gigachat.tools.runs import RunText
@@ -85,6 +85,9 @@ class RunStream(Generic[CompletionT, MessageT, UsageT]):
         self._ready.clear()
         run(self._source.close())
 
+    def __getstate__(self) -> Never:
+        raise TypeError("a stream cannot be pickled: the result of the run can")
+
     def __enter__(self) -> Self:
         return self
 
@@ -134,6 +137,9 @@ class AsyncRunStream(Generic[CompletionT, MessageT, UsageT]):
         await self._source.close()
 
     aclose = close
+
+    def __getstate__(self) -> Never:
+        raise TypeError("a stream cannot be pickled: the result of the run can")
 
     async def __aenter__(self) -> Self:
         return self
