@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall, RunDone, RunText, RunToolResult, ToolCall
+from tests.support.programs import run_quietly
 from tests.wire.modes import ASYNC_MODES, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
@@ -774,7 +776,11 @@ def test_the_result_of_a_sync_tool_is_read_in_its_thread(server: GigaChatServer)
     threads: list[threading.Thread] = []
 
     def lazy() -> Iterator[int]:
-        return (threads.append(threading.current_thread()) or number for number in range(3))  # type: ignore[func-returns-value]
+        def noted(number: int) -> int:
+            threads.append(threading.current_thread())
+            return number
+
+        return map(noted, range(3))
 
     server.reply_call("lazy")
     server.reply("done")
@@ -847,3 +853,34 @@ def test_a_stream_of_a_run_cannot_be_pickled(mode: Mode, version: Version, serve
         assert pickle.loads(pickle.dumps(result)) == result
 
     program(mode, version, server, main)
+
+
+CTRL_C = """
+import os, signal, threading, time
+from gigachat import GigaChat
+
+arrived = threading.Barrier(3)
+
+def hang(number: int) -> str:
+    if arrived.wait(60) == 0:
+        os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(600)
+
+transcript = []
+with GigaChat(max_concurrency=1) as giga:
+    try:
+        giga.chat.run("x", tools=[hang], transcript=transcript)
+    except KeyboardInterrupt:
+        assert giga.chat.run(transcript, tools=[hang]).text == "done"
+    else:
+        raise AssertionError("no interrupt")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program cannot send itself this signal there")
+def test_ctrl_c_ends_a_run_and_its_program_although_tools_hang(server: GigaChatServer) -> None:
+    server.reply_calls(*(("hang", {"number": number}) for number in range(3)))
+    server.reply("done")
+    run_quietly(CTRL_C, server)
+    assert len(results(server)) == 3
+    assert all("interrupted" in told["error"] for told in results(server))
