@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import pickle
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gigachat import ConversationFormatError, GigaChat, GigaChatException, ResponseError, RunText
-from gigachat.server import GigaChatServer
-from tests.wire.modes import MODES, Giga, Mode
+from gigachat.server import GigaChatServer, ReceivedChat
+from gigachat.tools.runs import RunCall
+from tests.wire.modes import ASYNC_MODES, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
 
@@ -350,3 +356,264 @@ def test_every_history_that_was_cut_is_accepted(turns: list[tuple[int, int]], wi
                 server.reply("fine")
                 assert conversation.send("слово " * words).text == "fine"
                 assert [message.role for message in conversation.messages][:2] == ["system", "user"]
+
+
+class Store:
+    """A storage in memory, which fails or waits if it is told to."""
+
+    def __init__(self) -> None:
+        self.saved: list[Any] = []
+        self.fails = False
+        self.entered = threading.Event()
+        self.gate: threading.Event | None = None
+
+    def load(self) -> list[Any]:
+        return self.saved[-1] if self.saved else []
+
+    def save(self, lines: Any) -> None:
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            self.entered.set()
+            gate.wait(20)
+        if self.fails:
+            raise OSError("the disk is full")
+        self.saved.append(lines)
+
+
+def test_a_turn_that_cannot_be_stored_leaves_the_history_as_it_was(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    server.reply("one", "two", "three")
+    store = Store()
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, storage=store)
+        await talk.send("a")
+        before, usage = talk.conversation.messages, talk.conversation.usage
+        store.fails = True
+        with pytest.raises(OSError, match="the disk is full"):
+            await talk.send("b")
+        assert (talk.conversation.messages, talk.conversation.usage) == (before, usage)
+        store.fails = False
+        await talk.send("c")
+        return talk
+
+    assert [text for _, text in program(mode, server, main).texts] == ["a", "one", "c", "three"]
+    assert len(store.saved[-1]) == 5
+
+
+def test_the_save_of_a_cancelled_turn_does_not_replace_a_later_one(version: Version, server: GigaChatServer) -> None:
+    server.reply("one", "two")
+    store = Store()
+    gate = store.gate = threading.Event()
+    mode = MODES[1]
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, storage=store)
+        cancelled = asyncio.create_task(talk.send("a"))
+        await mode.until(store.entered.is_set)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert talk.texts == []
+        later = asyncio.create_task(talk.send("b"))
+        await mode.until(lambda: len(server.chats) == 2)
+        gate.set()
+        await later
+        await mode.until(lambda: len(store.saved) == 2)
+        return talk
+
+    texts = program(mode, server, main).texts
+    assert texts == [("user", "b"), ("assistant", "two")]
+    assert [line["role"] for line in store.saved[-1][1:]] == ["user", "assistant"]
+    assert json.dumps(store.saved[-1]).count("two") == 1
+
+
+def test_a_turn_that_is_closed_while_its_tools_run_is_not_kept(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    entered, opened = threading.Event(), threading.Event()
+
+    def wait() -> str:
+        entered.set()
+        opened.wait(20)
+        return "late"
+
+    server.reply_call("wait")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, tools=[wait], max_steps=1)
+        stream = talk.conversation.stream("x")
+
+        async def read() -> None:
+            events = [event async for event in stream] if mode.is_async else list(stream)
+            assert [type(event) for event in events] == [RunCall]
+
+        async def close() -> None:
+            await mode.until(entered.is_set)
+            await giga.leave(stream)
+            opened.set()
+
+        assert await mode.together(read, close) == [None, None]
+        return talk
+
+    assert program(mode, server, main).texts == []
+
+
+def test_a_turn_that_is_closed_during_its_summary_sends_nothing_more(server: GigaChatServer) -> None:
+    server.reply("word " * 300)
+    server.reply("summary", after=2)
+    mode = MODES[1]
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, window=300, compact=True)
+        await talk.send("a")
+        stream = talk.conversation.stream("b")
+        reader = asyncio.create_task(stream.get_final_result())
+        await mode.until(lambda: len(server.chats) == 2)
+        await stream.close()
+        with pytest.raises(GigaChatException, match="closed, before its end"):
+            await reader
+        return talk
+
+    assert len(program(mode, server, main).texts) == 2
+    assert len(server.chats) == 2
+
+
+def test_a_summary_that_fails_leaves_the_history_as_it_was(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    server.reply("word " * 300, {"content": " "}, "summary", "last")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, window=300, compact=True, system="Be brief.")
+        await talk.send("a")
+        before = talk.texts
+        with pytest.raises(GigaChatException, match="wrote no summary"):
+            await talk.send("b")
+        assert talk.texts == before
+        await talk.send("c")
+        return talk
+
+    texts = program(mode, server, main).texts
+    assert texts[0] == ("system", "Be brief.\n\nSummary of the earlier conversation:\nsummary")
+    assert texts[1:] == [("user", "c"), ("assistant", "last")]
+
+
+@pytest.mark.parametrize(("content", "error"), [(None, FileNotFoundError), ("\n", ConversationFormatError)])
+def test_a_file_to_load_must_hold_a_conversation(
+    mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path, content: str | None, error: type[Exception]
+) -> None:
+    path = tmp_path / "talk.jsonl"
+    if content is not None:
+        path.write_text(content)
+
+    async def main(giga: Giga) -> None:
+        with pytest.raises(error):
+            await Talk(giga, api=version).file("load", path)
+
+    program(mode, server, main)
+
+
+def test_a_storage_stays_where_it_was_named(
+    server: GigaChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with GigaChat(**server.client_options) as giga:
+        talk = giga.conversation(storage="talk.jsonl")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        talk.send("x")
+    assert (tmp_path / "talk.jsonl").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_storage_that_is_a_link_stays_one(server: GigaChatServer, tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "talk.jsonl")
+    with GigaChat(**server.client_options) as giga:
+        giga.conversation(storage=link).send("x")
+        assert len(giga.conversation(storage=tmp_path / "talk.jsonl").messages) == 2
+    assert link.is_symlink()
+
+
+class AsyncSave(Store):
+    """A storage whose save would never be awaited."""
+
+    async def save(self, lines: Any) -> None:  # type: ignore[override]
+        """Do nothing."""
+
+
+class Loads(Store):
+    """A storage that loads something else."""
+
+    def __init__(self, loaded: Any) -> None:
+        super().__init__()
+        self._loaded = loaded
+
+    def load(self) -> Any:
+        return self._loaded
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"storage": 5}, TypeError, "storage= takes the path of a file, or an object"),
+        ({"storage": AsyncSave()}, TypeError, "must not be coroutine functions"),
+        ({"storage": Loads(5)}, ConversationFormatError, "must return a sequence of mappings"),
+        ({"storage": Loads(["{}"])}, ConversationFormatError, "must return a sequence of mappings"),
+        ({"storage": Loads(None), "session_id": "a\nb"}, ValueError, "session_id: the value .* contains a line break"),
+        ({"session_id": 5}, TypeError, "session_id: the value .* must be text"),
+    ],
+)
+def test_an_invalid_storage_or_session_is_named_before_the_first_turn(
+    options: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        GigaChat(access_token="token").conversation(**options)
+
+
+def is_about(question: str, chat: ReceivedChat) -> bool:
+    return f'"{question}"' in json.dumps(chat.body)
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_turn_cancelled_anywhere_leaves_the_conversation_as_it_was(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
+) -> None:
+    async def main() -> None:
+        for step in range(1, 200):
+            server.clear()
+            question = f"step {step}"
+            when = partial(is_about, question)  # the server may still be busy with the request before
+            server.reply_call("add", {"a": 1, "b": 2}, when=when)
+            server.reply("done", when=when)
+            store = Store()
+            options = {**server.client_options, "max_concurrency": 1, "max_connections": 1, "queue_timeout": 10}
+            async with mode.giga(**options) as giga:
+                talk = Talk(giga, api=version, tools=[add], storage=store)
+
+                async def work(talk: Talk, question: str) -> None:
+                    await (talk.events(question) if stream else talk.send(question))
+
+                cancelled = await mode.cancelled_at(step, partial(work, talk, question))
+                kept = len(talk.texts)
+                assert kept in ((0,) if cancelled else (4,)), step
+                server.clear()
+                server.reply("after", always=True)
+                assert (await talk.send("y")).text == "after", step
+                assert len(talk.texts) == len(store.saved[-1]) - 1 == kept + 2
+            if not cancelled:
+                return
+        raise AssertionError("the turn has no end")
+
+    mode.run(main)
+
+
+def test_a_conversation_cannot_be_pickled(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    async def main(giga: Giga) -> None:
+        with pytest.raises(TypeError, match="cannot be pickled or copied: save it to a file"):
+            pickle.dumps(Talk(giga, api=version).conversation)
+
+    program(mode, server, main)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -24,9 +27,10 @@ from gigachat import (
     ToolNotFoundError,
     tool,
 )
-from gigachat.server import GigaChatServer
+from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall, RunDone, RunText, RunToolResult, ToolCall
-from tests.wire.modes import MODES, Giga, Mode
+from tests.support.programs import run_quietly
+from tests.wire.modes import ASYNC_MODES, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
 
@@ -547,6 +551,8 @@ def test_cancellation_inside_tools_returns_at_once_and_leaves_a_transcript_that_
         ({"tools": [add, add]}, "two tools are called 'add': give one of them another name="),
         ({"tools": [add], "max_steps": 0}, "max_steps must be a whole number, 1 or more"),
         ({"tools": [add], "tool_timeout": -1}, "tool_timeout must be a number of seconds above 0"),
+        ({"tools": [add], "tool_timeout": "5"}, "tool_timeout must be a number of seconds above 0"),
+        ({"tools": [add], "approve": "yes"}, "approve= takes a function"),
         ({"tools": [add], "on_error": "ignore"}, "on_error is 'tell' or 'raise'"),
         ({"tools": [tool(approve=True)(add)]}, "tool 'add' needs approval: give approve="),
         ({"tools": [add], "storage": True}, "storage= cannot be given"),
@@ -576,3 +582,305 @@ def test_a_run_that_was_closed_has_no_result(mode: Mode, version: Version, serve
         return event
 
     assert isinstance(program(mode, version, server, main), RunText)
+
+
+class UnreadableError(Exception):
+    """An error without a text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (UnreadableError(), "UnreadableError"),
+        (ValueError("\ud800 of a pair"), "ValueError: ? of a pair"),
+        (ToolError("я" * 3_000_000), "The text is cut: it has 3000000 characters."),
+    ],
+    ids=["no text", "half a surrogate pair", "long"],
+)
+def test_the_text_of_any_error_can_be_sent(
+    mode: Mode, version: Version, server: GigaChatServer, error: Exception, says: str
+) -> None:
+    def fail() -> str:
+        raise error
+
+    server.reply_call("fail")
+    server.reply("done")
+    assert program(mode, version, server, lambda runner: runner.run("x", tools=[fail])).text == "done"
+    (told,) = results(server)
+    assert told["error"].endswith(says)
+    assert len(told["error"]) < 20_000
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_cancellation_that_is_not_of_the_run_is_told_to_the_model(
+    server: GigaChatServer, count: int, is_async: bool
+) -> None:
+    def cancelled(number: int) -> str:
+        raise asyncio.CancelledError
+
+    async def acancelled(number: int) -> str:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        return await future
+
+    used: Any = acancelled if is_async else cancelled
+    server.reply_calls(*((used.__name__, {"number": number}) for number in range(count)))
+    server.reply("done")
+    result = program(MODES[1], "v2", server, lambda runner: runner.run("x", tools=[used], parallel=2))
+    assert result.text == "done"
+    assert results(server) == [{"error": "RuntimeError: the function was cancelled"}] * count
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, Interrupt])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_an_exit_of_a_tool_beside_others_is_raised_where_the_run_is_awaited(
+    mode: Mode, server: GigaChatServer, error: type[BaseException], is_async: bool
+) -> None:
+    def leave() -> str:
+        raise error
+
+    async def aleave() -> str:
+        raise error
+
+    leaving: Any = aleave if is_async else leave
+    server.reply_calls(leaving.__name__, ("add", {"a": 1, "b": 2}))
+    server.reply("done")
+    transcript: list[Any] = []
+
+    async def main(runner: Runner) -> Any:
+        with pytest.raises(error):
+            await runner.run("x", tools=[leaving, add], transcript=transcript)
+        return await runner.run(transcript, tools=[leaving, add])
+
+    assert program(mode, "v2", server, main).text == "done"
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e12])
+@pytest.mark.parametrize("function", [add, aadd], ids=["sync", "async"])
+def test_a_timeout_may_be_longer_than_the_system_can_wait(
+    mode: Mode, server: GigaChatServer, timeout: float, function: Any
+) -> None:
+    server.reply_call(function.__name__, {"a": 1, "b": 2})
+    server.reply("done")
+    program(mode, "v2", server, lambda runner: runner.run("x", tools=[function], tool_timeout=timeout))
+    assert results(server) == [{"result": 3}]
+
+
+@pytest.mark.parametrize(("reason", "stop"), [("blacklist", "refused"), ("length", "length")])
+def test_the_messages_of_a_cut_or_refused_answer_with_a_call_can_be_sent(
+    mode: Mode, version: Version, server: GigaChatServer, reason: str, stop: str
+) -> None:
+    server.reply({"function_call": {"name": "add", "arguments": {"a": 1, "b": 2}}, "finish_reason": reason})
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        first = await runner.run("x", tools=[add])
+        assert (first.stop, first.steps) == (stop, [])
+        return await runner.run(first.messages, tools=[add])
+
+    assert program(mode, version, server, main).text == "done"
+    assert results(server)[0]["error"].startswith("not run: ")
+
+
+class Gate:
+    """A tool that waits until the test lets it end."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self) -> str:
+        self.entered.set()
+        self.opened.wait(20)
+        return "late"
+
+    async def read_beside(self, runner: Runner, stream: Any, beside: Callable[[], Any]) -> tuple[list[Any], Any]:
+        """Read a stream to its end, and do something else while the tool runs; return the events and its result."""
+        mode = runner.giga.mode
+        events: list[Any] = []
+
+        async def read() -> None:
+            events.extend(await runner.events(stream))
+
+        async def act() -> Any:
+            await mode.until(self.entered.is_set)
+            try:
+                return await beside()
+            finally:
+                self.opened.set()
+
+        results = await mode.together(read, act)
+        assert results[0] is None, results[0]
+        return events, results[1]
+
+
+def test_a_stream_that_is_closed_while_its_tools_run_has_no_more_events(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    gate = Gate()
+    server.reply_call("gate")
+    transcript: list[Any] = []
+
+    async def main(runner: Runner) -> Any:
+        stream = runner.stream("x", tools=[tool(name="gate")(gate)], transcript=transcript, max_steps=1)
+
+        async def close() -> None:
+            await runner.giga.leave(stream)
+
+        return await gate.read_beside(runner, stream, close)
+
+    events, _ = program(mode, version, server, main)
+    assert [type(event) for event in events] == [RunCall]
+    assert [message.role for message in transcript] == ["user", "assistant", "function"]
+
+
+def test_one_thread_or_task_at_a_time_reads_a_run(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    gate = Gate()
+    server.reply_call("gate")
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        stream = runner.stream("x", tools=[tool(name="gate")(gate)])
+
+        async def read_too() -> None:
+            with pytest.raises(GigaChatException, match="already being read by another thread or task"):
+                await runner.result(stream)
+
+        return await gate.read_beside(runner, stream, read_too)
+
+    events, refused = program(mode, version, server, main)
+    assert refused is None
+    assert [type(event) for event in events if not isinstance(event, RunText)] == [RunCall, RunToolResult, RunDone]
+    assert len(server.requests_to("/chat/completions")) == 2
+
+
+def test_an_approval_cannot_change_what_the_model_said(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    def approve(call: ToolCall) -> bool:
+        assert isinstance(call.arguments, dict)
+        call.arguments["a"] = 100
+        return True
+
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("done")
+    used = tool(approve=True)(add)
+    program(mode, version, server, lambda runner: runner.run("x", tools=[used], approve=approve))
+    assert results(server) == [{"result": 3}]
+    assert '"a": 100' not in json.dumps(last_chat(server))
+
+
+def test_the_result_of_a_sync_tool_is_read_in_its_thread(server: GigaChatServer) -> None:
+    threads: list[threading.Thread] = []
+
+    def lazy() -> Iterator[int]:
+        def noted(number: int) -> int:
+            threads.append(threading.current_thread())
+            return number
+
+        return map(noted, range(3))
+
+    server.reply_call("lazy")
+    server.reply("done")
+    program(MODES[1], "v2", server, lambda runner: runner.run("x", tools=[lazy]))
+    assert results(server) == [[0, 1, 2]]
+    assert threading.main_thread() not in threads
+
+
+MOST_STEPS = 200
+
+
+def is_about(question: str, chat: ReceivedChat) -> bool:
+    return f'"{question}"' in json.dumps(chat.body)
+
+
+def running_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "gigachat"]
+
+
+@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_run_cancelled_anywhere_leaves_nothing_behind(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
+) -> None:
+    """No task, thread, slot or connection is left, and what the run has noted can be sent."""
+    tools = [add, aadd]
+
+    async def main() -> list[str]:
+        lost: list[str] = []
+        for step in range(1, MOST_STEPS):
+            server.clear()
+            question = f"step {step}"
+            when = partial(is_about, question)  # the server may still be busy with the request before
+            server.reply_calls(("add", {"a": 1, "b": 2}), ("aadd", {"a": 1, "b": 2}), when=when)
+            server.reply_call("aadd", {"a": 3, "b": 4}, when=when)
+            server.reply("done", when=when)
+            transcript: list[Any] = []
+            options = {**server.client_options, "max_concurrency": 1, "max_connections": 1, "queue_timeout": 10}
+            async with mode.giga(**options) as giga:
+                runner = Runner(giga, version)
+
+                async def work(runner: Runner, question: str, transcript: list[Any]) -> None:
+                    if stream:
+                        await runner.events(runner.stream(question, tools=tools, transcript=transcript))
+                    else:
+                        await runner.run(question, tools=tools, transcript=transcript)
+
+                cancelled = await mode.cancelled_at(step, partial(work, runner, question, transcript))
+                server.clear()
+                server.reply("after", always=True)
+                try:
+                    assert (await runner.run(list(transcript) or "x", tools=tools)).text == "after"
+                except GigaChatException as error:
+                    lost.append(f"cancelled at step {step}: {error}")
+                await mode.until(lambda: not running_threads())
+            if mode.name == "asyncio":
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+            if not cancelled or len(lost) == 3:
+                return lost
+        raise AssertionError("the run has no end")
+
+    assert mode.run(main) == []
+
+
+def test_a_stream_of_a_run_cannot_be_pickled(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    async def main(runner: Runner) -> None:
+        with pytest.raises(TypeError, match="a stream cannot be pickled: the result of the run can"):
+            pickle.dumps(runner.stream("x", tools=[add]))
+        result = await runner.run("x", tools=[add])
+        assert pickle.loads(pickle.dumps(result)) == result
+
+    program(mode, version, server, main)
+
+
+CTRL_C = """
+import os, signal, threading, time
+from gigachat import GigaChat
+
+arrived = threading.Barrier(3)
+
+def hang(number: int) -> str:
+    if arrived.wait(60) == 0:
+        os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(600)
+
+transcript = []
+with GigaChat(max_concurrency=1) as giga:
+    try:
+        giga.chat.run("x", tools=[hang], transcript=transcript)
+    except KeyboardInterrupt:
+        assert giga.chat.run(transcript, tools=[hang]).text == "done"
+    else:
+        raise AssertionError("no interrupt")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program cannot send itself this signal there")
+def test_ctrl_c_ends_a_run_and_its_program_although_tools_hang(server: GigaChatServer) -> None:
+    server.reply_calls(*(("hang", {"number": number}) for number in range(3)))
+    server.reply("done")
+    run_quietly(CTRL_C, server)
+    assert len(results(server)) == 3
+    assert all("interrupted" in told["error"] for told in results(server))

@@ -309,7 +309,10 @@ def test_a_call_cancelled_anywhere_loses_no_connection(
 
 @pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
-def test_a_stream_cancelled_anywhere_loses_no_connection(mode: Mode, secured: bool, authority: Authority) -> None:
+@pytest.mark.parametrize("ended", [True, False], ids=["", "body without end"])
+def test_a_stream_cancelled_anywhere_loses_no_connection(
+    mode: Mode, secured: bool, ended: bool, authority: Authority
+) -> None:
     async def main() -> list[str]:
         lost: list[str] = []
         for step in range(1, MOST_STEPS):
@@ -323,7 +326,8 @@ def test_a_stream_cancelled_anywhere_loses_no_connection(mode: Mode, secured: bo
                 return lost
         raise AssertionError("the stream has no end")
 
-    with Server(streamed("good", "and whole"), tls=authority if secured else None) as server:
+    pieces = [event("good"), event("and whole", last=True), DONE]
+    with Server(chunked(pieces, whole=ended), tls=authority if secured else None) as server:
         assert mode.run(main) == []
         gc.collect()  # what was left open says so here
         assert server.wait_for_connections(0)

@@ -43,7 +43,7 @@ class Signal:
         turn.acquire()
         self.subscribe(turn.release)
         try:
-            return turn.acquire(timeout=-1 if timeout is None else timeout)
+            return turn.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
         finally:
             self.unsubscribe(turn.release)
 

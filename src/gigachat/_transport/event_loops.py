@@ -106,7 +106,23 @@ async def within(timeout: float | None, work: Callable[[], Awaitable[T]]) -> T:
 
     Raises:
         OverdueError: It did not come within the seconds of the timeout.
+        RuntimeError: The function awaited something that was cancelled, while its own task was not.
     """
+    try:
+        return await _in_time(timeout, work)
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        raise RuntimeError("the function was cancelled") from error
+
+
+def _is_cancelled() -> bool:
+    """Whether the cancellation of the current task was asked for; trio has an exception of its own for that."""
+    task = None if in_trio() else asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _in_time(timeout: float | None, work: Callable[[], Awaitable[T]]) -> T:
     if timeout is None:
         return await work()
     if in_trio():
@@ -134,9 +150,10 @@ async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int
         try:
             await work()
         except BaseException as error:
-            if not isinstance(error, _cancellations()):
-                failures.append(error)
-            raise
+            if isinstance(error, _cancellations()):
+                raise
+            failures.append(error)
+            raise _TaskFailedError from None  # SystemExit of a task would end the event loop at once
 
     try:
         if in_trio():
@@ -151,6 +168,10 @@ async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int
         if not failures:
             raise
         raise failures[0] from None
+
+
+class _TaskFailedError(Exception):
+    """A task failed; the others are cancelled."""
 
 
 def _cancellations() -> tuple[type[BaseException], ...]:

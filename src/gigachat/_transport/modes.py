@@ -85,7 +85,7 @@ class AsyncMode:
         """Call a function of the user: in this task if it is async, in a thread otherwise."""
         if awaited:
             return await event_loops.within(timeout, function)
-        return await in_thread(self, function, timeout)
+        return await event_loops.within(None, lambda: in_thread(self, function, timeout))
 
     async def settle(self) -> None:
         """Let the event loop close sockets that were given up."""

@@ -247,18 +247,24 @@ class _Response(BodyReader):
         if self._released or self._process != forks.process:
             return
         self._connection.draining = True
-        with suppress(*WIRE_ERRORS):
-            for _ in range(_DRAIN_PIECES):
-                if not await self._raw_piece():
-                    break
+        try:
+            with suppress(*WIRE_ERRORS):
+                for _ in range(_DRAIN_PIECES):
+                    if not await self._raw_piece():
+                        break
+        except BaseException:
+            self.abandon()
+            raise
         await self._end()
 
     async def close(self) -> None:
         """Release the connection at once."""
-        if not self._released and self._process == forks.process:
-            self._connection.close()
-            await self._transport.settle()
-        self.abandon()
+        try:
+            if not self._released and self._process == forks.process:
+                self._connection.close()
+                await self._transport.settle()
+        finally:
+            self.abandon()
 
     async def interrupt(self) -> None:
         """Wake the reader."""

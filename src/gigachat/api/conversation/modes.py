@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from gigachat._engine.session import run
 from gigachat.api.conversation.storage import FileStorage
@@ -66,6 +66,9 @@ class _Conversation(Generic[CompletionT, MessageT, UsageT]):
     def _turn(self, message: Any, files: Sequence[Any], *, stream: bool) -> Turn[CompletionT, MessageT, UsageT]:
         return Turn(self._turns, self._version.given(message, files), self._session, stream=stream)
 
+    def __getstate__(self) -> Never:
+        raise TypeError("a conversation cannot be pickled or copied: save it to a file, and load it from there")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} by API {self._version.api}: {len(self._turns.history.messages)} messages>"
 
@@ -114,7 +117,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
             ConversationFormatError: The file does not hold a conversation by this version of the API.
             OSError: The file cannot be read.
         """
-        self._turns.read(FileStorage(path).read())
+        self._turns.read(FileStorage(path).load_saved())
 
 
 class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
@@ -162,7 +165,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
             ConversationFormatError: The file does not hold a conversation by this version of the API.
             OSError: The file cannot be read.
         """
-        self._turns.read(await self._session.transport.call(FileStorage(path).read, None, awaited=False))
+        self._turns.read(await self._session.transport.call(FileStorage(path).load_saved, None, awaited=False))
 
 
 _OWN = ("system", "session_id", "storage", "window")

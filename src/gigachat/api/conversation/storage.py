@@ -37,22 +37,33 @@ class FileStorage:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = Path(os.path.realpath(path))  # a link stays one, and a change of the directory changes nothing
 
     def load(self) -> list[dict[str, Any]]:
-        """Return the lines; none if there is no file. See `read`."""
-        try:
-            return self.read()
-        except FileNotFoundError:
-            return []
-
-    def read(self) -> list[dict[str, Any]]:
-        """Return the lines of a file that exists.
+        """Return the lines; none if the file is missing.
 
         Raises:
             ConversationFormatError: A line is not a JSON object.
             OSError: The file cannot be read.
         """
+        try:
+            return self._lines()
+        except FileNotFoundError:
+            return []
+
+    def load_saved(self) -> list[dict[str, Any]]:
+        """Return the lines of a file that must hold a conversation.
+
+        Raises:
+            ConversationFormatError: The file is empty, or a line is not a JSON object.
+            OSError: The file is missing or cannot be read.
+        """
+        lines = self._lines()
+        if not lines:
+            raise ConversationFormatError(f"{self._path} is not a conversation: it is empty")
+        return lines
+
+    def _lines(self) -> list[dict[str, Any]]:
         try:
             text = self._path.read_text("utf-8")
         except UnicodeDecodeError:

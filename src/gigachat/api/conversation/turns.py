@@ -6,19 +6,22 @@ The history changes only when a turn has ended well. A turn that fails, is close
 from __future__ import annotations
 
 import os
+import threading
 import uuid
+from collections.abc import Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gigachat import catalogue
 from gigachat._engine.calls import RequestOptions
+from gigachat._headers import checked_headers
 from gigachat._usage import summed
 from gigachat.api.conversation.history import History
 from gigachat.api.conversation.storage import FileStorage, checked_header, header
+from gigachat.api.tool_run.loop import OneReader
 from gigachat.exceptions import ConversationFormatError, GigaChatException
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from pydantic import BaseModel
 
     from gigachat._engine.session import Session
@@ -75,14 +78,23 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         self._system = system
         self._summary: str | None = None
         self._fields = fields
-        self._storage = FileStorage(storage) if isinstance(storage, str | os.PathLike) else storage
+        self._storage = FileStorage(storage) if isinstance(storage, str | os.PathLike) else _checked(storage)
+        self._saving = threading.Lock()
+        self._newest: list[dict[str, Any]] | None = None
         self._window = window or catalogue.window(model) or _WINDOW
         self._compact = compact
+        self._lock = threading.Lock()
         self._current: Turn[CompletionT, MessageT, UsageT] | None = None
         self.set_system()
         version.check(self._fields)
-        if self._storage is not None:
-            self.read(self._storage.load())
+        checked_headers({"x-session-id": self.session_id}, "session_id")
+        loaded: Any = None if self._storage is None else self._storage.load()
+        if loaded is not None and not (
+            isinstance(loaded, Sequence) and all(isinstance(one, Mapping) for one in loaded)
+        ):
+            raise ConversationFormatError("load() of the storage must return a sequence of mappings")
+        if loaded:
+            self.read(loaded)
 
     def set_system(self) -> None:
         """Make the system message of the caller's text and the summary."""
@@ -92,38 +104,42 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
 
     def undo(self) -> list[MessageT]:
         """Remove the last turn and return its messages."""
-        self.refuse_two()
-        turns = self.history.turns()
-        last = turns.pop() if turns else []
-        self.history.messages = [message for turn in turns for message in turn]
+        with self._lock:
+            self.refuse_two()
+            turns = self.history.turns()
+            last = turns.pop() if turns else []
+            self.history.messages = [message for turn in turns for message in turn]
         return last
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the conversation as lines of JSON."""
-        about = {**header(self._version.api, self.session_id), "system": self._system, "summary": self._summary}
-        about["usage"] = self._version.dumped(self.usage)
-        return [about, *map(self._version.dumped, self.history.messages)]
+        return self._lines(self._summary, self.usage, self.history.messages)
+
+    def _lines(self, summary: str | None, usage: UsageT, messages: Sequence[MessageT]) -> list[dict[str, Any]]:
+        about = {**header(self._version.api, self.session_id), "system": self._system, "summary": summary}
+        about["usage"] = self._version.dumped(usage)
+        return [about, *map(self._version.dumped, messages)]
 
     def read(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Take the conversation that `lines` returned; an empty one changes nothing.
+        """Take the conversation that `lines` returned.
 
         Raises:
             ConversationFormatError: It is none, or of the other version of the API.
         """
-        self.refuse_two()
-        if not lines:
-            return
         about, *messages = lines
         session_id = checked_header(about, self._version.api)
         read = [self._version.read_message(message) for message in messages]
         system, summary = about.get("system"), about.get("summary")
         if not all(value is None or isinstance(value, str) for value in (system, summary)):
             raise ConversationFormatError("the system message and the summary of a conversation are text")
-        self.usage = self._version.read_usage(about.get("usage") or {})
-        self.session_id = session_id or self.session_id
-        self._system, self._summary = self._system or system, summary
-        self.history.messages = read
-        self.set_system()
+        usage = self._version.read_usage(about.get("usage") or {})
+        with self._lock:
+            self.refuse_two()
+            self.usage = usage
+            self.session_id = session_id or self.session_id
+            self._system, self._summary = self._system or system, summary
+            self.history.messages = read
+            self.set_system()
 
     def refuse_two(self) -> None:
         """Refuse a change while a turn is in progress.
@@ -144,8 +160,9 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         Raises:
             GigaChatException: Another turn is in progress, or the summary could not be made.
         """
-        self.refuse_two()
-        self._current = turn
+        with self._lock:
+            self.refuse_two()
+            self._current = turn
         session = session.with_options(RequestOptions({"x-session-id": self.session_id}))
         max_tokens = self._fields.get("max_tokens")
         reserved = min(max_tokens if isinstance(max_tokens, int) else _ANSWER, self._window // 4)
@@ -185,17 +202,47 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         result: RunResult[CompletionT, MessageT, UsageT],
         session: Session,
     ) -> None:
-        """Take the messages of a turn that ended well, and keep the conversation in its storage."""
-        if turn.summary is not None:
-            self._summary = turn.summary
-            self.set_system()
-        has_system = self.history.system is not None
-        self.history.messages = list(result.messages[has_system:])
-        self.history.learn(result.messages[:-1], self._version.prompt_tokens(result.completion))
-        self.usage = summed([self.usage, *turn.usage, result.usage])
+        """Keep the conversation in its storage, and take the messages of a turn that ended well."""
+        summary = self._summary if turn.summary is None else turn.summary
+        has_system = turn.summary is not None or self.history.system is not None
+        messages = list(result.messages[has_system:])
+        usage = summed([self.usage, *turn.usage, result.usage])
         if self._storage is not None:
-            storage, lines = self._storage, self.lines()
-            await session.transport.call(lambda: storage.save(lines), None, awaited=False)
+            await self._save(self._storage, self._lines(summary, usage, messages), session)
+        if turn.over:
+            return  # closed by another thread or task
+        self._summary, self.usage, self.history.messages = summary, usage, messages
+        self.set_system()
+        self.history.learn(result.messages[:-1], self._version.prompt_tokens(result.completion))
+
+    async def _save(self, storage: ConversationStorage, lines: list[dict[str, Any]], session: Session) -> None:
+        """Save the conversation, after any save that a cancelled turn left behind."""
+
+        def save() -> None:
+            with self._saving:
+                if self._newest is lines:
+                    storage.save(lines)
+
+        self._newest = lines
+        try:
+            await session.transport.call(save, None, awaited=False)
+        except BaseException:
+            self._newest = None
+            raise
+
+
+def _checked(storage: ConversationStorage | None) -> ConversationStorage | None:
+    """Return a storage of the caller.
+
+    Raises:
+        TypeError: It is none.
+    """
+    methods = [getattr(storage, name, None) for name in ("load", "save")]
+    if storage is not None and not all(map(callable, methods)):
+        raise TypeError("storage= takes the path of a file, or an object with the methods load() and save(lines)")
+    if any(map(iscoroutinefunction, methods)):
+        raise TypeError("load() and save() of a storage must not be coroutine functions: save() is called in a thread")
+    return storage
 
 
 class Turn(Generic[CompletionT, MessageT, UsageT]):
@@ -225,22 +272,27 @@ class Turn(Generic[CompletionT, MessageT, UsageT]):
         self._session = session
         self._streams = stream
         self._run: ToolRun[CompletionT, MessageT, UsageT] | None = None
+        self._one_reader = OneReader()
 
     async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         """Run until there are events, and return them; none at the end."""
-        if self.over:
-            return ()
-        try:
-            if self._run is None:
-                self._run = await self._turns.begin(self, self._message, self._session, stream=self._streams)
-                self.messages = self._run.messages
-            events = await self._run.advance()
-            if self._run.result is not None:
-                await self._turns.end(self, self._run.result, self._session)
+        with self._one_reader:
+            try:
+                return await self._advance()
+            except BaseException:
                 self.over = True
-        except BaseException:
+                raise
+
+    async def _advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        if self._run is None and not self.over:
+            run = await self._turns.begin(self, self._message, self._session, stream=self._streams)
+            self._run, self.messages = run, run.messages
+        if self._run is None or self.over:
+            return ()
+        events = await self._run.advance()
+        if self._run.result is not None and not self.over:
+            await self._turns.end(self, self._run.result, self._session)
             self.over = True
-            raise
         return events
 
     async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:

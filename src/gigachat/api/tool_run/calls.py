@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gigachat")
 _NOT_APPROVED = "the call was not approved"
+_MOST_ERROR_TEXT = 10_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,11 @@ class RunOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number, 1 or more")
-        if self.tool_timeout is not None and not self.tool_timeout > 0:
+        timeout: Any = self.tool_timeout
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise ValueError("tool_timeout must be a number of seconds above 0")
+        if self.approve is not None and not callable(self.approve):
+            raise TypeError("approve= takes a function, which gets a ToolCall")
         if self.on_error not in ("tell", "raise"):
             raise ValueError("on_error is 'tell' or 'raise'")
 
@@ -158,8 +162,11 @@ class Calls:
         timeout = self._options.tool_timeout if tool.timeout is None else tool.timeout
         began = now()
         try:
-            value = await self._call(function, timeout, awaited=tool.is_async)
-            content = result_json(value)
+            if tool.is_async:
+                value = await self._call(function, timeout, awaited=True)
+                content = result_json(value)
+            else:
+                value, content = await self._called(function, timeout)
         except OverdueError:
             error: Exception = ToolError(f"the function did not return within {timeout:g} seconds")
             done[index] = self._told(call, error, now() - began)
@@ -167,6 +174,19 @@ class Calls:
             done[index] = self._told(call, error, now() - began)
         else:
             done[index] = ToolStep(call, content, value, seconds=now() - began)
+
+    async def _called(self, function: Callable[[], Any], timeout: float | None) -> tuple[Any, str]:
+        """Call a sync function; return its value and the JSON, which is made in its thread: the value may be lazy."""
+
+        def with_json() -> tuple[Any, str | None]:
+            value = function()
+            return value, None if isawaitable(value) else result_json(value)
+
+        value, content = await self._transport.call(with_json, timeout, awaited=False)
+        if content is None:
+            value = await self._transport.call(lambda: value, timeout, awaited=True)
+            content = result_json(value)
+        return value, content
 
     async def _call(self, function: Callable[[], Any], timeout: float | None, *, awaited: bool) -> Any:
         value = await self._transport.call(function, timeout, awaited=awaited)
@@ -198,13 +218,21 @@ class _NotRun(Exception):
 
 def error_content(text: str) -> str:
     """Return what the model is told of a call that failed."""
+    if len(text) > _MOST_ERROR_TEXT:
+        text = f"{text[:_MOST_ERROR_TEXT]}... The text is cut: it has {len(text)} characters."
+    text = text.encode(errors="replace").decode()  # half a surrogate pair cannot be sent
     return json.dumps({"error": text}, ensure_ascii=False)
 
 
 def _text_of(error: Exception) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        return name
     if isinstance(error, ToolError | ToolArgumentsError | ToolNotFoundError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+        return text
+    return f"{name}: {text}"
 
 
 def _is_async(function: Any) -> bool:

@@ -8,6 +8,7 @@ interrupted, have a result that says so. The loop never suspends in blocking mod
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gigachat._engine.event_stream import EventStream
@@ -40,7 +41,22 @@ MessageT = TypeVar("MessageT")
 UsageT = TypeVar("UsageT")
 
 _INVALID_CALL = "function_call_error"
+_ENDED = {"length": "the answer was cut", "refused": "the topic is restricted"}
 _INTERRUPTED = error_content("the run was interrupted: whether the call had an effect is not known")
+
+
+class OneReader:
+    """Lets one thread or task at a time read a run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise GigaChatException("the run is already being read by another thread or task")
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
 
 class ToolRun(Generic[CompletionT, MessageT, UsageT]):
@@ -81,6 +97,7 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         self._completions: list[CompletionT] = []
         self._steps: list[ToolStep] = []
         self._over = False
+        self._one_reader = OneReader()
 
     async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         """Run until there are events, and return them; none at the end.
@@ -90,17 +107,18 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
             Exception: A tool failed, if its errors are raised.
         """
         events: Sequence[RunEvent[CompletionT, MessageT, UsageT]] = ()
-        try:
-            while not events and not self._over:
-                if self._waiting:
-                    events = await self._run_tools()
-                elif self._streams:
-                    events = await self._stream()
-                else:
-                    events = self._take(await self._session.send(self._version.call()))
-        except BaseException:
-            self._over = True
-            raise
+        with self._one_reader:
+            try:
+                while not events and not self._over:
+                    if self._waiting:
+                        events = await self._run_tools()
+                    elif self._streams:
+                        events = await self._stream()
+                    else:
+                        events = self._take(await self._session.send(self._version.call()))
+            except BaseException:
+                self._over = True
+                raise
         return events
 
     async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:
@@ -156,6 +174,10 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         stop = _stop(answer)
         if stop is None and any(name in self._described for name, _, _ in answer.calls):
             stop = "call"
+        if stop in _ENDED and answer.calls:
+            not_run = error_content(f"not run: {_ENDED[stop]}")
+            self._version.add_results(completion, [not_run] * len(answer.calls))
+            return self._end(stop)
         if stop is not None:
             self._version.add_answer(completion)
             return self._end(stop)
@@ -172,6 +194,8 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
             steps = [done.get(index) or ToolStep(call, _INTERRUPTED) for index, call in enumerate(calls)]
             self._steps += steps
             self._version.add_results(self._completions[-1], [step.content for step in steps])
+        if self._over:
+            return ()  # closed by another thread or task
         events: list[RunEvent[CompletionT, MessageT, UsageT]] = [RunToolResult(step) for step in steps]
         if len(self._completions) >= self._options.max_steps:
             events += self._end("max_steps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Never, Protocol, Self, TypeVar
 
 from gigachat._engine.items import AsyncItems, Items
 from gigachat._engine.session import run
@@ -75,6 +75,9 @@ class RunStream(Items[RunEvent[CompletionT, MessageT, UsageT]], Generic[Completi
         self._ready.clear()
         run(self._source.close())
 
+    def __getstate__(self) -> Never:
+        raise TypeError("a stream cannot be pickled: the result of the run can")
+
     def __enter__(self) -> Self:
         return self
 
@@ -114,6 +117,9 @@ class AsyncRunStream(AsyncItems[RunEvent[CompletionT, MessageT, UsageT]], Generi
         await self._source.close()
 
     aclose = close
+
+    def __getstate__(self) -> Never:
+        raise TypeError("a stream cannot be pickled: the result of the run can")
 
     async def __aenter__(self) -> Self:
         return self

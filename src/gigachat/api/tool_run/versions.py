@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -219,7 +220,7 @@ class V2(
 
     def add_results(self, completion: models.ChatCompletionResponse, results: Sequence[str]) -> None:
         """Add the model's answer and the results of its calls to the conversation."""
-        self.messages += map(_sendable, completion.messages)
+        added = [_sendable(message) for message in completion.messages]
         left = iter(results)
         for message in completion.messages:
             if calls := message.function_calls:
@@ -228,7 +229,8 @@ class V2(
                     for call in calls
                 ]
                 state = message.tools_state_id or completion.tools_state_id
-                self.messages.append(models.ChatMessage(role="function", content=parts, tools_state_id=state))
+                added.append(models.ChatMessage(role="function", content=parts, tools_state_id=state))
+        self.messages += added  # at once: an interrupt leaves no call without its result
 
 
 def _sendable(message: models.ChatMessage) -> models.ChatMessage:
@@ -244,7 +246,7 @@ def _sendable(message: models.ChatMessage) -> models.ChatMessage:
 
 def _arguments(call: models.FunctionCall | models.PrimaryChatFunctionCall) -> dict[str, Any] | str:
     if isinstance(call.arguments, dict):
-        return call.arguments
+        return deepcopy(call.arguments)  # what an approval changes is not what the model said
     if call.arguments is not None:
         return call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
     return str((call.model_extra or {}).get("arguments_text") or "{}")
