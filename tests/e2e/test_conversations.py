@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import pytest
@@ -617,3 +618,43 @@ def test_a_conversation_cannot_be_pickled(mode: Mode, version: Version, server: 
             pickle.dumps(Talk(giga, api=version).conversation)
 
     program(mode, server, main)
+
+
+class Interrupt(BaseException):
+    """As a signal handler raises it."""
+
+
+def test_an_interrupt_between_two_steps_of_a_turn_leaves_the_conversation_usable(server: GigaChatServer) -> None:
+    lines = 0
+
+    def traced(frame: FrameType, event: str, argument: object, at: int) -> Any:
+        nonlocal lines
+        if event == "line":
+            lines += 1
+            if lines == at:
+                raise Interrupt
+        code = frame.f_code
+        followed = code.co_filename.endswith("turns.py") and code.co_name in ("finish", "advance")
+        return partial(traced, at=at) if followed else None
+
+    with GigaChat(**server.client_options) as giga:
+        for at in range(1, 500):
+            lines = 0
+            server.clear()
+            server.reply_call("add", {"a": 1, "b": 2})
+            server.reply("one", "two")
+            talk = giga.conversation(tools=[add])
+            outer = sys.gettrace()
+            sys.settrace(partial(traced, at=at))
+            try:
+                talk.send("x")
+            except Interrupt:
+                pass
+            finally:
+                sys.settrace(outer)
+            assert len(talk.messages) in (0, 4)
+            talk.send("y")
+            if lines < at:
+                assert at > 5
+                return
+    raise AssertionError("the turn has no end")

@@ -276,7 +276,7 @@ class Turn(Generic[CompletionT, MessageT, UsageT]):
 
     async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         """Run until there are events, and return them; none at the end."""
-        with self._one_reader:
+        with self._one_reader.reading():
             try:
                 return await self._advance()
             except BaseException:
@@ -297,8 +297,14 @@ class Turn(Generic[CompletionT, MessageT, UsageT]):
 
     async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:
         """Run to the end and return the result."""
-        while await self.advance():
-            pass
+        try:
+            while await self.advance():
+                pass
+        except GigaChatException:
+            raise  # perhaps since another thread reads the turn
+        except BaseException:
+            self.over = True  # a signal handler may raise between two reads
+            raise
         if self._run is None or self._run.result is None:
             raise GigaChatException("the turn failed, or was closed, before its end")
         return self._run.result

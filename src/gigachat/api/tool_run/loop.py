@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import ref
 
 from gigachat._engine.event_stream import EventStream
 from gigachat._engine.failures import is_restricted
@@ -46,17 +47,43 @@ _INTERRUPTED = error_content("the run was interrupted: whether the call had an e
 
 
 class OneReader:
-    """Lets one thread or task at a time read a run."""
+    """Lets one thread or task at a time read a run. A read that was aborted never blocks the next one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._reading: ref[_Reading] | None = None
+
+    def reading(self) -> _Reading:
+        """Begin a read, which ends with the context.
+
+        Raises:
+            GigaChatException: Another one is in progress.
+        """
+        reading = _Reading(self)
+        with self._lock:
+            if self._reading is not None and self._reading() is not None:
+                raise GigaChatException("the run is already being read by another thread or task")
+            self._reading = ref(reading)
+        return reading
+
+    def end(self) -> None:
+        """End the read."""
+        self._reading = None
+
+
+class _Reading:
+    """One call that reads a run."""
+
+    __slots__ = ("__weakref__", "_owner")
+
+    def __init__(self, owner: OneReader) -> None:
+        self._owner = owner
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise GigaChatException("the run is already being read by another thread or task")
+        pass
 
     def __exit__(self, *error: object) -> None:
-        self._lock.release()
+        self._owner.end()
 
 
 class ToolRun(Generic[CompletionT, MessageT, UsageT]):
@@ -107,7 +134,7 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
             Exception: A tool failed, if its errors are raised.
         """
         events: Sequence[RunEvent[CompletionT, MessageT, UsageT]] = ()
-        with self._one_reader:
+        with self._one_reader.reading():
             try:
                 while not events and not self._over:
                     if self._waiting:
