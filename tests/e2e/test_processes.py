@@ -598,6 +598,22 @@ def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
     yield met(lambda: GigaChat(timeout=-1))
     yield met(lambda: GigaChat(credentials="no key", base_url="http://127.0.0.1:1").chat("x"))
     yield gigachat.exceptions.ModelNotSpecifiedError()
+    with GigaChat(**server.client_options) as giga:
+        server.reply("I would rather not.")
+        yield met(lambda: giga.chat_parse("x", into=list[Point]))
+        server.reply_call("nowhere")
+        yield met(lambda: giga.chat_run("x", tools=[point], on_error="raise"))
+        server.reply_call("point", {"x": "left"})
+        yield met(lambda: giga.chat_run("x", tools=[point], on_error="raise"))
+        yield met(lambda: giga.conversation().load(__file__))
+
+
+class Point(BaseModel):
+    x: int
+
+
+def point(x: int) -> Point:
+    return Point(x=x)
 
 
 @needs_own_roots
