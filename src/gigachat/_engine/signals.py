@@ -7,11 +7,15 @@ the list of callbacks are atomic, and the thread that removes a callback from th
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_LONGEST = 0.5
+"""Seconds of one wait for a lock: a signal that arrives just before such a wait is handled only after it."""
 
 
 class Signal:
@@ -41,9 +45,15 @@ class Signal:
         # A bare lock: `threading.Event` would replace the exception of a signal handler with one of its own.
         turn = threading.Lock()
         turn.acquire()
+        end = None if timeout is None else time.monotonic() + timeout
         self.subscribe(turn.release)
         try:
-            return turn.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+            while True:
+                left = _LONGEST if end is None else min(_LONGEST, max(end - time.monotonic(), 0.0))
+                if turn.acquire(timeout=left):
+                    return True
+                if end is not None and time.monotonic() >= end:
+                    return False
         finally:
             self.unsubscribe(turn.release)
 
