@@ -55,10 +55,15 @@ def environments() -> dict[str, Path]:
 
 
 def bounds(name: str) -> list[str]:
-    """Return pip's constraints for an environment: none, or what the project asks for in its lowest version."""
+    """Return pip's constraints for an environment: none, or what the project asks for in its lowest version.
+
+    pytest is one of them: the newest one warns of the plugins of old dependencies.
+    """
     if name.endswith("-newest"):
         return []
-    asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["server"]]
+    extras = PROJECT["optional-dependencies"]
+    runner = [requirement for requirement in extras["test"] if requirement.startswith("pytest>=")]
+    asked = [*PROJECT["dependencies"], *extras["server"], *runner]
     return ["{}=={}".format(*requirement.split(">=")) for requirement in asked]
 
 

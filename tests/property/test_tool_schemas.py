@@ -417,7 +417,7 @@ def test_a_schema_accepts_what_the_function_takes(name: str, data: st.DataObject
     try:
         # Strict: a text of digits is an integer for the function only.
         TypeAdapter(TYPES[name]).validate_json(json.dumps(value), strict=True)
-    except ValueError:
+    except (ValueError, TypeError):  # of a fraction, pydantic 2.12 raises TypeError
         return
     assert after.is_valid({"value": value})
 

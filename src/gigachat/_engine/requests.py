@@ -127,10 +127,10 @@ def written(service: Service, body: Any) -> bytes:
 def _unwritable(reason: str) -> str:
     if "surrogates" in reason:
         return HALF_A_PAIR
+    if "depth exceeded" in reason:  # pydantic 2.12 names a circular reference here too
+        return "the body is not JSON: it is nested too deeply"
     if "Circular reference" in reason:
         return "the body is not JSON: it contains itself"
-    if "depth exceeded" in reason:
-        return "the body is not JSON: it is nested too deeply"
     return f"the body is not JSON: {reason}"
 
 

@@ -197,7 +197,7 @@ class Signature:
                 return self._placed(self._values(values), context)
             except ValidationError as error:
                 reason = self._problems(error)
-            except ValueError as error:  # what cannot be JSON
+            except (ValueError, TypeError, ArithmeticError) as error:  # not JSON, or of a type's own validator
                 reason = " ".join(str(error).split())
         raise ToolArgumentsError(f"{self._name}: {reason}")
 
