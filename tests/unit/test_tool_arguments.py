@@ -137,6 +137,19 @@ def test_own_checks_and_unions_are_told(arguments: Any, text: str) -> None:
     assert str(raised.value) == text
 
 
+@pytest.mark.parametrize("error", [TypeError, ZeroDivisionError, ValueError])
+def test_an_error_of_a_types_own_validator_is_of_the_arguments(error: type[Exception]) -> None:
+    def check(value: int) -> int:
+        raise error("no such number")
+
+    @tool
+    def find(number: Annotated[int, AfterValidator(check)]) -> int:
+        return number
+
+    with pytest.raises(ToolArgumentsError, match=r"^find: .*no such number"):
+        find.bind({"number": 1}, CONTEXT)
+
+
 def test_the_given_arguments_are_not_changed() -> None:
     given = {"city": "x", "place": {"city": "y", "streets": ["1"]}}
     before = json.dumps(given)
