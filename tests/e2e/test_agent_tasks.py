@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from gigachat import ToolContext, ToolError, tool
 from gigachat.server import GigaChatServer
-from tests.wire.modes import MODES, Mode
+from tests.wire.modes import EACH_MODE, Mode
 
 
 class Order(BaseModel):
@@ -120,7 +120,7 @@ def check_told(told: Any, expected: Any) -> None:
         assert told == expected
 
 
-@pytest.mark.parametrize("mode", MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_MODE)
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("task", TASKS)
 def test_an_agent_solves_a_task(task: str, version: str, mode: Mode, server: GigaChatServer) -> None:

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from gigachat import ConversationFormatError, GigaChat, GigaChatException, ResponseError, RunText
 from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall
-from tests.wire.modes import ASYNC_MODES, MODES, Giga, Mode
+from tests.wire.modes import EACH_ASYNC_MODE, EACH_MODE, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
 
 
-@pytest.fixture(params=MODES, ids=str)
+@pytest.fixture(params=EACH_MODE)
 def mode(request: pytest.FixtureRequest) -> Mode:
     chosen: Mode = request.param
     return chosen
@@ -578,7 +578,7 @@ def is_about(question: str, chat: ReceivedChat) -> bool:
     return f'"{question}"' in json.dumps(chat.body)
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_turn_cancelled_anywhere_leaves_the_conversation_as_it_was(
     mode: Mode, version: Version, server: GigaChatServer, stream: bool

@@ -30,14 +30,14 @@ from gigachat import (
 from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall, RunDone, RunText, RunToolResult, ToolCall
 from tests.support.programs import run_quietly
-from tests.wire.modes import ASYNC_MODES, MODES, Giga, Mode
+from tests.wire.modes import EACH_ASYNC_MODE, EACH_MODE, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
 
 SETTING: ContextVar[str] = ContextVar("SETTING", default="unset")
 
 
-@pytest.fixture(params=MODES, ids=str)
+@pytest.fixture(params=EACH_MODE)
 def mode(request: pytest.FixtureRequest) -> Mode:
     chosen: Mode = request.param
     return chosen
@@ -800,7 +800,7 @@ def running_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "gigachat"]
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_run_cancelled_anywhere_leaves_nothing_behind(
     mode: Mode, version: Version, server: GigaChatServer, stream: bool

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support.certificates import Authority
-from tests.wire.modes import MODES, Mode
+from tests.wire.modes import EACH_MODE, Mode
 
 
-@pytest.fixture(params=MODES, ids=str)
+@pytest.fixture(params=EACH_MODE)
 def mode(request: pytest.FixtureRequest) -> Mode:
     chosen: Mode = request.param
     return chosen

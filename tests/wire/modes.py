@@ -17,9 +17,10 @@ import pytest
 import trio
 
 from gigachat import AsyncGigaChat, GigaChat
+from tests.support.systems import needs_trio
 from tests.support.waiting import PATIENCE
 
-__all__ = ["ASYNC_MODES", "MODES", "Giga", "Mode", "driven", "with_client"]
+__all__ = ["EACH_ASYNC_MODE", "EACH_MODE", "MODES", "Giga", "Mode", "driven", "with_client"]
 
 T = TypeVar("T")
 
@@ -260,7 +261,9 @@ class _Counted:
 
 
 MODES = (Mode("blocking"), Mode("asyncio"), Mode("trio"))
-ASYNC_MODES = MODES[1:]
+EACH_MODE = [pytest.param(one, id=one.name, marks=[needs_trio] if one.name == "trio" else []) for one in MODES]
+"""Parameters of a test or a fixture."""
+EACH_ASYNC_MODE = EACH_MODE[1:]
 
 
 def with_client(mode: Mode, options: dict[str, Any], work: Callable[[Giga], Any], *, own: bool = False) -> Any:

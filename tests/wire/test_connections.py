@@ -18,7 +18,7 @@ from tests.support.programs import LEFT_OPEN
 from tests.support.proxies import http_proxy, socks_proxy
 from tests.support.servers import Act, Peer, Received, says
 from tests.support.waiting import PATIENCE
-from tests.wire.modes import ASYNC_MODES, Giga, Mode
+from tests.wire.modes import EACH_ASYNC_MODE, Giga, Mode
 from tests.wire.servers import Server, stall, together
 
 # Cookies.
@@ -205,7 +205,7 @@ def test_a_tunnel_that_fails_is_asked_for_again(mode: Mode, ends: str) -> None:
 
 @pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.filterwarnings("ignore:Async generator 'http:ResourceWarning")  # the library's, under trio
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 def test_a_stream_that_is_dropped_is_closed_in_its_event_loop(mode: Mode) -> None:
     """Without another request, which may be in another event loop."""
     responses: list[Any] = []
@@ -273,7 +273,7 @@ def test_a_stream_that_another_closes_ends_for_its_reader(mode: Mode, own: bool)
 MOST_STEPS = 100
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 @pytest.mark.parametrize("signs_in", [False, True], ids=["", "sign-in"])
 @pytest.mark.parametrize("way", ["plain", "TLS", "plain HTTP proxy", "TLS HTTP proxy", "plain SOCKS", "TLS SOCKS"])
 def test_a_call_cancelled_anywhere_loses_no_connection(
@@ -307,7 +307,7 @@ def test_a_call_cancelled_anywhere_loses_no_connection(
         assert server.wait_for_connections(0)
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("ended", [True, False], ids=["", "body without end"])
 def test_a_stream_cancelled_anywhere_loses_no_connection(
@@ -334,7 +334,7 @@ def test_a_stream_cancelled_anywhere_loses_no_connection(
 
 
 @pytest.mark.filterwarnings(LEFT_OPEN)
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 def test_who_is_cancelled_while_he_waits_for_a_connection_takes_none(mode: Mode) -> None:
     async def main() -> None:
         for step in range(1, MOST_STEPS):

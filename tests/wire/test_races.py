@@ -14,7 +14,7 @@ import pytest
 from gigachat._transport import event_loops, forks
 from gigachat._transport.connections import BlockingConnection, Connection, Connections
 from gigachat._transport.transport import _end_all
-from tests.wire.modes import ASYNC_MODES, Giga, Mode
+from tests.wire.modes import EACH_ASYNC_MODE, Giga, Mode
 from tests.wire.servers import Server
 
 ORIGIN = (b"https", b"host", 443)
@@ -144,7 +144,7 @@ class Resource:
         """Do nothing."""
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 def test_loops_that_another_thread_forgets_are_forgotten(mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: Any = object()
     resource = Resource()

@@ -24,7 +24,7 @@ from gigachat.context import (
 from tests.support.certificates import Authority
 from tests.support.payloads import completion, grant, sse, streamed
 from tests.support.servers import says
-from tests.wire.modes import ASYNC_MODES, Mode
+from tests.wire.modes import EACH_ASYNC_MODE, Mode
 from tests.wire.servers import Server
 
 
@@ -213,7 +213,7 @@ def test_a_stream_is_of_the_context_it_was_made_in(
 
 
 @pytest.mark.parametrize("hybrid", [False, True], ids=["", "hybrid"])
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 def test_an_async_stream_is_of_the_context_it_was_made_in(
     mode: Mode, hybrid: bool, contexts: tuple[contextvars.Context, contextvars.Context]
 ) -> None:
@@ -280,7 +280,7 @@ def test_what_changes_after_the_call_does_not_matter(mode: Mode) -> None:
         assert (headers.get("x-custom"), headers.get("x-more")) == ("A", None)
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 def test_a_coroutine_is_of_the_context_it_starts_in(
     mode: Mode, contexts: tuple[contextvars.Context, contextvars.Context]
 ) -> None:

@@ -32,7 +32,7 @@ from tests.support.programs import LEFT_OPEN, run_program
 from tests.support.proxies import http_proxy
 from tests.support.servers import Act, Peer, Received
 from tests.support.waiting import PATIENCE
-from tests.wire.modes import ASYNC_MODES, Giga, Mode
+from tests.wire.modes import EACH_ASYNC_MODE, Giga, Mode
 from tests.wire.servers import Server
 
 KEY = base64.b64encode(b"id:canary-of-the-key").decode()
@@ -337,7 +337,7 @@ def test_a_call_that_is_cut_short_shows_no_credential(
     gc.collect()  # the stream that was left open
 
 
-@pytest.mark.parametrize("mode", ASYNC_MODES, ids=str)
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 @pytest.mark.parametrize("signs_in", [False, True], ids=["", "sign-in"])
 @pytest.mark.parametrize("way", ["plain", "TLS", "proxy", "TLS through a proxy"])
 def test_a_call_that_is_cancelled_at_any_step_shows_no_credential(
