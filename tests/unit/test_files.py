@@ -298,9 +298,8 @@ def test_paths_that_are_no_files(world: World, tmp_path: Path) -> None:
 @pytest.mark.parametrize("named", [False, True], ids=["tuple", "file object"])
 def test_names_that_are_not_utf_8(world: World, named: bool) -> None:
     content = io.BytesIO(b"text")
-    content.name = "отчёт.txt".encode("cp1251").decode(
-        "utf-8", "surrogateescape"
-    )  # as Linux lists a file of an old archive
+    # As Linux lists a file of an old archive.
+    content.name = "отчёт.txt".encode("cp1251").decode("utf-8", "surrogateescape")
     assert upload(world, content if named else (content.name, b"text")).name == "?????.txt"
 
 
