@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from gigachat._advice import CREDENTIALS, response_advice
 from gigachat._headers import Headers, retry_after
-from gigachat._usage import total_usage
 
 __all__ = [
     "APIConnectionError",
@@ -247,6 +246,8 @@ class _CompletionError(GigaChatException):
     @property
     def usage(self) -> Any:
         """Sum of the usage of all `completions`; None if it is not known."""
+        from gigachat._usage import total_usage
+
         return total_usage(self.completions)
 
 

@@ -87,6 +87,10 @@ def test_neither_pydantic_nor_the_http_library_is_imported_early(program: str) -
     assert not imported(program) & {"pydantic", "pydantic_core", "httpx2", "httpcore2"}
 
 
+def test_the_import_of_a_client_loads_few_modules() -> None:
+    assert len(imported("from gigachat import GigaChat") - imported("")) <= 98  # as many as before tools and runs
+
+
 def test_a_model_of_chats_needs_no_other_module_of_models() -> None:
     loaded = {name for name in imported("from gigachat import Chat") if name.startswith("gigachat.models.")}
     assert loaded == {f"gigachat.models.{name}" for name in ("base", "chat", "functions", "response_format", "sources")}

@@ -5,6 +5,7 @@ A chat, v1 or v2, is given as text, a model, a mapping of its fields or a list o
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -206,6 +207,16 @@ def with_described(fields: Any, name: Literal["functions", "tools"]) -> Any:
             several[place] = tool.function() if name == "functions" else tool.specification()
     refuse_repeated_names(names)
     return {**fields, name: several}
+
+
+def refuse_class(response_format: Any, method: str) -> None:
+    """Refuse a class where a format is wanted.
+
+    Raises:
+        TypeError: It is a class.
+    """
+    if inspect.isclass(response_format):
+        raise TypeError(f"response_format= takes a schema here; for a class use {method}(..., response_format=...)")
 
 
 def refuse_repeated_names(names: Iterable[str]) -> None:

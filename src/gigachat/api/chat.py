@@ -25,13 +25,13 @@ from gigachat.api.arguments import (
     check_roles,
     field_of,
     payload_fields,
+    refuse_class,
     refuse_keywords,
     with_described,
 )
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 from gigachat.api.structured_chats import StructuredChats
-from gigachat.api.structured_output import Form, parsed, refuse_class, wanted
 from gigachat.context import chat_url_cvar
 
 if TYPE_CHECKING:
@@ -264,6 +264,8 @@ class Chat(Resource[Mode]):
             InvalidJSONError: The answer has no text, or its JSON is invalid.
             SchemaMismatchError: The JSON does not fit. All of these have `completions` and their `usage`.
         """
+        from gigachat.api.structured_output import Form, parsed, wanted
+
         form = Form(models.JsonSchemaResponseFormat, models.Messages, _answer, failure)
         kind, asked = wanted(form, into, response_format, strict=strict, simplify=simplify)
         return await parsed(self._session, _call(self, payload, {**fields, **asked}), kind, form, repair)

@@ -22,11 +22,11 @@ from gigachat.api.arguments import (
     check_roles,
     field_of,
     payload_fields,
+    refuse_class,
     refuse_keywords,
     with_described,
 )
 from gigachat.api.streaming import ACCEPT, appended, joined
-from gigachat.api.structured_output import refuse_class
 from gigachat.context import chat_completions_url_cvar
 from gigachat.exceptions import APIResponseValidationError
 

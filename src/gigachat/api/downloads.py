@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
@@ -37,6 +36,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: It cannot be written.
     """
+    import uuid  # deferred: it loads what asks for the platform
+
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:

@@ -9,16 +9,16 @@ from gigachat import models
 from gigachat._engine.calls import Call, post
 from gigachat._engine.endpoint import Mode, Resource, endpoint, iterator_procedure, procedure
 from gigachat._engine.parsing import read_list
-from gigachat.api.vectors import MOST_TEXTS, EmbeddingJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gigachat._engine.items import NextItems
-    from gigachat.api.vectors import Vectors
+    from gigachat.api.vectors import EmbeddingJob, Vectors
     from gigachat.estimates import Content, TokenEstimate
 
 _EMBEDDER = "Embeddings"
+MOST_TEXTS = 90  # of a request: the service documents no limit, and its clients send as many
 
 
 class Embeddings(Resource[Mode]):
@@ -153,6 +153,8 @@ class Embeddings(Resource[Mode]):
     def _embedding(
         self, texts: str | Iterable[str], model: str | None, batch_size: int, concurrency: int | None
     ) -> EmbeddingJob:
+        from gigachat.api.vectors import EmbeddingJob
+
         if concurrency is None:
             concurrency = self._service.settings.max_concurrency or 1
         return EmbeddingJob(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from gigachat import models
@@ -16,6 +15,7 @@ from gigachat.api.uploads import opened_upload
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from gigachat.api.uploads import UploadTypes
 
@@ -108,6 +108,8 @@ class Files(Resource[Mode]):
             ValueError: There is no such directory; nothing is sent.
             OSError: It cannot be written.
         """
+        from pathlib import Path
+
         target = Path(path)
         if is_directory(path):
             asked = get(f"/files/{segment(file_id)}", models.UploadedFile)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from gigachat import models
 from gigachat._engine.endpoint import Async, Blocking, Mode, Namespace, Resource, overloaded_procedure
 from gigachat.api import chat_v2
-from gigachat.api.structured_output import Form, parsed, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -99,6 +98,8 @@ class StructuredChats(Namespace[Mode]):
             InvalidJSONError: The answer has no text, or its JSON is invalid.
             SchemaMismatchError: The JSON does not fit. All of these have `completions` and their `usage`.
         """
+        from gigachat.api.structured_output import Form, parsed, wanted
+
         form = Form(models.ChatResponseFormat, models.ChatMessage, chat_v2.answer, chat_v2.failure)
         kind, asked = wanted(form, into, response_format, strict=strict, simplify=simplify)
         call = chat_v2.chat_call(self, payload, {**fields, **asked})

@@ -47,16 +47,6 @@ class Form:
     failure: Callable[[Any], str | None]
 
 
-def refuse_class(response_format: Any, method: str) -> None:
-    """Refuse a class where a format is wanted.
-
-    Raises:
-        TypeError: It is a class.
-    """
-    if inspect.isclass(response_format):
-        raise TypeError(f"response_format= takes a schema here; for a class use {method}(..., response_format=...)")
-
-
 def wanted(
     form: Form, into: Any, response_format: Any, *, strict: bool, simplify: bool
 ) -> tuple[ValueType, dict[str, Any]]:

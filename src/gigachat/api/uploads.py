@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import contextmanager
-from gzip import GzipFile
 from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -115,6 +114,8 @@ def opened_upload(file: UploadTypes, purpose: str) -> Iterator[Upload]:
 def _parts(file: Any) -> tuple[str | None, Any, str | None, dict[str, str]]:
     """Return name, content, type and headers as given. Text beside a name is the content itself, as in 0.2."""
     if not isinstance(file, tuple):
+        from gzip import GzipFile  # deferred: it loads the decompressor
+
         # Of a form's file, whose `name` may be that of the field; that of a `GzipFile` is a path, and deprecated.
         name = None if isinstance(file, GzipFile) else getattr(file, "filename", None)
         return name if isinstance(name, str) and name else None, _content(blocking_file(file)), None, {}

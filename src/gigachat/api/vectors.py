@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gigachat.api.embeddings import MOST_TEXTS
 from gigachat.exceptions import APIResponseValidationError, RequestEntityTooLargeError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     Slice: TypeAlias = tuple[int, list[str]]
     Receive: TypeAlias = Callable[[int, list[list[float]]], None]
 
-MOST_TEXTS = 90  # of a request: the service documents no limit, and its clients send as many
 _MOST_TOKENS = MOST_TEXTS * 512
 _CHARACTERS = 3  # of a token, at least on average (reference, section 8.2)
 _AHEAD = 4  # slices taken at once, for each request in progress
