@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gigachat import models
 from gigachat._engine.calls import Call, post
 from gigachat._engine.endpoint import Mode, Resource, endpoint, iterator_procedure, procedure
 from gigachat._engine.parsing import read_list
-from gigachat.api.vectors import MOST_TEXTS, EmbeddingJob
+from gigachat.api.vectors import MOST_TEXTS, EmbeddingJob, checked_progress, checked_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gigachat._engine.items import NextItems
     from gigachat.api.vectors import Vectors
@@ -53,13 +52,14 @@ class Embeddings(Resource[Mode]):
         stops further slices.
 
         Args:
-            texts: The texts: any iterable, taken as needed. A single text is one text.
+            texts: The texts: any iterable that is not async, taken as needed. A single text is one text.
             model: The model; `Embeddings` if not given.
             batch_size: Most texts in a request.
             concurrency: Most requests in progress; `max_concurrency` of the client, or 1, if not given. A personal
                 account permits one.
-            progress: Called with the number of texts done and of all texts, which is None if `texts` has no length.
-                With several requests in progress it may be called from another thread, never twice at once.
+            progress: Function, not a coroutine function. It is called with the number of texts done and of all texts,
+                which is None if `texts` has no length. With several requests in progress it may be called from another
+                thread, never twice at once.
 
         Returns:
             An array of float32 with a row for each text, in their order; lists of numbers if numpy is not installed.
@@ -67,7 +67,8 @@ class Embeddings(Resource[Mode]):
         Raises:
             RequestEntityTooLargeError: A text is longer than the model takes; `text_index` is its index.
         """
-        return await self._embedding(texts, model, batch_size, concurrency).all(_width(model), progress)
+        job = self._embedding(texts, model, batch_size, concurrency)
+        return await job.all(_width(model), checked_progress(progress))
 
     @iterator_procedure
     def embed_slices(
@@ -83,7 +84,7 @@ class Embeddings(Resource[Mode]):
         It holds the vectors of `concurrency` slices at most.
 
         Args:
-            texts: The texts: any iterable, taken as needed. A single text is one text.
+            texts: The texts: any iterable that is not async, taken as needed. A single text is one text.
             model: The model; `Embeddings` if not given.
             batch_size: Most texts in a request.
             concurrency: Most requests in progress, as of `embed`.
@@ -196,9 +197,8 @@ def _usage(
 
 
 def _texts(texts: str | Sequence[str]) -> list[str]:
-    if not isinstance(texts, Iterable):
-        raise TypeError(f"texts are str or a list of str, not {type(texts).__name__}")
-    listed = [texts] if isinstance(texts, str) else list(texts)
+    checked = checked_texts(texts)
+    listed = [checked] if isinstance(checked, str) else list(checked)
     if not listed:
         raise ValueError("no texts: give at least one")
     for index, text in enumerate(listed):
