@@ -66,6 +66,7 @@ class Embeddings(Resource[Mode]):
 
         Raises:
             RequestEntityTooLargeError: A text is longer than the model takes; `text_index` is its index.
+            TypeError, ValueError: An argument is invalid.
         """
         job = self._embedding(texts, model, batch_size, concurrency)
         return await job.all(_width(model), checked_progress(progress))
@@ -142,14 +143,16 @@ class Embeddings(Resource[Mode]):
         """
         from gigachat import estimates
 
+        prompt = prompt_tokens(completion)
+        estimated = 0 if content is None else estimates.tokens(content)
         calibration = estimates.Calibration(self._service.token_sums)
         model = completion.model or self._service.model
-        generated, prompt = _usage(completion)
+        generated = _text_with_tokens(completion)
         if generated is not None:
             text, count = generated
             calibration.add(model, estimates.text_tokens(text) + estimates.END, count)
         if content is not None and prompt:
-            calibration.add(model, estimates.tokens(content), prompt)
+            calibration.add(model, estimated, prompt)
 
     def _embedding(
         self, texts: str | Iterable[str], model: str | None, batch_size: int, concurrency: int | None
@@ -175,25 +178,39 @@ def _width(model: str | None) -> int:
     return (info and info.dimensions) or 0
 
 
-def _usage(
-    completion: models.ChatCompletion | models.ChatCompletionResponse,
-) -> tuple[tuple[str, int] | None, int]:
-    """Return the text of a completion with its tokens, if they are of the text alone; and the prompt's tokens or 0."""
+def prompt_tokens(completion: object) -> int:
+    """Return the tokens of the prompt of a completion, those from the cache included; 0 if they are unknown.
+
+    Neither `prompt_tokens` of v1 nor `input_tokens` of v2 includes tokens from the cache (reference, sections 4.3 and
+    5.6).
+
+    Raises:
+        TypeError: It is not a completion.
+    """
     if isinstance(completion, models.ChatCompletion):
-        usage, choices = completion.usage, completion.choices
-        message = choices[0].message if len(choices) == 1 else None
+        return completion.usage.prompt_tokens + (completion.usage.precached_prompt_tokens or 0)
+    if not isinstance(completion, models.ChatCompletionResponse):
+        raise TypeError(f"expected a completion of a chat v1 or v2, not {type(completion).__name__}")
+    if completion.usage is None:
+        return 0
+    details = completion.usage.input_tokens_details
+    return (completion.usage.input_tokens or 0) + ((details and details.cached_tokens) or 0)
+
+
+def _text_with_tokens(
+    completion: models.ChatCompletion | models.ChatCompletionResponse,
+) -> tuple[str, int] | None:
+    """Return the text of a completion with its tokens; None if they are not of the text alone."""
+    if isinstance(completion, models.ChatCompletion):
+        message = completion.choices[0].message if len(completion.choices) == 1 else None
         only_text = message is not None and not (message.function_call or message.reasoning_content)
         text = message.content if message is not None else ""
-        generated, prompt = usage.completion_tokens, usage.prompt_tokens + (usage.precached_prompt_tokens or 0)
+        generated = completion.usage.completion_tokens
     else:
-        counts = completion.usage
         only_text = not (completion.function_calls or completion.reasoning_content or completion.files)
         text = completion.text
-        generated = (counts and counts.output_tokens) or 0
-        details = counts and counts.input_tokens_details
-        # Whether `input_tokens` contains the cached ones is unknown (reference, section 5.6).
-        prompt = 0 if details and details.cached_tokens else (counts and counts.input_tokens) or 0
-    return ((text, generated) if only_text and text and generated else None), prompt
+        generated = (completion.usage and completion.usage.output_tokens) or 0
+    return (text, generated) if only_text and text and generated else None
 
 
 def _texts(texts: str | Sequence[str]) -> list[str]:
