@@ -658,3 +658,21 @@ def test_an_interrupt_between_two_steps_of_a_turn_leaves_the_conversation_usable
                 assert at > 5
                 return
     raise AssertionError("the turn has no end")
+
+
+def test_a_storage_without_a_folder_is_named_before_the_first_turn(tmp_path: Path) -> None:
+    conversation = GigaChat(access_token="token").conversation
+    with pytest.raises(FileNotFoundError, match=r"the folder of the conversation does not exist: .*nofolder'$"):
+        conversation(storage=tmp_path / "nofolder" / "talk.jsonl")
+
+
+def test_a_file_that_cannot_be_written_is_named(server: GigaChatServer, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "talk.jsonl"
+    with GigaChat(**server.client_options) as giga:
+        talk = giga.conversation(storage=path)
+        folder.rmdir()
+        with pytest.raises(FileNotFoundError) as caught:
+            talk.send("x")
+    assert caught.value.filename == str(path.resolve())

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gigachat import catalogue
@@ -17,11 +15,14 @@ from gigachat._engine.calls import RequestOptions
 from gigachat._headers import checked_headers
 from gigachat._usage import summed
 from gigachat.api.conversation.history import History
-from gigachat.api.conversation.storage import FileStorage, checked_header, header
+from gigachat.api.conversation.storage import checked_header, header, loaded_lines, storage_of
 from gigachat.api.tool_run.loop import OneReader
 from gigachat.exceptions import ConversationFormatError, GigaChatException
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
     from pydantic import BaseModel
 
     from gigachat._engine.session import Session
@@ -78,7 +79,7 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         self._system = system
         self._summary: str | None = None
         self._fields = fields
-        self._storage = FileStorage(storage) if isinstance(storage, str | os.PathLike) else _checked(storage)
+        self._storage = storage_of(storage)
         self._saving = threading.Lock()
         self._newest: list[dict[str, Any]] | None = None
         self._window = window or catalogue.window(model) or _WINDOW
@@ -88,11 +89,7 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         self.set_system()
         version.check(self._fields)
         checked_headers({"x-session-id": self.session_id}, "session_id")
-        loaded: Any = None if self._storage is None else self._storage.load()
-        if loaded is not None and not (
-            isinstance(loaded, Sequence) and all(isinstance(one, Mapping) for one in loaded)
-        ):
-            raise ConversationFormatError("load() of the storage must return a sequence of mappings")
+        loaded = () if self._storage is None else loaded_lines(self._storage)
         if loaded:
             self.read(loaded)
 
@@ -229,20 +226,6 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         except BaseException:
             self._newest = None
             raise
-
-
-def _checked(storage: ConversationStorage | None) -> ConversationStorage | None:
-    """Return a storage of the caller.
-
-    Raises:
-        TypeError: It is none.
-    """
-    methods = [getattr(storage, name, None) for name in ("load", "save")]
-    if storage is not None and not all(map(callable, methods)):
-        raise TypeError("storage= takes the path of a file, or an object with the methods load() and save(lines)")
-    if any(map(iscoroutinefunction, methods)):
-        raise TypeError("load() and save() of a storage must not be coroutine functions: save() is called in a thread")
-    return storage
 
 
 class Turn(Generic[CompletionT, MessageT, UsageT]):
