@@ -191,7 +191,9 @@ class ConversationInBothModes:
                 raise TypeError(f"a conversation has its messages itself: {name}= cannot be given")
         rest = dict(fields)
         own: dict[str, Any] = {name: rest.pop(name, None) for name in _OWN}
-        compact = bool(rest.pop("compact", False))
+        compact = rest.pop("compact", None) or False
+        if not isinstance(compact, bool):
+            raise TypeError(f"compact= is True or False, not {type(compact).__name__}")
         rest["tools"] = rest.get("tools") or []
         self._resource = resource
         self._version: ConversationVersion[Any, Any, Any] = V1(resource) if api == "v1" else V2(resource)

@@ -70,8 +70,12 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         window: int | None,
         compact: bool,
     ) -> None:
+        if window is not None and (isinstance(window, bool) or not isinstance(window, int)):
+            raise TypeError(f"window= is a number of tokens, not {type(window).__name__}")
         if window is not None and window < 1:
-            raise ValueError("window is a number of tokens, 1 or more")
+            raise ValueError("window= is a number of tokens, 1 or more")
+        if system is not None and not isinstance(system, str):
+            raise TypeError(f"system= is the text of the system message, not {type(system).__name__}")
         self.history: History[MessageT] = History(None)
         self.usage = version.no_usage
         self.session_id = session_id or str(uuid.uuid4())
