@@ -65,10 +65,9 @@ class Talk:
         stream = self.conversation.stream(message)
         return [event async for event in stream] if self.mode.is_async else list(stream)
 
-    async def file(self, method: str, path: Path) -> None:
-        result = getattr(self.conversation, method)(path)
-        if self.mode.is_async:
-            await result
+    async def do(self, method: str, *arguments: Any) -> Any:
+        result = getattr(self.conversation, method)(*arguments)
+        return await result if self.mode.is_async else result
 
     @property
     def texts(self) -> list[tuple[str, str]]:
@@ -134,14 +133,14 @@ def test_tools_are_a_part_of_their_turn(mode: Mode, version: Version, server: Gi
         talk = Talk(giga, api=version, tools=[add])
         await talk.send("1 + 2?")
         await talk.send("Again?")
+        roles = [role for role, _ in talk.texts]
+        assert roles == ["user", "assistant", "function", "assistant", "user", "assistant"]
+        assert len(await talk.do("undo")) == 2
+        assert len(await talk.do("undo")) == 4
+        assert await talk.do("undo") == talk.conversation.messages == []
         return talk
 
-    talk = program(mode, server, main)
-    roles = [role for role, _ in talk.texts]
-    assert roles == ["user", "assistant", "function", "assistant", "user", "assistant"]
-    assert len(talk.conversation.undo()) == 2
-    assert len(talk.conversation.undo()) == 4
-    assert talk.conversation.undo() == talk.conversation.messages == []
+    program(mode, server, main)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -171,27 +170,31 @@ def test_a_turn_that_fails_leaves_the_history_as_it_was(
 
 
 def test_a_stream_that_is_closed_leaves_the_history_as_it_was(
-    mode: Mode, version: Version, server: GigaChatServer
+    mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path
 ) -> None:
     server.reply("a long answer of many words")
+    saved = tmp_path / "talk.jsonl"
 
     async def main(giga: Giga) -> Talk:
-        talk = Talk(giga, api=version)
+        talk = Talk(giga, api=version, storage=Store())
+        await talk.do("save", saved)
         stream = talk.conversation.stream("x")
         await anext(stream) if mode.is_async else next(stream)
         with pytest.raises(GigaChatException, match="a turn of this conversation is in progress"):
             await talk.send("y")
-        with pytest.raises(GigaChatException, match="in progress"):
-            talk.conversation.undo()
+        for method, arguments in (("undo", ()), ("save", ()), ("load", (saved,))):
+            with pytest.raises(GigaChatException, match="in progress"):
+                await talk.do(method, *arguments)
         closing = stream.close()
         if mode.is_async:
             await closing
         assert talk.texts == []
-        server.reply("good")
+        server.reply("good", "better")
         await talk.send("z")
+        assert talk.texts == [("user", "z"), ("assistant", "good")]
         return talk
 
-    assert program(mode, server, main).texts == [("user", "z"), ("assistant", "good")]
+    program(mode, server, main)
 
 
 def test_a_conversation_is_saved_and_loaded(
@@ -204,9 +207,9 @@ def test_a_conversation_is_saved_and_loaded(
     async def main(giga: Giga) -> tuple[Talk, Talk]:
         talk = Talk(giga, api=version, system="Отвечай кратко.", tools=[add])
         await talk.send("Сколько?")
-        await talk.file("save", path)
+        await talk.do("save", path)
         other = Talk(giga, api=version, tools=[add])
-        await other.file("load", path)
+        await other.do("load", path)
         server.reply("Да.")
         await other.send("Точно?")
         return talk, other
@@ -221,7 +224,7 @@ def test_a_conversation_is_saved_and_loaded(
 def test_a_missing_file_cannot_be_loaded(mode: Mode, server: GigaChatServer, tmp_path: Path) -> None:
     async def main(giga: Giga) -> None:
         with pytest.raises(FileNotFoundError):
-            await Talk(giga).file("load", tmp_path / "talk.jsonl")
+            await Talk(giga).do("load", tmp_path / "talk.jsonl")
 
     program(mode, server, main)
 
@@ -386,8 +389,9 @@ class Store:
         self.saved.append(lines)
 
 
-def test_a_turn_that_cannot_be_stored_leaves_the_history_as_it_was(
-    mode: Mode, version: Version, server: GigaChatServer
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_turn_that_cannot_be_stored_is_kept(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
 ) -> None:
     server.reply("one", "two", "three")
     store = Store()
@@ -395,17 +399,73 @@ def test_a_turn_that_cannot_be_stored_leaves_the_history_as_it_was(
     async def main(giga: Giga) -> Talk:
         talk = Talk(giga, api=version, storage=store)
         await talk.send("a")
-        before, usage = talk.conversation.messages, talk.conversation.usage
         store.fails = True
-        with pytest.raises(OSError, match="the disk is full"):
-            await talk.send("b")
-        assert (talk.conversation.messages, talk.conversation.usage) == (before, usage)
+        with pytest.raises(OSError, match="the disk is full") as caught:
+            await (talk.events("b") if stream else talk.send("b"))
+        assert caught.value.__notes__ == ["the turn is in conversation.messages, and is stored with the next one"]
+        assert [text for _, text in talk.texts] == ["a", "one", "b", "two"]
+        assert len(store.saved[-1]) == 3
         store.fails = False
         await talk.send("c")
         return talk
 
-    assert [text for _, text in program(mode, server, main).texts] == ["a", "one", "c", "three"]
-    assert len(store.saved[-1]) == 5
+    assert [text for _, text in program(mode, server, main).texts] == ["a", "one", "b", "two", "c", "three"]
+    assert len(store.saved[-1]) == 7
+
+
+def test_a_stream_that_cannot_be_stored_has_its_result(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply("one")
+    store = Store()
+    store.fails = True
+
+    async def main(giga: Giga) -> None:
+        talk = Talk(giga, api=version, storage=store)
+        stream = talk.conversation.stream("a")
+        with pytest.raises(OSError, match="the disk is full"):
+            _ = [event async for event in stream] if mode.is_async else list(stream)
+        result = stream.get_final_result()
+        assert (await result if mode.is_async else result).text == "one"
+
+    program(mode, server, main)
+
+
+def test_a_turn_that_is_undone_leaves_the_storage(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply("one", "two", "three")
+    store = Store()
+
+    async def main(giga: Giga) -> None:
+        talk = Talk(giga, api=version, storage=store)
+        await talk.send("a")
+        await talk.send("b")
+        await talk.do("undo")
+        assert Talk(giga, api=version, storage=store).texts == talk.texts == [("user", "a"), ("assistant", "one")]
+        store.fails = True
+        with pytest.raises(OSError, match="the disk is full"):
+            await talk.do("undo")
+        assert talk.texts == []
+        store.fails = False
+        await talk.do("save")
+        assert len(store.saved[-1]) == 1
+        await talk.do("undo")
+        assert len(store.saved) == 4
+
+    program(mode, server, main)
+
+
+def test_a_loaded_conversation_is_stored(mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path) -> None:
+    server.reply("one")
+    store = Store()
+
+    async def main(giga: Giga) -> None:
+        talk = Talk(giga, api=version)
+        await talk.send("a")
+        await talk.do("save", tmp_path / "talk.jsonl")
+        with pytest.raises(TypeError, match=r"save\(\) needs the path of a file"):
+            await talk.do("save")
+        await Talk(giga, api=version, storage=store).do("load", tmp_path / "talk.jsonl")
+        assert Talk(giga, api=version, storage=store).texts == talk.texts
+
+    program(mode, server, main)
 
 
 def test_the_save_of_a_cancelled_turn_does_not_replace_a_later_one(version: Version, server: GigaChatServer) -> None:
@@ -502,6 +562,7 @@ def test_a_summary_that_fails_leaves_the_history_as_it_was(
         return talk
 
     texts = program(mode, server, main).texts
+    assert "in the language of the conversation" in str(sent(server, -2)[-1]["content"])
     assert texts[0] == ("system", "Be brief.\n\nSummary of the earlier conversation:\nsummary")
     assert texts[1:] == [("user", "c"), ("assistant", "last")]
 
@@ -516,7 +577,7 @@ def test_a_file_to_load_must_hold_a_conversation(
 
     async def main(giga: Giga) -> None:
         with pytest.raises(error):
-            await Talk(giga, api=version).file("load", path)
+            await Talk(giga, api=version).do("load", path)
 
     program(mode, server, main)
 
@@ -531,6 +592,24 @@ def test_a_storage_stays_where_it_was_named(
         monkeypatch.chdir(tmp_path / "elsewhere")
         talk.send("x")
     assert (tmp_path / "talk.jsonl").exists()
+
+
+def test_a_storage_without_a_folder_is_named_before_the_first_turn(tmp_path: Path) -> None:
+    conversation = GigaChat(access_token="token").conversation
+    with pytest.raises(FileNotFoundError, match=r"the folder of the conversation does not exist: .*nofolder'$"):
+        conversation(storage=tmp_path / "nofolder" / "talk.jsonl")
+
+
+def test_a_file_that_cannot_be_written_is_named(server: GigaChatServer, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "talk.jsonl"
+    with GigaChat(**server.client_options) as giga:
+        talk = giga.conversation(storage=path)
+        folder.rmdir()
+        with pytest.raises(FileNotFoundError) as caught:
+            talk.send("x")
+    assert caught.value.filename == str(path.resolve())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
@@ -559,6 +638,24 @@ class Loads(Store):
 
     def load(self) -> Any:
         return self._loaded
+
+
+def test_a_slow_storage_is_loaded_in_a_thread_of_the_caller(version: Version, server: GigaChatServer) -> None:
+    threads: list[threading.Thread] = []
+
+    class Slow(Store):
+        def load(self) -> list[Any]:
+            threads.append(threading.current_thread())
+            return super().load()
+
+    async def main(giga: Giga) -> None:
+        conversation = await asyncio.to_thread(giga.client.conversation, api=version, storage=Slow())
+        assert threads != [threading.current_thread()]
+        server.reply("Hello.")
+        assert (await conversation.send("x")).text == "Hello."
+
+    program(MODES[1], server, main)
+    assert len(threads) == 1
 
 
 @pytest.mark.parametrize(
@@ -663,21 +760,3 @@ def test_an_interrupt_between_two_steps_of_a_turn_leaves_the_conversation_usable
                 assert at > 5
                 return
     raise AssertionError("the turn has no end")
-
-
-def test_a_storage_without_a_folder_is_named_before_the_first_turn(tmp_path: Path) -> None:
-    conversation = GigaChat(access_token="token").conversation
-    with pytest.raises(FileNotFoundError, match=r"the folder of the conversation does not exist: .*nofolder'$"):
-        conversation(storage=tmp_path / "nofolder" / "talk.jsonl")
-
-
-def test_a_file_that_cannot_be_written_is_named(server: GigaChatServer, tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    path = folder / "talk.jsonl"
-    with GigaChat(**server.client_options) as giga:
-        talk = giga.conversation(storage=path)
-        folder.rmdir()
-        with pytest.raises(FileNotFoundError) as caught:
-            talk.send("x")
-    assert caught.value.filename == str(path.resolve())

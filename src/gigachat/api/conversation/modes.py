@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from gigachat._engine.session import run
-from gigachat.api.conversation.storage import FileStorage
 from gigachat.api.conversation.turns import Turn, Turns
 from gigachat.api.conversation.versions import V1, V2
 from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
@@ -55,14 +54,6 @@ class _Conversation(Generic[CompletionT, MessageT, UsageT]):
         """`X-Session-ID` of all requests: the service keeps the beginning of the conversation in its cache."""
         return self._turns.session_id
 
-    def undo(self) -> list[MessageT]:
-        """Remove the last turn from the history and return its messages; its tokens stay counted.
-
-        Raises:
-            GigaChatException: A turn is in progress.
-        """
-        return self._turns.undo()
-
     def _turn(self, message: Any, files: Sequence[Any], *, stream: bool) -> Turn[CompletionT, MessageT, UsageT]:
         return Turn(self._turns, self._version.given(message, files), self._session, stream=stream)
 
@@ -86,6 +77,10 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
         Args:
             message: Text of the user, or a message.
             files: Uploaded files, or their ids.
+
+        Raises:
+            GigaChatException: It failed.
+            Exception: The storage failed. The history has the answer, and the next turn stores it.
         """
         return run(self._turn(message, files, stream=False).finish())
 
@@ -102,22 +97,33 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
         """
         return RunStream(self._turn(message, files, stream=True))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the conversation to a file in JSON Lines.
+    def undo(self) -> list[MessageT]:
+        """Remove the last turn from the history and return its messages; its tokens stay counted.
 
         Raises:
+            GigaChatException: A turn is in progress.
+            Exception: The storage failed. The next save writes the conversation without the turn.
+        """
+        return run(self._turns.undo(self._session))
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Write the conversation to a file in JSON Lines; without a path, to its storage.
+
+        Raises:
+            GigaChatException: A turn is in progress, and will be stored at its end.
             OSError: The file cannot be written.
         """
-        FileStorage(path).save(self._turns.lines())
+        run(self._turns.save(path, self._session))
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Replace the history by that of a file that `save` wrote.
+        """Replace the history by that of a file that `save` wrote, also in the storage.
 
         Raises:
             ConversationFormatError: The file does not hold a conversation by this version of the API.
+            GigaChatException: A turn is in progress.
             OSError: The file cannot be read.
         """
-        self._turns.read(FileStorage(path).load_saved())
+        run(self._turns.load(path, self._session))
 
 
 class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
@@ -133,6 +139,10 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
         Args:
             message: Text of the user, or a message.
             files: Uploaded files, or their ids.
+
+        Raises:
+            GigaChatException: It failed.
+            Exception: The storage failed. The history has the answer, and the next turn stores it.
         """
         return await self._turn(message, files, stream=False).finish()
 
@@ -149,23 +159,33 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
         """
         return AsyncRunStream(self._turn(message, files, stream=True))
 
-    async def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the conversation to a file in JSON Lines.
+    async def undo(self) -> list[MessageT]:
+        """Remove the last turn from the history and return its messages; its tokens stay counted.
 
         Raises:
+            GigaChatException: A turn is in progress.
+            Exception: The storage failed. The next save writes the conversation without the turn.
+        """
+        return await self._turns.undo(self._session)
+
+    async def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Write the conversation to a file in JSON Lines; without a path, to its storage.
+
+        Raises:
+            GigaChatException: A turn is in progress, and will be stored at its end.
             OSError: The file cannot be written.
         """
-        lines = self._turns.lines()
-        await self._session.transport.call(lambda: FileStorage(path).save(lines), None, awaited=False)
+        await self._turns.save(path, self._session)
 
     async def load(self, path: str | os.PathLike[str]) -> None:
-        """Replace the history by that of a file that `save` wrote.
+        """Replace the history by that of a file that `save` wrote, also in the storage.
 
         Raises:
             ConversationFormatError: The file does not hold a conversation by this version of the API.
+            GigaChatException: A turn is in progress.
             OSError: The file cannot be read.
         """
-        self._turns.read(await self._session.transport.call(FileStorage(path).load_saved, None, awaited=False))
+        await self._turns.load(path, self._session)
 
 
 _OWN = ("system", "session_id", "storage", "window")

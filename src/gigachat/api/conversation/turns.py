@@ -1,11 +1,11 @@
 """A conversation without a mode: what its turns send, and what its history is after them.
 
 The history changes only when a turn has ended well. A turn that fails, is closed or cancelled leaves it as it was.
+A storage that fails does not undo a turn.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -15,7 +15,8 @@ from gigachat._engine.calls import RequestOptions
 from gigachat._headers import checked_headers
 from gigachat._usage import summed
 from gigachat.api.conversation.history import History
-from gigachat.api.conversation.storage import checked_header, header, loaded_lines, storage_of
+from gigachat.api.conversation.storage import FileStorage, checked_header, header, loaded_lines, storage_of
+from gigachat.api.embeddings import prompt_tokens
 from gigachat.api.tool_run.loop import OneReader
 from gigachat.exceptions import ConversationFormatError, GigaChatException
 
@@ -39,9 +40,10 @@ _WINDOW = 32_000  # of a model that the catalogue does not know
 _ANSWER = 4_096  # tokens reserved for an answer without max_tokens
 _SUMMARY = "Summary of the earlier conversation:"
 _SUMMARIZE = (
-    "Summarize the conversation so far in the language of the user. Keep names, numbers, decisions, open questions and "
-    "the wishes of the user. Write the summary only."
+    "Summarize the conversation so far. Keep names, numbers, decisions, open questions and the wishes of the user. "
+    "Write the summary only, in the language of the conversation."
 )
+_STORED_LATER = "the turn is in conversation.messages, and is stored with the next one"
 
 
 class Turns(Generic[CompletionT, MessageT, UsageT]):
@@ -90,27 +92,55 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         self._compact = compact
         self._lock = threading.Lock()
         self._current: Turn[CompletionT, MessageT, UsageT] | None = None
-        self.set_system()
+        self.history.system = self._system_message(None)
         version.check(self._fields)
         checked_headers({"x-session-id": self.session_id}, "session_id")
         loaded = () if self._storage is None else loaded_lines(self._storage)
         if loaded:
             self.read(loaded)
 
-    def set_system(self) -> None:
-        """Make the system message of the caller's text and the summary."""
-        parts = [self._system, self._summary and f"{_SUMMARY}\n{self._summary}"]
-        text = "\n\n".join(filter(None, parts))
-        self.history.system = self._version.message("system", text) if text else None
+    def _system_message(self, summary: str | None) -> MessageT | None:
+        """Return the system message of the caller's text and a summary; None without both."""
+        text = "\n\n".join(filter(None, [self._system, summary and f"{_SUMMARY}\n{summary}"]))
+        return self._version.message("system", text) if text else None
 
-    def undo(self) -> list[MessageT]:
-        """Remove the last turn and return its messages."""
+    async def undo(self, session: Session) -> list[MessageT]:
+        """Remove the last turn, store the conversation and return the messages of the turn."""
         with self._lock:
             self.refuse_two()
             turns = self.history.turns()
             last = turns.pop() if turns else []
             self.history.messages = [message for turn in turns for message in turn]
+        if last:
+            await self.store(session)
         return last
+
+    async def store(self, session: Session) -> None:
+        """Save the conversation in its storage, if it has one."""
+        if self._storage is not None:
+            await self._save(self._storage, self.lines(), session)
+
+    async def save(self, path: str | os.PathLike[str] | None, session: Session) -> None:
+        """Save the conversation in a file; without a path in its storage.
+
+        Raises:
+            GigaChatException: A turn is in progress, and will be saved in the storage at its end.
+            TypeError: There is neither a path nor a storage.
+        """
+        if path is not None:
+            lines = self.lines()
+            await session.transport.call(lambda: FileStorage(path).save(lines), None, awaited=False)
+            return
+        if self._storage is None:
+            raise TypeError("save() needs the path of a file, since the conversation has no storage=")
+        with self._lock:
+            self.refuse_two()
+        await self.store(session)
+
+    async def load(self, path: str | os.PathLike[str], session: Session) -> None:
+        """Replace the conversation by that of a file, and store it."""
+        self.read(await session.transport.call(lambda: FileStorage(path).load_saved(), None, awaited=False))
+        await self.store(session)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the conversation as lines of JSON."""
@@ -140,7 +170,7 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
             self.session_id = session_id or self.session_id
             self._system, self._summary = self._system or system, summary
             self.history.messages = read
-            self.set_system()
+            self.history.system = self._system_message(self._summary)
 
     def refuse_two(self) -> None:
         """Refuse a change while a turn is in progress.
@@ -176,11 +206,7 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
                 turn.summary = await self._summarized([one for group in removed for one in group], turn, session)
         else:
             turn.messages = list(self.history.messages)
-        system = self.history.system
-        if turn.summary is not None:
-            system = self._version.message(
-                "system", "\n\n".join(filter(None, [self._system, f"{_SUMMARY}\n{turn.summary}"]))
-            )
+        system = self.history.system if turn.summary is None else self._system_message(turn.summary)
         sent = [*([] if system is None else [system]), *turn.messages, message]
         return self._version.start(sent, self._fields, stream=stream).begin(session)
 
@@ -203,18 +229,29 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         result: RunResult[CompletionT, MessageT, UsageT],
         session: Session,
     ) -> None:
-        """Keep the conversation in its storage, and take the messages of a turn that ended well."""
+        """Take the messages of a turn that ended well, and keep the conversation in its storage.
+
+        Raises:
+            Exception: The storage failed. The turn is taken nevertheless.
+        """
         summary = self._summary if turn.summary is None else turn.summary
-        has_system = turn.summary is not None or self.history.system is not None
-        messages = list(result.messages[has_system:])
+        system = self._system_message(summary)
+        messages = list(result.messages[system is not None :])
         usage = summed([self.usage, *turn.usage, result.usage])
+        failure: Exception | None = None
         if self._storage is not None:
-            await self._save(self._storage, self._lines(summary, usage, messages), session)
-        if turn.over:
-            return  # closed by another thread or task
-        self._summary, self.usage, self.history.messages = summary, usage, messages
-        self.set_system()
-        self.history.learn(result.messages[:-1], self._version.prompt_tokens(result.completion))
+            try:
+                await self._save(self._storage, self._lines(summary, usage, messages), session)
+            except Exception as error:
+                failure = error
+        if not turn.over:  # else closed by another thread or task
+            self._summary, self.usage = summary, usage
+            self.history.system, self.history.messages = system, messages
+            self.history.learn(result.messages[:-1], prompt_tokens(result.completion))
+            if failure is not None:
+                failure.add_note(_STORED_LATER)
+        if failure is not None:
+            raise failure
 
     async def _save(self, storage: ConversationStorage, lines: list[dict[str, Any]], session: Session) -> None:
         """Save the conversation, after any save that a cancelled turn left behind."""
@@ -234,6 +271,12 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
 
 class Turn(Generic[CompletionT, MessageT, UsageT]):
     """One turn: a message of the user, and the run that answers it.
+
+    Attributes:
+        messages: All messages so far, the history first.
+        summary: Summary of turns that were removed for this one.
+        usage: Tokens of the summary.
+        over: Whether nothing follows.
 
     Args:
         turns: The conversation.
