@@ -169,6 +169,127 @@ def test_a_turn_that_fails_leaves_the_history_as_it_was(
     assert program(mode, server, main).texts[-1] == ("assistant", "Yes.")
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_turn_that_failed_is_continued_without_running_its_tools_again(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
+) -> None:
+    paid: list[int] = []
+
+    def pay(amount: int) -> str:
+        paid.append(amount)
+        server.fail(422)
+        return "done"
+
+    server.reply("Hello.")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, system="Be brief.", tools=[pay])
+        await talk.send("Hello")
+        assert talk.conversation.unfinished == []
+        server.reply_call("pay", {"amount": 300})
+        with pytest.raises(ResponseError) as caught:
+            await (talk.events("Pay 300") if stream else talk.send("Pay 300"))
+        assert [note for note in caught.value.__notes__ if "send(conversation.unfinished)" in note]
+        assert len(talk.texts) == 3
+        with pytest.raises(ValueError, match="the message is empty"):
+            await talk.send("")
+        unfinished = talk.conversation.unfinished
+        assert [message.role for message in unfinished] == ["user", "assistant", "function"]
+        server.clear()
+        server.reply("Paid.")
+        await (talk.events(unfinished) if stream else talk.send(unfinished))
+        assert talk.conversation.unfinished == []
+        return talk
+
+    texts = program(mode, server, main).texts
+    assert [role for role, _ in texts] == ["system", *["user", "assistant"] * 2, "function", "assistant"]
+    assert texts[-1] == ("assistant", "Paid.")
+    assert paid == [300]
+
+
+def test_a_turn_that_failed_before_its_tools_ran_has_no_note(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    async def main(giga: Giga) -> None:
+        talk = Talk(giga, api=version)
+        server.fail(422)
+        with pytest.raises(ResponseError) as caught:
+            await talk.send("Hello")
+        assert not [note for note in getattr(caught.value, "__notes__", ()) if "tools ran" in note]
+        assert [text_of(message) for message in talk.conversation.unfinished] == ["Hello"]
+
+    program(mode, server, main)
+
+
+def test_a_loaded_conversation_has_no_unfinished_turn(version: Version, server: GigaChatServer, tmp_path: Path) -> None:
+    with GigaChat(**server.client_options) as giga:
+        options: dict[str, Any] = {"api": version}
+        talk = giga.conversation(**options)
+        talk.save(tmp_path / "talk.jsonl")
+        server.fail(422)
+        with pytest.raises(ResponseError):
+            talk.send("x")
+        talk.load(tmp_path / "talk.jsonl")
+        assert talk.unfinished == []
+
+
+DESCRIBED = {"name": "described", "parameters": {"type": "object", "properties": {}}}
+
+
+def result_of(version: Version, *names: str) -> dict[str, Any]:
+    """Return the message with results of functions."""
+    if version == "v1":
+        return {"role": "function", "name": names[0], "content": "{}"}
+    return {"role": "function", "content": [{"function_result": {"name": name, "result": {}}} for name in names]}
+
+
+def test_the_model_gets_the_result_for_which_it_waits(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply_call("described")
+    server.reply("good")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, tools=[DESCRIBED])
+        assert (await talk.send("x")).stop == "call"
+        for message in ("y", ["y", result_of(version, "described")]):
+            with pytest.raises(GigaChatException, match=r"waits for the result of described: send\(.*, or undo\(\)"):
+                await talk.send(message)
+            assert len(server.chats) == 1
+        assert (await talk.send(result_of(version, "described"))).text == "good"
+        assert len(await talk.do("undo")) == 4
+        server.reply_call("described")
+        await talk.send("x")
+        assert len(await talk.do("undo")) == 2
+        server.reply("better")
+        await talk.send("y")
+        return talk
+
+    assert program(mode, server, main).texts == [("user", "y"), ("assistant", "better")]
+
+
+def test_the_model_gets_the_results_of_several_calls(server: GigaChatServer) -> None:
+    server.reply_calls("described", "other")
+    server.reply("good")
+    with GigaChat(**server.client_options) as giga:
+        talk = giga.conversation(api="v2", tools=[DESCRIBED, {**DESCRIBED, "name": "other"}])
+        talk.send("x")
+        with pytest.raises(GigaChatException, match="the result of described, other: send"):
+            talk.send("y")
+        assert talk.send(result_of("v2", "described", "other")).text == "good"
+
+
+def test_a_result_keeps_its_call_in_the_window(version: Version, server: GigaChatServer) -> None:
+    server.reply("short")
+    server.reply_call("described")
+    server.reply("good")
+    with GigaChat(**server.client_options) as giga:
+        options: dict[str, Any] = {"api": version, "window": 200, "tools": [DESCRIBED]}
+        talk = giga.conversation(**options)
+        talk.send("a")
+        talk.send("word " * 200)
+        assert talk.send(result_of(version, "described")).text == "good"
+        assert [message.role for message in talk.messages] == ["user", "assistant", "function", "assistant"]
+
+
 def test_a_stream_that_is_closed_leaves_the_history_as_it_was(
     mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path
 ) -> None:
@@ -306,6 +427,32 @@ def test_a_mistake_is_named_before_the_first_turn(options: dict[str, Any], says:
         GigaChat(access_token="token").conversation(**options)
 
 
+@pytest.mark.parametrize(
+    ("message", "files", "error", "says"),
+    [
+        (None, [], TypeError, "^a message is text, a model or a mapping, such as .*, not NoneType$"),
+        (5, [], TypeError, "^a message is text, a model or a mapping, such as .*, not int$"),
+        (b"x", [], TypeError, "^a message is text, a model or a mapping, such as .*, not bytes$"),
+        (["x", 5], [], TypeError, "^a message is text, a model or a mapping, such as .*, not int$"),
+        ([], [], ValueError, "^no messages: give at least one$"),
+        ({"content": "x"}, [], ValueError, "^role"),
+        ("x", "id", TypeError, "^files= takes a list of uploaded files or their ids$"),
+        ("x", 5, TypeError, "^files= takes a list of uploaded files or their ids$"),
+        ("x", [5], TypeError, r"^files\[0\] must be an uploaded file or its id, not int$"),
+        (["x"], ["id"], TypeError, "^files= belong to a message that is text"),
+    ],
+)
+def test_an_invalid_message_is_named_before_the_request(
+    version: Version, message: Any, files: Any, error: type[Exception], says: str
+) -> None:
+    options: dict[str, Any] = {"api": version}
+    conversation = GigaChat(access_token="token").conversation(**options)
+    with pytest.raises(error, match=says):
+        conversation.send(message, files=files)
+    with pytest.raises(error, match=says):
+        conversation.stream(message, files=files)
+
+
 def test_messages_and_files_of_a_turn(version: Version, server: GigaChatServer) -> None:
     server.reply("seen")
     with GigaChat(**server.client_options) as giga:
@@ -404,6 +551,7 @@ def test_a_turn_that_cannot_be_stored_is_kept(
             await (talk.events("b") if stream else talk.send("b"))
         assert caught.value.__notes__ == ["the turn is in conversation.messages, and is stored with the next one"]
         assert [text for _, text in talk.texts] == ["a", "one", "b", "two"]
+        assert talk.conversation.unfinished == []
         assert len(store.saved[-1]) == 3
         store.fails = False
         await talk.send("c")
@@ -703,10 +851,12 @@ def test_a_turn_cancelled_anywhere_leaves_the_conversation_as_it_was(
                 cancelled = await mode.cancelled_at(step, partial(work, talk, question))
                 kept = len(talk.texts)
                 assert kept in ((0,) if cancelled else (4,)), step
+                assert cancelled or not talk.conversation.unfinished
+                message = talk.conversation.unfinished or ["y"]
                 server.clear()
                 server.reply("after", always=True)
-                assert (await talk.send("y")).text == "after", step
-                assert len(talk.texts) == len(store.saved[-1]) - 1 == kept + 2
+                assert (await talk.send(message)).text == "after", step
+                assert len(talk.texts) == len(store.saved[-1]) - 1 == kept + len(message) + 1
             if not cancelled:
                 return
         raise AssertionError("the turn has no end")

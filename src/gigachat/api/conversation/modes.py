@@ -12,6 +12,7 @@ from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
     from pydantic import BaseModel
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 CompletionT = TypeVar("CompletionT")
 MessageT = TypeVar("MessageT", bound="BaseModel")
 UsageT = TypeVar("UsageT", bound="BaseModel")
+
+if TYPE_CHECKING:
+    Given: TypeAlias = str | MessageT | Mapping[str, Any] | Sequence[str | MessageT | Mapping[str, Any]]
 
 
 class _Conversation(Generic[CompletionT, MessageT, UsageT]):
@@ -54,6 +58,14 @@ class _Conversation(Generic[CompletionT, MessageT, UsageT]):
         """`X-Session-ID` of all requests: the service keeps the beginning of the conversation in its cache."""
         return self._turns.session_id
 
+    @property
+    def unfinished(self) -> list[MessageT]:
+        """What the last turn sent, with its calls and results, if it failed, was cancelled or closed; a new list.
+
+        `send(conversation.unfinished)` continues the turn: tools that ran do not run again.
+        """
+        return self._turns.unfinished()
+
     def _turn(self, message: Any, files: Sequence[Any], *, stream: bool) -> Turn[CompletionT, MessageT, UsageT]:
         return Turn(self._turns, self._version.given(message, files), self._session, stream=stream)
 
@@ -68,31 +80,31 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for blocking callers. One turn is in progress at a time."""
 
     def send(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
-        If it fails, the history stays as it was.
+        If it fails, the history stays as it was, and `unfinished` has the messages.
 
         Args:
-            message: Text of the user, or a message.
+            message: Text of the user, a message, or messages in a list.
             files: Uploaded files, or their ids.
 
         Raises:
-            GigaChatException: It failed.
+            GigaChatException: It failed, or the model waits for the result of a function.
             Exception: The storage failed. The history has the answer, and the next turn stores it.
         """
         return run(self._turn(message, files, stream=False).finish())
 
     def stream(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
     ) -> RunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
         The turn is added to the history at the end of the stream.
 
         Args:
-            message: Text of the user, or a message.
+            message: Text of the user, a message, or messages in a list.
             files: Uploaded files, or their ids.
         """
         return RunStream(self._turn(message, files, stream=True))
@@ -130,31 +142,31 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for async callers. One turn is in progress at a time."""
 
     async def send(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
-        If it fails or is cancelled, the history stays as it was.
+        If it fails or is cancelled, the history stays as it was, and `unfinished` has the messages.
 
         Args:
-            message: Text of the user, or a message.
+            message: Text of the user, a message, or messages in a list.
             files: Uploaded files, or their ids.
 
         Raises:
-            GigaChatException: It failed.
+            GigaChatException: It failed, or the model waits for the result of a function.
             Exception: The storage failed. The history has the answer, and the next turn stores it.
         """
         return await self._turn(message, files, stream=False).finish()
 
     def stream(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
     ) -> AsyncRunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
         The turn is added to the history at the end of the stream.
 
         Args:
-            message: Text of the user, or a message.
+            message: Text of the user, a message, or messages in a list.
             files: Uploaded files, or their ids.
         """
         return AsyncRunStream(self._turn(message, files, stream=True))

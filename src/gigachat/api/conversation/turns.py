@@ -1,7 +1,7 @@
 """A conversation without a mode: what its turns send, and what its history is after them.
 
-The history changes only when a turn has ended well. A turn that fails, is closed or cancelled leaves it as it was.
-A storage that fails does not undo a turn.
+The history changes only when a turn has ended well. A turn that fails, is closed or cancelled leaves it as it was; its
+messages can be sent again, so that tools that ran do not run twice. A storage that fails does not undo a turn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gigachat import catalogue
 from gigachat._engine.calls import RequestOptions
 from gigachat._headers import checked_headers
 from gigachat._usage import summed
-from gigachat.api.conversation.history import History
+from gigachat.api.conversation.history import History, is_result
 from gigachat.api.conversation.storage import FileStorage, checked_header, header, loaded_lines, storage_of
 from gigachat.api.embeddings import prompt_tokens
 from gigachat.api.tool_run.loop import OneReader
@@ -44,6 +44,7 @@ _SUMMARIZE = (
     "Write the summary only, in the language of the conversation."
 )
 _STORED_LATER = "the turn is in conversation.messages, and is stored with the next one"
+_TOOLS_RAN = "tools ran in this turn: send(conversation.unfinished) continues it without running them again"
 
 
 class Turns(Generic[CompletionT, MessageT, UsageT]):
@@ -103,6 +104,11 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         """Return the system message of the caller's text and a summary; None without both."""
         text = "\n\n".join(filter(None, [self._system, summary and f"{_SUMMARY}\n{summary}"]))
         return self._version.message("system", text) if text else None
+
+    def unfinished(self) -> list[MessageT]:
+        """Return the messages of the last turn, if it has not ended well."""
+        turn = self._current
+        return [] if turn is None or turn.kept or not turn.over else turn.own()
 
     async def undo(self, session: Session) -> list[MessageT]:
         """Remove the last turn, store the conversation and return the messages of the turn."""
@@ -171,6 +177,7 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
             self._system, self._summary = self._system or system, summary
             self.history.messages = read
             self.history.system = self._system_message(self._summary)
+            self._current = None
 
     def refuse_two(self) -> None:
         """Refuse a change while a turn is in progress.
@@ -184,20 +191,22 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
             )
 
     async def begin(
-        self, turn: Turn[CompletionT, MessageT, UsageT], message: MessageT, session: Session, *, stream: bool
+        self, turn: Turn[CompletionT, MessageT, UsageT], session: Session, *, stream: bool
     ) -> ToolRun[CompletionT, MessageT, UsageT]:
         """Begin a turn, and cut the history that it sends to the window.
 
         Raises:
-            GigaChatException: Another turn is in progress, or the summary could not be made.
+            GigaChatException: Another turn is in progress, the model waits for the result of a function, or the summary
+                could not be made.
         """
         with self._lock:
             self.refuse_two()
+            self._version.refuse_without_results(self.history.messages, turn.given)
             self._current = turn
         session = session.with_options(RequestOptions({"x-session-id": self.session_id}))
         max_tokens = self._fields.get("max_tokens")
         reserved = min(max_tokens if isinstance(max_tokens, int) else _ANSWER, self._window // 4)
-        excess = self.history.excess(message, self._window, reserved)
+        excess = self.history.excess(turn.given, self._window, reserved)
         if excess:
             turns = self.history.turns()
             removed, kept = turns[:excess], turns[excess:]
@@ -207,7 +216,7 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
         else:
             turn.messages = list(self.history.messages)
         system = self.history.system if turn.summary is None else self._system_message(turn.summary)
-        sent = [*([] if system is None else [system]), *turn.messages, message]
+        sent = [*([] if system is None else [system]), *turn.messages, *turn.given]
         return self._version.start(sent, self._fields, stream=stream).begin(session)
 
     async def _summarized(
@@ -246,7 +255,7 @@ class Turns(Generic[CompletionT, MessageT, UsageT]):
                 failure = error
         if not turn.over:  # else closed by another thread or task
             self._summary, self.usage = summary, usage
-            self.history.system, self.history.messages = system, messages
+            self.history.system, self.history.messages, turn.kept = system, messages, True
             self.history.learn(result.messages[:-1], prompt_tokens(result.completion))
             if failure is not None:
                 failure.add_note(_STORED_LATER)
@@ -273,14 +282,16 @@ class Turn(Generic[CompletionT, MessageT, UsageT]):
     """One turn: a message of the user, and the run that answers it.
 
     Attributes:
+        given: What the caller sends.
         messages: All messages so far, the history first.
         summary: Summary of turns that were removed for this one.
         usage: Tokens of the summary.
         over: Whether nothing follows.
+        kept: Whether the history has the turn.
 
     Args:
         turns: The conversation.
-        message: The message.
+        given: The message, or messages.
         session: Sends the requests.
         stream: Whether the answers are streamed.
     """
@@ -288,34 +299,48 @@ class Turn(Generic[CompletionT, MessageT, UsageT]):
     def __init__(
         self,
         turns: Turns[CompletionT, MessageT, UsageT],
-        message: MessageT,
+        given: list[MessageT],
         session: Session,
         *,
         stream: bool,
     ) -> None:
+        self.given = given
         self.messages: list[MessageT] = []
         self.summary: str | None = None
         self.usage: list[UsageT] = []
         self.over = False
+        self.kept = False
         self._turns = turns
-        self._message = message
         self._session = session
         self._streams = stream
         self._run: ToolRun[CompletionT, MessageT, UsageT] | None = None
+        self._before = 0
         self._one_reader = OneReader()
+
+    def own(self) -> list[MessageT]:
+        """Return what the caller sent, and the calls and results so far."""
+        if self._run is None:
+            return list(self.given)
+        own = self._run.messages[self._before :]
+        while len(own) > len(self.given) and not is_result(own[-1]):
+            own.pop()  # an answer that is not kept
+        return own
 
     async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         """Run until there are events, and return them; none at the end."""
         with self._one_reader.reading():
             try:
                 return await self._advance()
-            except BaseException:
+            except BaseException as error:
                 self.over = True
+                if isinstance(error, Exception) and not self.kept and len(self.own()) > len(self.given):
+                    error.add_note(_TOOLS_RAN)
                 raise
 
     async def _advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         if self._run is None and not self.over:
-            run = await self._turns.begin(self, self._message, self._session, stream=self._streams)
+            run = await self._turns.begin(self, self._session, stream=self._streams)
+            self._before = len(run.messages) - len(self.given)
             self._run, self.messages = run, run.messages
         if self._run is None or self.over:
             return ()
