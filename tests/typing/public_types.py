@@ -479,6 +479,10 @@ def conversations(giga: GigaChat) -> None:
     assert_type(conversation.send("text"), Run)
     assert_type(conversation.messages, list[models.Messages])
     assert_type(conversation.undo(), list[models.Messages])
+    assert_type(conversation.unfinished, list[models.Messages])
+    assert_type(conversation.send(conversation.unfinished), Run)
+    assert_type(conversation.send(["text", {"role": "user", "content": "text"}]), Run)
+    conversation.save()
     assert_type(conversation.usage, models.Usage)
     assert_type(conversation.session_id, str)
     with conversation.stream("text", files=["id"]) as stream:
@@ -490,6 +494,8 @@ async def async_conversations(giga: AsyncGigaChat) -> None:
     conversation = giga.conversation(api="v2", session_id="s")
     assert_type(conversation, AsyncV2)
     assert_type(await conversation.send("text"), RunV2)
+    assert_type(await conversation.send(conversation.unfinished), RunV2)
+    assert_type(await conversation.undo(), list[models.ChatMessage])
     await conversation.save("talk.jsonl")
 
 

@@ -153,12 +153,13 @@ class Runs(Resource[Mode]):
                 * `tools`: as in `chat_run`;
                 * `session_id`: `X-Session-ID` of all requests; a new one if not given;
                 * `storage`: path of a file in JSON Lines, or an object with `load` and `save`. It is read now, and
-                  written after each turn;
+                  written after each turn, `undo` and `load`;
                 * `window`: size of the model's window in tokens; that of the catalogue if not given;
                 * `compact`: whether the model summarizes turns that no longer fit; otherwise they are removed.
 
         Raises:
             ConversationFormatError: The storage does not hold a conversation by this version of the API.
+            OSError: The file cannot be read, or its folder is missing.
         """
         from gigachat.api.conversation.modes import ConversationInBothModes
 
