@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gigachat._advice import HALF_A_PAIR
@@ -23,7 +24,7 @@ from gigachat.context import (
 from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gigachat._engine.calls import Call, RequestOptions
     from gigachat._engine.service import Service
@@ -115,7 +116,7 @@ def written(service: Service, body: Any) -> bytes:
     try:
         content = service.dumps(body)
     except ValueError as error:
-        reason = _unwritable(str(error))
+        reason = _unwritable(service, body, str(error))
     else:
         if b"NaN" in content or b"Infinity" in content:
             _parsed(content)
@@ -124,14 +125,27 @@ def written(service: Service, body: Any) -> bytes:
     raise ValueError(reason)
 
 
-def _unwritable(reason: str) -> str:
+def _unwritable(service: Service, body: Any, reason: str) -> str:
     if "surrogates" in reason:
         return HALF_A_PAIR
     if "depth exceeded" in reason:  # pydantic 2.12 names a circular reference here too
         return "the body is not JSON: it is nested too deeply"
     if "Circular reference" in reason:
         return "the body is not JSON: it contains itself"
+    for name, value in _fields(body):
+        try:
+            service.dumps({name: value})
+        except ValueError as error:
+            return f"the body is not JSON: {name}: {error}"
     return f"the body is not JSON: {reason}"
+
+
+def _fields(body: Any) -> Iterable[tuple[str, Any]]:
+    """Return the fields of a body that is a mapping or a model; none of any other body."""
+    if isinstance(body, Mapping):
+        return body.items()
+    fields: Iterable[tuple[str, Any]] = body if hasattr(type(body), "model_fields") else ()
+    return fields
 
 
 def _parsed(content: bytes) -> Any:
