@@ -562,6 +562,28 @@ def test_a_run_continues_with_the_result_of_a_call_of_the_caller(
     assert results(server) == [{"done": True}]
 
 
+def test_a_conversation_continues_with_the_result_of_a_call_of_the_caller(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    if version == "v1":
+        server.reply_call("elsewhere")
+    else:
+        server.reply_calls("elsewhere", ("add", {"a": 1, "b": 2}))
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        conversation: Any = runner.giga.client.conversation(api=version, tools=[add, DESCRIBED])
+        turns = []
+        for message in ("x", result_message(version)):
+            turn = conversation.send(message)
+            turns.append(await turn if mode.is_async else turn)
+        return turns
+
+    first, second = program(mode, version, server, main)
+    assert (first.stop, second.stop, second.text) == ("call", "answer", "done")
+    assert results(server) == [{"result": 3}] * (version == "v2") + [{"done": True}]
+
+
 def test_the_other_calls_of_an_answer_with_a_call_of_the_caller_are_run(mode: Mode, server: GigaChatServer) -> None:
     server.reply_calls(("add", {"a": 1, "b": 2}), "elsewhere", ("add", {"a": 3, "b": 4}))
     server.reply("done")
