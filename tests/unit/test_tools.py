@@ -804,8 +804,8 @@ def test_a_default_that_is_not_a_number_in_json_is_omitted() -> None:
     }
 
 
-@pytest.mark.parametrize("annotation", [Self, "list[Self]", Annotated[Self | None, "note"]])
-def test_self_is_refused(annotation: Any) -> None:
+@pytest.mark.parametrize("annotation", ["Self", "list[Self]", "Annotated[Self | None, 'note']"])
+def test_self_is_refused(annotation: str) -> None:
     def method(other: Any) -> None: ...
 
     method.__annotations__["other"] = annotation
