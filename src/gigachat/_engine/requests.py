@@ -10,6 +10,7 @@ from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.transport import Request
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret
+from gigachat._validation import path_of
 from gigachat.context import (
     agent_id_cvar,
     authorization_cvar,
@@ -132,20 +133,25 @@ def _unwritable(service: Service, body: Any, reason: str) -> str:
         return "the body is not JSON: it is nested too deeply"
     if "Circular reference" in reason:
         return "the body is not JSON: it contains itself"
-    for name, value in _fields(body):
+    place = path_of(_place_not_json(service, body))
+    return f"the body is not JSON: {place}: {reason}" if place else f"the body is not JSON: {reason}"
+
+
+def _place_not_json(service: Service, value: Any) -> list[str | int]:
+    """Return the place of the first part of a value that is not JSON."""
+    parts: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    elif hasattr(type(value), "model_fields"):
+        parts = value
+    for name, part in parts:
         try:
-            service.dumps({name: value})
-        except ValueError as error:
-            return f"the body is not JSON: {name}: {error}"
-    return f"the body is not JSON: {reason}"
-
-
-def _fields(body: Any) -> Iterable[tuple[str, Any]]:
-    """Return the fields of a body that is a mapping or a model; none of any other body."""
-    if isinstance(body, Mapping):
-        return body.items()
-    fields: Iterable[tuple[str, Any]] = body if hasattr(type(body), "model_fields") else ()
-    return fields
+            service.dumps([part])
+        except ValueError:
+            return [name, *_place_not_json(service, part)]
+    return []
 
 
 def _parsed(content: bytes) -> Any:

@@ -175,13 +175,13 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
 
 
 def _check_format(response_format: Any) -> None:
-    """Refuse a schema that is neither a mapping nor a type.
+    """Refuse a schema that is neither a mapping nor text nor a type.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is none of these.
     """
     schema = response_format.get("schema") if isinstance(response_format, Mapping) else None
-    if schema is None or isinstance(schema, Mapping):
+    if schema is None or isinstance(schema, Mapping | str):
         return
     from gigachat.models.response_format import is_type  # here, for it loads pydantic
 

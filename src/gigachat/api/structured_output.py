@@ -73,7 +73,7 @@ def wanted(
         kind = value_type(into)
     else:
         if response_format is None:
-            raise TypeError("give into= with the type of the value")
+            raise TypeError("give into= with the type of the value; response_format= takes a pydantic model class")
         if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
             raise TypeError("response_format= takes a pydantic model class; into= takes any type")
         model: Any = response_format
