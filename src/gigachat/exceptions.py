@@ -43,6 +43,7 @@ __all__ = [
     "ServerError",
     "StreamInterruptedError",
     "ToolArgumentsError",
+    "ToolError",
     "ToolNotFoundError",
     "TotalTimeoutError",
     "UnprocessableEntityError",
@@ -269,6 +270,14 @@ class APIResponseValidationError(_CompletionError, ValueError):
 
 class ToolArgumentsError(GigaChatException, ValueError):
     """The arguments that a model gave for a tool do not fit. The text names each wrong argument."""
+
+
+class ToolError(GigaChatException):
+    """An error of a call of a tool, whose text the model receives as it is.
+
+    A tool raises it. A run raises it for a call that was not run or exceeded its timeout, with `on_error="raise"`.
+    Before the text of other exceptions, the model receives the name of their class.
+    """
 
 
 class ConversationFormatError(GigaChatException, ValueError):

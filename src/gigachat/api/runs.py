@@ -95,14 +95,15 @@ class Runs(Resource[Mode]):
 
                 * `tools`: Python functions, `Tool`s, and descriptions of functions that are not run here;
                 * `max_steps`: most answers of the model, 8;
-                * `approve`: function that is asked before a tool runs that needs approval. It gets a `ToolCall` and
-                  returns True, False, or a sentence for the model;
+                * `approve`: function that is asked before each call of a tool without approval of its own. It gets a
+                  `ToolCall` with the validated arguments and returns True, False, or a sentence for the model;
                 * `deps`: what tools find as `deps` of their `ToolContext`;
                 * `tool_timeout`: longest time of a call in seconds, for tools without a timeout of their own;
                 * `parallel`: most tools that run at once, 8;
                 * `max_repeats`: how often the model may make the same call in a row, 3;
                 * `on_error`: whether the errors of calls are told to the model (`"tell"`) or raised (`"raise"`);
-                * `transcript`: list that receives the messages. It can be sent at any moment, also after an exception.
+                * `transcript`: list whose content is replaced by the messages. It can be sent at any moment, also after
+                  an exception, unless the run ended with the stop `call`.
 
         Raises:
             GenerationError: The service failed to generate.

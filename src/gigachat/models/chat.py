@@ -73,14 +73,17 @@ class FunctionCall(WireModel):
         @model_validator(mode="before")
         @classmethod
         def _parse_arguments(cls, values: Any) -> Any:
-            """Read arguments that come as text; text that is not an object is kept as `arguments_text`."""
+            """Read arguments that come as text; other JSON than an object is kept as `arguments_text`."""
             if not isinstance(values, dict):
                 return values
             if values.get("type") == "tool_call":  # of LangChain, whose id and type the service does not know
                 values = {name: value for name, value in values.items() if name not in ("id", "type")}
-            if not isinstance(values.get("arguments"), str):
+            arguments = values.get("arguments")
+            if isinstance(arguments, list | int | float):
+                return {**values, "arguments": None, "arguments_text": json.dumps(arguments)}
+            if not isinstance(arguments, str):
                 return values
-            text = values["arguments"]
+            text = arguments
             try:
                 arguments = json.loads(text)
             except (ValueError, RecursionError):
