@@ -1,0 +1,117 @@
+"""Names of tools, and arguments of `McpTools` that are refused before a server starts."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigachat import ConfigurationError
+from gigachat.mcp import McpTools
+from tests.mcp.support import OFFICIAL, listed, named, scripted
+from tests.support.waiting import until
+
+ODD = listed("files/read", "2fa", "get_weather", "user.find-all")
+
+
+def names(tools: McpTools) -> list[str]:
+    with tools:
+        return [tool.name for tool in tools]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["files_read", "_2fa", "get_weather", "user.find-all"]),
+        ({"prefix": "my-"}, ["my-files_read", "my-2fa", "my-get_weather", "my-user.find-all"]),
+        ({"allow": ["2fa", "files/read"]}, ["files_read", "_2fa"]),
+        ({"allow": lambda name: "_" in name}, ["get_weather"]),
+        ({"allow": ()}, []),
+    ],
+    ids=["mended", "prefix", "list", "function", "none"],
+)
+def test_names_and_choice_of_tools(options: dict[str, Any], expected: list[str]) -> None:
+    assert names(McpTools(scripted(tools=ODD), **options)) == expected
+
+
+def test_a_mended_name_calls_the_tool_of_the_server() -> None:
+    with McpTools(scripted(tools=ODD), prefix="x") as tools:
+        assert named(tools, "xfiles_read")(path="a") == '{"name": "files/read", "arguments": {"path": "a"}}'
+
+
+def test_a_list_of_several_pages_is_read() -> None:
+    many = [f"tool{number}" for number in range(250)]
+    assert names(McpTools(scripted(tools=listed(*many), pages=7))) == many
+
+
+@pytest.mark.parametrize(
+    ("tools", "options", "says"),
+    [
+        (listed("погода"), {}, "would refuse the name 'погода', which has no Latin letters or digits: leave the tool"),
+        (listed("a/b", "a:b"), {}, "'a/b' and 'a:b' would both be called 'a_b': leave one of them out by allow="),
+        (ODD, {"allow": ["get_wether"]}, "has no tool 'get_wether': did you mean 'get_weather'?"),
+        (listed("a"), {"allow": {"xyz"}}, "has no tool 'xyz': its tools are a"),
+    ],
+)
+def test_names_that_cannot_be_used(tools: list[dict[str, Any]], options: dict[str, Any], says: str) -> None:
+    refused = McpTools(scripted(tools=tools), **options)
+    with pytest.raises(ConfigurationError) as error:
+        refused.open()
+    assert says in str(error.value)
+    assert "closed" in repr(refused)
+
+
+def test_refresh_reads_the_list_again(official: str | Path) -> None:
+    new = f"new{id(object())}"
+    with McpTools(official) as tools:
+        named(tools, "another")(name=new)
+        tools.refresh()
+        assert named(tools, new)() == {"result": ["one", "two"]}
+
+
+@pytest.mark.parametrize(
+    ("server", "options", "says"),
+    [
+        ("", {}, "the command of an MCP server is a list of texts, the program first"),
+        ([], {}, "the command of an MCP server is a list of texts"),
+        (["python", 1], {}, "the command of an MCP server is a list of texts"),
+        (["a\0b"], {}, "the command of an MCP server is a list of texts"),
+        (5, {}, "an MCP server is a command, a script's path or a URL, not int"),
+        ('python "x', {}, "No closing quotation"),
+        ("ws://host/mcp", {}, "the URL of an MCP server begins with http:// or https://"),
+        ("http:///mcp", {}, "the URL of an MCP server has no host"),
+        ("http://host:port/mcp", {}, "Port could not be cast"),
+        ("http://host/a b", {}, "contains spaces"),
+        ("http://host", {"env": {}}, "env= and cwd= are options of a command"),
+        ("http://host", {"headers": {"a b": "c"}}, "'a b' is not a header name"),
+        ("http://host", {"headers": {"a": "т4711"}}, "the value of a contains"),
+        ("x", {"headers": {}}, "headers= is an option of a URL"),
+        ("x", {"env": {"A": 4711}}, "env= is a mapping of texts"),
+        ("x", {"env": {"A=B": "4711"}}, "cannot be in an environment"),
+        ("x", {"env": ["A"]}, "env must be a mapping"),
+        ("x", {"cwd": "/no/such/folder"}, "cwd= is no folder: /no/such/folder"),
+        ("x", {"prefix": "мой_"}, "prefix= has Latin letters"),
+        ("x", {"prefix": "1"}, "prefix= has Latin letters"),
+        ("x", {"allow": "read"}, "allow= is a list of names"),
+        ("x", {"approve": "yes"}, "approve= is True, False or a function"),
+        ("x", {"timeout": 0}, "timeout= is a positive number of seconds"),
+        ("x", {"startup_timeout": True}, "startup_timeout= is a positive number of seconds"),
+        ("x", {"timeout": float("nan")}, "timeout= is a positive number of seconds"),
+    ],
+)
+def test_arguments_that_are_refused(server: Any, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        McpTools(server, **options)
+    assert says in str(error.value)
+    assert "4711" not in str(error.value)
+
+
+def test_threads_of_a_closed_connection_end() -> None:
+    def own() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("gigachat-mcp")]
+
+    with McpTools(OFFICIAL):
+        assert own()
+    until(lambda: not own())
