@@ -55,7 +55,11 @@ def failure_of(mode: Mode, tools: McpTools) -> str:
 
 @pytest.mark.parametrize("shape", ["path", "list", "text"])
 def test_a_command_is_a_path_a_list_or_text(shape: str) -> None:
-    commands = {"path": OFFICIAL, "list": [sys.executable, OFFICIAL], "text": f'"{sys.executable}" "{OFFICIAL}"'}
+    commands: dict[str, Any] = {
+        "path": OFFICIAL,
+        "list": [sys.executable, OFFICIAL],
+        "text": f'"{sys.executable}" "{OFFICIAL}"',
+    }
     with McpTools(commands[shape]) as tools:
         assert named(tools, "add")(a=1) == {"result": 3}
 

@@ -216,7 +216,9 @@ def refuse_repeated_names(names: Iterable[str]) -> None:
     """
     for name, count in Counter(names).items():
         if count > 1:
-            raise ValueError(f"two tools are called {name!r}: give one of them another name=, or its McpTools a prefix=")
+            raise ValueError(
+                f"two tools are called {name!r}: give one of them another name=, or its McpTools a prefix="
+            )
 
 
 def field_of(value: Any, name: str) -> Any:

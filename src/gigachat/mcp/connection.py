@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
-    from mcp import Client
     from mcp.types import Tool
 
     from gigachat.mcp.servers import Server
+    from mcp import Client
 
 T = TypeVar("T")
 

@@ -17,9 +17,8 @@ from gigachat.tools import Tool
 if TYPE_CHECKING:
     from os import PathLike
 
-    from mcp import types
-
     from gigachat.tools.definition import Approval
+    from mcp import types
 
 Allowed: TypeAlias = Collection[str] | Callable[[str], bool]
 """Names of tools, or a function that gets a name and returns whether the tool is used."""
