@@ -114,10 +114,13 @@ def test_closing_ends_the_program(mode: Mode) -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["no-such-program-4711"], "MCP server no-such-program-4711: there is no such program"),
+        (["no-such-program-4711"], "MCP server no-such-program-4711: there is no such program or folder"),
         ([str(Path(__file__).parent)], "MCP server mcp: Permission denied"),
         (program("print('hello', flush=True)"), r"it has ended, .*; lines of its stdout that are no MCP messages: 1"),
-        (program("raise SystemExit('no config file')"), r"it has ended, .*; its last lines on stderr: no config file"),
+        (
+            program(r"raise SystemExit('\x1b[31mno \x07config')"),
+            r"it has ended, .*; its last lines on stderr: no config",
+        ),
     ],
     ids=["no program", "a folder", "garbage", "ends at once"],
 )
@@ -136,6 +139,12 @@ def test_a_server_that_does_not_answer(mode: Mode, tmp_path: Path, code: str) ->
     text = failure_of(mode, McpTools(program(code), startup_timeout=3))
     assert "it did not list its tools within 3 seconds" in text
     assert not is_running(int(pid.read_text()))
+
+
+def test_the_output_of_a_program_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(McpError), McpTools(program("import sys; print(1); print(2, file=sys.stderr)")):
+        pass
+    assert capfd.readouterr() == ("", "")
 
 
 def test_garbage_before_the_messages_is_skipped() -> None:
@@ -288,6 +297,19 @@ def test_an_http_server_that_is_killed(mode: Mode) -> None:
     first, second = mode.run(main)
     assert re.fullmatch(r"MCP server http://\S+/mcp: All connection attempts failed", first)
     assert second == first
+
+
+def test_a_broken_connection_is_opened_again(mode: Mode) -> None:
+    tools = McpTools(OFFICIAL)
+
+    async def main() -> Any:
+        async with opened(mode, tools):
+            with pytest.raises(McpError):
+                await call(mode, tools, "die")
+            await tools.aopen() if mode.is_async else tools.open()
+            return await call(mode, tools, "add", a=1)
+
+    assert mode.run(main) == {"result": 3}
 
 
 def test_a_call_is_possible_from_other_loops_and_threads(mode: Mode) -> None:

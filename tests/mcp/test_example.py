@@ -45,4 +45,7 @@ def test_the_agent_asks_before_it_calls_tools_of_both_servers(server: GigaChatSe
 
 def test_the_agent_says_what_is_wrong_with_a_server(server: GigaChatServer) -> None:
     done = ran(server, "Сколько?", "no-such-program-4711")
-    assert (done.returncode, done.stderr) == (1, "MCP server no-such-program-4711: there is no such program\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "MCP server no-such-program-4711: there is no such program or folder\n",
+    )

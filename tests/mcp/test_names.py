@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gigachat import ConfigurationError
+from gigachat import ConfigurationError, McpError, ToolArgumentsError
 from gigachat.mcp import McpTools
 from tests.mcp.support import OFFICIAL, listed, named, scripted
 from tests.support.waiting import until
@@ -39,6 +40,36 @@ def test_names_and_choice_of_tools(options: dict[str, Any], expected: list[str])
 def test_a_mended_name_calls_the_tool_of_the_server() -> None:
     with McpTools(scripted(tools=ODD), prefix="x") as tools:
         assert named(tools, "xfiles_read")(path="a") == '{"name": "files/read", "arguments": {"path": "a"}}'
+
+
+@pytest.mark.parametrize("value", ["\ud800", object()], ids=["half a surrogate pair", "object"])
+def test_an_argument_without_a_json_form_ends_no_connection(official: str | Path, value: object) -> None:
+    with McpTools(official) as tools:
+        variable = named(tools, "variable")
+        with pytest.raises(ToolArgumentsError, match=r"^variable: an argument has no JSON form: "):
+            variable(name=value)
+        assert variable(name="NOT_THERE") == "unset"
+
+
+def test_an_argument_may_have_any_name() -> None:
+    arguments = {name: name for name in ("self", "name", "arguments", "connection", "with space")}
+    with McpTools(scripted(tools=listed("a"))) as tools:
+        assert json.loads(tools[0](**arguments)) == {"name": "a", "arguments": arguments}
+
+
+@pytest.mark.parametrize(
+    ("tool", "result", "says"),
+    [
+        ({"name": "a"}, {}, "its response is invalid: tools[0].inputSchema: is missing"),
+        (listed("a")[0], {}, "its response is invalid: content: is missing"),
+        ({**listed("a")[0], "outputSchema": {"type": "object"}}, {"content": []}, "did not return structured content"),
+    ],
+    ids=["tool", "result", "structured content"],
+)
+def test_an_invalid_response(tool: dict[str, Any], result: dict[str, Any], says: str) -> None:
+    with pytest.raises(McpError) as error, McpTools(scripted(tools=[tool], results={"a": result})) as tools:
+        tools[0]()
+    assert says in str(error.value)
 
 
 def test_a_list_of_several_pages_is_read() -> None:

@@ -13,9 +13,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ValidationError
+from pydantic_core import to_json
+
 from gigachat._engine.signals import Signal
 from gigachat._transport import event_loops
-from gigachat.exceptions import ConfigurationError, McpError
+from gigachat._validation import path_of, reason
+from gigachat.exceptions import ConfigurationError, McpError, ToolArgumentsError
 from gigachat.mcp.results import value_of
 from gigachat.tools import ToolError
 
@@ -100,6 +104,10 @@ class Connection:
         if self._stop():
             await event_loops.wait(self._ended, 2 * _CLOSING)
 
+    def has_ended(self) -> bool:
+        """Whether the connection was closed or is broken."""
+        return self._ended.is_set() or os.getpid() != self._process
+
     def list_tools(self) -> None:
         """Read the list of tools again."""
         self._wait(self._submit(self._list))
@@ -112,13 +120,16 @@ class Connection:
         """Call a tool and return its result.
 
         Raises:
+            ToolArgumentsError: An argument has no JSON form.
             ToolError: The tool failed, or did not return in time.
             McpError: The connection is closed or broken.
         """
+        _refuse_not_sendable(name, arguments)
         return self._wait(self._submit(lambda client: self._call(client, name, arguments)))
 
     async def acall(self, name: str, arguments: dict[str, Any]) -> Any:
         """Call a tool, as `call`."""
+        _refuse_not_sendable(name, arguments)
         return await self._await(self._submit(lambda client: self._call(client, name, arguments)))
 
     def _start(self) -> None:
@@ -200,12 +211,14 @@ class Connection:
         try:
             await self._serve()
         except BaseException as error:
-            self._error = self._failure(error, ended=True)
+            if self._error is None or not isinstance(error, TimeoutError):  # closing took long after a failure
+                self._error = self._failure(error, ended=True)
         with self._lock:
             self._client = None
             calls = [*self._calls]
         for call in calls:
             call.cancel()
+        self._ready.set()  # the loop may wait for a look-up of a host before it ends
 
     async def _serve(self) -> None:
         client_class = _client_class()
@@ -290,13 +303,30 @@ class Connection:
         if self._limit is not None and self._limit.expired() and not self._ready.is_set():
             return f"it did not list its tools within {self._startup_timeout:g} seconds"
         if isinstance(error, FileNotFoundError):
-            return "there is no such program"
+            return "there is no such program or folder"
         if getattr(error, "code", None) == _CONNECTION_CLOSED:
             return "it has ended, or closed the connection"
         if isinstance(error, OSError) and error.strerror:
             return error.strerror
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False, include_input=False)[0]
+            return f"its response is invalid: {path_of(first['loc'])}: {reason(first)}"
         text = self._server.without_secrets(str(error).strip().partition("\n")[0])[:_LONGEST_REASON]
         return text or type(error).__name__
+
+
+def _refuse_not_sendable(name: str, arguments: dict[str, Any]) -> None:
+    """Refuse arguments that have no JSON form: the package mcp would end the connection.
+
+    Raises:
+        ToolArgumentsError: One has none.
+    """
+    try:
+        to_json(arguments)
+        return
+    except ValueError as error:
+        text = " ".join(str(error).split()).removeprefix("Error serializing to JSON: ")
+    raise ToolArgumentsError(f"{name}: an argument has no JSON form: {text}")
 
 
 class _ConnectionLostError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigachat.tools import ToolError
+from gigachat.tools import ToolError, result_json
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult, ContentBlock
@@ -18,6 +18,8 @@ def value_of(result: CallToolResult) -> Any:
     """
     if result.is_error:
         text = _text(result.content)
+        if not text and result.structured_content is not None:
+            text = result_json(result.structured_content)
         raise ToolError(text or "the tool failed without a message")
     if result.structured_content is None:
         return _text(result.content)

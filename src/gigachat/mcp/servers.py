@@ -35,6 +35,7 @@ _SECRET_OPTION = re.compile(r"-.*(key|token|secret|passw|auth|credential)", re.I
 _SECRETS = re.compile(
     r"(?<=://)[^/\s@]+(?=@)|(?<=bearer )\S+|(?<=basic )\S+|\b(sk|ghp|xox\w)[-_][\w-]{8,}", re.IGNORECASE
 )
+_COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _NAMED_ARGUMENT = re.compile(r"@[\w.-]+/[\w.-]+|[^:=]+\.(py|js|mjs|cjs|ts|sh)")
 
 
@@ -87,7 +88,7 @@ def server_of(
         raise
     except (TypeError, ValueError) as error:
         reason = str(error)
-    raise ConfigurationError(reason)  # outside the handler: its frames have the values
+    raise ConfigurationError(f"MCP server: {reason}")  # outside the handler: its frames have the values
 
 
 def _command(server: Any) -> list[str]:
@@ -156,7 +157,13 @@ class Command:
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
         program, *arguments = map(str, self._command)
-        parameters = StdioServerParameters(command=program, args=arguments, env=dict(self._env or {}), cwd=self._cwd)
+        parameters = StdioServerParameters(
+            command=program,
+            args=arguments,
+            env=dict(self._env or {}),
+            cwd=self._cwd,
+            encoding_error_handler="replace",  # a line that is no message is skipped
+        )
         reading, writing = os.pipe()
         self._errors = _Tail(reading, self)
         async with AsyncExitStack() as stack:
@@ -290,4 +297,5 @@ def _texts(values: Iterable[str]) -> list[Secret]:
 def _without(secrets: Iterable[str], text: str) -> str:
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
-    return " ".join(_SECRETS.sub(_HIDDEN, text).split())
+    text = _COLOURS.sub("", _SECRETS.sub(_HIDDEN, text))
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())

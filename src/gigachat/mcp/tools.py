@@ -149,7 +149,7 @@ class McpTools(Sequence[Tool[..., Any]]):
 
     def _begin(self, *, blocking: bool) -> Connection:
         with self._lock:
-            if self._connection is not None:
+            if self._connection is not None and not self._connection.has_ended():
                 raise McpError(f"MCP server {self._server.name} is already open")
             connection = Connection(self._server, self._startup_timeout, self._timeout)
             self._connection = connection
