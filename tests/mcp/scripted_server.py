@@ -1,7 +1,7 @@
 """A server of the protocol of 2025, of a few lines, for what the official package does not do.
 
 Its argument is JSON: `tools`, as they are listed; `pages`, tools a page; `before`, text written to stdout first;
-`results`, the result by the name of a tool.
+`results`, the result by the name of a tool; `lists_once`, whether the second list is an error.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ def answer(asked: dict[str, Any], script: dict[str, Any]) -> dict[str, Any]:
     if method == "initialize":
         about = {"name": "scripted", "version": "1"}
         return {"result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": about}}
+    if method == "tools/list" and script.pop("lists_once", False):
+        script["fails"] = True
+    elif method == "tools/list" and script.get("fails"):
+        return {"error": {"code": -32603, "message": "the list is lost"}}
     if method == "tools/list":
         first, size = int(params.get("cursor") or 0), script.get("pages", 100)
         more = {"nextCursor": str(first + size)} if first + size < len(tools) else {}

@@ -11,8 +11,9 @@ import pytest
 
 from gigachat import ConfigurationError, McpError, ToolArgumentsError
 from gigachat.mcp import McpTools
-from tests.mcp.support import OFFICIAL, listed, named, scripted
+from tests.mcp.support import OFFICIAL, call, listed, named, opened, scripted
 from tests.support.waiting import until
+from tests.wire.modes import Mode
 
 ODD = listed("files/read", "2fa", "get_weather", "user.find-all")
 
@@ -100,6 +101,24 @@ def test_refresh_reads_the_list_again(official: str | Path) -> None:
         named(tools, "another")(name=new)
         tools.refresh()
         assert named(tools, new)() == {"result": ["one", "two"]}
+
+
+def test_a_list_that_cannot_be_read_again(mode: Mode) -> None:
+    async def refresh(tools: McpTools) -> None:
+        await tools.arefresh() if mode.is_async else tools.refresh()
+
+    async def main() -> None:
+        async with opened(mode, McpTools(scripted(tools=listed("a"), lists_once=True))) as tools:
+            with pytest.raises(McpError, match=r"^MCP server \S+ scripted_server.py: the list is lost$"):
+                await refresh(tools)
+            assert [tool.name for tool in tools] == ["a"]
+        async with opened(mode, McpTools(OFFICIAL)) as tools:
+            with pytest.raises(McpError):
+                await call(mode, tools, "die")
+            with pytest.raises(McpError, match="it has ended, or closed the connection"):
+                await refresh(tools)
+
+    mode.run(main)
 
 
 @pytest.mark.parametrize(

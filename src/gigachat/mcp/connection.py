@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
+    from mcp import Client
     from mcp.types import Tool
 
     from gigachat.mcp.servers import Server
-    from mcp import Client
 
 T = TypeVar("T")
 
@@ -110,11 +110,11 @@ class Connection:
 
     def list_tools(self) -> None:
         """Read the list of tools again."""
-        self._wait(self._submit(self._list))
+        self._wait(self._submit(self._list_again))
 
     async def alist_tools(self) -> None:
         """Read the list of tools again, as `list_tools`."""
-        await self._await(self._submit(self._list))
+        await self._await(self._submit(self._list_again))
 
     def call(self, name: str, arguments: dict[str, Any]) -> Any:
         """Call a tool and return its result.
@@ -263,18 +263,35 @@ class Connection:
                 break
         self.listed = listed
 
+    async def _list_again(self, client: Client) -> None:
+        try:
+            await self._in_time(self._list(client))
+        except ToolError as error:
+            text = str(error)
+        else:
+            return
+        raise McpError(f"MCP server {self._server.name}: {text}")
+
     async def _call(self, client: Client, name: str, arguments: dict[str, Any]) -> Any:
+        return value_of(await self._in_time(client.call_tool(name, arguments)))
+
+    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await a response of the server.
+
+        Raises:
+            ToolError: The response is an error, or did not arrive in time.
+            McpError: The response is invalid.
+            _ConnectionLostError: The connection has ended.
+        """
         from mcp import MCPError
 
         limit = asyncio.timeout(self._timeout)
         try:
             async with limit:
-                return value_of(await client.call_tool(name, arguments))
-        except ToolError:
-            raise
+                return await work
         except Exception as error:
             if limit.expired():
-                failure: Exception = ToolError(f"the tool did not return within {self._timeout:g} seconds")
+                failure: Exception = ToolError(f"no response within {self._timeout:g} seconds")
             elif not isinstance(error, MCPError):
                 failure = self._failure(error)
             elif error.code != _CONNECTION_CLOSED:

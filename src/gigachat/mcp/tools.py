@@ -17,8 +17,9 @@ from gigachat.tools import Tool
 if TYPE_CHECKING:
     from os import PathLike
 
-    from gigachat.tools.definition import Approval
     from mcp import types
+
+    from gigachat.tools.definition import Approval
 
 Allowed: TypeAlias = Collection[str] | Callable[[str], bool]
 """Names of tools, or a function that gets a name and returns whether the tool is used."""
