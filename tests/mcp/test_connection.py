@@ -461,7 +461,8 @@ with McpTools(Path({str(OFFICIAL)!r})) as tools:
 
 @pytest.mark.parametrize("source", [NEVER_CLOSED, INTERRUPTED, FORKED], ids=["never closed", "interrupted", "forked"])
 def test_a_program_ends_and_its_server_too(source: str) -> None:
-    done = run_program(["-c", source])
+    fork_of_threads = "ignore:This process:DeprecationWarning"  # of Python 3.12 and newer
+    done = run_program(["-W", fork_of_threads, "-c", source])
     assert (done.returncode, done.stderr) == (0, "")
     until(lambda: not is_running(int(done.stdout)))
 
