@@ -88,6 +88,7 @@ __all__ = [
     "Image",
     "InvalidJSONError",
     "LengthFinishReasonError",
+    "McpError",
     "Messages",
     "MessagesRole",
     "Model",

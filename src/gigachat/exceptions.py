@@ -31,6 +31,7 @@ __all__ = [
     "GigaChatWarning",
     "InvalidJSONError",
     "LengthFinishReasonError",
+    "McpError",
     "ModelNotSpecifiedError",
     "ModelUnavailableError",
     "NotFoundError",
@@ -286,6 +287,10 @@ class ConversationFormatError(GigaChatException, ValueError):
 
 class ToolNotFoundError(GigaChatException):
     """The model called a function that it was not given."""
+
+
+class McpError(GigaChatException, ConnectionError):
+    """An MCP server did not start, ended, broke the connection, or sent an invalid response."""
 
 
 class _AnswerError(APIResponseValidationError):

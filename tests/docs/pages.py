@@ -18,6 +18,7 @@ TWINS = (
     COMPATIBILITY,
     ERRORS,
     ("docs/local-server.md", "docs/local-server.ru.md"),
+    ("docs/mcp.md", "docs/mcp.ru.md"),
     ("docs/rag.md", "docs/rag.ru.md"),
     ("docs/reliability.md", "docs/reliability.ru.md"),
     SETTINGS,

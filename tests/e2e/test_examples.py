@@ -1,4 +1,4 @@
-"""The programs of `examples/`, run against the local server; `rag_folder.py` is in `test_rag`."""
+"""The programs of `examples/`, run against the local server; `rag_folder` and `mcp_agent` have tests elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.programs import environment
 from tests.support.waiting import PATIENCE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHORT = ("weather_agent", "chat_bot", "sse_endpoint", "extract_table", "rag_folder")
+SHORT = ("weather_agent", "chat_bot", "sse_endpoint", "extract_table", "rag_folder", "mcp_agent")
 
 
 def printed(server: GigaChatServer, name: str, *arguments: str, stdin: str = "") -> list[str]:

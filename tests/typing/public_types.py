@@ -5,7 +5,7 @@ Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -30,6 +30,7 @@ from gigachat import (
     RunStream,
     RunText,
     Stream,
+    Tool,
     ToolContext,
     ToolError,
     ToolStep,
@@ -41,6 +42,7 @@ from gigachat import (
 )
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
 from gigachat.estimates import TokenEstimate
+from gigachat.mcp import McpTools
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
 if TYPE_CHECKING:
@@ -426,6 +428,33 @@ async def post(context: ToolContext[int], text: str) -> str:
 
 Run = RunResult[models.ChatCompletion, models.Messages, models.Usage]
 RunV2 = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
+
+
+def mcp_tools(giga: GigaChat) -> None:
+    with McpTools(["python", Path("server.py")], approve=lambda call: call.name == "x", env={"A": "b"}) as tools:
+        assert_type(tools, McpTools)
+        assert_type(tools[0], Tool[..., Any])
+        assert_type(tools[1:], Sequence[Tool[..., Any]])
+        assert_type([one.name for one in tools], list[str])
+        assert_type(tools.refresh(), None)
+        assert_type(giga.chat_run("text", tools=tools), Run)
+        assert_type(giga.chat_run("text", tools=[weather, tools]), Run)
+        assert_type(giga.chat.run("text", tools=tools), RunV2)
+        assert_type(giga.chat.run("text", tools=[tools, "web_search"]), RunV2)
+        giga.conversation(tools=[tools])
+        giga.chat("text", functions=tools)
+        giga.chat.create("text", tools=tools)
+    assert_type(McpTools("https://host/mcp", headers={}, allow=["a"], timeout=None).open(), McpTools)
+    assert_type(McpTools(Path("server.py"), allow=lambda name: name == "a", prefix="a_").close(), None)
+
+
+async def async_mcp_tools(giga: AsyncGigaChat) -> None:
+    async with McpTools("python server.py", startup_timeout=5) as tools:
+        assert_type(tools, McpTools)
+        assert_type(await giga.chat_run("text", tools=[tools]), Run)
+        assert_type(await tools.arefresh(), None)
+    assert_type(await tools.aopen(), McpTools)
+    assert_type(await tools.aclose(), None)
 
 
 def runs(giga: GigaChat) -> None:
@@ -948,6 +977,11 @@ def classes_of_errors(giga: GigaChat) -> None:
         value_error = error
     except exceptions.ConversationFormatError as error:
         value_error = error
+    except exceptions.ToolError as error:
+        print(error)
+    except exceptions.McpError as error:
+        mcp_error: ConnectionError = error
+        print(mcp_error)
     except exceptions.ToolNotFoundError as error:
         print(error)
     except exceptions.GenerationError as error:

@@ -29,6 +29,7 @@ from gigachat.exceptions import (
     GigaChatException,
     InvalidJSONError,
     LengthFinishReasonError,
+    McpError,
     ModelNotSpecifiedError,
     RefusalError,
     ResponseError,
@@ -112,6 +113,7 @@ def test_every_error_is_importable_from_the_package() -> None:
         (ToolArgumentsError, ValueError),
         (ConversationFormatError, ValueError),
         (ClientClosedError, RuntimeError),
+        (McpError, ConnectionError),
     ],
 )
 def test_errors_are_caught_as_what_they_also_are(kind: type[Exception], also: type[Exception]) -> None:
@@ -142,6 +144,7 @@ EXAMPLES: list[GigaChatException] = [
     ToolError("no"),
     ToolNotFoundError("no"),
     ConversationFormatError("no"),
+    McpError("no"),
     APIResponseValidationError("no", content=b"{", completion=COMPLETED),
     RefusalError("no", completion=COMPLETED, problems=["words"]),
     InvalidJSONError("no", completion=COMPLETED, problems=["line 1"]),

@@ -223,7 +223,7 @@ def with_described(fields: Any, name: Literal["functions", "tools"]) -> Any:
         TypeError, ValueError: No tool can be made of a function, or two tools have one name.
     """
     several = fields.get(name) if isinstance(fields, Mapping) else None
-    if not isinstance(several, list | tuple) or not any(map(callable, several)):
+    if not isinstance(several, Sequence) or isinstance(several, str | bytes) or not any(map(callable, several)):
         return fields
     several = [*several]
     from gigachat.tools import as_tool, is_callable_tool  # here, for it loads pydantic
@@ -256,7 +256,9 @@ def refuse_repeated_names(names: Iterable[str]) -> None:
     """
     for name, count in Counter(names).items():
         if count > 1:
-            raise ValueError(f"two tools are called {name!r}: give one of them another name=")
+            raise ValueError(
+                f"two tools are called {name!r}: give one of them another name=, or its McpTools a prefix="
+            )
 
 
 def field_of(value: Any, name: str) -> Any:

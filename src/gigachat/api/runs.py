@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     FunctionTool: TypeAlias = Tool[..., Any] | Callable[..., Any] | models.Function | Mapping[str, Any]
     AnyTool: TypeAlias = FunctionTool | str | models.ChatTool | models.ChatFunctionSpecification
+    FunctionTools: TypeAlias = Sequence[FunctionTool | Sequence[FunctionTool]]
+    AnyTools: TypeAlias = Sequence[AnyTool | Sequence[AnyTool]]
     Result: TypeAlias = RunResult[models.ChatCompletion, models.Messages, models.Usage]
     ResultV2: TypeAlias = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
     Run: TypeAlias = RunInBothModes[models.ChatCompletion, models.Messages, models.Usage]
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
         """Options of a conversation."""
 
         system: str | None
-        tools: Sequence[AnyTool]
+        tools: AnyTools
         session_id: str | None
         storage: str | PathLike[str] | ConversationStorage | None
         window: int | None
@@ -74,12 +76,12 @@ if TYPE_CHECKING:
     class ChatRunFields(RunOptionFields, ChatOptions, total=False):
         """Options of a run by chats v1, and fields of its chats."""
 
-        tools: Required[Sequence[FunctionTool]]
+        tools: Required[FunctionTools]
 
     class ChatCompletionRunFields(RunOptionFields, ChatCompletionOptions, total=False):
         """Options of a run by chats v2, and fields of its requests."""
 
-        tools: Required[Sequence[AnyTool]]
+        tools: Required[AnyTools]
 
 
 class Runs(Resource[Mode]):
@@ -93,7 +95,7 @@ class Runs(Resource[Mode]):
             payload: As in `chat`.
             **fields: Fields of the chat, and options of the run:
 
-                * `tools`: Python functions, `Tool`s, and descriptions of functions that are not run here;
+                * `tools`: Python functions, `Tool`s, `McpTools`, and descriptions of functions that are not run here;
                 * `max_steps`: most answers of the model, 8;
                 * `approve`: function that is asked before each call of a tool without approval of its own. It gets a
                   `ToolCall` with the validated arguments and returns True, False, or a sentence for the model;

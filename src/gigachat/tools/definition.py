@@ -120,7 +120,7 @@ class Tool(Generic[P, R]):
             for attribute in ("__name__", "__code__", "__defaults__", "__kwdefaults__", "__annotations__"):
                 setattr(self, attribute, getattr(inner, attribute))
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
         result: R = self._function(*args, **kwargs)
         return result

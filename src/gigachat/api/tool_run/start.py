@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -128,7 +128,7 @@ def _split(fields: Mapping[str, Any], other_name: str | None) -> tuple[RunOption
         raise TypeError("a run keeps the conversation itself: storage= cannot be given")
     if other_name is not None and rest.get(other_name) is not None:
         raise TypeError(f"a run takes its functions as tools=[...], not as {other_name}=")
-    return options, transcript, [_checked(tool, f"tools[{index}]") for index, tool in enumerate(tools)], rest
+    return options, transcript, [_checked(tool, f"tools[{index}]") for index, tool in enumerate(_flat(tools))], rest
 
 
 def _checked(tool: Any, place: str) -> Any:
@@ -146,3 +146,12 @@ def _checked(tool: Any, place: str) -> Any:
     if not isinstance(tool, str | Mapping | BaseModel):
         raise TypeError(f"{place} must be a function, a tool or a description, not {type(tool).__name__}")
     return tool
+
+
+def _flat(tools: Sequence[Any]) -> Iterator[Any]:
+    """Yield tools, also those of sequences among them."""
+    for tool in tools:
+        if isinstance(tool, Sequence) and not isinstance(tool, str | bytes):
+            yield from tool
+        else:
+            yield tool
