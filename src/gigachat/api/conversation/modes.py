@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from gigachat import models
     from gigachat._engine.endpoint import Resource
     from gigachat._engine.session import Session
+    from gigachat.api.attachments import Attached
     from gigachat.api.conversation.versions import ConversationVersion
     from gigachat.tools.runs import RunResult
 
@@ -77,7 +77,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for blocking callers. One turn is in progress at a time."""
 
     def send(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: str | MessageT | Mapping[str, Any], files: Sequence[Attached] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
@@ -85,12 +85,12 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return run(self._turn(message, files, stream=False).finish())
 
     def stream(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: str | MessageT | Mapping[str, Any], files: Sequence[Attached] = ()
     ) -> RunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
@@ -98,7 +98,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return RunStream(self._turn(message, files, stream=True))
 
@@ -124,7 +124,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for async callers. One turn is in progress at a time."""
 
     async def send(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: str | MessageT | Mapping[str, Any], files: Sequence[Attached] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
@@ -132,12 +132,12 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return await self._turn(message, files, stream=False).finish()
 
     def stream(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: str | MessageT | Mapping[str, Any], files: Sequence[Attached] = ()
     ) -> AsyncRunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
@@ -145,7 +145,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return AsyncRunStream(self._turn(message, files, stream=True))
 
@@ -189,6 +189,8 @@ class ConversationInBothModes:
         for name in ("messages", "transcript"):
             if fields.get(name) is not None:
                 raise TypeError(f"a conversation has its messages itself: {name}= cannot be given")
+        if fields.get("files") is not None:
+            raise TypeError("files= belong to a message of a conversation: send(text, files=[...])")
         rest = dict(fields)
         own: dict[str, Any] = {name: rest.pop(name, None) for name in _OWN}
         compact = bool(rest.pop("compact", False))

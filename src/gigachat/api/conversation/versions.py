@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from gigachat import models
 from gigachat.api.arguments import validated
+from gigachat.api.attachments import attached_ids, kind_of
 from gigachat.api.tool_run.start import start_v1, start_v2
 from gigachat.exceptions import ConversationFormatError
 
@@ -32,6 +33,8 @@ class ConversationVersion(ABC, Generic[CompletionT, MessageT, UsageT]):
 
     api: Literal["v1", "v2"]
     no_usage: UsageT
+    has_documents = False
+    """Whether a document was attached to a message."""
     _message: type[Any]
     _usage: type[Any]
 
@@ -66,7 +69,8 @@ class ConversationVersion(ABC, Generic[CompletionT, MessageT, UsageT]):
         Raises:
             TypeError, ValueError: It is none.
         """
-        ids = [getattr(file, "id_", file) for file in files]
+        ids = attached_ids(files)
+        self.has_documents = self.has_documents or "text" in map(kind_of, files)
         if isinstance(message, str):
             if not message and not ids:
                 raise ValueError("the message is empty")
@@ -114,6 +118,8 @@ class V1(ConversationVersion[models.ChatCompletion, models.Messages, models.Usag
         self, messages: Sequence[models.Messages], fields: Mapping[str, Any], *, stream: bool
     ) -> RunInBothModes[models.ChatCompletion, models.Messages, models.Usage]:
         """Return the run of a turn."""
+        if self.has_documents and fields.get("function_call") is None and not fields.get("tools"):
+            fields = {**fields, "function_call": "auto"}  # documents are read by a built-in function
         return start_v1(self._resource, messages, fields, stream=stream)
 
     def message(self, role: str, text: str, files: Sequence[str] = ()) -> models.Messages:
