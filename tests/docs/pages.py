@@ -17,6 +17,7 @@ TWINS = (
     ("docs/api.md", "docs/api.ru.md"),
     COMPATIBILITY,
     ERRORS,
+    ("docs/files.md", "docs/files.ru.md"),
     ("docs/local-server.md", "docs/local-server.ru.md"),
     ("docs/mcp.md", "docs/mcp.ru.md"),
     ("docs/rag.md", "docs/rag.ru.md"),

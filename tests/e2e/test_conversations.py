@@ -436,9 +436,9 @@ def test_a_mistake_is_named_before_the_first_turn(options: dict[str, Any], says:
         (["x", 5], [], TypeError, "^a message is text, a model or a mapping, such as .*, not int$"),
         ([], [], ValueError, "^no messages: give at least one$"),
         ({"content": "x"}, [], ValueError, "^role"),
-        ("x", "id", TypeError, "^files= takes a list of uploaded files or their ids$"),
-        ("x", 5, TypeError, "^files= takes a list of uploaded files or their ids$"),
-        ("x", [5], TypeError, r"^files\[0\] must be an uploaded file or its id, not int$"),
+        ("x", "id", TypeError, "^files= takes a list, not str: "),
+        ("x", 5, TypeError, "^files= takes a list, not int: "),
+        ("x", [5], TypeError, "^files= takes uploaded files or their ids, not int: "),
         (["x"], ["id"], TypeError, "^files= belong to a message that is text"),
     ],
 )

@@ -338,6 +338,7 @@ def read_created(answer: models.ChatCompletionResponse) -> None:
     assert_type(answer.sources[0].url, str | None)
     assert_type(answer.sources[0].title, str | None)
     assert_type(answer.files, list[models.ChatContentFile])
+    assert_type(answer.images, list[models.ChatContentFile])
     assert_type(answer.files[0].id_, str)
     assert_type(answer.messages, list[models.ChatMessage])
     assert_type(answer.messages[0].role, str)
@@ -655,6 +656,39 @@ async def async_get_models(giga: AsyncGigaChat) -> None:
     assert_type(await giga.get_models(), models.Models)
     assert_type(await giga.get_model("GigaChat"), models.Model)
     assert_type(await giga.models_info(), list[catalogue.ModelInfo])
+
+
+def answer_files(answer: models.ChatCompletion, path: Path) -> None:
+    assert_type(answer.files, list[models.AnswerFile])
+    assert_type(answer.images, list[models.AnswerFile])
+    assert_type(answer.files[0].id, str)
+    assert_type(answer.files[0].target, str | None)
+    assert_type(answer.files[0].mime, str | None)
+    assert_type(answer.files[0].is_image, bool)
+    assert_type(answer.files[0].read(), bytes)
+    assert_type(answer.images[0].save(path), Path)
+    assert_type(answer.images[0].save("folder/a.jpg"), Path)
+
+
+async def async_answer_files(answer: models.ChatCompletionResponse, path: Path) -> None:
+    assert_type(await answer.files[0].aread(), bytes)
+    assert_type(await answer.images[0].asave(path), Path)
+
+
+def attachments(giga: GigaChat, path: Path, image: models.AnswerFile) -> None:
+    assert_type(giga.attach(path), models.UploadedFile)
+    assert_type(giga.attach(b"text"), models.UploadedFile)
+    assert_type(giga.chat("text", files=[giga.attach("a.png"), image, "id"]), models.ChatCompletion)
+    assert_type(giga.chat.create("text", files=[giga.attach("a.png"), image, "id"]), models.ChatCompletionResponse)
+    assert_type(giga.transcribe(path), models.ChatCompletion)
+    assert_type(giga.transcribe(("a.wav", b""), prompt="text", model="GigaChat-2-Max"), models.ChatCompletion)
+
+
+async def async_attachments(giga: AsyncGigaChat, hybrid: GigaChat, path: Path) -> None:
+    assert_type(await giga.attach(path), models.UploadedFile)
+    assert_type(await hybrid.aattach(path), models.UploadedFile)
+    assert_type(await giga.transcribe(path), models.ChatCompletion)
+    assert_type(await hybrid.atranscribe(path), models.ChatCompletion)
 
 
 def files(giga: GigaChat, path: Path, file: IO[bytes]) -> None:

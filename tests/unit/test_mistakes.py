@@ -28,7 +28,6 @@ from gigachat.models import (
     Function,
     JsonSchemaResponseFormat,
     Messages,
-    UploadedFile,
 )
 from gigachat.settings import Settings
 from tests.unit.namespaces import body
@@ -430,7 +429,7 @@ def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
         (WHOLE[1:], "x", {"response_format": "json"}, f"model_options.response_format: {FORMAT}"),
         (
             ["chat"],
-            [{**MESSAGES[0], "attachments": [UploadedFile(id="f")]}],
+            [{**MESSAGES[0], "attachments": [5]}],
             {},
             "messages[0].attachments[0]: must be the id of a file, such as giga.upload_file(...).id_",
         ),

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from gigachat import models
     from gigachat._engine.endpoint import Resource
     from gigachat._engine.session import Session
+    from gigachat.api.attachments import Attached
     from gigachat.api.conversation.versions import ConversationVersion
     from gigachat.tools.runs import RunResult
 
@@ -80,7 +80,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for blocking callers. One turn is in progress at a time."""
 
     def send(
-        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
@@ -88,7 +88,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, a message, or messages in a list.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
 
         Raises:
             GigaChatException: It failed, or the model waits for the result of a function.
@@ -97,7 +97,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
         return run(self._turn(message, files, stream=False).finish())
 
     def stream(
-        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> RunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
@@ -105,7 +105,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, a message, or messages in a list.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return RunStream(self._turn(message, files, stream=True))
 
@@ -142,7 +142,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for async callers. One turn is in progress at a time."""
 
     async def send(
-        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
@@ -150,7 +150,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, a message, or messages in a list.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
 
         Raises:
             GigaChatException: It failed, or the model waits for the result of a function.
@@ -159,7 +159,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
         return await self._turn(message, files, stream=False).finish()
 
     def stream(
-        self, message: Given[MessageT], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> AsyncRunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
@@ -167,7 +167,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
 
         Args:
             message: Text of the user, a message, or messages in a list.
-            files: Uploaded files, or their ids.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return AsyncRunStream(self._turn(message, files, stream=True))
 
@@ -221,6 +221,8 @@ class ConversationInBothModes:
         for name in ("messages", "transcript"):
             if fields.get(name) is not None:
                 raise TypeError(f"a conversation has its messages itself: {name}= cannot be given")
+        if fields.get("files") is not None:
+            raise TypeError("files= belong to a message of a conversation: send(text, files=[...])")
         rest = dict(fields)
         own: dict[str, Any] = {name: rest.pop(name, None) for name in _OWN}
         compact = rest.pop("compact", None) or False

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from gigachat import models
 from gigachat.api.arguments import validated
+from gigachat.api.attachments import attached_ids, kind_of
 from gigachat.api.conversation.history import is_result
 from gigachat.api.tool_run.start import start_v1, start_v2
 from gigachat.exceptions import ConversationFormatError, GigaChatException
@@ -34,6 +35,8 @@ class ConversationVersion(ABC, Generic[CompletionT, MessageT, UsageT]):
 
     api: Literal["v1", "v2"]
     no_usage: UsageT
+    has_documents = False
+    """Whether a document was attached to a message."""
     _message: type[Any]
     _usage: type[Any]
 
@@ -72,7 +75,8 @@ class ConversationVersion(ABC, Generic[CompletionT, MessageT, UsageT]):
         Raises:
             TypeError, ValueError: An argument is invalid.
         """
-        ids = _ids(files)
+        ids = attached_ids(files)
+        self.has_documents = self.has_documents or "text" in map(kind_of, files)
         if isinstance(message, Sequence) and not isinstance(message, str | bytes | bytearray):
             if ids:
                 raise TypeError(_TEXT_WITH_FILES)
@@ -145,6 +149,8 @@ class V1(ConversationVersion[models.ChatCompletion, models.Messages, models.Usag
         self, messages: Sequence[models.Messages], fields: Mapping[str, Any], *, stream: bool
     ) -> RunInBothModes[models.ChatCompletion, models.Messages, models.Usage]:
         """Return the run of a turn."""
+        if self.has_documents and fields.get("function_call") is None and not fields.get("tools"):
+            fields = {**fields, "function_call": "auto"}  # documents are read by a built-in function
         return start_v1(self._resource, messages, fields, stream=stream)
 
     def message(self, role: str, text: str, files: Sequence[str] = ()) -> models.Messages:
@@ -198,18 +204,3 @@ class V2(ConversationVersion[models.ChatCompletionResponse, models.ChatMessage, 
         """Return how the result of a function is written."""
         result = f'{{"function_result": {{"name": "{name}", "result": {{...}}}}}}'
         return f'{{"role": "function", "content": [{result}]}}'
-
-
-def _ids(files: Any) -> list[str]:
-    """Return the ids of files.
-
-    Raises:
-        TypeError: It is not a list of files or ids.
-    """
-    if isinstance(files, str | bytes) or not isinstance(files, Sequence):
-        raise TypeError("files= takes a list of uploaded files or their ids")
-    ids: list[Any] = [getattr(file, "id_", file) for file in files]
-    for index, file in enumerate(ids):
-        if not isinstance(file, str):
-            raise TypeError(f"files[{index}] must be an uploaded file or its id, not {type(file).__name__}")
-    return ids

@@ -189,7 +189,7 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         self._source = None
         if self._over:
             return ()  # closed by another thread or task
-        return self._take(source.call.accumulate(source.whole()))
+        return self._take(source.completion())
 
     def _take(self, completion: CompletionT) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         """Take an answer of the model: it ends the run, or its calls are to be run."""

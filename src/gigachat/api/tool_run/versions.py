@@ -98,6 +98,7 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
 
     def __init__(self, resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool) -> None:
         self.no_usage = models.Usage()
+        self._resource = resource
         self._request = chat.request(resource, payload, fields, stream)
         if self._request.function_call is None and self._request.functions:
             self._request = self._request.model_copy(update={"function_call": "auto"})
@@ -109,11 +110,11 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
 
     def call(self) -> Call[models.ChatCompletion]:
         """Return the call for the model's next answer."""
-        return chat.call_for(self._next_request())
+        return chat.call_for(self._resource, self._next_request())
 
     def stream_call(self) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:
         """Return the call for the model's next answer as a stream."""
-        return chat.stream_call_for(self._next_request())
+        return chat.stream_call_for(self._resource, self._next_request())
 
     def _next_request(self) -> models.Chat:
         request = self._request
@@ -170,8 +171,8 @@ class V2(
 
     def __init__(self, resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool) -> None:
         self.no_usage = models.ChatUsage()
-        self._service = resource._service
-        self._request = chat_v2.request(self._service, payload, fields, stream)
+        self._resource = resource
+        self._request = chat_v2.request(resource._service, payload, fields, stream)
         self.messages = _with_results_together(self._request.messages)
 
     def function_names(self) -> list[str]:
@@ -181,7 +182,7 @@ class V2(
 
     def call(self) -> Call[models.ChatCompletionResponse]:
         """Return the call for the model's next answer."""
-        return chat_v2.call_for(self._service, self._next_request())
+        return chat_v2.call_for(self._resource, self._next_request())
 
     def stream_call(self) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
         """Return the call for the model's next answer as a stream."""
