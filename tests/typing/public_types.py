@@ -831,6 +831,7 @@ def views(giga: GigaChat) -> None:
         timeout=(1.0, 2.0),
         max_retries=0,
         session_id="conversation-17",
+        fallback_models=["GigaChat-2-Pro"],
     )
     assert_type(view, GigaChat)
     assert_type(view.chat("text"), models.ChatCompletion)

@@ -58,11 +58,16 @@ def context_headers() -> dict[str, str]:
 
 
 def build_request(
-    service: Service, options: RequestOptions, call: Call[Any], context: Mapping[str, str], v2_url: str = ""
+    service: Service,
+    options: RequestOptions,
+    call: Call[Any],
+    context: Mapping[str, str],
+    v2_url: str = "",
+    model: str | None = None,
 ) -> tuple[Request, bool]:
     """Return the request of a call, and whether the client's authorization must be added.
 
-    `v2_url` is the base address of calls of API v2.
+    `v2_url` is the base address of calls of API v2. `model` takes the place of the model in the body.
 
     Headers of the client come first, then those of the context, of the call and of the options; the later ones win.
 
@@ -84,8 +89,9 @@ def build_request(
             # Before 2.14, pydantic does not write a model whose class is not built, as of a part of one that it parsed.
             build_all()
             content = written(service, call.json)
-        if options.body:
-            content = written(service, {**_parsed(content), **options.body})
+        changes = options.body if model is None else {**options.body, "model": model}
+        if changes:
+            content = written(service, {**_parsed(content), **changes})
         elif b"NaN" in content or b"Infinity" in content:
             _parsed(content)
     if call.headers:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.calls import NO_OPTIONS
+from gigachat._engine.fallback import Fallback
 from gigachat._engine.requests import build_request, context_headers
 from gigachat._engine.transport import Failure
-from gigachat.exceptions import APIResponseValidationError, ResponseError
+from gigachat.exceptions import APIResponseValidationError, GigaChatException, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -134,15 +135,29 @@ class Session:
             deadline: Time on the engine's clock at which the call must have ended.
 
         Raises:
-            GigaChatException: The request failed.
+            GigaChatException: The request failed; with fallback models, with each of them.
         """
+        fallback = Fallback(self.service, self.options, call)
+        while True:
+            try:
+                return await self._respond(call, context, deadline, fallback.model)
+            except GigaChatException as error:
+                failure = fallback.after(error)
+                if failure is error:
+                    raise
+                if failure is not None:
+                    raise failure from None
+
+    async def _respond(
+        self, call: Call[Any], context: Mapping[str, str], deadline: float | None, model: str | None
+    ) -> Response:
         service = self.service
         policy = service.policy
         if self.options.max_retries is not None:
             policy = replace(policy, max_retries=self.options.max_retries)
         urls = service.v2_urls if call.v2 else ("",)
         while True:
-            request, authorize = build_request(service, self.options, call, context, urls[0])
+            request, authorize = build_request(service, self.options, call, context, urls[0], model)
             request.deadline = deadline
             authorization = service.authorization if authorize else None
             try:

@@ -282,13 +282,17 @@ def _call(
             body["stream"] = True
     else:
         body = _body(request(resource, payload, fields, stream))
-    return Call("POST", chat_url_cvar.get(), read_completion(models.ChatCompletion, failure, _has_content), json=body)
+    return _posted(body)
 
 
 def call_for(chat: models.Chat) -> Call[models.ChatCompletion]:
     """Return the call that sends a request."""
+    return _posted(_body(chat))
+
+
+def _posted(body: Mapping[str, Any] | models.Chat) -> Call[models.ChatCompletion]:
     read = read_completion(models.ChatCompletion, failure, _has_content)
-    return Call("POST", chat_url_cvar.get(), read, json=_body(chat))
+    return Call("POST", chat_url_cvar.get(), read, json=body, model=field_of(body, "model"))
 
 
 def _body(chat: models.Chat) -> Mapping[str, Any] | models.Chat:
