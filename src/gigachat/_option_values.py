@@ -68,7 +68,7 @@ def model_names(value: Any) -> tuple[str, ...]:
         ValueError: It is something else.
     """
     read = split(value)
-    names = tuple(unquoted(name) for name in read) if isinstance(read, list | tuple) else (None,)
+    names: list[Any] = [unquoted(name) for name in read] if isinstance(read, list | tuple) else [None]
     if not all(isinstance(name, str) and name for name in names):
         raise ValueError("must be a list of names of models, such as ['GigaChat-2-Pro', 'GigaChat-2']")
     return tuple(map(encodable, names))
