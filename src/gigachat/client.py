@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Never, Self
 
 from gigachat._compat import AsyncNames
 from gigachat._engine.calls import NO_OPTIONS, RequestOptions, checked_options
-from gigachat._engine.endpoint import Async, Blocking, Mode
+from gigachat._engine.endpoint import Async, Blocking, Mode, async_variant
 from gigachat._engine.session import Session, run
+from gigachat._openai import OpenAIClients
 from gigachat._suggestions import OtherNames, misplaced, report_unknown_options
 from gigachat.api import (
     account,
@@ -57,6 +58,7 @@ class Client(
     threads.Threads[Mode],
     raw_requests.RawRequests[Mode],
     authentication.Authentication[Mode],
+    OpenAIClients[Mode],
     OtherNames,
 ):
     """Base of all clients: the options, and every endpoint.
@@ -309,6 +311,7 @@ class GigaChat(Client[Blocking], AsyncNames):
     """
 
     _mode = Blocking
+    aopenai_client = async_variant(OpenAIClients.openai_client)
 
     def close(self) -> None:
         """Close the connections of blocking calls; later calls are refused, unless this client was never used.

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, assert_type
 
 import numpy as np
 import numpy.typing as npt
+import openai
 from anyio import AsyncFile
 from pydantic import BaseModel, SecretStr, TypeAdapter
 from starlette.datastructures import UploadFile
@@ -821,6 +822,15 @@ async def arequest(giga: GigaChat) -> None:
 
 async def async_request(giga: AsyncGigaChat) -> None:
     assert_type(await giga.request("GET", "/new"), models.RawResponse)
+
+
+def openai_clients(giga: GigaChat) -> None:
+    assert_type(giga.openai_client(), openai.OpenAI)
+    assert_type(giga.aopenai_client(), openai.AsyncOpenAI)
+
+
+async def async_openai_clients(giga: AsyncGigaChat) -> None:
+    assert_type(giga.openai_client(), openai.AsyncOpenAI)
 
 
 def views(giga: GigaChat) -> None:

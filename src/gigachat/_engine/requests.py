@@ -100,16 +100,21 @@ def build_request(
         headers.update(options.headers)
     authorize = "authorization" not in headers and (service.authorization is not None or service.needs_authorization)
     if authorize and service.authorization is None:
-        raise ConfigurationError(
-            "no authorization: pass credentials= (or set GIGACHAT_CREDENTIALS), or client_id= and client_secret=, "
-            "user= and password=, access_token=, or cert_file="
-        )
+        raise missing_authorization()
     query: Mapping[str, str | Sequence[str]] | None = service.settings.default_query
     if call.query or options.query:
         query = {**(query or {}), **(call.query or {}), **options.query}
     timeouts = options.timeouts or service.timeouts
     url = f"{v2_url}{call.path}" if call.v2 else service.url(call.path)
     return Request(call.method, url, headers, content, timeouts, query, call.upload), authorize
+
+
+def missing_authorization() -> ConfigurationError:
+    """Return the error for a client without any authorization."""
+    return ConfigurationError(
+        "no authorization: pass credentials= (or set GIGACHAT_CREDENTIALS), or client_id= and client_secret=, "
+        "user= and password=, access_token=, or cert_file="
+    )
 
 
 def written(service: Service, body: Any) -> bytes:
