@@ -44,7 +44,7 @@ class Call(Generic[T]):
         query: Query parameters; a list repeats one.
         v2: Whether the path is one of API v2, whose address may have to be found.
         repeatable: Whether it only reads, so that it may be retried when the service may have received it.
-        model: Model in the body of a chat, in whose place fallback models may be asked; None for other calls.
+        chat: Whether its body is a chat, whose model fallback models may replace.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Call(Generic[T]):
     query: Mapping[str, str | Sequence[str]] | None = field(default=None, repr=False)
     repeatable: bool = False
     v2: bool = False
-    model: str | None = None
+    chat: bool = False
 
 
 @dataclass(slots=True)

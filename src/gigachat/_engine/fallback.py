@@ -7,15 +7,15 @@ the service may have generated an answer, which it bills. A response with status
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gigachat._advice import is_switched_off
-from gigachat.exceptions import ResponseError
 
 if TYPE_CHECKING:
     from gigachat._engine.calls import Call, RequestOptions
     from gigachat._engine.service import Service
-    from gigachat.exceptions import GigaChatException
+    from gigachat.exceptions import ResponseError
 
 logger = logging.getLogger("gigachat")
 
@@ -42,15 +42,16 @@ class Fallback:
         self._call = call
         self._first: ResponseError | None = None
         models = service.settings.fallback_models if options.fallback_models is None else options.fallback_models
-        self._named = options.body.get("model", call.model) if models and call.model else None
+        own = call.json if isinstance(call.json, Mapping) else dict(call.json or ())
+        self._named = options.body.get("model", own["model"]) if call.chat and own.get("model") else None
         self._left = [name for name in dict.fromkeys(models) if name != self._named] if self._named else []
 
-    def after(self, error: GigaChatException) -> GigaChatException | None:
+    def after(self, error: ResponseError) -> ResponseError | None:
         """Choose the model that is asked after a failure; if there is none, return the error of the call.
 
         If all models fail, it is the error of the call's own model, with the others as notes.
         """
-        if not isinstance(error, ResponseError) or not self._is_answerless(error):
+        if not self._is_answerless(error):
             return error
         first = self._first
         if first is None:

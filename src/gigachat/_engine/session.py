@@ -14,7 +14,7 @@ from gigachat._engine.calls import NO_OPTIONS
 from gigachat._engine.fallback import Fallback
 from gigachat._engine.requests import build_request, context_headers
 from gigachat._engine.transport import Failure
-from gigachat.exceptions import APIResponseValidationError, GigaChatException, ResponseError
+from gigachat.exceptions import APIResponseValidationError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -137,25 +137,13 @@ class Session:
         Raises:
             GigaChatException: The request failed; with fallback models, with each of them.
         """
-        fallback = Fallback(self.service, self.options, call)
-        while True:
-            try:
-                return await self._respond(call, context, deadline, fallback.model)
-            except GigaChatException as error:
-                failure = fallback.after(error)
-                if failure is error:
-                    raise
-                if failure is not None:
-                    raise failure from None
-
-    async def _respond(
-        self, call: Call[Any], context: Mapping[str, str], deadline: float | None, model: str | None
-    ) -> Response:
         service = self.service
         policy = service.policy
         if self.options.max_retries is not None:
             policy = replace(policy, max_retries=self.options.max_retries)
         urls = service.v2_urls if call.v2 else ("",)
+        fallback: Fallback | None = None
+        model: str | None = None
         while True:
             request, authorize = build_request(service, self.options, call, context, urls[0], model)
             request.deadline = deadline
@@ -164,8 +152,16 @@ class Session:
                 response = await send_with_retries(self.transport, request, policy, call.repeatable, authorization)
             except ResponseError as error:
                 urls = urls[1:]
-                if not urls or not _is_elsewhere(error):
+                if urls and _is_elsewhere(error):
+                    continue
+                fallback = fallback or Fallback(service, self.options, call)
+                failure = fallback.after(error)
+                if failure is error:
                     raise
+                if failure is not None:
+                    raise failure from None
+                model = fallback.model
+                urls = service.v2_urls if call.v2 else ("",)
             else:
                 if call.v2:
                     service.v2_urls = urls[:1]

@@ -282,17 +282,14 @@ def _call(
             body["stream"] = True
     else:
         body = _body(request(resource, payload, fields, stream))
-    return _posted(body)
+    read = read_completion(models.ChatCompletion, failure, _has_content)
+    return Call("POST", chat_url_cvar.get(), read, json=body, chat=True)
 
 
 def call_for(chat: models.Chat) -> Call[models.ChatCompletion]:
     """Return the call that sends a request."""
-    return _posted(_body(chat))
-
-
-def _posted(body: Mapping[str, Any] | models.Chat) -> Call[models.ChatCompletion]:
     read = read_completion(models.ChatCompletion, failure, _has_content)
-    return Call("POST", chat_url_cvar.get(), read, json=body, model=field_of(body, "model"))
+    return Call("POST", chat_url_cvar.get(), read, json=_body(chat), chat=True)
 
 
 def _body(chat: models.Chat) -> Mapping[str, Any] | models.Chat:

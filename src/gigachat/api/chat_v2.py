@@ -140,8 +140,7 @@ def call_for(service: Service, chat: models.ChatCompletionRequest) -> Call[model
 def _posted(body: Mapping[str, Any] | models.ChatCompletionRequest) -> Call[models.ChatCompletionResponse]:
     read = read_completion(models.ChatCompletionResponse, failure, _has_content)
     url = chat_completions_url_cvar.get()
-    model = field_of(body, "model")
-    return Call("POST", _PATH if url is None else url, read, json=body, v2=url is None, model=model)
+    return Call("POST", _PATH if url is None else url, read, json=body, v2=url is None, chat=True)
 
 
 def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
