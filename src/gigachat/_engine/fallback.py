@@ -28,7 +28,7 @@ class Fallback:
     Args:
         service: What the client is configured with.
         options: The options of the view.
-        call: The call.
+        call: The chat.
 
     Attributes:
         model: The fallback model that is asked; None while it is the call's own model.
@@ -42,8 +42,8 @@ class Fallback:
         self._call = call
         self._first: ResponseError | None = None
         models = service.settings.fallback_models if options.fallback_models is None else options.fallback_models
-        own = call.json if isinstance(call.json, Mapping) else dict(call.json or ())
-        self._named = options.body.get("model", own["model"]) if call.chat and own.get("model") else None
+        body = call.json if isinstance(call.json, Mapping) else dict(call.json or ())
+        self._named = options.body.get("model", body["model"]) if body.get("model") else None
         self._left = [name for name in dict.fromkeys(models) if name != self._named] if self._named else []
 
     def after(self, error: ResponseError) -> ResponseError | None:

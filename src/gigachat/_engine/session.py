@@ -154,6 +154,8 @@ class Session:
                 urls = urls[1:]
                 if urls and _is_elsewhere(error):
                     continue
+                if not call.chat:
+                    raise
                 fallback = fallback or Fallback(service, self.options, call)
                 failure = fallback.after(error)
                 if failure is error:
