@@ -1,0 +1,390 @@
+"""The steps of a diagnosis up to the clock: names, TCP, proxy, TLS. Nothing secret is sent.
+
+Each check returns a code and the facts of its text. The requests carry no key and no header of the settings; a proxy
+gets its login.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import ssl
+import time
+from base64 import b64encode
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from gigachat._headers import Headers, server_time
+from gigachat._service import BASE_URL, NEWER_BASE_URL, is_vendor_host
+from gigachat._transport.proxies import proxy_for
+from gigachat._transport.tls import context_for
+from gigachat.diagnosis.codes import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigachat._transport.proxies import Proxy
+    from gigachat.settings import Settings
+
+Found: TypeAlias = tuple[Code, dict[str, str]]
+"""A code, and facts beyond those of the route."""
+
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL
+_ADDRESSES_OF_NOTHING = (  # reserved for documentation: nothing is sent, the system only looks for a route
+    (socket.AF_INET, "192.0.2.1"),
+    (socket.AF_INET6, "2001:db8::1"),
+)
+_MOST_SECONDS = 60
+"""Difference of clocks that is not reported, in seconds."""
+_RUSSIAN = "Russian Trusted"
+_UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 0x800B0109, 0x800B010A)
+_BY_VERIFY_CODE = {
+    9: Code.CERTIFICATE_NOT_YET_VALID,
+    10: Code.CERTIFICATE_EXPIRED,
+    0x800B0101: Code.CERTIFICATE_EXPIRED,
+    **dict.fromkeys(_UNKNOWN_AUTHORITY, Code.UNKNOWN_AUTHORITY),
+    **dict.fromkeys((62, 64, 0x800B010F), Code.WRONG_HOST),
+}
+"""Codes by the numbers of OpenSSL and Windows."""
+_WANTS_CERTIFICATE = b"No required SSL certificate was sent"  # nginx, in a page with status 400
+
+
+class Route:
+    """The way to one address of the settings.
+
+    Args:
+        settings: Settings of the client.
+        url: The address.
+        source: The option that holds it.
+        timeout: Longest wait for the network, in seconds.
+
+    Raises:
+        ConfigurationError: The proxy of this address is invalid.
+    """
+
+    def __init__(self, settings: Settings, url: str, source: str, timeout: float) -> None:
+        parts = urlsplit(url)
+        self.settings = settings
+        self.source = source
+        self.timeout = timeout
+        self.secure = parts.scheme == "https"
+        self.host = parts.hostname or ""
+        self.port = parts.port or (443 if self.secure else 80)
+        self.path = parts.path
+        self.proxy: Proxy | None = proxy_for(settings, url)
+        self.clock_difference: float | None = None
+        self._addresses = 1
+
+    @property
+    def name(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port
+
+    @property
+    def first_hop(self) -> tuple[str, int]:
+        """Host and port of the first connection: the proxy's, if there is one."""
+        if self.proxy is None:
+            return self.name
+        parts = urlsplit(self.proxy.url)
+        ports = {"http": 80, "https": 443}
+        return parts.hostname or "", parts.port or ports.get(parts.scheme, 1080)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The facts of all its texts."""
+        proxy = {} if self.proxy is None else {"proxy": self.proxy.host_and_port, "source": self.proxy.source}
+        return {"host": self.host, "port": str(self.port), "source": self.source, **proxy}
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether connections can be opened here. SOCKS, and TLS inside of TLS, are left to the client."""
+        return self.proxy is None or (self.secure and self.proxy.url.startswith("http:"))
+
+    def names(self) -> Found:
+        """Resolve the name of the first hop."""
+        host, port = self.first_hop
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            if self.proxy is not None:
+                return Code.PROXY_UNREACHABLE, {"problem": "unknown"}
+            if not is_local(host) and not has_route():
+                return Code.NO_NETWORK, {}
+            if variable := other_proxy(host):
+                return Code.PROXY_NEEDED, {"problem": "unknown", "variable": variable}
+            silent = isinstance(error, socket.gaierror) and error.errno in (socket.EAI_AGAIN, socket.EAI_FAIL)
+            return (Code.NAME_SERVER_SILENT if silent else Code.NAME_UNKNOWN), {}
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        self._addresses = len(addresses)
+        return Code.NAME_FOUND, {"host": host, "addresses": ", ".join(addresses)}
+
+    def tcp(self) -> Found:
+        """Connect to the first hop."""
+        host, port = self.first_hop
+        facts = {} if self.proxy is not None else {"host": host, "port": str(port)}
+        started = time.monotonic()
+        try:
+            socket.create_connection((host, port), self.timeout / self._addresses, all_errors=True).close()
+        except ExceptionGroup as errors:
+            problem, code = _problem(error for error in errors.exceptions if isinstance(error, OSError))
+            return (code if self.proxy is None else Code.PROXY_UNREACHABLE), {**facts, "problem": problem}
+        seconds = f"{time.monotonic() - started:.2f}"
+        return Code.CONNECTED, {"host": host, "port": str(port), "seconds": seconds}
+
+    def through_proxy(self) -> Found:
+        """Ask the proxy for a tunnel."""
+        if self.proxy is None:
+            return Code.NO_PROXY, {}
+        if not self.is_tried:
+            return Code.PROXY_NOT_TRIED, {}
+        try:
+            self._connect().close()
+        except HTTPException:
+            return Code.NOT_A_PROXY, {"problem": "unknown"}
+        except TimeoutError:
+            return Code.NOT_A_PROXY, {"problem": "timeout"}
+        except OSError as error:
+            status = re.search(r"\b[1-5]\d\d\b", str(error))
+            if status is None or error.errno is not None:
+                return Code.NOT_A_PROXY, {"problem": error.strerror or "unknown"}
+            return (Code.PROXY_LOGIN if status[0] == "407" else Code.PROXY_REFUSED), {"status": status[0]}
+        return Code.PROXY_WORKS, {}
+
+    def tls(self) -> Found:
+        """Perform the TLS handshake and send a request without a key."""
+        if not self.is_tried:
+            return Code.PROXY_NOT_TRIED, {}
+        connection = self._connect()
+        with closing(connection):
+            if not self.secure:
+                self._ask(connection)
+                return Code.NO_TLS, {}
+            context = context_for(self.settings, self.host)
+            try:
+                tls = context.wrap_socket(connection.sock, server_hostname=self.host)
+                connection.sock = tls
+                version, certificate = tls.version() or "", tls.getpeercert() or {}
+                page = self._ask(connection)
+            except ssl.SSLCertVerificationError as error:
+                return self._refused_certificate(error)
+            except ssl.SSLError as error:
+                return alert(error, shown=bool(self.settings.cert_file or self.settings.ssl_context))
+            except OSError as error:
+                return Code.TLS_BROKEN, {"problem": _word(error)}
+        if _WANTS_CERTIFICATE in page:
+            return Code.CLIENT_CERTIFICATE_REQUIRED, {}
+        facts = {"version": version, "issuer": _name(certificate, "issuer"), "until": _until(certificate)}
+        return (Code.NOT_VERIFIED if context.verify_mode == ssl.CERT_NONE else Code.CERTIFICATE_TRUSTED), facts
+
+    def clock(self) -> Found:
+        """Compare the clocks, by the response of the step before."""
+        if self.clock_difference is None:
+            return Code.CLOCK_NOT_COMPARED, {}
+        code = Code.CLOCK_WRONG if abs(self.clock_difference) > _MOST_SECONDS else Code.CLOCK_RIGHT
+        return code, {"seconds": f"{abs(self.clock_difference):.0f}"}
+
+    def _connect(self) -> HTTPConnection:
+        """Open a connection to the address, without TLS."""
+        connection = HTTPConnection(*self.first_hop, timeout=self.timeout)
+        if self.proxy is not None:
+            connection.set_tunnel(self.host, self.port, _login(self.proxy.url))
+        connection.connect()
+        return connection
+
+    def _ask(self, connection: HTTPConnection) -> bytes:
+        """Send a request without a key; note the difference of clocks and return the beginning of the response.
+
+        Raises:
+            ssl.SSLError: The server sent an alert.
+        """
+        connection.sock.settimeout(self.timeout / 3)  # without a response the handshake is enough
+        try:
+            connection.request("GET", self.path or "/", headers={"User-Agent": "gigachat-doctor"})
+            response = connection.getresponse()
+            headers = Headers({name.lower(): value for name, value in response.getheaders()})
+            if "date" in headers:
+                self.clock_difference = server_time(headers) - time.time()
+            return response.read(4096)
+        except ssl.SSLError:
+            raise
+        except (OSError, HTTPException):
+            return b""
+
+    def _refused_certificate(self, error: ssl.SSLCertVerificationError) -> Found:
+        code = code_of_certificate(getattr(error, "verify_code", 0))
+        shown = Presented()
+        with suppress(OSError, ValueError, HTTPException):
+            shown = self._presented()
+        if code is Code.UNKNOWN_AUTHORITY and is_vendor_host(self.host):
+            if _RUSSIAN not in shown.issuer:
+                code = Code.INTERCEPTED
+            elif not self.settings.trust_russian_ca or self.settings.ssl_context is not None:
+                code = Code.RUSSIAN_ROOT_OFF
+        return code, {
+            "subject": shown.subject,
+            "issuer": shown.issuer,
+            "until": shown.until,
+            "now": datetime.now(UTC).date().isoformat(),
+            "problem": getattr(error, "verify_message", ""),
+        }
+
+    def _presented(self) -> Presented:
+        """Return what the server's certificate says, without verification.
+
+        The ssl module decodes a certificate only if it was verified, so a second handshake trusts this very one.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = self._connect()
+        with closing(connection):
+            connection.sock = tls = context.wrap_socket(connection.sock, server_hostname=self.host)
+            leaf = tls.getpeercert(binary_form=True) or b""
+            root = _root(tls)
+            with suppress(ssl.SSLError):
+                self._ask(connection)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
+        context.load_verify_locations(cadata=leaf)
+        connection = self._connect()
+        with closing(connection):
+            connection.sock = tls = context.wrap_socket(connection.sock, server_hostname=self.host)
+            certificate = tls.getpeercert() or {}
+        names = [str(pair[1]) for pair in certificate.get("subjectAltName", ())]
+        subject = ", ".join(names[:5]) or _name(certificate, "subject")
+        return Presented(subject, root or _name(certificate, "issuer"), _until(certificate))
+
+
+class Presented(NamedTuple):
+    """What a certificate says: for whom it is, the authority at the top of its chain, its last day."""
+
+    subject: str = ""
+    issuer: str = ""
+    until: str = ""
+
+
+def code_of_certificate(number: int) -> Code:
+    """Return the code for a certificate that OpenSSL or Windows refused with a number."""
+    return _BY_VERIFY_CODE.get(number, Code.CERTIFICATE_INVALID)
+
+
+def alert(error: ssl.SSLError, *, shown: bool) -> Found:
+    """Return what a TLS error other than that of a certificate means.
+
+    Args:
+        error: The error.
+        shown: Whether the client has a certificate of its own.
+    """
+    reason = error.reason or ""
+    if "CERTIFICATE_REQUIRED" in reason or (not shown and "HANDSHAKE_FAILURE" in reason):
+        return Code.CLIENT_CERTIFICATE_REQUIRED, {}
+    if re.search("ALERT_(UNKNOWN_CA|.*CERTIFICATE)", reason):
+        return Code.CLIENT_CERTIFICATE_REFUSED, {"problem": reason}
+    if re.search("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST", reason):
+        return Code.NOT_TLS, {}
+    return Code.TLS_BROKEN, {"problem": reason or "unknown"}
+
+
+def explained(found: Found, route: Route, *, others_connect: bool) -> Found:
+    """Return a better explanation of a connection that failed, where there is one.
+
+    Args:
+        found: What the step of TCP found.
+        route: The address.
+        others_connect: Whether another address of the settings was reached.
+    """
+    code, facts = found
+    if code is not Code.PORT_CLOSED or route.proxy is not None or is_local(route.host):
+        return found
+    if variable := other_proxy(route.host):
+        return Code.PROXY_NEEDED, {**facts, "variable": variable}
+    if route.host == urlsplit(BASE_URL).hostname and _newer_host_connects(route.timeout):
+        return Code.OLD_HOST, facts
+    if facts["problem"] == "timeout" and is_vendor_host(route.host) and not others_connect:
+        return Code.PROXY_NEEDED, facts
+    return found
+
+
+def _newer_host_connects(timeout: float) -> bool:
+    parts = urlsplit(NEWER_BASE_URL)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 443), timeout).close()
+    except OSError:
+        return False
+    return True
+
+
+def has_route() -> bool:
+    """Whether the system has a route to any network. Nothing is sent."""
+    for family, address in _ADDRESSES_OF_NOTHING:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 53))
+            return True
+    return False
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def other_proxy(host: str) -> str | None:
+    """Return the variable of a proxy that does not hold for https:// addresses, if there is one."""
+    if is_local(host):
+        return None
+    return next((name for name in ("HTTP_PROXY", "http_proxy") if os.environ.get(name)), None)
+
+
+def _problem(errors: Iterable[OSError]) -> tuple[str, Code]:
+    """Return the most telling of the errors of several addresses, and its code."""
+    word, code = "unknown", Code.NO_CONNECTION
+    for error in errors:
+        if isinstance(error, ConnectionRefusedError):
+            return "refused", Code.PORT_CLOSED
+        if isinstance(error, TimeoutError):
+            word, code = "timeout", Code.PORT_CLOSED
+        elif code is not Code.PORT_CLOSED:
+            word = error.strerror or "unknown"
+            code = Code.NO_NETWORK if error.errno in _NO_ROUTE else Code.NO_CONNECTION
+    return word, code
+
+
+def _word(error: OSError) -> str:
+    return "timeout" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
+
+
+def _login(proxy: str) -> dict[str, str]:
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+
+def _root(tls: ssl.SSLSocket) -> str:
+    """Return the name of the authority at the top of the chain that the server sent; Python 3.13 shows it."""
+    chain: list[bytes] = tls.get_unverified_chain() if hasattr(tls, "get_unverified_chain") else []
+    if len(chain) < 2:
+        return ""
+    store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    store.load_verify_locations(cadata=chain[-1])
+    return next((_name(certificate, "issuer") for certificate in store.get_ca_certs()), "")
+
+
+def _name(certificate: Any, field: str) -> str:
+    """Return the name of the subject or issuer of a decoded certificate, with its organization."""
+    parts = {key: value for pairs in certificate.get(field, ()) for key, value in pairs}
+    names = [parts.get(key) for key in ("commonName", "organizationName", "organizationalUnitName")]
+    return ", ".join(dict.fromkeys(filter(None, names)))
+
+
+def _until(certificate: Any) -> str:
+    if "notAfter" not in certificate:
+        return ""
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC).date().isoformat()
