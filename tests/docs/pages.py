@@ -16,6 +16,7 @@ TWINS = (
     ("docs/agents.md", "docs/agents.ru.md"),
     ("docs/api.md", "docs/api.ru.md"),
     COMPATIBILITY,
+    ("docs/doctor.md", "docs/doctor.ru.md"),
     ERRORS,
     ("docs/local-server.md", "docs/local-server.ru.md"),
     ("docs/rag.md", "docs/rag.ru.md"),

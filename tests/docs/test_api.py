@@ -24,7 +24,7 @@ from tests.support.callers import hybrid_name
 
 PAGES = ("docs/api.md", "docs/api.ru.md")
 SIGN_IN = {"get_token"}
-ANY_PATH = {"request"}
+ANY_PATH = {"diagnose", "request"}
 
 
 @dataclass(frozen=True)

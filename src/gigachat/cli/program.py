@@ -42,6 +42,7 @@ COMMANDS: dict[str, Command] = {
     "functions": Command("validate descriptions of functions, or convert OpenAPI", "gigachat.cli.functions"),
     "check-ai": Command("tell whether a text was written by a model", "gigachat.cli.check_ai"),
     "login": Command("store the key of the account for this command", "gigachat.cli.login"),
+    "doctor": Command("find out why requests fail, step by step", "gigachat.cli.doctor"),
     "config": Command("show the settings and where each comes from", "gigachat.cli.config"),
     "run": Command("run a program against a local GigaChat server", "gigachat.cli.run"),
     "serve": Command("run a local GigaChat server", "gigachat.cli.serve"),

@@ -257,10 +257,10 @@ def key_code(settings: Settings) -> Code | None:
     from gigachat._engine.auth.methods import key_problem
 
     problem = key_problem(settings.credentials) if settings.credentials else None
-    return None if problem is None else _KEY_CODES[problem]
+    return None if problem is None else KEY_CODES[problem]
 
 
-_KEY_CODES = {
+KEY_CODES = {
     "non_ascii": Code.KEY_IS_PLACEHOLDER,
     "brackets": Code.KEY_IS_PLACEHOLDER,
     "space": Code.KEY_HAS_SPACE,

@@ -146,7 +146,8 @@ class _Examination:
             self.add(Step.INSTALLATION, Code.SHARED_SCRIPT, {"packages": ", ".join(sorted(others))})
         owners = set(packages_distributions().get("gigachat", ()))
         if owners - {"gigachat"}:
-            self.add(Step.INSTALLATION, Code.SHARED_IMPORT, {"packages": ", ".join(sorted(owners))})
+            packages = ", ".join(sorted({"gigachat", *owners}))
+            self.add(Step.INSTALLATION, Code.SHARED_IMPORT, {"packages": packages})
 
     def settings(self, make: Callable[[], Client[Any]], token: Any) -> GigaChat | None:
         """Return a client of this diagnosis with the settings of the given one; None if they are invalid."""
@@ -218,11 +219,8 @@ class _Examination:
                 for route in routes.values()
                 if route.name not in self._unreachable or (step is Step.CLOCK and route.clock_difference is not None)
             }
-            for route in routes.values():
-                if route not in results:
-                    self._skip_route(step, route, several=len(routes) > 1)
-                    continue
-                code, facts = results[route]
+            self._skip_routes(step, [route for route in routes.values() if route not in results])
+            for route, (code, facts) in results.items():
                 if step is Step.TCP:
                     others = any(other is not route and one[0] is Code.CONNECTED for other, one in results.items())
                     explain = partial(network.explained, (code, facts), route, others_connect=others)
@@ -230,9 +228,11 @@ class _Examination:
                 if not self.add(step, code, {**route.facts, **facts}):
                     self._unreachable[route.name] = step
 
-    def _skip_route(self, step: Step, route: Route, *, several: bool) -> None:
-        because = STEPS[self.language][self._unreachable[route.name]]
-        self.add(step, Code.SKIPPED, {"because": f"{because} ({route.host})" if several else because})
+    def _skip_routes(self, step: Step, routes: list[Route]) -> None:
+        """Add one finding for all addresses that failed at the same step."""
+        for because in dict.fromkeys(self._unreachable[route.name] for route in routes):
+            hosts = ", ".join(route.host for route in routes if self._unreachable[route.name] is because)
+            self.add(step, Code.SKIPPED, {"because": f"{STEPS[self.language][because]} ({hosts})"})
 
     def account(self, client: GigaChat) -> None:
         """Sign in and send requests, as far as the steps before permit."""
@@ -266,7 +266,10 @@ class _Examination:
         timeout = self._timeout
         models = partial(account.models, client, client._service.model, timeout)
         if not self._check(Step.MODELS, models, facts):
-            self.skip((Step.ANSWER, Step.STREAM), Step.MODELS)
+            only_the_model = self.findings[-1].code in (Code.NO_SUCH_MODEL, Code.MODEL_ELSEWHERE)
+            self.skip((Step.ANSWER, Step.STREAM) if only_the_model else _ACCOUNT[3:], Step.MODELS)
+            if not only_the_model:
+                return
         elif not self._check(Step.ANSWER, partial(account.answer, client, timeout), facts):
             self.skip((Step.STREAM,), Step.ANSWER)
         else:

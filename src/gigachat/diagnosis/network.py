@@ -166,6 +166,7 @@ class Route:
                 self._ask(connection)
                 return Code.NO_TLS, {}
             context = context_for(self.settings, self.host)
+            shown = bool(self.settings.cert_file or self.settings.ssl_context)
             try:
                 tls = context.wrap_socket(connection.sock, server_hostname=self.host)
                 connection.sock = tls
@@ -174,11 +175,13 @@ class Route:
             except ssl.SSLCertVerificationError as error:
                 return self._refused_certificate(error)
             except ssl.SSLError as error:
-                return alert(error, shown=bool(self.settings.cert_file or self.settings.ssl_context))
+                return alert(error, shown=shown)
             except OSError as error:
                 return Code.TLS_BROKEN, {"problem": _word(error)}
-        if _WANTS_CERTIFICATE in page:
+        if not shown and (_WANTS_CERTIFICATE in page if page else page is None and self._fails_in_tls_1_2()):
             return Code.CLIENT_CERTIFICATE_REQUIRED, {}
+        if shown and page is None and self._fails_in_tls_1_2():
+            return Code.CLIENT_CERTIFICATE_REFUSED, {"problem": "unknown"}
         facts = {"version": version, "issuer": _name(certificate, "issuer"), "until": _until(certificate)}
         return (Code.NOT_VERIFIED if context.verify_mode == ssl.CERT_NONE else Code.CERTIFICATE_TRUSTED), facts
 
@@ -194,11 +197,18 @@ class Route:
         connection = HTTPConnection(*self.first_hop, timeout=self.timeout)
         if self.proxy is not None:
             connection.set_tunnel(self.host, self.port, _login(self.proxy.url))
-        connection.connect()
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    def _ask(self, connection: HTTPConnection) -> bytes:
+    def _ask(self, connection: HTTPConnection) -> bytes | None:
         """Send a request without a key; note the difference of clocks and return the beginning of the response.
+
+        Returns:
+            Nothing if the server did not respond in time; None if it closed the connection instead.
 
         Raises:
             ssl.SSLError: The server sent an alert.
@@ -211,10 +221,35 @@ class Route:
             if "date" in headers:
                 self.clock_difference = server_time(headers) - time.time()
             return response.read(4096)
-        except ssl.SSLError:
+        except TimeoutError:
+            return b""
+        except ssl.SSLError as error:
+            if isinstance(error, ssl.SSLEOFError):
+                return None
             raise
         except (OSError, HTTPException):
-            return b""
+            return None
+
+    def _fails_in_tls_1_2(self) -> bool:
+        """Whether TLS 1.2 fails although TLS 1.3 did not.
+
+        A server that refuses the client's certificate can say so in TLS 1.3 only after the handshake, and some close
+        the connection without a word. In TLS 1.2 their handshake fails.
+        """
+        context = _trusting_anyone()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        settings = self.settings
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file, settings.key_file_password or "")
+        connection = self._connect()
+        with closing(connection):
+            try:
+                connection.sock = context.wrap_socket(connection.sock, server_hostname=self.host)
+            except ssl.SSLError as error:
+                return "PROTOCOL_VERSION" not in (error.reason or "")
+            except OSError:
+                return True
+        return False
 
     def _refused_certificate(self, error: ssl.SSLCertVerificationError) -> Found:
         code = code_of_certificate(getattr(error, "verify_code", 0))
@@ -239,9 +274,7 @@ class Route:
 
         The ssl module decodes a certificate only if it was verified, so a second handshake trusts this very one.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context = _trusting_anyone()
         connection = self._connect()
         with closing(connection):
             connection.sock = tls = context.wrap_socket(connection.sock, server_hostname=self.host)
@@ -365,6 +398,14 @@ def _login(proxy: str) -> dict[str, str]:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+
+def _trusting_anyone() -> ssl.SSLContext:
+    """Return a context for connections over which nothing secret is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _root(tls: ssl.SSLSocket) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MARGIN = 2
+_NARROWEST = 30
 
 
 class Finding(BaseModel):
@@ -56,24 +58,31 @@ class Report(BaseModel):
         """Whether no step failed. Warnings and skipped steps are not failures."""
         return all(finding.verdict != "failed" for finding in self.findings)
 
-    def render(self, mark: Callable[[Verdict, str], str] = lambda verdict, word: word) -> str:
-        """Return the report as lines of text.
+    def render(self, *, width: int | None = None, mark: Callable[[Verdict, str], str] | None = None) -> str:
+        """Return the report as text.
 
         Args:
+            width: Longest line in characters; None does not break lines.
             mark: Returns the word of a verdict as it is to be shown, such as in a colour.
         """
         steps, verdicts = STEPS[self.language], VERDICTS[self.language]
         first, second = (max(map(len, words.values())) + _MARGIN for words in (verdicts, steps))
+        margin = " " * (first + second)
         lines = []
         for finding in self.findings:
             word = verdicts[finding.verdict]
-            left = mark(finding.verdict, word) + " " * (first - len(word)) + steps[finding.step].ljust(second)
+            shown = word if mark is None else mark(finding.verdict, word)
             texts = [finding.seen, finding.meaning, finding.advice]
             if finding.verdict == "ok" or finding.code is Code.SKIPPED:
                 texts = [finding.seen]
-            for number, text in enumerate(filter(None, texts)):
-                lines.append((left if number == 0 else " " * (first + second)) + text)
+            wrapped = [line for text in texts if text for line in _wrapped(text, width and width - len(margin))]
+            lines.append(shown + " " * (first - len(word)) + steps[finding.step].ljust(second) + wrapped[0])
+            lines += [margin + line for line in wrapped[1:]]
         return "\n".join(lines)
 
     def __str__(self) -> str:
         return self.render()
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    return [text] if width is None else textwrap.wrap(text, max(width, _NARROWEST), break_on_hyphens=False)
