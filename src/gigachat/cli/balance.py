@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
 from gigachat.cli.status import OK
-from gigachat.cli.streams import print_json, printable
+from gigachat.cli.streams import print_model, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -26,8 +26,8 @@ def run(options: argparse.Namespace) -> int:
     with client(options) as giga:
         balance = giga.get_balance()
     if options.json:
-        print_json(balance.model_dump(mode="json", exclude={"x_headers"}))
+        print_model(balance)
         return OK
     for item in balance.balance:
-        print(f"{printable(item.usage)}: {item.value:g}")
+        print(f"{printable(item.usage)}: {item.value:,}")
     return OK

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
 from gigachat.cli.status import OK
-from gigachat.cli.streams import is_terminal, print_json, print_note, printable
+from gigachat.cli.streams import is_terminal, print_model, print_note, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     with client(options) as giga:
         if options.action == "results":
             for result in giga.batch_results(options.name):
-                print_json(result.model_dump(mode="json", exclude_none=True))
+                print_model(result)
             return OK
         if options.action == "create":
             shown = [giga.create_batch(options.name, options.method)]
@@ -59,7 +59,7 @@ def _progress(batch: models.Batch) -> None:
 
 def _show(batch: models.Batch, options: argparse.Namespace) -> None:
     if options.json:
-        print_json(batch.model_dump(mode="json", exclude={"x_headers"}))
+        print_model(batch)
     else:
         counts = batch.request_counts
         print(f"{printable(batch.id_)}  {printable(str(batch.status))}  {counts.completed}/{counts.total}")

@@ -1,7 +1,7 @@
 """`gigachat chat`.
 
-Ask the model. Without a text it reads standard input; in a terminal it begins a session. Text beside standard input is
-the question about it: `cat log | gigachat chat "What broke?"`.
+Ask the model. Without a text it reads standard input; in a terminal it begins a session. A text beside standard input
+is the question about it: `cat log | gigachat chat "What broke?"`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
 from gigachat.cli.keys import directory
 from gigachat.cli.status import OK
-from gigachat.cli.streams import is_terminal, print_json, printable, read_input
+from gigachat.cli.streams import is_terminal, print_json, print_model, print_note, printable, read_file, read_input
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from gigachat import GigaChat
 
@@ -38,41 +37,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--schema", metavar="SCHEMA", help='answer in JSON: "name, age int", a JSON Schema, or its file'
     )
     parser.add_argument(
-        "--file",
-        "--image",
-        dest="files",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="attach a file or a picture",
+        "-f", "--file", "--image", dest="files", action="append", default=[], metavar="FILE", help="attach a file"
     )
-    parser.add_argument("--tool", action="append", default=[], metavar="MODULE:FUNCTION", help="function to call")
+    parser.add_argument("--tool", action="append", default=[], metavar="MODULE:NAME", help="function to call")
     parser.add_argument("--approve", action="store_true", help="ask before each call of a function")
-    parser.add_argument(
-        "-c", "--continue", dest="go_on", action="store_true", help="go on with the last -c conversation"
-    )
-    parser.add_argument("--conversation", metavar="NAME", help="go on with the conversation of this name, or begin it")
+    parser.add_argument("-c", "--continue", dest="last", action="store_true", help="continue the last -c conversation")
+    parser.add_argument("--conversation", metavar="NAME", help="continue the conversation of this name, or begin it")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the conversation to a file, for /load")
     parser.add_argument("--v2", dest="api", action="store_const", const="v2", default="v1", help="use API v2")
     add_json_argument(parser)
-    add_client_arguments(parser)
+    add_client_arguments(parser, model=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask, or begin a session."""
+    if options.schema:
+        _refuse_beside_schema(options)
     text = _question(options)
+    fields = _fields(options)
     with ExitStack() as opened:
-        fields = {**_fields(options), "tools": [_function(name) for name in options.tool]}
-        if options.approve:
-            fields["approve"] = _approved
-        giga = opened.enter_context(client(options))
-        if text is None:
-            from gigachat.cli.session import ChatSession
+        if options.tool:
+            from gigachat.cli.tools import approval, tools_of
 
-            return ChatSession(giga, fields, api=options.api, plain=options.plain, files=options.files).run()
-        if options.schema:
-            return _structured(giga, text, options)
+            fields.update(tools=tools_of(options.tool, ask=options.approve), approve=approval)
+        giga = opened.enter_context(client(options, model=options.model))
+        if options.schema and text is not None:
+            return _structured(giga, text, fields, options)
+        if name := options.conversation or (_LAST if options.last else None):
+            from gigachat.cli.conversations import conversation_file
+
+            fields["storage"] = opened.enter_context(conversation_file(name, options.api))
+        if text is None:
+            from gigachat._engine.service import MODEL
+            from gigachat.cli.session import ChatSession
+            from gigachat.settings import load_settings
+
+            model = options.model or load_settings({}).model or MODEL
+            session = ChatSession(giga, fields, model=model, api=options.api, plain=options.plain)
+            return opened.enter_context(session).run(options.files)
         return _answer(giga, text, fields, options)
+
+
+def _refuse_beside_schema(options: argparse.Namespace) -> None:
+    given = {
+        "--tool": options.tool,
+        "--continue": options.last,
+        "--conversation": options.conversation,
+        "--save": options.save,
+    }
+    for name, value in given.items():
+        if value:
+            raise ValueError(f"--schema asks one question: it cannot be used with {name}")
 
 
 def _question(options: argparse.Namespace) -> str | None:
@@ -80,95 +95,51 @@ def _question(options: argparse.Namespace) -> str | None:
     text = " ".join(options.text)
     if not is_terminal(sys.stdin):
         given = read_input()
-        text = "\n\n".join(part for part in (text, given.strip("\n")) if part.strip())
-    elif not text and not options.template:
-        if options.json or options.schema:
-            raise ValueError("a question is needed")
+        text = "\n\n".join(part for part in (text, given.strip("\r\n")) if part.strip())
+    elif not (text or options.template or options.json or options.schema):
         return None
     if options.template:
         text = _templated(options.template, text)
     if not text.strip():
-        raise ValueError("a question is needed")
+        raise ValueError("a question is needed: write it as an argument, or pipe it in")
     return text
 
 
 def _templated(name: str, text: str) -> str:
     from string import Template
 
-    path = Path(name) if Path(name).is_file() else directory() / "templates" / f"{name}.txt"
-    template = path.read_text("utf-8").strip()
+    path = Path(name)
+    if path.name == name and not path.is_file():
+        path = directory() / "templates" / f"{name}.txt"
+    template = read_file(path).strip()
     if "$input" not in template and "${input}" not in template:
         return f"{template}\n\n{text}" if text else template
     return Template(template).safe_substitute(input=text)
 
 
 def _fields(options: argparse.Namespace) -> dict[str, Any]:
-    fields: dict[str, Any] = {"temperature": options.temperature, "system": options.system}
-    if options.max_tokens is not None:
-        if options.api == "v2":
-            fields["model_options"] = {"max_tokens": options.max_tokens}
-        else:
-            fields["max_tokens"] = options.max_tokens
-    if options.api == "v2" and options.temperature is not None:
-        fields.setdefault("model_options", {})["temperature"] = fields.pop("temperature")
-    name = options.conversation or (_LAST if options.go_on else None)
-    if name is not None:
-        if not name.replace("-", "").replace("_", "").isalnum():
-            raise ValueError("the name of a conversation has letters, digits, - and _")
-        folder = directory() / "conversations"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fields["storage"] = folder / f"{name}.jsonl"
-    return {name: value for name, value in fields.items() if value is not None}
+    """Return the fields of the chats."""
+    sampling = {"temperature": options.temperature, "max_tokens": options.max_tokens}
+    sampling = {name: value for name, value in sampling.items() if value is not None}
+    fields: dict[str, Any] = {"system": options.system} if options.system else {}
+    if options.api == "v2":
+        return {**fields, "model_options": sampling} if sampling else fields
+    return {**fields, **sampling}
 
 
-def _function(name: str) -> Callable[..., Any]:
-    """Return the function of `--tool`.
-
-    Raises:
-        ValueError: There is none.
-    """
-    from functools import reduce
-    from importlib import import_module
-
-    module, _, path = name.partition(":")
-    if not module or not path:
-        raise ValueError(f"--tool {name}: MODULE:FUNCTION is needed, as in --tool tools:weather")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # as for python -m
-    try:
-        function = reduce(getattr, path.split("."), import_module(module))
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"--tool {name}: {error}") from None
-    if not callable(function):
-        raise ValueError(f"--tool {name}: it cannot be called")
-    return function
-
-
-def _approved(call: Any) -> bool | str:
-    """Ask on the terminal whether a call may run."""
-    from gigachat.cli.answers import shown_call
-
-    try:
-        with open("CON" if sys.platform == "win32" else "/dev/tty", encoding="utf-8") as terminal:
-            print(f"{shown_call(call)} - run it? [y/N] ", end="", file=sys.stderr, flush=True)
-            answer = terminal.readline().strip().lower()
-    except OSError:
-        return "there is no terminal to ask the user"
-    return answer in ("y", "yes", "д", "да")
-
-
-def _attached(giga: GigaChat, paths: list[str]) -> list[Any]:
-    return [giga.upload_file(Path(path)) for path in paths]
-
-
-def _structured(giga: GigaChat, text: str, options: argparse.Namespace) -> int:
+def _structured(giga: GigaChat, text: str, fields: dict[str, Any], options: argparse.Namespace) -> int:
     from gigachat.cli.schemas import answer_type
 
     into = answer_type(options.schema)
-    messages: list[dict[str, Any]] = [{"role": "user", "content": text}]
-    if options.system:
-        messages.insert(0, {"role": "system", "content": options.system})
-    fields = {name: value for name, value in _fields(options).items() if name not in ("system", "storage")}
+    question: dict[str, Any] = {"role": "user", "content": text}
+    if ids := [giga.upload_file(Path(path)).id_ for path in options.files]:
+        if options.api == "v2":
+            question["content"] = [{"text": text}, {"files": [{"id": one} for one in ids]}]
+        else:
+            question["attachments"] = ids
+    messages = [question]
+    if system := fields.pop("system", None):
+        messages.insert(0, {"role": "system", "content": system})
     chats: Any = giga.chat.parse if options.api == "v2" else giga.chat_parse
     _, value = chats(messages, into=into, **fields)
     print_json(value)
@@ -176,19 +147,21 @@ def _structured(giga: GigaChat, text: str, options: argparse.Namespace) -> int:
 
 
 def _answer(giga: GigaChat, text: str, fields: dict[str, Any], options: argparse.Namespace) -> int:
-    from gigachat.cli.answers import show_stream
+    from gigachat.cli.answers import note_stop, show_stream
 
     conversation: Any = giga.conversation(api=options.api, **fields)
-    files = _attached(giga, options.files)
+    files = [giga.upload_file(Path(path)) for path in options.files]
     if options.json or not options.stream:
         result = conversation.send(text, files)
         if options.json:
-            print_json(result.completion.model_dump(mode="json", exclude={"x_headers"}, exclude_none=True))
+            print_model(result.completion)
         else:
             print(printable(result.text))
+        note_stop(result.stop)
     else:
         with conversation.stream(text, files) as stream:
             show_stream(stream, plain=options.plain)
     if options.save:
         conversation.save(options.save)
+        print_note(f"The conversation is in {options.save}.")
     return OK

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
 _HIDDEN = "********"
+_OTHER_NAMES = {"credentials": ("GIGACHAT_API_KEY", "GIGACHAT_AUTH_KEY")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,18 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the settings."""
-    from gigachat.settings import Settings
+    from gigachat.settings import load_settings
 
     stored = stored_options()
-    settings = Settings(**stored)
+    settings = load_settings(stored)
     shown: dict[str, dict[str, Any]] = {}
     for name, field in type(settings).model_fields.items():
-        source = _source(name, stored)
-        if not options.all and source == "default":
-            continue
         value = getattr(settings, name)
-        secret = not field.repr or name in ("default_headers", "default_query", "proxy")
-        shown[name] = {"value": _HIDDEN if secret and value is not None else _plain(value), "source": source}
+        source = _source(name, stored) if name in settings.model_fields_set and value is not None else "default"
+        if options.all or source != "default":
+            secret = not field.repr and value is not None
+            shown[name] = {"value": _HIDDEN if secret else _plain(value), "source": source}
     if options.json:
         print_json(shown)
         return OK
@@ -53,11 +53,9 @@ def run(options: argparse.Namespace) -> int:
 def _source(name: str, stored: dict[str, Any]) -> str:
     if name in stored:
         return "keyring" if read_login()["store"] == "keyring" else str(login_file())
-    names = {"credentials": ("CREDENTIALS", "API_KEY", "AUTH_KEY")}.get(name, (name.upper(),))
-    for variable in (f"GIGACHAT_{one}" for one in names):
-        if os.environ.get(variable):
-            return variable
-    return "default"
+    given = {variable.upper(): variable for variable, value in os.environ.items() if value}
+    names = (f"GIGACHAT_{name.upper()}", *_OTHER_NAMES.get(name, ()))
+    return next((given[variable] for variable in names if variable in given), "environment")
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--language", choices=("ru", "en"), help="language of the report; that of the system by default"
     )
     add_json_argument(parser)
-    add_client_arguments(parser)
+    add_client_arguments(parser, model=True)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from gigachat.diagnosis import diagnose
 
     timeout = _TIMEOUT if options.timeout is None else options.timeout
-    report = diagnose(lambda: client(options), language=options.language, timeout=timeout)
+    report = diagnose(lambda: client(options, model=options.model), language=options.language, timeout=timeout)
     if options.json:
         print_json(report.model_dump(mode="json"))
     else:

@@ -20,16 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_texts_argument(parser)
     add_json_argument(parser)
-    add_client_arguments(parser)
+    add_client_arguments(parser, model=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the vectors."""
     texts = texts_of(options)
-    model, options.model = options.model, None  # that of the client is for chats
     with client(options) as giga:
         done = 0
-        for slice_ in giga.embed_slices(texts, model):
+        for slice_ in giga.embed_slices(texts, options.model):
             for vector in slice_:
                 numbers = [float(number) for number in vector]
                 print_json({"text": texts[done], "embedding": numbers} if options.json else numbers)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
 from gigachat.cli.status import OK
-from gigachat.cli.streams import print_json, printable
+from gigachat.cli.streams import print_json, print_model, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -64,7 +64,7 @@ def _one(giga: GigaChat, name: str, options: argparse.Namespace) -> None:
 
 def _show(file: models.UploadedFile, options: argparse.Namespace) -> None:
     if options.json:
-        print_json(file.model_dump(mode="json", exclude={"x_headers"}))
+        print_model(file)
         return
     created = datetime.fromtimestamp(file.created_at, UTC).strftime("%Y-%m-%d %H:%M")
     print(f"{printable(file.id_)}  {created}  {file.bytes_:>12,}  {printable(file.filename)}")

@@ -45,5 +45,5 @@ def run(options: argparse.Namespace) -> int:
 def _row(model: ModelInfo) -> tuple[str, ...]:
     price: Any = model.price
     cost = "unknown" if price is None else f"{price.input:g} / {price.output:g} {price.currency}, {price.date}"
-    window = "" if model.window is None else f"{model.window:,}".replace(",", " ")
+    window = "" if model.window is None else f"{model.window:,}"
     return printable(model.name), printable(model.type or ""), window, cost

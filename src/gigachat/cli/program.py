@@ -8,15 +8,14 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigachat import __version__
-from gigachat.cli.status import CONFIGURATION, FAILED, INTERRUPTED, OK, status_of
-from gigachat.cli.streams import prepare_streams, print_error
+from gigachat.cli.status import FAILED, INTERRUPTED, OK, USAGE, status_of
+from gigachat.cli.streams import discard_output, prepare_streams, print_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-__all__ = ["COMMANDS", "main", "parser_of"]
+__all__ = ["COMMANDS", "main", "overview", "parser_of"]
 
 
 class Command(NamedTuple):
@@ -24,11 +23,13 @@ class Command(NamedTuple):
 
     Attributes:
         summary: What it does, in one line.
-        module: Where it is.
+        module: The name of its module.
+        takes_program: Whether its last arguments are a command line of another program.
     """
 
     summary: str
     module: str
+    takes_program: bool = False
 
 
 COMMANDS: dict[str, Command] = {
@@ -38,13 +39,13 @@ COMMANDS: dict[str, Command] = {
     "models": Command("list the models with window and price", "gigachat.cli.models"),
     "balance": Command("show how many tokens are left", "gigachat.cli.balance"),
     "files": Command("upload, list, read and delete files", "gigachat.cli.files"),
-    "batch": Command("process a file of requests at the price of batches", "gigachat.cli.batch"),
+    "batch": Command("process a file of requests in the background", "gigachat.cli.batch"),
     "functions": Command("validate descriptions of functions, or convert OpenAPI", "gigachat.cli.functions"),
     "check-ai": Command("tell whether a text was written by a model", "gigachat.cli.check_ai"),
     "login": Command("store the key of the account for this command", "gigachat.cli.login"),
     "doctor": Command("find out why requests fail, step by step", "gigachat.cli.doctor"),
-    "config": Command("show the settings and where each comes from", "gigachat.cli.config"),
-    "run": Command("run a program against a local GigaChat server", "gigachat.cli.run"),
+    "config": Command("show the settings and the source of each", "gigachat.cli.config"),
+    "run": Command("run a program against a local GigaChat server", "gigachat.cli.run", takes_program=True),
     "serve": Command("run a local GigaChat server", "gigachat.cli.serve"),
     "version": Command("show the version and the owner of this command", "gigachat.cli.version"),
 }
@@ -56,6 +57,18 @@ _EPILOG = """\
 Exit status: 0 success, 1 failure, 2 wrong arguments or settings, 3 sign-in or access refused, 4 limit of the account
 reached, 5 no connection, 130 interrupted with Ctrl-C.
 """
+_WIDTH = 100
+_PROTECTED = "\0"  # no argument of a process contains it
+
+
+class _Version(argparse.Action):
+    """Print the version, and the distributions that install another script of this name."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from gigachat.cli.version import print_version
+
+        print_version()
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,18 +80,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "_ARGCOMPLETE" in os.environ:
         _complete()
-    if words and words[0] in COMMANDS:
-        return _run(words[0], words[1:])
-    parser = _overview()
-    if not words:
-        parser.print_help()
+    prepare_streams()
+    try:
+        status = _main(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of the output is gone, as after `| head`
+        discard_output()
         return OK
-    _, rest = parser.parse_known_args(words)
-    parser.error(_unknown(rest[0] if rest else words[0]))
+    except OSError as error:
+        discard_output()
+        print_error(error)
+        return FAILED
+    return status
 
 
 def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
@@ -99,25 +118,40 @@ def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
     return parser
 
 
-def _overview() -> argparse.ArgumentParser:
+def overview() -> argparse.ArgumentParser:
+    """Return the parser of the command without a subcommand."""
     width = max(map(len, COMMANDS))
     table = "\n".join(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="gigachat",
-        usage="gigachat [-h] [--version] COMMAND …",
+        usage="gigachat [-h] [--version] COMMAND ...",
         description=f"{_DESCRIPTION}\n\ncommands:\n{table}",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # With a width, argparse does not import shutil to learn that of the terminal.
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH),
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"gigachat {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     return parser
+
+
+def _main(words: list[str]) -> int:
+    if words and words[0] in COMMANDS:
+        return _run(words[0], words[1:])
+    parser = overview()
+    if not words:
+        parser.print_help()
+        return OK
+    _, rest = parser.parse_known_args(words)
+    return parser.error(_unknown(rest[0] if rest else words[0]))
 
 
 def _unknown(word: str) -> str:
     from gigachat._suggestions import nearest
 
-    close = nearest(word, COMMANDS)
+    if word.startswith("-"):
+        return f"options belong behind a command: gigachat COMMAND {word}"
+    close = nearest(word, COMMANDS, 0.6)
     return f"there is no command {word!r}" + (f"; did you mean {close!r}?" if close else "; see gigachat --help")
 
 
@@ -126,34 +160,53 @@ def _run(name: str, words: list[str]) -> int:
 
     try:
         module = import_module(COMMANDS[name].module)
-        status: int = module.run(parser_of(name, module).parse_args(words))
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of the output is gone, as after `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        status: int = module.run(_parsed(name, module, words))
     except GigaChatException as error:
-        print_error(str(error))
+        print_error(error)
         return status_of(error)
     except ImportError as error:  # of an extra that is not installed
-        print_error(str(error))
-        return CONFIGURATION
-    except (ValueError, TypeError) as error:  # an argument that the client refuses
-        print_error(" ".join(str(error).split()))
-        return CONFIGURATION
-    except OSError as error:
-        print_error(str(error) if error.filename is None else f"{error.filename}: {error.strerror}")
+        if error.name is None or error.name.startswith("gigachat"):
+            raise
+        print_error(error)
         return FAILED
+    except (ValueError, TypeError) as error:  # an argument that the client refuses
+        print_error(error)
+        return USAGE
     return status
 
 
-def _complete() -> None:
-    """Complete the command line for a shell, with argcomplete."""
-    import argcomplete
+def _parsed(name: str, module: ModuleType, words: list[str]) -> argparse.Namespace:
+    """Return the arguments of a subcommand. Its options may be before, between and behind the others."""
+    parser = parser_of(name, module)
+    if COMMANDS[name].takes_program:
+        return parser.parse_args(words)
+    if "--" in words:  # which parse_intermixed_args() forgets
+        at = words.index("--")
+        words = [*words[:at], *(f"{_PROTECTED}{word}" if word.startswith("-") else word for word in words[at + 1 :])]
+    options = parser.parse_intermixed_args(words)
+    for key, value in vars(options).items():
+        if isinstance(value, list):
+            setattr(options, key, [_unprotected(one) for one in value])
+        else:
+            setattr(options, key, _unprotected(value))
+    return options
 
-    parser = _overview()
+
+def _unprotected(value: object) -> object:
+    return value.removeprefix(_PROTECTED) if isinstance(value, str) else value
+
+
+def _complete() -> None:
+    """Complete the command line for a shell, if argcomplete is installed."""
+    try:
+        import argcomplete
+    except ImportError:
+        sys.exit(FAILED)
+    parser = overview()
     commands = parser.add_subparsers()
+    line = os.environ.get("COMP_LINE", "").split()
     for name, command in COMMANDS.items():
-        import_module(command.module).add_arguments(commands.add_parser(name, help=command.summary))
+        subparser = commands.add_parser(name, help=command.summary)
+        if name in line:  # the others need not be loaded
+            import_module(command.module).add_arguments(subparser)
     argcomplete.autocomplete(parser)

@@ -1,7 +1,7 @@
-"""`gigachat run -- PROGRAM …`.
+"""`gigachat run -- PROGRAM ...`.
 
 Run a program against a local GigaChat server, which answers without an account. The program finds the server by
-environment variables; nothing in it changes. It needs the extra `server`.
+environment variables; nothing in it changes. It needs the extra `server`. The exit status is that of the program.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
-import sys
+from typing import TYPE_CHECKING, Any
 
-from gigachat.cli.status import INTERRUPTED
 from gigachat.cli.streams import print_error, print_note
 
+if TYPE_CHECKING:
+    from types import FrameType
+
 _NOT_FOUND = 127  # as shells show it
+_NOT_STARTED = 126
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--quiet", action="store_true", help="do not say where the server is")
+    parser.add_argument("--quiet", action="store_true", help="do not print where the server is")
     parser.add_argument(
-        "program", nargs=argparse.REMAINDER, metavar="-- PROGRAM …", help="the program with its arguments"
+        "program", nargs=argparse.REMAINDER, metavar="-- PROGRAM ...", help="the program with its arguments"
     )
 
 
@@ -40,17 +44,34 @@ def run(options: argparse.Namespace) -> int:
     with GigaChatServer() as server:
         if not options.quiet:
             print_note(f"# Local GigaChat at {server.origin}; an echo answers, no model.")
-        child = subprocess.Popen([program, *words[1:]], env={**_environment(), **server.environment})
+        try:
+            child = subprocess.Popen(  # noqa: S603 - the program of the caller
+                [program, *words[1:]], env={**_environment(), **server.environment}
+            )
+        except OSError as error:
+            print_error(f"{program}: {error.strerror}")
+            return _NOT_STARTED
+        status = _waited(child)
+    return status if status >= 0 else 128 - status  # as shells show signals
+
+
+def _waited(child: subprocess.Popen[Any]) -> int:
+    """Return the exit status of a program that gets the signals of this process."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        child.terminate()
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
         while True:
             try:
-                status = child.wait()
-                break
-            except KeyboardInterrupt:  # which the program got, too
+                return child.wait()
+            except KeyboardInterrupt:  # the program gets it, too
                 continue
-    return INTERRUPTED if status == -2 else status if status >= 0 else 128 - status
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _environment() -> dict[str, str]:
     """Return the environment without settings of another account."""
-    sys.stdout.flush()
     return {name: value for name, value in os.environ.items() if not name.upper().startswith("GIGACHAT_")}

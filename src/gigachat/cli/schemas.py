@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, WithJsonSchema
 from typing_extensions import TypedDict
 
+from gigachat.cli.streams import read_file
+
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
 _FIELD = re.compile(r"(?P<name>[^\W\d]\w*)(?:\s+(?P<type>\w+))?(?:\s*:\s*(?P<description>.+))?")
 
@@ -24,9 +26,9 @@ def answer_type(text: str) -> TypeAdapter[dict[str, Any]]:
         ValueError: It is none of these.
     """
     if not text.lstrip().startswith("{"):
-        if not Path(text).is_file():
+        if not _is_file(text):
             return _of_fields(text)
-        text = Path(text).read_text("utf-8")
+        text = read_file(Path(text))
     try:
         schema = json.loads(text)
     except ValueError as error:
@@ -34,6 +36,13 @@ def answer_type(text: str) -> TypeAdapter[dict[str, Any]]:
     if not isinstance(schema, dict):
         raise ValueError("--schema: a JSON object is needed")
     return TypeAdapter(Annotated[dict[str, Any], WithJsonSchema(schema)])
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # the text is too long for a path
+        return False
 
 
 def _of_fields(text: str) -> TypeAdapter[dict[str, Any]]:
@@ -46,5 +55,7 @@ def _of_fields(text: str) -> TypeAdapter[dict[str, Any]]:
             raise ValueError(
                 f"--schema: {part.strip()!r} is not a field: NAME, NAME TYPE or NAME: DESCRIPTION ({known})"
             )
+        if match["name"] in fields:
+            raise ValueError(f"--schema: two fields are named {match['name']!r}")
         fields[match["name"]] = Annotated[_TYPES[kind], Field(description=match["description"])]
     return TypeAdapter(TypedDict("Answer", fields))  # type: ignore[operator]

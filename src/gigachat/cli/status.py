@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gigachat.exceptions import GigaChatException
 
-OK, FAILED, CONFIGURATION, ACCESS, LIMIT, NETWORK = range(6)
+OK, FAILED, USAGE, ACCESS, LIMIT, NETWORK = range(6)
 INTERRUPTED = 130  # as shells show SIGINT
 
 _OF_STATUS = {401: ACCESS, 403: ACCESS, 402: LIMIT, 429: LIMIT}
@@ -18,7 +18,7 @@ def status_of(error: GigaChatException) -> int:
     from gigachat import exceptions
 
     if isinstance(error, exceptions.ConfigurationError):
-        return CONFIGURATION
+        return USAGE
     if isinstance(error, exceptions.APIConnectionError):
         return NETWORK
     return _OF_STATUS.get(getattr(error, "status_code", 0), FAILED)

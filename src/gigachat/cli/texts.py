@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from gigachat.cli.streams import read_input
+from gigachat.cli.streams import is_terminal, read_input
 
 if TYPE_CHECKING:
     import argparse
@@ -28,11 +29,10 @@ def texts_of(options: argparse.Namespace) -> list[str]:
         ValueError: There are none.
     """
     texts: list[str] = options.texts
-    if not texts:
+    if not texts and not is_terminal(sys.stdin):
         given = read_input()
-        texts = (
-            [line for line in given.splitlines() if line.strip()] if options.lines else [given] if given.strip() else []
-        )
+        texts = given.splitlines() if options.lines else [given]
+    texts = [text for text in texts if text.strip()]
     if not texts:
-        raise ValueError("no text was given")
+        raise ValueError("no text was given: write it as an argument, or pipe it in")
     return texts

@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_texts_argument(parser)
     parser.add_argument("--estimate", action="store_true", help="estimate without a request")
     add_json_argument(parser)
-    add_client_arguments(parser)
+    add_client_arguments(parser, model=True)
 
 
 def run(options: argparse.Namespace) -> int:
     """Count."""
     texts = texts_of(options)
-    with client(options) as giga:
+    with client(options, model=options.model) as giga:
         if options.estimate:
             counts = [{"tokens": giga.estimate_tokens(text).tokens, "characters": len(text)} for text in texts]
         else:

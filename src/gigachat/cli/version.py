@@ -26,20 +26,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the version."""
-    scripts = [script.dist for script in entry_points(group="console_scripts", name="gigachat") if script.dist]
-    owners = sorted({dist.name for dist in scripts})
-    facts = {
-        "gigachat": gigachat.__version__,
-        "python": platform.python_version(),
-        "location": str(Path(gigachat.__file__).parent),
-        "script": owners,
-        "import": sorted(set(packages_distributions().get("gigachat", ["gigachat"]))),
-    }
+    python, location = platform.python_version(), str(Path(gigachat.__file__).parent)
+    importing = sorted(set(packages_distributions().get("gigachat", ["gigachat"])))
     if options.json:
-        print_json(facts)
+        facts = {"gigachat": gigachat.__version__, "python": python, "location": location}
+        print_json({**facts, "script": _script_owners(), "import": importing})
         return OK
-    print(f"gigachat {gigachat.__version__} on Python {facts['python']}, from {facts['location']}")
-    for name in owners:
+    print_version()
+    print(f"Python {python}, {location}")
+    for name in importing:
+        if name != "gigachat":
+            print(f"{name} {version(name)} also has modules in gigachat: uninstall both, then install the one you need")
+    return OK
+
+
+def print_version() -> None:
+    """Print the version, and the distributions that install another script of this name."""
+    print(f"gigachat {gigachat.__version__}")
+    for name in _script_owners():
         if name != "gigachat":
             print(f"{name} {version(name)} also installs a command gigachat; python -m gigachat is always this package")
-    return OK
+
+
+def _script_owners() -> list[str]:
+    scripts = entry_points(group="console_scripts", name="gigachat")
+    return sorted({script.dist.name for script in scripts if script.dist is not None})
