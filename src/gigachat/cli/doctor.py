@@ -8,13 +8,14 @@ Exit status: 0 nothing failed, 1 a step failed, 2 wrong arguments.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
 from gigachat.cli.status import FAILED, OK
-from gigachat.cli.streams import is_terminal, print_json, shows_colours
+from gigachat.cli.streams import draws, is_terminal, print_json
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +45,10 @@ def run(options: argparse.Namespace) -> int:
         print_json(report.model_dump(mode="json"))
     else:
         width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
-        print(report.render(width=width, mark=_coloured if shows_colours() else None), flush=True)
+        print(
+            report.render(width=width, mark=_coloured if draws() and not os.environ.get("NO_COLOR") else None),
+            flush=True,
+        )
     return OK if report.ok else FAILED
 
 

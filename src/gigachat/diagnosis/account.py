@@ -147,6 +147,8 @@ def models(client: GigaChat, model: str, timeout: float) -> Found:
     except ResponseError as error:
         if error.status_code in _NO_LIST:
             return Code.MODELS_NOT_LISTED, {"status": str(error.status_code)}
+        if error.status_code == 401 and authorization_of(client) == "none":
+            return Code.NO_KEY, {}
         return failure(error, timeout)
     except GigaChatException as error:
         return failure(error, timeout)
