@@ -5,11 +5,13 @@ Only names are not real: a stand-in for the system's resolver leads the service'
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
 import ssl
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,8 +29,9 @@ from tests.support.callers import Caller, Mode, options
 from tests.support.certificates import careless, server_context
 from tests.support.payloads import http
 from tests.support.proxies import http_proxy, socks_proxy
-from tests.support.raw_servers import listening, site
+from tests.support.raw_servers import listening, raw_server, site
 from tests.support.systems import needs_own_roots
+from tests.support.waiting import PATIENCE, until
 
 LANGUAGES: tuple[Language, ...] = ("en", "ru")
 OLD, NEW, SIGN_IN = "gigachat.devices.sberbank.ru", "api.giga.chat", "ngw.devices.sberbank.ru"
@@ -119,7 +122,7 @@ def name_unknown(world: World) -> dict[str, Any]:
 
 
 def port_of_sign_in_closed(world: World) -> dict[str, Any]:
-    return {**options(world.server()), "auth_url": f"https://127.0.0.1:{world.closed_port()}/api/v2/oauth"}
+    return {**options(world.server()), "auth_url": f"https://{SIGN_IN}:{world.closed_port()}/api/v2/oauth"}
 
 
 def unknown_authority(world: World) -> dict[str, Any]:
@@ -293,7 +296,7 @@ def test_each_fault_is_found_with_its_advice(fault: Fault, language: Language, w
 @pytest.mark.parametrize(
     ("fault", "code", "shown"),
     [
-        (port_of_sign_in_closed, Code.PORT_CLOSED, "127.0.0.1"),
+        (port_of_sign_in_closed, Code.PORT_CLOSED, f"{SIGN_IN}:"),
         (unknown_authority, Code.UNKNOWN_AUTHORITY, "Local GigaChat server"),
         (wrong_host, Code.WRONG_HOST, "for other.example"),
         (wrong_scope, Code.WRONG_SCOPE, "GIGACHAT_API_PERSON"),
@@ -337,7 +340,7 @@ def test_one_of_two_addresses_fails_alone(world: World) -> None:
     report = examined(port_of_sign_in_closed(world))
     tls = [(finding.code, finding.seen) for finding in report.findings if finding.step is Step.TLS]
     assert [code for code, _ in tls] == [Code.SKIPPED, Code.CERTIFICATE_TRUSTED]
-    assert tls[0][1] == "not checked: TCP (127.0.0.1)"
+    assert tls[0][1] == f"not checked: TCP ({SIGN_IN})"
 
 
 # Connections
@@ -411,6 +414,17 @@ def test_a_certificate_refused_behind_a_socks_proxy_is_found_by_the_sign_in(worl
     with socks_proxy(int(server.origin.rpartition(":")[2])) as proxy:
         reach = {**options(server), "proxy": f"socks5://127.0.0.1:{proxy.port}", "ca_bundle_file": None}
         assert found(examined(reach), Code.UNKNOWN_AUTHORITY).step is Step.SIGN_IN
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_local_server_that_does_not_run(host: str, world: World) -> None:
+    report = examined({"base_url": f"http://{host}:{world.closed_port()}/v1", "access_token": "t"})
+    assert "gigachat serve" in found(report, Code.SERVER_NOT_RUNNING).advice
+
+
+def test_an_ipv6_address_is_in_brackets(world: World) -> None:
+    report = examined({"base_url": "https://[::1]:1/v1", "access_token": "t"})
+    assert "API at [::1]:1," in found(report, Code.SETTINGS_READ).seen
 
 
 # TLS
@@ -511,6 +525,31 @@ def test_a_ready_token_that_has_expired(world: World) -> None:
     server = world.server()
     reach = {"base_url": server.base_url, "ca_bundle_file": server.ca_bundle_file, "access_token": "expired"}
     assert found(examined(reach), Code.TOKEN_REFUSED).step is Step.MODELS
+
+
+@needs_own_roots
+def test_the_addresses_of_two_services(world: World) -> None:
+    one, other = world.server(), world.server()
+    report = examined({**options(one), "base_url": other.base_url, "verify_ssl_certs": False})
+    assert found(report, Code.NEW_TOKEN_REFUSED).step is Step.MODELS
+
+
+def test_a_local_address_without_a_key(world: World) -> None:
+    report = examined({"base_url": world.server(tls=False).base_url})
+    assert found(report, Code.NO_KEY).step is Step.MODELS
+
+
+@needs_own_roots
+def test_a_model_of_another_kind(world: World) -> None:
+    report = examined({**options(world.server()), "model": "Embeddings"})
+    assert found(report, Code.NOT_A_CHAT_MODEL).step is Step.ANSWER
+
+
+@needs_own_roots
+def test_too_many_sign_ins(world: World) -> None:
+    server = world.server()
+    server.fail(429, path="/oauth")
+    assert found(examined(options(server)), Code.SIGN_IN_LIMIT).step is Step.SIGN_IN
 
 
 @needs_own_roots
@@ -628,6 +667,28 @@ def test_the_async_client_awaits_its_function_for_tokens(world: World) -> None:
 
         giga = AsyncGigaChat(**reach, access_token_provider=failing)
         found(caller.do("diagnose", giga=giga, language="en"), Code.TOKEN_FUNCTION_FAILED)
+
+
+def test_a_cancelled_diagnosis_sends_nothing_more() -> None:
+    released = threading.Event()
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        released.wait(PATIENCE)
+        connection.sendall(http(b"{}", status=401))
+
+    async def main(url: str, received: list[bytes]) -> None:
+        async with AsyncGigaChat(base_url=f"{url}/v1", access_token="t") as giga:
+            diagnosis = asyncio.create_task(giga.diagnose(timeout=PATIENCE))
+            await asyncio.to_thread(until, lambda: received)
+            diagnosis.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await diagnosis
+        released.set()
+
+    with raw_server(answer) as (url, received):
+        asyncio.run(main(url, received))
+        until(lambda: not any(thread.name == "gigachat" for thread in threading.enumerate()))
+        assert len(received) == 1
 
 
 @needs_own_roots

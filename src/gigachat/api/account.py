@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -52,8 +53,12 @@ class Account(Resource[Mode]):
 
         session, client = self._session, cast("Any", self)
         token = None if session.transport.blocking else await _provided_token(session)
-        examine = partial(diagnose, lambda: client, language=language, timeout=timeout, token=token)
-        return await in_thread(session.transport, examine)
+        stopping = threading.Event()
+        examine = partial(diagnose, lambda: client, language=language, timeout=timeout, token=token, stopping=stopping)
+        try:
+            return await in_thread(session.transport, examine)
+        finally:
+            stopping.set()  # after a cancellation or a signal the thread sends nothing more
 
 
 async def _provided_token(session: Session) -> Callable[[], str] | None:

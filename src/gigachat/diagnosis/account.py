@@ -52,6 +52,11 @@ _BY_STATUS = {
 }
 _WRONG_SCOPE, _UNREADABLE, _NO_SCOPE, _UNKNOWN_KEY, _OTHER_SCOPE = 1, 4, 5, 6, 7
 """Numbers of the OAuth gateway's errors (reference, section 1.3)."""
+_REFUSED_BY_METHOD = {
+    "none": Code.NO_KEY,
+    **dict.fromkeys(("credentials", "client_id", "user"), Code.NEW_TOKEN_REFUSED),
+}
+"""What status 401 means after a sign-in, or without any."""
 _NO_LIST = (404, 405, 501)
 
 
@@ -127,6 +132,8 @@ def _refused_sign_in(
         return (Code.KEY_REVOKED, status), None
     if error.status_code in (404, 405) or 300 <= error.status_code < 400:
         return (Code.WRONG_AUTH_ADDRESS, status), None
+    if error.status_code == 429:
+        return (Code.SIGN_IN_LIMIT, status), None
     if error.status_code in (400, 401):
         return (Code.SIGN_IN_REFUSED, {**status, **_request_id(error)}), None
     return failure(error, 0), None
@@ -147,8 +154,8 @@ def models(client: GigaChat, model: str, timeout: float) -> Found:
     except ResponseError as error:
         if error.status_code in _NO_LIST:
             return Code.MODELS_NOT_LISTED, {"status": str(error.status_code)}
-        if error.status_code == 401 and authorization_of(client) == "none":
-            return Code.NO_KEY, {}
+        if error.status_code == 401 and (code := _REFUSED_BY_METHOD.get(authorization_of(client))):
+            return code, {"status": "401"}
         return failure(error, timeout)
     except GigaChatException as error:
         return failure(error, timeout)
@@ -231,7 +238,7 @@ def _response_failure(error: ResponseError) -> Found:
     facts = {"status": str(error.status_code), **_request_id(error)}
     message = error.message.lower()
     if error.status_code == 404 and "no such model" in message:
-        return Code.NO_SUCH_MODEL, facts
+        return Code.NOT_A_CHAT_MODEL, facts
     if error.status_code == 403 and "temporarily unavailable" in message:
         return Code.MODEL_OFF, facts
     if 300 <= error.status_code < 400:

@@ -54,6 +54,7 @@ class Code(StrEnum):
 
     CONNECTED = "connected"
     PORT_CLOSED = "port_closed"
+    SERVER_NOT_RUNNING = "server_not_running"
     NO_CONNECTION = "no_connection"
     PROXY_NEEDED = "proxy_needed"
     OLD_HOST = "old_host"
@@ -91,6 +92,7 @@ class Code(StrEnum):
     KEY_REVOKED = "key_revoked"
     PASSWORD_WRONG = "password_wrong"  # noqa: S105 - a code
     SIGN_IN_REFUSED = "sign_in_refused"
+    SIGN_IN_LIMIT = "sign_in_limit"
     TOKEN_FUNCTION_FAILED = "token_function_failed"  # noqa: S105 - a code
     WRONG_AUTH_ADDRESS = "wrong_auth_address"
 
@@ -104,10 +106,12 @@ class Code(StrEnum):
     NO_SUCH_MODEL = "no_such_model"
     MODEL_ELSEWHERE = "model_elsewhere"
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code
+    NEW_TOKEN_REFUSED = "new_token_refused"  # noqa: S105 - a code
     ACCESS_DENIED = "access_denied"
     WRONG_ADDRESS = "wrong_address"
 
     ANSWERED = "answered"
+    NOT_A_CHAT_MODEL = "not_a_chat_model"
     NO_TOKENS_LEFT = "no_tokens_left"
     BUSY = "busy"
     MODEL_OFF = "model_off"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import locale
 import os
 import platform
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,7 +42,12 @@ _ACCOUNT = (Step.SIGN_IN, Step.SCOPE, Step.MODELS, Step.ANSWER, Step.STREAM, Ste
 
 
 def diagnose(
-    make: Callable[[], Client[Any]], *, language: Language | None = None, timeout: float = 15.0, token: Any = None
+    make: Callable[[], Client[Any]],
+    *,
+    language: Language | None = None,
+    timeout: float = 15.0,
+    token: Callable[[], str] | None = None,
+    stopping: threading.Event | None = None,
 ) -> Report:
     """Examine the settings of a client, the network and the account, and return what was found.
 
@@ -52,6 +58,7 @@ def diagnose(
         language: Language of the texts; that of the system if None.
         timeout: Longest wait of a step for the network, in seconds.
         token: Function to call instead of the client's `access_token_provider`.
+        stopping: Set by another thread to begin no further step.
 
     Raises:
         ValueError: The language or the timeout is invalid.
@@ -60,7 +67,7 @@ def diagnose(
         raise ValueError("language must be 'en' or 'ru'")
     if not 0 < timeout <= 3600:
         raise ValueError("timeout must be a number of seconds, above 0 and at most 3600")
-    examination = _Examination(language or system_language(), timeout)
+    examination = _Examination(language or system_language(), timeout, stopping or threading.Event())
     examination.installation()
     client = examination.settings(make, token)
     if client is None:
@@ -75,8 +82,9 @@ def diagnose(
 class _Examination:
     """The findings so far."""
 
-    def __init__(self, language: Language, timeout: float) -> None:
+    def __init__(self, language: Language, timeout: float, stopping: threading.Event) -> None:
         self.language: Language = language
+        self._stopping = stopping
         self.findings: list[Finding] = []
         self._timeout = timeout
         self._failed: set[Step] = set()
@@ -111,6 +119,8 @@ class _Examination:
 
     def _run(self, check: Callable[[], T], failed: Callable[[Found], T]) -> T:
         """Run a check in a bounded time; another failure than those foreseen is a finding, too."""
+        if self._stopping.is_set():
+            raise InterruptedError("the caller has stopped the diagnosis")
         outcome = start_thread(check)
         if not outcome.done.wait(self._timeout + _GRACE):
             return failed((Code.TIMED_OUT, {"seconds": f"{self._timeout:g}"}))
@@ -149,7 +159,7 @@ class _Examination:
             packages = ", ".join(sorted({"gigachat", *owners}))
             self.add(Step.INSTALLATION, Code.SHARED_IMPORT, {"packages": packages})
 
-    def settings(self, make: Callable[[], Client[Any]], token: Any) -> GigaChat | None:
+    def settings(self, make: Callable[[], Client[Any]], token: Callable[[], str] | None) -> GigaChat | None:
         """Return a client of this diagnosis with the settings of the given one; None if they are invalid."""
         try:
             given = make()
@@ -177,7 +187,7 @@ class _Examination:
             self.add(Step.SETTINGS, Code.OWN_HTTP_CLIENT, {})
         return client
 
-    def _own_client(self, given: Client[Any], token: Any, **changes: Any) -> GigaChat:
+    def _own_client(self, given: Client[Any], token: Callable[[], str] | None, **changes: Any) -> GigaChat:
         """Return a blocking client with the settings of the given one, which retries nothing and shares no token."""
         from gigachat.client import GigaChat
 

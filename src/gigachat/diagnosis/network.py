@@ -99,7 +99,7 @@ class Route:
     def facts(self) -> dict[str, str]:
         """The facts of all its texts."""
         proxy = {} if self.proxy is None else {"proxy": self.proxy.host_and_port, "source": self.proxy.source}
-        return {"host": self.host, "port": str(self.port), "source": self.source, **proxy}
+        return {**_place(self.host, self.port), "source": self.source, **proxy}
 
     @property
     def is_tried(self) -> bool:
@@ -122,20 +122,18 @@ class Route:
             return (Code.NAME_SERVER_SILENT if silent else Code.NAME_UNKNOWN), {}
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         self._addresses = len(addresses)
-        return Code.NAME_FOUND, {"host": host, "addresses": ", ".join(addresses)}
+        return Code.NAME_FOUND, {**_place(host, port), "addresses": ", ".join(addresses)}
 
     def tcp(self) -> Found:
         """Connect to the first hop."""
         host, port = self.first_hop
-        facts = {} if self.proxy is not None else {"host": host, "port": str(port)}
         started = time.monotonic()
         try:
             socket.create_connection((host, port), self.timeout / self._addresses, all_errors=True).close()
         except ExceptionGroup as errors:
             problem, code = _problem(error for error in errors.exceptions if isinstance(error, OSError))
-            return (code if self.proxy is None else Code.PROXY_UNREACHABLE), {**facts, "problem": problem}
-        seconds = f"{time.monotonic() - started:.2f}"
-        return Code.CONNECTED, {"host": host, "port": str(port), "seconds": seconds}
+            return (code if self.proxy is None else Code.PROXY_UNREACHABLE), {"problem": problem}
+        return Code.CONNECTED, {**_place(host, port), "seconds": f"{time.monotonic() - started:.2f}"}
 
     def through_proxy(self) -> Found:
         """Ask the proxy for a tunnel."""
@@ -333,8 +331,10 @@ def explained(found: Found, route: Route, *, others_connect: bool) -> Found:
         others_connect: Whether another address of the settings was reached.
     """
     code, facts = found
-    if code is not Code.PORT_CLOSED or route.proxy is not None or is_local(route.host):
+    if code is not Code.PORT_CLOSED:
         return found
+    if is_local(route.host):
+        return Code.SERVER_NOT_RUNNING, facts
     if variable := other_proxy(route.host):
         return Code.PROXY_NEEDED, {**facts, "variable": variable}
     if route.host == urlsplit(BASE_URL).hostname and _newer_host_connects(route.timeout):
@@ -386,6 +386,11 @@ def _problem(errors: Iterable[OSError]) -> tuple[str, Code]:
             word = error.strerror or "unknown"
             code = Code.NO_NETWORK if error.errno in _NO_ROUTE else Code.NO_CONNECTION
     return word, code
+
+
+def _place(host: str, port: int) -> dict[str, str]:
+    """Return the facts of a host, an IPv6 address in brackets, and of its port."""
+    return {"host": f"[{host}]" if ":" in host else host, "port": str(port)}
 
 
 def _word(error: OSError) -> str:
