@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
+from gigachat.cli.files import uploaded
 from gigachat.cli.keys import directory
 from gigachat.cli.status import OK
 from gigachat.cli.streams import is_terminal, print_json, print_model, print_note, printable, read_file, read_input
@@ -132,7 +133,7 @@ def _structured(giga: GigaChat, text: str, fields: dict[str, Any], options: argp
 
     into = answer_type(options.schema)
     question: dict[str, Any] = {"role": "user", "content": text}
-    if ids := [giga.upload_file(Path(path)).id_ for path in options.files]:
+    if ids := [uploaded(giga, path).id_ for path in options.files]:
         if options.api == "v2":
             question["content"] = [{"text": text}, {"files": [{"id": one} for one in ids]}]
         else:
@@ -150,7 +151,7 @@ def _answer(giga: GigaChat, text: str, fields: dict[str, Any], options: argparse
     from gigachat.cli.answers import note_stop, show_stream
 
     conversation: Any = giga.conversation(api=options.api, **fields)
-    files = [giga.upload_file(Path(path)) for path in options.files]
+    files = [uploaded(giga, path) for path in options.files]
     if options.json or not options.stream:
         result = conversation.send(text, files)
         if options.json:

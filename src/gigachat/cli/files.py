@@ -49,9 +49,21 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
+def uploaded(giga: GigaChat, path: str) -> models.UploadedFile:
+    """Upload a file.
+
+    Raises:
+        ValueError: There is none.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ValueError(f"{path}: there is no such file")
+    return giga.upload_file(file)
+
+
 def _one(giga: GigaChat, name: str, options: argparse.Namespace) -> None:
     if options.action == "upload":
-        _show(giga.upload_file(Path(name)), options)
+        _show(uploaded(giga, name), options)
     elif options.action == "show":
         _show(giga.get_file(name), options)
     elif options.action == "download":

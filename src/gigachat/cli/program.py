@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigachat.cli.status import FAILED, INTERRUPTED, OK, USAGE, status_of
-from gigachat.cli.streams import discard_output, prepare_streams, print_error
+from gigachat.cli.streams import discard_output, prepare_streams, print_error, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,13 +156,15 @@ def _unknown(word: str) -> str:
 
 
 def _run(name: str, words: list[str]) -> int:
-    from gigachat.exceptions import GigaChatException
+    from gigachat.exceptions import ConfigurationError, GigaChatException
 
     try:
         module = import_module(COMMANDS[name].module)
         status: int = module.run(_parsed(name, module, words))
     except GigaChatException as error:
         print_error(error)
+        if isinstance(error, ConfigurationError) and "GIGACHAT_CREDENTIALS" in str(error):
+            print_note("`gigachat login` stores a key for this command; `gigachat run -- gigachat chat` needs none.")
         return status_of(error)
     except ImportError as error:  # of an extra that is not installed
         if error.name is None or error.name.startswith("gigachat"):

@@ -11,12 +11,15 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.streams import print_error, print_note
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from gigachat.server import GigaChatServer
 
 _NOT_FOUND = 127  # as shells show it
 _NOT_STARTED = 126
@@ -41,18 +44,23 @@ def run(options: argparse.Namespace) -> int:
     if program is None:
         print_error(f"there is no program {words[0]!r}")
         return _NOT_FOUND
+    signal.signal(signal.SIGTERM, _leave)
     with GigaChatServer() as server:
         if not options.quiet:
             print_note(f"# Local GigaChat at {server.origin}; an echo answers, no model.")
         try:
             child = subprocess.Popen(  # noqa: S603 - the program of the caller
-                [program, *words[1:]], env={**_environment(), **server.environment}
+                [program, *words[1:]], env=_environment(server)
             )
         except OSError as error:
             print_error(f"{program}: {error.strerror}")
             return _NOT_STARTED
         status = _waited(child)
     return status if status >= 0 else 128 - status  # as shells show signals
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # and stop the server
 
 
 def _waited(child: subprocess.Popen[Any]) -> int:
@@ -72,6 +80,8 @@ def _waited(child: subprocess.Popen[Any]) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment without settings of another account."""
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith("GIGACHAT_")}
+def _environment(server: GigaChatServer) -> dict[str, str]:
+    """Return the environment of the program: it names the server instead of another account, and no proxy for it."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("GIGACHAT_")}
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "localhost,127.0.0.1")))
+    return {**kept, "NO_PROXY": direct, "no_proxy": direct, **server.environment}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gigachat.cli.answers import show_stream
+from gigachat.cli.files import uploaded
 from gigachat.cli.lines import QUOTES, lines_of_terminal, read_message
 from gigachat.cli.status import OK
 from gigachat.cli.streams import error_text, print_note
@@ -196,7 +197,7 @@ class ChatSession:
     def _file(self, path: str) -> None:
         if not path:
             raise ValueError("/file needs the name of a file")
-        self._files.append(self._giga.upload_file(Path(path).expanduser()))
+        self._files.append(uploaded(self._giga, path))
         print_note(f"{path} is uploaded, for the next message.")
 
 

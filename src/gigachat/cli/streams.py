@@ -112,7 +112,7 @@ def read_file(path: Path) -> str:
 
 def _decoded(content: bytes, name: str) -> str:
     if b"\0" in content and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{name} is not text: attach files with --file")
+        raise ValueError(f"{name} is not text")
     encodings = ["utf-8-sig", (sys.stdin and sys.stdin.encoding) or "utf-8"]
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # as Windows PowerShell writes files
         encodings = ["utf-16"]
