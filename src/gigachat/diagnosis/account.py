@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from gigachat._service import BASE_URL, SCOPES
 from gigachat.catalogue import find
 from gigachat.context import authorization_cvar
+from gigachat.diagnosis.certificate import alert, code_of_certificate
 from gigachat.diagnosis.codes import Code
-from gigachat.diagnosis.network import alert, code_of_certificate
 from gigachat.exceptions import (
     APIConnectionError,
     APIResponseValidationError,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gigachat import GigaChat
-    from gigachat.diagnosis.network import Found
+    from gigachat.diagnosis.codes import Found
     from gigachat.settings import Settings
 
 _QUESTION = "Привет"

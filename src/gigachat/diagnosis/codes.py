@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeAlias
 
 Language = Literal["en", "ru"]
 Verdict = Literal["ok", "warning", "failed", "skipped"]
@@ -130,3 +130,7 @@ class Code(StrEnum):
     BAD_RESPONSE = "bad_response"
     UNEXPECTED = "unexpected"
     SKIPPED = "skipped"
+
+
+Found: TypeAlias = tuple[Code, dict[str, str]]
+"""What a check returns: a code, and facts for its text."""

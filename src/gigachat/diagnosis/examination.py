@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from gigachat import GigaChat
     from gigachat.client import Client
-    from gigachat.diagnosis.codes import Language
-    from gigachat.diagnosis.network import Found, Route
+    from gigachat.diagnosis.codes import Found, Language
+    from gigachat.diagnosis.network import Route
     from gigachat.settings import Settings
 
 T = TypeVar("T")

@@ -16,26 +16,32 @@ from base64 import b64encode
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from gigachat._headers import Headers, server_time
 from gigachat._service import BASE_URL, NEWER_BASE_URL, is_vendor_host
 from gigachat._transport.proxies import proxy_for
 from gigachat._transport.tls import context_for
+from gigachat.diagnosis.certificate import (
+    Presented,
+    alert,
+    code_of_certificate,
+    name_of,
+    presented,
+    trusting_anyone,
+    until,
+)
 from gigachat.diagnosis.codes import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gigachat._transport.proxies import Proxy
+    from gigachat.diagnosis.codes import Found
     from gigachat.settings import Settings
 
-Found: TypeAlias = tuple[Code, dict[str, str]]
-"""A code, and facts beyond those of the route."""
-
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
-_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL
 _ADDRESSES_OF_NOTHING = (  # reserved for documentation: nothing is sent, the system only looks for a route
     (socket.AF_INET, "192.0.2.1"),
     (socket.AF_INET6, "2001:db8::1"),
@@ -43,15 +49,6 @@ _ADDRESSES_OF_NOTHING = (  # reserved for documentation: nothing is sent, the sy
 _MOST_SECONDS = 60
 """Difference of clocks that is not reported, in seconds."""
 _RUSSIAN = "Russian Trusted"
-_UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 0x800B0109, 0x800B010A)
-_BY_VERIFY_CODE = {
-    9: Code.CERTIFICATE_NOT_YET_VALID,
-    10: Code.CERTIFICATE_EXPIRED,
-    0x800B0101: Code.CERTIFICATE_EXPIRED,
-    **dict.fromkeys(_UNKNOWN_AUTHORITY, Code.UNKNOWN_AUTHORITY),
-    **dict.fromkeys((62, 64, 0x800B010F), Code.WRONG_HOST),
-}
-"""Codes by the numbers of OpenSSL and Windows."""
 _WANTS_CERTIFICATE = b"No required SSL certificate was sent"  # nginx, in a page with status 400
 
 
@@ -180,7 +177,7 @@ class Route:
             return Code.CLIENT_CERTIFICATE_REQUIRED, {}
         if shown and page is None and self._fails_in_tls_1_2():
             return Code.CLIENT_CERTIFICATE_REFUSED, {"problem": "unknown"}
-        facts = {"version": version, "issuer": _name(certificate, "issuer"), "until": _until(certificate)}
+        facts = {"version": version, "issuer": name_of(certificate, "issuer"), "until": until(certificate)}
         return (Code.NOT_VERIFIED if context.verify_mode == ssl.CERT_NONE else Code.CERTIFICATE_TRUSTED), facts
 
     def clock(self) -> Found:
@@ -234,7 +231,7 @@ class Route:
         A server that refuses the client's certificate can say so in TLS 1.3 only after the handshake, and some close
         the connection without a word. In TLS 1.2 their handshake fails.
         """
-        context = _trusting_anyone()
+        context = trusting_anyone()
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         settings = self.settings
         if settings.cert_file:
@@ -253,7 +250,7 @@ class Route:
         code = code_of_certificate(getattr(error, "verify_code", 0))
         shown = Presented()
         with suppress(OSError, ValueError, HTTPException):
-            shown = self._presented()
+            shown = presented(self.host, self._connect, self._ask)
         if code is Code.UNKNOWN_AUTHORITY and is_vendor_host(self.host):
             if _RUSSIAN not in shown.issuer:
                 code = Code.INTERCEPTED
@@ -266,60 +263,6 @@ class Route:
             "now": datetime.now(UTC).date().isoformat(),
             "problem": getattr(error, "verify_message", ""),
         }
-
-    def _presented(self) -> Presented:
-        """Return what the server's certificate says, without verification.
-
-        The ssl module decodes a certificate only if it was verified, so a second handshake trusts this very one.
-        """
-        context = _trusting_anyone()
-        connection = self._connect()
-        with closing(connection):
-            connection.sock = tls = context.wrap_socket(connection.sock, server_hostname=self.host)
-            leaf = tls.getpeercert(binary_form=True) or b""
-            root = _root(tls)
-            with suppress(ssl.SSLError):
-                self._ask(connection)
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(_NO_CHECK_TIME)
-        context.load_verify_locations(cadata=leaf)
-        connection = self._connect()
-        with closing(connection):
-            connection.sock = tls = context.wrap_socket(connection.sock, server_hostname=self.host)
-            certificate = tls.getpeercert() or {}
-        names = [str(pair[1]) for pair in certificate.get("subjectAltName", ())]
-        subject = ", ".join(names[:5]) or _name(certificate, "subject")
-        return Presented(subject, root or _name(certificate, "issuer"), _until(certificate))
-
-
-class Presented(NamedTuple):
-    """What a certificate says: for whom it is, the authority at the top of its chain, its last day."""
-
-    subject: str = ""
-    issuer: str = ""
-    until: str = ""
-
-
-def code_of_certificate(number: int) -> Code:
-    """Return the code for a certificate that OpenSSL or Windows refused with a number."""
-    return _BY_VERIFY_CODE.get(number, Code.CERTIFICATE_INVALID)
-
-
-def alert(error: ssl.SSLError, *, shown: bool) -> Found:
-    """Return what a TLS error other than that of a certificate means.
-
-    Args:
-        error: The error.
-        shown: Whether the client has a certificate of its own.
-    """
-    reason = error.reason or ""
-    if "CERTIFICATE_REQUIRED" in reason or (not shown and "HANDSHAKE_FAILURE" in reason):
-        return Code.CLIENT_CERTIFICATE_REQUIRED, {}
-    if re.search("ALERT_(UNKNOWN_CA|.*CERTIFICATE)", reason):
-        return Code.CLIENT_CERTIFICATE_REFUSED, {"problem": reason}
-    if re.search("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST", reason):
-        return Code.NOT_TLS, {}
-    return Code.TLS_BROKEN, {"problem": reason or "unknown"}
 
 
 def explained(found: Found, route: Route, *, others_connect: bool) -> Found:
@@ -403,34 +346,3 @@ def _login(proxy: str) -> dict[str, str]:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-
-
-def _trusting_anyone() -> ssl.SSLContext:
-    """Return a context for connections over which nothing secret is sent."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _root(tls: ssl.SSLSocket) -> str:
-    """Return the name of the authority at the top of the chain that the server sent; Python 3.13 shows it."""
-    chain: list[bytes] = tls.get_unverified_chain() if hasattr(tls, "get_unverified_chain") else []
-    if len(chain) < 2:
-        return ""
-    store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    store.load_verify_locations(cadata=chain[-1])
-    return next((_name(certificate, "issuer") for certificate in store.get_ca_certs()), "")
-
-
-def _name(certificate: Any, field: str) -> str:
-    """Return the name of the subject or issuer of a decoded certificate, with its organization."""
-    parts = {key: value for pairs in certificate.get(field, ()) for key, value in pairs}
-    names = [parts.get(key) for key in ("commonName", "organizationName", "organizationalUnitName")]
-    return ", ".join(dict.fromkeys(filter(None, names)))
-
-
-def _until(certificate: Any) -> str:
-    if "notAfter" not in certificate:
-        return ""
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC).date().isoformat()
