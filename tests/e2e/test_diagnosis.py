@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextvars
 import json
 import socket
 import ssl
@@ -23,7 +24,8 @@ import pytest
 import trustme
 
 from gigachat import AsyncGigaChat, GigaChat
-from gigachat.diagnosis import Code, Finding, Language, Report, Step, Verdict, network
+from gigachat.context import authorization_cvar, custom_headers_cvar
+from gigachat.diagnosis import Code, Finding, Language, Report, Step, Verdict, diagnose, network
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
 from tests.support.certificates import careless, server_context
@@ -300,7 +302,7 @@ def test_each_fault_is_found_with_its_advice(fault: Fault, language: Language, w
         (unknown_authority, Code.UNKNOWN_AUTHORITY, "Local GigaChat server"),
         (wrong_host, Code.WRONG_HOST, "for other.example"),
         (wrong_scope, Code.WRONG_SCOPE, "GIGACHAT_API_PERSON"),
-        (other_account, Code.OTHER_ACCOUNT, "it works with: GIGACHAT_API_B2B"),
+        (other_account, Code.OTHER_ACCOUNT, "scopes that work: GIGACHAT_API_B2B"),
         (no_such_model, Code.NO_SUCH_MODEL, "it has: GigaChat, GigaChat-2,"),
     ],
 )
@@ -503,10 +505,41 @@ def test_a_client_without_a_key() -> None:
     assert found(report, Code.NO_KEY).step is Step.SETTINGS
 
 
+def test_a_client_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIGACHAT_TIMEOUT", "soon")
+    report = diagnose(GigaChat, language="en")
+    assert "GIGACHAT_TIMEOUT" in found(report, Code.SETTINGS_INVALID).seen
+
+
 def test_a_gateway_that_adds_the_key(world: World) -> None:
     with site(None, http(b'{"data": [], "object": "list"}')) as gateway:
         report = examined({"base_url": f"http://localhost:{gateway.port}/v1"})
     assert found(report, Code.NO_SIGN_IN).verdict == "ok"
+
+
+@needs_own_roots
+@pytest.mark.parametrize("place", ["view", "default_headers", "custom_headers", "variable"])
+def test_an_own_header_of_authorization(place: str, world: World) -> None:
+    server = world.server(names=[OLD])
+    with GigaChat(**options(server)) as giga:
+        token = giga.get_token()
+    assert token is not None
+    authorization = f"Bearer {token.access_token}"
+    header = {"Authorization": authorization}
+    reach: dict[str, Any] = {"base_url": server.base_url.replace("localhost", OLD)}
+    reach["ca_bundle_file"] = server.ca_bundle_file
+    if place == "default_headers":
+        reach["default_headers"] = header
+    context = contextvars.copy_context()
+    if place == "custom_headers":
+        context.run(custom_headers_cvar.set, header)
+    if place == "variable":
+        context.run(authorization_cvar.set, authorization)
+    with GigaChat(**reach) as giga:
+        view = giga.with_options(extra_headers=header) if place == "view" else giga
+        report = context.run(view.diagnose, language="en")
+    assert report.ok, report.render()
+    assert "own header Authorization" in found(report, Code.NO_SIGN_IN).seen
 
 
 @needs_own_roots

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from gigachat._service import BASE_URL, SCOPES
 from gigachat.catalogue import find
-from gigachat.context import authorization_cvar
+from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.diagnosis.certificate import alert, code_of_certificate
 from gigachat.diagnosis.codes import Code
 from gigachat.exceptions import (
@@ -63,7 +63,9 @@ _NO_LIST = (404, 405, 501)
 def authorization_of(client: GigaChat) -> str:
     """Return how a client is authorized: the name of an option, `header` or `none`."""
     settings = client._settings
-    if authorization_cvar.get() or "authorization" in client._options.headers:
+    given = (client._options.headers, settings.default_headers, custom_headers_cvar.get())
+    names = {name.lower() for headers in given for name in headers or ()}
+    if authorization_cvar.get() or "authorization" in names:
         return "header"
     for name in ("access_token", "credentials", "client_id", "user"):
         if getattr(settings, name):

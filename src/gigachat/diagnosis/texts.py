@@ -151,7 +151,7 @@ PROBLEMS: Mapping[Language, Mapping[str, str]] = {
         "timeout": "нет ответа",
         "unknown": "неизвестно",
         "hidden": "(не показано)",
-        "none": "ни с одним",
+        "none": "нет",
     },
 }
 """Short words inside other texts."""
