@@ -33,7 +33,7 @@ from tests.support.payloads import http
 from tests.support.proxies import http_proxy, socks_proxy
 from tests.support.raw_servers import listening, raw_server, site
 from tests.support.systems import needs_own_roots
-from tests.support.waiting import PATIENCE, until
+from tests.support.waiting import PATIENCE, patiently, until
 
 LANGUAGES: tuple[Language, ...] = ("en", "ru")
 OLD, NEW, SIGN_IN = "gigachat.devices.sberbank.ru", "api.giga.chat", "ngw.devices.sberbank.ru"
@@ -499,10 +499,12 @@ def test_a_client_certificate_that_is_accepted_and_one_that_is_not(world: World)
 # Settings and authorization
 
 
-def test_a_client_without_a_key() -> None:
-    with GigaChat() as giga:
-        report = giga.diagnose(language="en", timeout=0.5)
+def test_a_client_without_a_key(world: World) -> None:
+    world.names = dict.fromkeys((OLD, SIGN_IN), "unknown.example")
+    report = examined({})
     assert found(report, Code.NO_KEY).step is Step.SETTINGS
+    hosts = [finding.seen.partition(":")[0] for finding in report.findings if finding.code is Code.NAME_UNKNOWN]
+    assert hosts == [OLD, SIGN_IN]
 
 
 def test_a_client_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -639,8 +641,12 @@ def test_an_account_without_a_balance(world: World) -> None:
 @needs_own_roots
 def test_a_service_that_is_silent_is_left_after_the_timeout(world: World) -> None:
     server = world.server()
-    server.fail(delay=60, path="/oauth")
-    assert found(examined(options(server), timeout=2), Code.TIMED_OUT).step is Step.SIGN_IN
+    server.fail(delay=60, path="/oauth", times=None)
+
+    def check(seconds: float) -> None:
+        assert found(examined(options(server), timeout=seconds), Code.TIMED_OUT).step is Step.SIGN_IN
+
+    patiently(check)
 
 
 @needs_own_roots
@@ -801,6 +807,25 @@ def test_other_owners_of_the_command_and_of_the_import_are_named(world: World) -
         report = examined(options(world.server()))
     assert found(report, Code.SHARED_SCRIPT).seen == "gigachat-cli, sber-gpt also installs a command gigachat"
     assert "gigachat, sber-gpt" in found(report, Code.SHARED_IMPORT).seen
+    assert report.ok
+
+
+@pytest.mark.parametrize("module", [True, False])
+def test_damaged_metadata_of_another_package_stops_nothing(module: bool, world: World) -> None:
+    world.monkeypatch.syspath_prepend(str(world.folder))
+    with distribution(world.folder, "other", module=module):
+        (world.folder / "other-1.0.dist-info" / "METADATA").unlink()
+        report = examined(options(world.server(tls=False)))
+    assert report.ok, report.render()
+
+
+def test_metadata_that_cannot_be_read_are_a_warning(world: World) -> None:
+    def fail() -> None:
+        raise KeyError("Name")
+
+    world.monkeypatch.setattr("importlib.metadata.packages_distributions", fail)
+    report = examined(options(world.server(tls=False)))
+    assert found(report, Code.METADATA_DAMAGED).step is Step.INSTALLATION
     assert report.ok
 
 

@@ -33,6 +33,7 @@ class Code(StrEnum):
     INSTALLED = "installed"
     SHARED_SCRIPT = "shared_script"
     SHARED_IMPORT = "shared_import"
+    METADATA_DAMAGED = "metadata_damaged"
 
     SETTINGS_READ = "settings_read"
     SETTINGS_INVALID = "settings_invalid"

@@ -139,24 +139,19 @@ class _Examination:
     # Steps
 
     def installation(self) -> None:
-        """Tell which package owns the import and the command."""
-        self._run(self._installation, self._add_to_installation)
-
-    def _add_to_installation(self, found: Found) -> None:
-        self.add(Step.INSTALLATION, *found)
-
-    def _installation(self) -> None:
-        from importlib.metadata import entry_points, packages_distributions
-
+        """Tell which packages own the import and the command."""
         facts = {"version": gigachat.__version__, "python": platform.python_version()}
         folder = _without_home(str(Path(gigachat.__file__).parent))
         self.add(Step.INSTALLATION, Code.INSTALLED, {**facts, "folder": folder})
-        scripts = {script.dist.name for script in entry_points(group="console_scripts", name="gigachat") if script.dist}
-        if others := scripts - {"gigachat"}:
-            self.add(Step.INSTALLATION, Code.SHARED_SCRIPT, {"packages": ", ".join(sorted(others))})
-        owners = set(packages_distributions().get("gigachat", ()))
-        if owners - {"gigachat"}:
-            packages = ", ".join(sorted({"gigachat", *owners}))
+        try:
+            of_script, of_import = _owners()
+        except Exception as error:  # of a package whose metadata is not complete
+            self.add(Step.INSTALLATION, Code.METADATA_DAMAGED, {"problem": type(error).__name__})
+            return
+        if of_script:
+            self.add(Step.INSTALLATION, Code.SHARED_SCRIPT, {"packages": ", ".join(sorted(of_script))})
+        if of_import:
+            packages = ", ".join(sorted({"gigachat", *of_import}))
             self.add(Step.INSTALLATION, Code.SHARED_IMPORT, {"packages": packages})
 
     def settings(self, make: Callable[[], Client[Any]], token: Callable[[], str] | None) -> GigaChat | None:
@@ -210,7 +205,8 @@ class _Examination:
         """Go the way to each address of the settings, as far as it leads."""
         settings = client._settings
         addresses = {"base_url=": settings.base_url}
-        if account.authorization_of(client) in _BY_OAUTH:
+        method = account.authorization_of(client)
+        if method in _BY_OAUTH or (method == "none" and account.needs_key(client)):
             addresses["auth_url="] = settings.auth_url
         routes: dict[tuple[str, int], Route] = {}
         for source, url in addresses.items():
@@ -289,6 +285,14 @@ class _Examination:
 
 def _same(found: Found) -> Found:
     return found
+
+
+def _owners() -> tuple[set[str], set[str]]:
+    """Return the other distributions that install a command `gigachat`, and those that install the import."""
+    from importlib.metadata import entry_points, packages_distributions
+
+    scripts = {script.dist.name for script in entry_points(group="console_scripts", name="gigachat") if script.dist}
+    return scripts - {"gigachat", None}, {*packages_distributions().get("gigachat", ())} - {"gigachat", None}
 
 
 def _without_home(text: str) -> str:
