@@ -378,6 +378,15 @@ def test_a_proxy_that_works(world: World) -> None:
 
 
 @needs_own_roots
+def test_a_fault_behind_a_proxy_names_the_address_and_not_the_proxy(world: World) -> None:
+    server = world.server(tls=False)
+    with http_proxy(int(server.origin.rpartition(":")[2])) as proxy:
+        reach = {"base_url": "https://service.example/v1", "access_token": "t"}
+        report = examined({**reach, "proxy": f"http://127.0.0.1:{proxy.port}"})
+    assert "another port in base_url=" in found(report, Code.NOT_TLS).advice
+
+
+@needs_own_roots
 @pytest.mark.parametrize(
     ("answer", "code"),
     [

@@ -95,7 +95,7 @@ class Route:
     @property
     def facts(self) -> dict[str, str]:
         """The facts of all its texts."""
-        proxy = {} if self.proxy is None else {"proxy": self.proxy.host_and_port, "source": self.proxy.source}
+        proxy = {} if self.proxy is None else {"proxy": self.proxy.host_and_port, "proxy_source": self.proxy.source}
         return {**_place(self.host, self.port), "source": self.source, **proxy}
 
     @property

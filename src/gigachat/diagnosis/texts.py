@@ -23,6 +23,7 @@ class Facts(NamedTuple):
     port: str = ""
     addresses: str = ""
     proxy: str = ""
+    proxy_source: str = ""
     source: str = ""
     subject: str = ""
     issuer: str = ""
