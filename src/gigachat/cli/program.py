@@ -155,14 +155,14 @@ def _unknown(word: str) -> str:
 
 
 def _run(name: str, words: list[str]) -> int:
-    from gigachat.exceptions import ConfigurationError, GigaChatException
+    from gigachat.exceptions import GigaChatException
 
     try:
         module = import_module(COMMANDS[name].module)
         status: int = module.run(_parsed(name, module, words))
     except GigaChatException as error:
         print_error(error)
-        if isinstance(error, ConfigurationError) and "GIGACHAT_CREDENTIALS" in str(error):
+        if "GIGACHAT_CREDENTIALS" in str(error):
             print_note("`gigachat login` stores a key for this command; `gigachat run -- gigachat chat` needs none.")
         return status_of(error)
     except ImportError as error:  # of an extra that is not installed

@@ -87,19 +87,17 @@ class ChatSession:
         while True:
             try:
                 text = read_message(lines)
+                if text.startswith("/") and text[1:].strip() in _LEAVING:
+                    return OK
+                if text.strip():
+                    self._obey(text)
             except EOFError:
                 print_note("")
                 return OK
-            except KeyboardInterrupt:
-                print_note("")
-                continue
             except UnicodeError:
                 print_note("error: this is not text in UTF-8")
-                continue
-            if text.startswith("/") and text[1:].strip() in _LEAVING:
-                return OK
-            if text.strip():
-                self._obey(text)
+            except KeyboardInterrupt:  # which drops a line
+                print_note("")
 
     def _obey(self, text: str) -> None:
         try:
