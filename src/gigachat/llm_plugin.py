@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import llm
 from llm.parts import AttachmentPart, StreamEvent, TextPart, ToolCallPart, ToolResultPart
 from pydantic import Field
 
+import llm
 from gigachat import catalogue
 from gigachat.exceptions import GigaChatException
 
@@ -220,5 +220,7 @@ def _rest(completion: models.ChatCompletion, response: Any) -> Iterator[StreamEv
     if call is not None:
         state = {_STATE: message.functions_state_id} if message.functions_state_id else None
         identifier = f"call-{message.functions_state_id or call.name}"
+        response.add_tool_call(llm.ToolCall(call.name, call.arguments, tool_call_id=identifier))
+        # The events are the same call, with what the next request returns to the service.
         yield StreamEvent("tool_call_name", call.name, tool_call_id=identifier, provider_metadata=state)
         yield StreamEvent("tool_call_args", json.dumps(call.arguments), tool_call_id=identifier)

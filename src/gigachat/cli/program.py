@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if "_ARGCOMPLETE" in os.environ:
+    if "COMP_LINE" in os.environ:  # of a shell that completes
         _complete()
     prepare_streams()
     try:
@@ -198,11 +198,11 @@ def _unprotected(value: object) -> object:
 
 
 def _complete() -> None:
-    """Complete the command line for a shell, if argcomplete is installed."""
+    """Complete the command line for a shell that asks argcomplete to do so, if that is installed."""
     try:
         import argcomplete
     except ImportError:
-        sys.exit(FAILED)
+        return
     parser = overview()
     commands = parser.add_subparsers()
     line = os.environ.get("COMP_LINE", "").split()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import llm
 import pytest
 
+import llm
 from gigachat.server import GigaChatServer
 from tests.clients.conftest import bounded
 
@@ -83,7 +83,7 @@ def test_a_function_and_back(server: GigaChatServer) -> None:
     assert llm.get_model(MODEL).chain("Погода?", tools=[weather]).text() == "Холодно"
     first, second = chats(server)
     assert first["functions"][0]["name"] == "weather"
-    user, called, result = second["messages"]
+    _, called, result = second["messages"]
     assert called["function_call"] == {"name": "weather", "arguments": {"city": "Псков"}}
     assert called["functions_state_id"]
     assert (result["role"], json.loads(result["content"])) == ("function", {"result": "Псков: -3"})
@@ -108,7 +108,9 @@ def test_vectors() -> None:
     assert [len(vector) for vector in model.embed_multi(["раз", "два"])] == [1024, 1024]
 
 
-def test_an_error_is_one_of_llm(ask: Callable[..., Any], server: GigaChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_one_of_llm(
+    ask: Callable[..., Any], server: GigaChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.fail(402)
     with pytest.raises(llm.ModelError, match="402 Payment Required"):
         ask("x")
