@@ -15,6 +15,7 @@ TWINS = (
     READMES,
     ("docs/agents.md", "docs/agents.ru.md"),
     ("docs/api.md", "docs/api.ru.md"),
+    ("docs/command.md", "docs/command.ru.md"),
     COMPATIBILITY,
     ERRORS,
     ("docs/local-server.md", "docs/local-server.ru.md"),

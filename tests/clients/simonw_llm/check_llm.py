@@ -1,13 +1,13 @@
 """The command `llm` with the models that this package adds to it: chats, streams, functions, schemas, vectors."""
 # mypy: disable-error-code="import-not-found"
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ def _home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _server(server: GigaChatServer) -> Iterator[None]:
-    yield
+def _server(server: GigaChatServer) -> None:
+    """Let the environment of each check name the server."""
 
 
 @pytest.fixture
