@@ -166,7 +166,6 @@ class ChatSession:
 
     def _undo(self, _: str) -> None:
         removed = self._conversation.undo()
-        self._conversation.save(self._storage)
         self._answered = False
         print_note(f"{len(removed)} messages are removed." if removed else "There is no turn to remove.")
 
@@ -188,7 +187,6 @@ class ChatSession:
         if not path:
             raise ValueError("/load needs the name of a file")
         self._conversation.load(Path(path).expanduser())
-        self._conversation.save(self._storage)
         self._asked, self._answered = None, False
         print_note(f"{len(self._conversation.messages)} messages are loaded.")
 
