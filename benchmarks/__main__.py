@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.server import CROWD, EVENTS, TEXTS
-from benchmarks.table import BARE, JSON, OURS, PUBLISHED, Row, Target, show
+from benchmarks.table import BARE, CHATS, JSON, OURS, PUBLISHED, Row, Target, show
 
 ROOT = Path(__file__).parent.parent
 ENGINE_ROUNDS, CALL_ROUNDS, START_ROUNDS = 5, 7, 9
@@ -168,6 +168,7 @@ def main() -> int:
         "embeddings 3": Row(f"embeddings, {TEXTS} texts"),
         "aembeddings 3": Row(f"aembeddings, {TEXTS} texts"),
     }
+    runs = {"run 200": Row("run of one tool", Target(1.1, of=CHATS))}
     reading = {"embeddings 3": Row("embeddings, no network")}
     print("Measuring, about a minute", flush=True)
     with Child(sys.executable, "benchmarks.server") as server:
@@ -175,9 +176,16 @@ def main() -> int:
         measure(address, ENGINE_ROUNDS, {OURS: (here, "engine"), JSON: (here, "json")}, engine)
         clients = {OURS: (here, "gigachat"), BARE: (here, "httpcore2"), PUBLISHED: (published, "gigachat")}
         libraries = measure(address, CALL_ROUNDS, clients, calls)
+        measure(address, CALL_ROUNDS, {OURS: (here, "tool-runs"), CHATS: (here, "two-chats")}, runs)
         clients = {OURS: (here, "without-network"), PUBLISHED: (published, "without-network")}
         measure(address, CALL_ROUNDS, clients, reading)
-        rows = [*engine.values(), *calls.values(), *reading.values(), *measure_start(address, here, published)]
+        rows = [
+            *engine.values(),
+            *calls.values(),
+            *runs.values(),
+            *reading.values(),
+            *measure_start(address, here, published),
+        ]
     print(f"\n{platform.python_implementation()} {platform.python_version()}, {platform.system()}")
     for name in (OURS, PUBLISHED):
         versions = json.loads(libraries[name])

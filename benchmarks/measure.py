@@ -57,6 +57,36 @@ class GigaChatClient:
         assert len((await self.client.aembeddings(BATCH)).data[-1].embedding) == DIMENSIONS
 
 
+class ToolRuns(GigaChatClient):
+    """A run of two steps: the model calls a tool, then answers."""
+
+    def __init__(self, address: str) -> None:
+        from gigachat import tool
+
+        @tool
+        def add(a: int, b: int) -> int:
+            """Add two numbers."""
+            return a + b
+
+        super().__init__(address)
+        self.add: Any = add
+
+    def run(self) -> None:
+        assert self.client.chat_run(TEXT, tools=[self.add]).text
+
+
+class TwoChats(ToolRuns):
+    """The two chats of such a run, without the loop."""
+
+    def run(self) -> None:
+        function = self.add.function()
+        asked: list[Any] = [{"role": "user", "content": TEXT}]
+        call = self.client.chat(asked, functions=[function]).choices[0].message
+        result = json.dumps({"result": self.add(**call.function_call.arguments)})
+        asked += [call, {"role": "function", "name": "add", "content": result}]
+        assert self.client.chat(asked, functions=[function]).choices[0].message.content
+
+
 class WithoutNetwork(GigaChatClient):
     """The installed `gigachat` over an HTTP client whose transport has the vectors ready: reading them counts."""
 
@@ -189,6 +219,8 @@ KINDS = {
     "gigachat": GigaChatClient,
     "engine": EngineAlone,
     "json": JustJSON,
+    "tool-runs": ToolRuns,
+    "two-chats": TwoChats,
     "without-network": WithoutNetwork,
     "httpcore2": BareHTTP,
 }

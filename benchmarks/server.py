@@ -40,6 +40,17 @@ def _chat() -> bytes:
     return _head(headers, f"content-length: {len(body)}") + body
 
 
+def _function_call() -> bytes:
+    """Return the recorded answer with a call of a function in place of its text."""
+    headers, body = recorded("chat_simple")
+    answer = json.loads(body)
+    call = {"name": "add", "arguments": {"a": 1, "b": 2}}
+    message = {"role": "assistant", "content": "", "function_call": call, "functions_state_id": "state"}
+    answer["choices"][0].update(message=message, finish_reason="function_call")
+    content = json.dumps(answer, ensure_ascii=False).encode()
+    return _head(headers, f"content-length: {len(content)}") + content
+
+
 def _stream() -> bytes:
     """Return the recorded stream, its inner events repeated; each event is an HTTP chunk of its own."""
     headers, body = recorded("stream_simple")
@@ -82,8 +93,8 @@ def _chunked(pieces: Iterable[bytes]) -> bytes:
 class _Connection(asyncio.Protocol):
     """One client: a request, its answer, the next request."""
 
-    def __init__(self, answers: tuple[bytes, bytes, bytes]) -> None:
-        self._chat, self._stream, self._embeddings = answers
+    def __init__(self, answers: tuple[bytes, ...]) -> None:
+        self._chat, self._function_call, self._stream, self._embeddings = answers
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -101,13 +112,15 @@ class _Connection(asyncio.Protocol):
         assert self._transport is not None
         if b"/embeddings " in head:
             self._transport.write(self._embeddings)
+        elif b'"functions":' in body and b'"role":"function"' not in body:
+            self._transport.write(self._function_call)
         else:
             self._transport.write(self._stream if b"event-stream" in head else self._chat)
 
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    answers = _chat(), _stream(), _embeddings()
+    answers = _chat(), _function_call(), _stream(), _embeddings()
     server = await loop.create_server(lambda: _Connection(answers), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v1", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)

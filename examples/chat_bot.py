@@ -16,8 +16,7 @@ async def answer(giga: AsyncGigaChat, folder: Path, chat: str, text: str) -> str
     """Return the answer to a message of a chat, whose history is a file of the folder."""
     conversation = giga.conversation(system=SYSTEM, storage=folder / f"{chat}.jsonl", compact=True)
     if text == "/undo":
-        removed = conversation.undo()
-        await conversation.save(folder / f"{chat}.jsonl")
+        removed = await conversation.undo()
         return f"забыто сообщений: {len(removed)}"
     try:
         return (await conversation.send(text)).text

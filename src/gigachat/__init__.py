@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Models,
         Usage,
     )
-    from gigachat.tools import Tool, ToolContext, ToolError, tool
+    from gigachat.tools import Tool, ToolContext, tool
     from gigachat.tools.runs import (
         RunCall,
         RunDone,
@@ -88,6 +88,7 @@ __all__ = [
     "Image",
     "InvalidJSONError",
     "LengthFinishReasonError",
+    "McpError",
     "Messages",
     "MessagesRole",
     "Model",
@@ -155,7 +156,6 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
         "ToolStep": "tools.runs",
         "Tool": "tools",
         "ToolContext": "tools",
-        "ToolError": "tools",
         "tool": "tools",
     }
 

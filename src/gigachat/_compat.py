@@ -111,6 +111,8 @@ class AsyncNames(Resource[Any]):
     aget_model = async_variant(Models.get_model)
     amodels_info = async_variant(Models.models_info)
     aget_token = async_variant(Authentication.get_token)
+    aattach = async_variant(Files.attach)
+    atranscribe = async_variant(Chat.transcribe)
     aupload_file = async_variant(Files.upload_file)
     aget_files = async_variant(Files.get_files)
     aget_file = async_variant(Files.get_file)

@@ -123,6 +123,8 @@ FILE_TYPES = {extension: mime for kind in _FILE_KINDS for extension, mime in kin
 """MIME types by extension."""
 FILE_KINDS = {mime: kind for kind in _FILE_KINDS for mime in (*kind.types.values(), *kind.other_types)}
 """Kinds of files by MIME type."""
+MOST_MEDIA_MEGABYTES = 80
+"""The images and audio of a request are smaller than this together (reference, section 6)."""
 
 # Batches (reference, section 11)
 

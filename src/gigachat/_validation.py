@@ -53,6 +53,15 @@ def message_of(details: Mapping[str, Any]) -> str:
     return str(details["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
 
+def class_and_text(error: Exception) -> str:
+    """Return the class of an error and its text, in one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # of the error's own method
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def path_of(place: Iterable[int | str]) -> str:
     """Return the place of a value inside another as Python writes it, such as `messages[0].role`.
 

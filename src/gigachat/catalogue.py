@@ -115,7 +115,12 @@ def find(model: str) -> ModelInfo | None:
     Args:
         model: A name, with or without a version: `GigaChat-2-Max`, `GigaChat-2-Max:latest`, `GigaChat:2.0.28.2`,
             `GigaChat-2-Pro-2025-09`.
+
+    Raises:
+        TypeError: It is not text.
     """
+    if not isinstance(model, str):
+        raise TypeError(f"model is the name of a model, not {type(model).__name__}")
     name = model.partition(":")[0]
     return MODELS.get(name) or MODELS.get(_DATE.sub("", name))
 
@@ -125,6 +130,9 @@ def window(model: str) -> int | None:
 
     Args:
         model: A name as of `find`.
+
+    Raises:
+        TypeError: It is not text.
     """
     info = find(model)
     return None if info is None else info.window

@@ -34,6 +34,7 @@ _ERROR = 0.25
 _PRIOR = 200  # tokens that the uncalibrated estimate counts for
 _FORGET = 1_000_000  # tokens after which older samples count half
 _MOST_MODELS = 64
+_OF_MESSAGES = {"content", "role"}
 _COUNTED = ("text", "function_call", "function_result")
 
 
@@ -70,8 +71,8 @@ def tokens(content: Content) -> int:
     if isinstance(content, str):
         return text_tokens(content)
     if isinstance(content, Mapping) or hasattr(content, "model_dump"):
-        fields = _plain(content)
-        return tokens(fields["messages"]) if "messages" in fields else tokens([fields])
+        messages: Content | None = _plain(content).get("messages")
+        return _PROMPT + _message_tokens(content) if messages is None else tokens(messages)
     if not isinstance(content, Iterable):
         raise TypeError(f"expected texts or messages, not {type(content).__name__}")
     items: list[Any] = list(content)
@@ -84,6 +85,8 @@ def _message_tokens(message: Any) -> int:
     if isinstance(message, str):
         return _MESSAGE + text_tokens(message)
     fields = _plain(message)
+    if not fields.keys() & _OF_MESSAGES:
+        raise TypeError(f"expected texts or messages, not {type(message).__name__}: a message has a role and content")
     content = fields.get("content")
     parts = content if isinstance(content, list | tuple) else [content]
     return _MESSAGE + sum(map(_part_tokens, parts)) + _value_tokens(fields.get("function_call"))

@@ -31,6 +31,7 @@ __all__ = [
     "GigaChatWarning",
     "InvalidJSONError",
     "LengthFinishReasonError",
+    "McpError",
     "ModelNotSpecifiedError",
     "ModelUnavailableError",
     "NotFoundError",
@@ -43,6 +44,7 @@ __all__ = [
     "ServerError",
     "StreamInterruptedError",
     "ToolArgumentsError",
+    "ToolError",
     "ToolNotFoundError",
     "TotalTimeoutError",
     "UnprocessableEntityError",
@@ -271,12 +273,24 @@ class ToolArgumentsError(GigaChatException, ValueError):
     """The arguments that a model gave for a tool do not fit. The text names each wrong argument."""
 
 
+class ToolError(GigaChatException):
+    """An error of a call of a tool, whose text the model receives as it is.
+
+    A tool raises it. A run raises it for a call that was not run or exceeded its timeout, with `on_error="raise"`.
+    Before the text of other exceptions, the model receives the name of their class.
+    """
+
+
 class ConversationFormatError(GigaChatException, ValueError):
     """What was read is not a saved conversation, or one by the other version of the API."""
 
 
 class ToolNotFoundError(GigaChatException):
     """The model called a function that it was not given."""
+
+
+class McpError(GigaChatException, ConnectionError):
+    """An MCP server did not start, ended, broke the connection, or sent an invalid response."""
 
 
 class _AnswerError(APIResponseValidationError):

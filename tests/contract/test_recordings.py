@@ -212,7 +212,8 @@ REST = {
 CASES = {**ANSWERED, **PARSED_ANSWERS, **STREAMED, **STREAMED_CALLS, **REFUSED, **REST}
 NEITHER = {"get_token", "request"}  # signing in is a part of each recording; and what has no method has no exchange
 COMPOSED = {"models_info", "embed", "embed_slices", "conversation"}
-COMPOSED |= {"diagnose", "chat_run", "chat_run_stream", "chat.run", "chat.run_stream"}
+COMPOSED |= {"attach", "diagnose", "transcribe"}
+COMPOSED |= {"chat_run", "chat_run_stream", "chat.run", "chat.run_stream"}
 """Methods that make of another method's exchange something else."""
 
 

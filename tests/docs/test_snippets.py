@@ -63,8 +63,8 @@ API_PRINTED = (
     r".*«Привет!».*",
 )
 
-# Quotations, see test_pages; and files for pytest, see test_testing_page.
-NOT_RUN = ("CONTRIBUTING.md", "docs/testing.md", "docs/testing.ru.md")
+# Quotations, see test_pages; and files, see test_mcp_page and test_testing_page.
+NOT_RUN = ("CONTRIBUTING.md", "docs/mcp.md", "docs/mcp.ru.md", "docs/testing.md", "docs/testing.ru.md")
 RUN = [block for page in PAGES if page not in (*READMES, *API, *NOT_RUN) for block in python_blocks(page)]
 API_BLOCKS = [(block, number) for page in API for number, block in enumerate(python_blocks(page))]
 IN_ENGLISH, IN_RUSSIAN = READMES

@@ -65,10 +65,9 @@ class Talk:
         stream = self.conversation.stream(message)
         return [event async for event in stream] if self.mode.is_async else list(stream)
 
-    async def file(self, method: str, path: Path) -> None:
-        result = getattr(self.conversation, method)(path)
-        if self.mode.is_async:
-            await result
+    async def do(self, method: str, *arguments: Any) -> Any:
+        result = getattr(self.conversation, method)(*arguments)
+        return await result if self.mode.is_async else result
 
     @property
     def texts(self) -> list[tuple[str, str]]:
@@ -134,14 +133,14 @@ def test_tools_are_a_part_of_their_turn(mode: Mode, version: Version, server: Gi
         talk = Talk(giga, api=version, tools=[add])
         await talk.send("1 + 2?")
         await talk.send("Again?")
+        roles = [role for role, _ in talk.texts]
+        assert roles == ["user", "assistant", "function", "assistant", "user", "assistant"]
+        assert len(await talk.do("undo")) == 2
+        assert len(await talk.do("undo")) == 4
+        assert await talk.do("undo") == talk.conversation.messages == []
         return talk
 
-    talk = program(mode, server, main)
-    roles = [role for role, _ in talk.texts]
-    assert roles == ["user", "assistant", "function", "assistant", "user", "assistant"]
-    assert len(talk.conversation.undo()) == 2
-    assert len(talk.conversation.undo()) == 4
-    assert talk.conversation.undo() == talk.conversation.messages == []
+    program(mode, server, main)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -170,28 +169,153 @@ def test_a_turn_that_fails_leaves_the_history_as_it_was(
     assert program(mode, server, main).texts[-1] == ("assistant", "Yes.")
 
 
-def test_a_stream_that_is_closed_leaves_the_history_as_it_was(
-    mode: Mode, version: Version, server: GigaChatServer
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_turn_that_failed_is_continued_without_running_its_tools_again(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
 ) -> None:
-    server.reply("a long answer of many words")
+    paid: list[int] = []
+
+    def pay(amount: int) -> str:
+        paid.append(amount)
+        server.fail(422)
+        return "done"
+
+    server.reply("Hello.")
 
     async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, system="Be brief.", tools=[pay])
+        await talk.send("Hello")
+        assert talk.conversation.unfinished == []
+        server.reply_call("pay", {"amount": 300})
+        with pytest.raises(ResponseError) as caught:
+            await (talk.events("Pay 300") if stream else talk.send("Pay 300"))
+        assert [note for note in caught.value.__notes__ if "send(conversation.unfinished)" in note]
+        assert len(talk.texts) == 3
+        with pytest.raises(ValueError, match="the message is empty"):
+            await talk.send("")
+        unfinished = talk.conversation.unfinished
+        assert [message.role for message in unfinished] == ["user", "assistant", "function"]
+        server.clear()
+        server.reply("Paid.")
+        await (talk.events(unfinished) if stream else talk.send(unfinished))
+        assert talk.conversation.unfinished == []
+        return talk
+
+    texts = program(mode, server, main).texts
+    assert [role for role, _ in texts] == ["system", *["user", "assistant"] * 2, "function", "assistant"]
+    assert texts[-1] == ("assistant", "Paid.")
+    assert paid == [300]
+
+
+def test_a_turn_that_failed_before_its_tools_ran_has_no_note(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    async def main(giga: Giga) -> None:
         talk = Talk(giga, api=version)
+        server.fail(422)
+        with pytest.raises(ResponseError) as caught:
+            await talk.send("Hello")
+        assert not [note for note in getattr(caught.value, "__notes__", ()) if "tools ran" in note]
+        assert [text_of(message) for message in talk.conversation.unfinished] == ["Hello"]
+
+    program(mode, server, main)
+
+
+def test_a_loaded_conversation_has_no_unfinished_turn(version: Version, server: GigaChatServer, tmp_path: Path) -> None:
+    with GigaChat(**server.client_options) as giga:
+        options: dict[str, Any] = {"api": version}
+        talk = giga.conversation(**options)
+        talk.save(tmp_path / "talk.jsonl")
+        server.fail(422)
+        with pytest.raises(ResponseError):
+            talk.send("x")
+        talk.load(tmp_path / "talk.jsonl")
+        assert talk.unfinished == []
+
+
+DESCRIBED = {"name": "described", "parameters": {"type": "object", "properties": {}}}
+
+
+def result_of(version: Version, *names: str) -> dict[str, Any]:
+    """Return the message with results of functions."""
+    if version == "v1":
+        return {"role": "function", "name": names[0], "content": "{}"}
+    return {"role": "function", "content": [{"function_result": {"name": name, "result": {}}} for name in names]}
+
+
+def test_the_model_gets_the_result_for_which_it_waits(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply_call("described")
+    server.reply("good")
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, tools=[DESCRIBED])
+        assert (await talk.send("x")).stop == "call"
+        for message in ("y", ["y", result_of(version, "described")]):
+            with pytest.raises(GigaChatException, match=r"waits for the result of described: send\(.*, or undo\(\)"):
+                await talk.send(message)
+            assert len(server.chats) == 1
+        assert (await talk.send(result_of(version, "described"))).text == "good"
+        assert len(await talk.do("undo")) == 4
+        server.reply_call("described")
+        await talk.send("x")
+        assert len(await talk.do("undo")) == 2
+        server.reply("better")
+        await talk.send("y")
+        return talk
+
+    assert program(mode, server, main).texts == [("user", "y"), ("assistant", "better")]
+
+
+def test_the_model_gets_the_results_of_several_calls(server: GigaChatServer) -> None:
+    server.reply_calls("described", "other")
+    server.reply("good")
+    with GigaChat(**server.client_options) as giga:
+        talk = giga.conversation(api="v2", tools=[DESCRIBED, {**DESCRIBED, "name": "other"}])
+        talk.send("x")
+        with pytest.raises(GigaChatException, match="the result of described, other: send"):
+            talk.send("y")
+        assert talk.send(result_of("v2", "described", "other")).text == "good"
+
+
+def test_a_result_keeps_its_call_in_the_window(version: Version, server: GigaChatServer) -> None:
+    server.reply("short")
+    server.reply_call("described")
+    server.reply("good")
+    with GigaChat(**server.client_options) as giga:
+        options: dict[str, Any] = {"api": version, "window": 200, "tools": [DESCRIBED]}
+        talk = giga.conversation(**options)
+        talk.send("a")
+        talk.send("word " * 200)
+        assert talk.send(result_of(version, "described")).text == "good"
+        assert [message.role for message in talk.messages] == ["user", "assistant", "function", "assistant"]
+
+
+def test_a_stream_that_is_closed_leaves_the_history_as_it_was(
+    mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path
+) -> None:
+    server.reply("a long answer of many words")
+    saved = tmp_path / "talk.jsonl"
+
+    async def main(giga: Giga) -> Talk:
+        talk = Talk(giga, api=version, storage=Store())
+        await talk.do("save", saved)
         stream = talk.conversation.stream("x")
         await anext(stream) if mode.is_async else next(stream)
         with pytest.raises(GigaChatException, match="a turn of this conversation is in progress"):
             await talk.send("y")
-        with pytest.raises(GigaChatException, match="in progress"):
-            talk.conversation.undo()
+        for method, arguments in (("undo", ()), ("save", ()), ("load", (saved,))):
+            with pytest.raises(GigaChatException, match="in progress"):
+                await talk.do(method, *arguments)
         closing = stream.close()
         if mode.is_async:
             await closing
         assert talk.texts == []
-        server.reply("good")
+        server.reply("good", "better")
         await talk.send("z")
+        assert talk.texts == [("user", "z"), ("assistant", "good")]
         return talk
 
-    assert program(mode, server, main).texts == [("user", "z"), ("assistant", "good")]
+    program(mode, server, main)
 
 
 def test_a_conversation_is_saved_and_loaded(
@@ -204,9 +328,9 @@ def test_a_conversation_is_saved_and_loaded(
     async def main(giga: Giga) -> tuple[Talk, Talk]:
         talk = Talk(giga, api=version, system="Отвечай кратко.", tools=[add])
         await talk.send("Сколько?")
-        await talk.file("save", path)
+        await talk.do("save", path)
         other = Talk(giga, api=version, tools=[add])
-        await other.file("load", path)
+        await other.do("load", path)
         server.reply("Да.")
         await other.send("Точно?")
         return talk, other
@@ -221,7 +345,7 @@ def test_a_conversation_is_saved_and_loaded(
 def test_a_missing_file_cannot_be_loaded(mode: Mode, server: GigaChatServer, tmp_path: Path) -> None:
     async def main(giga: Giga) -> None:
         with pytest.raises(FileNotFoundError):
-            await Talk(giga).file("load", tmp_path / "talk.jsonl")
+            await Talk(giga).do("load", tmp_path / "talk.jsonl")
 
     program(mode, server, main)
 
@@ -288,7 +412,12 @@ def test_a_file_that_is_no_conversation_is_named(content: bytes, says: str, tmp_
         ({"api": "v3"}, "api= is 'v1' or 'v2'"),
         ({"messages": []}, "messages= cannot be given"),
         ({"transcript": []}, "transcript= cannot be given"),
-        ({"window": 0}, "window is a number of tokens"),
+        ({"window": 0}, "window= is a number of tokens, 1 or more"),
+        ({"window": "5"}, "window= is a number of tokens, not str"),
+        ({"window": 1.5}, "window= is a number of tokens, not float"),
+        ({"window": True}, "window= is a number of tokens, not bool"),
+        ({"compact": "yes"}, "compact= is True or False, not str"),
+        ({"system": 5}, "system= is the text of the system message, not int"),
         ({"tools": "add"}, "tools= takes a list"),
         ({"max_token": 5}, "max_tokens="),
     ],
@@ -296,6 +425,32 @@ def test_a_file_that_is_no_conversation_is_named(content: bytes, says: str, tmp_
 def test_a_mistake_is_named_before_the_first_turn(options: dict[str, Any], says: str) -> None:
     with pytest.raises((TypeError, ValueError), match=says):
         GigaChat(access_token="token").conversation(**options)
+
+
+@pytest.mark.parametrize(
+    ("message", "files", "error", "says"),
+    [
+        (None, [], TypeError, "^a message is text, a model or a mapping, such as .*, not NoneType$"),
+        (5, [], TypeError, "^a message is text, a model or a mapping, such as .*, not int$"),
+        (b"x", [], TypeError, "^a message is text, a model or a mapping, such as .*, not bytes$"),
+        (["x", 5], [], TypeError, "^a message is text, a model or a mapping, such as .*, not int$"),
+        ([], [], ValueError, "^no messages: give at least one$"),
+        ({"content": "x"}, [], ValueError, "^role"),
+        ("x", "id", TypeError, "^files= takes a list, not str: "),
+        ("x", 5, TypeError, "^files= takes a list, not int: "),
+        ("x", [5], TypeError, "^files= takes uploaded files or their ids, not int: "),
+        (["x"], ["id"], TypeError, "^files= belong to a message that is text"),
+    ],
+)
+def test_an_invalid_message_is_named_before_the_request(
+    version: Version, message: Any, files: Any, error: type[Exception], says: str
+) -> None:
+    options: dict[str, Any] = {"api": version}
+    conversation = GigaChat(access_token="token").conversation(**options)
+    with pytest.raises(error, match=says):
+        conversation.send(message, files=files)
+    with pytest.raises(error, match=says):
+        conversation.stream(message, files=files)
 
 
 def test_messages_and_files_of_a_turn(version: Version, server: GigaChatServer) -> None:
@@ -381,8 +536,9 @@ class Store:
         self.saved.append(lines)
 
 
-def test_a_turn_that_cannot_be_stored_leaves_the_history_as_it_was(
-    mode: Mode, version: Version, server: GigaChatServer
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_turn_that_cannot_be_stored_is_kept(
+    mode: Mode, version: Version, server: GigaChatServer, stream: bool
 ) -> None:
     server.reply("one", "two", "three")
     store = Store()
@@ -390,17 +546,74 @@ def test_a_turn_that_cannot_be_stored_leaves_the_history_as_it_was(
     async def main(giga: Giga) -> Talk:
         talk = Talk(giga, api=version, storage=store)
         await talk.send("a")
-        before, usage = talk.conversation.messages, talk.conversation.usage
         store.fails = True
-        with pytest.raises(OSError, match="the disk is full"):
-            await talk.send("b")
-        assert (talk.conversation.messages, talk.conversation.usage) == (before, usage)
+        with pytest.raises(OSError, match="the disk is full") as caught:
+            await (talk.events("b") if stream else talk.send("b"))
+        assert caught.value.__notes__ == ["the turn is in conversation.messages, and is stored with the next one"]
+        assert [text for _, text in talk.texts] == ["a", "one", "b", "two"]
+        assert talk.conversation.unfinished == []
+        assert len(store.saved[-1]) == 3
         store.fails = False
         await talk.send("c")
         return talk
 
-    assert [text for _, text in program(mode, server, main).texts] == ["a", "one", "c", "three"]
-    assert len(store.saved[-1]) == 5
+    assert [text for _, text in program(mode, server, main).texts] == ["a", "one", "b", "two", "c", "three"]
+    assert len(store.saved[-1]) == 7
+
+
+def test_a_stream_that_cannot_be_stored_has_its_result(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply("one")
+    store = Store()
+    store.fails = True
+
+    async def main(giga: Giga) -> None:
+        talk = Talk(giga, api=version, storage=store)
+        stream = talk.conversation.stream("a")
+        with pytest.raises(OSError, match="the disk is full"):
+            _ = [event async for event in stream] if mode.is_async else list(stream)
+        result = stream.get_final_result()
+        assert (await result if mode.is_async else result).text == "one"
+
+    program(mode, server, main)
+
+
+def test_a_turn_that_is_undone_leaves_the_storage(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply("one", "two", "three")
+    store = Store()
+
+    async def main(giga: Giga) -> None:
+        talk = Talk(giga, api=version, storage=store)
+        await talk.send("a")
+        await talk.send("b")
+        await talk.do("undo")
+        assert Talk(giga, api=version, storage=store).texts == talk.texts == [("user", "a"), ("assistant", "one")]
+        store.fails = True
+        with pytest.raises(OSError, match="the disk is full"):
+            await talk.do("undo")
+        assert talk.texts == []
+        store.fails = False
+        await talk.do("save")
+        assert len(store.saved[-1]) == 1
+        await talk.do("undo")
+        assert len(store.saved) == 4
+
+    program(mode, server, main)
+
+
+def test_a_loaded_conversation_is_stored(mode: Mode, version: Version, server: GigaChatServer, tmp_path: Path) -> None:
+    server.reply("one")
+    store = Store()
+
+    async def main(giga: Giga) -> None:
+        talk = Talk(giga, api=version)
+        await talk.send("a")
+        await talk.do("save", tmp_path / "talk.jsonl")
+        with pytest.raises(TypeError, match=r"save\(\) needs the path of a file"):
+            await talk.do("save")
+        await Talk(giga, api=version, storage=store).do("load", tmp_path / "talk.jsonl")
+        assert Talk(giga, api=version, storage=store).texts == talk.texts
+
+    program(mode, server, main)
 
 
 def test_the_save_of_a_cancelled_turn_does_not_replace_a_later_one(version: Version, server: GigaChatServer) -> None:
@@ -497,6 +710,7 @@ def test_a_summary_that_fails_leaves_the_history_as_it_was(
         return talk
 
     texts = program(mode, server, main).texts
+    assert "in the language of the conversation" in str(sent(server, -2)[-1]["content"])
     assert texts[0] == ("system", "Be brief.\n\nSummary of the earlier conversation:\nsummary")
     assert texts[1:] == [("user", "c"), ("assistant", "last")]
 
@@ -511,7 +725,7 @@ def test_a_file_to_load_must_hold_a_conversation(
 
     async def main(giga: Giga) -> None:
         with pytest.raises(error):
-            await Talk(giga, api=version).file("load", path)
+            await Talk(giga, api=version).do("load", path)
 
     program(mode, server, main)
 
@@ -526,6 +740,24 @@ def test_a_storage_stays_where_it_was_named(
         monkeypatch.chdir(tmp_path / "elsewhere")
         talk.send("x")
     assert (tmp_path / "talk.jsonl").exists()
+
+
+def test_a_storage_without_a_folder_is_named_before_the_first_turn(tmp_path: Path) -> None:
+    conversation = GigaChat(access_token="token").conversation
+    with pytest.raises(FileNotFoundError, match=r"the folder of the conversation does not exist: .*nofolder'$"):
+        conversation(storage=tmp_path / "nofolder" / "talk.jsonl")
+
+
+def test_a_file_that_cannot_be_written_is_named(server: GigaChatServer, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "talk.jsonl"
+    with GigaChat(**server.client_options) as giga:
+        talk = giga.conversation(storage=path)
+        folder.rmdir()
+        with pytest.raises(FileNotFoundError) as caught:
+            talk.send("x")
+    assert caught.value.filename == str(path.resolve())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
@@ -554,6 +786,24 @@ class Loads(Store):
 
     def load(self) -> Any:
         return self._loaded
+
+
+def test_a_slow_storage_is_loaded_in_a_thread_of_the_caller(version: Version, server: GigaChatServer) -> None:
+    threads: list[threading.Thread] = []
+
+    class Slow(Store):
+        def load(self) -> list[Any]:
+            threads.append(threading.current_thread())
+            return super().load()
+
+    async def main(giga: Giga) -> None:
+        conversation = await asyncio.to_thread(giga.client.conversation, api=version, storage=Slow())
+        assert threads != [threading.current_thread()]
+        server.reply("Hello.")
+        assert (await conversation.send("x")).text == "Hello."
+
+    program(MODES[1], server, main)
+    assert len(threads) == 1
 
 
 @pytest.mark.parametrize(
@@ -601,10 +851,12 @@ def test_a_turn_cancelled_anywhere_leaves_the_conversation_as_it_was(
                 cancelled = await mode.cancelled_at(step, partial(work, talk, question))
                 kept = len(talk.texts)
                 assert kept in ((0,) if cancelled else (4,)), step
+                assert cancelled or not talk.conversation.unfinished
+                message = talk.conversation.unfinished or ["y"]
                 server.clear()
                 server.reply("after", always=True)
-                assert (await talk.send("y")).text == "after", step
-                assert len(talk.texts) == len(store.saved[-1]) - 1 == kept + 2
+                assert (await talk.send(message)).text == "after", step
+                assert len(talk.texts) == len(store.saved[-1]) - 1 == kept + len(message) + 1
             if not cancelled:
                 return
         raise AssertionError("the turn has no end")

@@ -1,4 +1,4 @@
-"""The programs of `examples/`, run against the local server; `rag_folder.py` is in `test_rag`."""
+"""The programs of `examples/`, run against the local server; `rag_folder` and `mcp_agent` have tests elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from tests.support.programs import environment
 from tests.support.waiting import PATIENCE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHORT = ("weather_agent", "chat_bot", "sse_endpoint", "extract_table", "rag_folder")
+SHORT = (
+    *("weather_agent", "chat_bot", "sse_endpoint", "extract_table", "rag_folder", "mcp_agent"),
+    *("picture_bot", "document_questions", "voice_note"),
+)
 
 
 def printed(server: GigaChatServer, name: str, *arguments: str, stdin: str = "") -> list[str]:
@@ -108,6 +111,42 @@ def test_the_table_has_the_orders_of_the_text(server: GigaChatServer) -> None:
     assert letters in messages(server, 0)[0]["content"]
     assert "quantity" in messages(server)[-1]["content"]  # the request to correct the number
     assert "Empty DataFrame" in "\n".join(printed(server, "extract_table", stdin="Спасибо, ничего не нужно."))
+
+
+def test_the_picture_bot_saves_what_the_model_draws(server: GigaChatServer, tmp_path: Path) -> None:
+    (line,) = printed(server, "picture_bot", str(tmp_path), stdin="кот на крыше\n")
+    assert line.startswith("1.jpg: Это эхо локального сервера")
+    assert (tmp_path / "1.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    assert messages(server)[0]["content"] == [{"text": "Нарисуй: кот на крыше"}]
+
+    server.fail(402, path="/chat/completions")
+    server.reply("Такое я не рисую.")
+    failed, refused = printed(server, "picture_bot", str(tmp_path), stdin="кот\nпёс\n")
+    assert failed.startswith("ошибка, попробуйте ещё раз: 402 Payment Required")
+    assert refused == "картинки нет: Такое я не рисую."
+    assert [path.name for path in tmp_path.iterdir()] == ["1.jpg"]
+
+
+def test_questions_about_a_document(server: GigaChatServer, tmp_path: Path) -> None:
+    path = tmp_path / "договор.txt"
+    path.write_text("Срок аренды — год.", "utf-8")
+    first, second, tokens = printed(server, "document_questions", str(path), stdin="Какой срок?\n\nА плата?\n")
+    assert "В файле договор.txt: «Срок аренды — год.»." in first
+    assert "«А плата?»" in second
+    assert re.fullmatch(r"\d+ tokens", tokens)
+    _, asked, _, again = messages(server)
+    assert (len(asked["attachments"]), again.get("attachments")) == (1, None)
+    assert server.requests[-1].path.endswith("/delete")
+
+
+def test_voice_notes_become_a_list_of_things_to_do(server: GigaChatServer, tmp_path: Path) -> None:
+    path = tmp_path / "note.ogg"
+    path.write_bytes(b"OggS" + bytes(100))
+    server.reply("Позвонить Анне и купить хлеб.", "Позвонить Анне\nКупить хлеб")
+    lines = printed(server, "voice_note", str(path))
+    assert lines == [f"{path}: Позвонить Анне и купить хлеб.", "Позвонить Анне", "Купить хлеб"]
+    assert "Позвонить Анне и купить хлеб." in messages(server)[0]["content"]
+    assert len(messages(server, 0)[0]["attachments"]) == 1
 
 
 @contextmanager

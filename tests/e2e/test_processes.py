@@ -34,7 +34,9 @@ from gigachat import (
     GigaChat,
     GigaChatException,
     ResponseError,
+    ToolError,
 )
+from gigachat.mcp import McpTools
 from gigachat.server import GigaChatServer
 from tests.e2e.test_transport import Broken
 from tests.support.callers import Caller, Mode, options
@@ -606,6 +608,9 @@ def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
         server.reply_call("point", {"x": "left"})
         yield met(lambda: giga.chat_run("x", tools=[point], on_error="raise"))
         yield met(lambda: giga.conversation().load(__file__))
+        server.reply_call("refuse")
+        yield met(lambda: giga.chat_run("x", tools=[refuse], on_error="raise"))
+    yield met(lambda: McpTools([sys.executable, "-c", ""]).open())
 
 
 class Point(BaseModel):
@@ -614,6 +619,10 @@ class Point(BaseModel):
 
 def point(x: int) -> Point:
     return Point(x=x)
+
+
+def refuse() -> None:
+    raise ToolError("no")
 
 
 @needs_own_roots

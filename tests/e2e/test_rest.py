@@ -198,8 +198,9 @@ def measured(method, *arguments):
     assert peak < 1_500_000, f"{method}: {peak}"
 
 if sys.argv[3] == "up":
-    done("upload_file", ("small.pdf", b"x"))  # loads the modules, which take memory of their own
-    measured("upload_file", folder / "large.pdf")
+    for method in ("upload_file", "attach"):
+        done(method, ("small.pdf", b"x"))  # loads the modules, which take memory of their own
+        measured(method, folder / "large.pdf")
 else:
     done("get_files")
     measured("download_file", sys.argv[3], folder / "copy.pdf")

@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from datetime import date
+from decimal import Decimal
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import trio
+from pydantic import AfterValidator, BaseModel, Field
 
 from gigachat import (
     AsyncGigaChat,
@@ -295,6 +298,7 @@ def test_an_error_of_a_call_is_told_or_raised(
         with pytest.raises(error, match=says.removeprefix("LookupError: ")):
             program(mode, version, server, main)
         assert [message.role for message in transcript] == ["user", "assistant", "function"]
+        assert says in json.dumps(transcript[-1].model_dump(), ensure_ascii=False)
         return
     result = program(mode, version, server, main)
     (told,) = results(server)
@@ -330,6 +334,33 @@ def test_an_async_tool_that_hangs_is_cancelled(mode: Mode, version: Version, ser
     server.reply("done")
     program(mode, version, server, lambda runner: runner.run("x", tools=[hang], tool_timeout=0.05))
     assert results(server) == [{"error": "the function did not return within 0.05 seconds"}]
+
+
+@pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
+def test_the_late_result_of_an_async_tool_that_ignores_its_cancellation_is_not_used(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    async def stubborn() -> str:
+        try:
+            await (trio.sleep_forever() if _in_trio() else asyncio.get_running_loop().create_future())
+        except (asyncio.CancelledError, trio.Cancelled):
+            return "late"
+        raise AssertionError("it was not cancelled")
+
+    server.reply_call("stubborn")
+    server.reply("done")
+    program(mode, version, server, lambda runner: runner.run("x", tools=[stubborn], tool_timeout=0.05))
+    assert results(server) == [{"error": "the function did not return within 0.05 seconds"}]
+
+
+@pytest.mark.parametrize("arguments", [[1], 5, True, "words"])
+def test_arguments_that_are_no_object_are_told(
+    mode: Mode, version: Version, server: GigaChatServer, arguments: Any
+) -> None:
+    server.reply_call("add", arguments)
+    server.reply("done")
+    assert program(mode, version, server, lambda runner: runner.run("x", tools=[add])).text == "done"
+    assert results(server)[0]["error"].startswith("add: the arguments ")
 
 
 def approving(verdict: Any) -> tuple[Callable[[ToolCall], Any], list[ToolCall]]:
@@ -380,6 +411,89 @@ def test_a_tool_that_needs_approval_runs_only_if_it_is_approved(
     assert sent == (["hello"] if verdict is True else [])
 
 
+def own_hook(call: ToolCall) -> bool:
+    return call.arguments == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("tool_of_run", "asked"),
+    [
+        (add, True),
+        (tool(add), True),
+        (tool(add, approve=True), True),
+        (tool(add, approve=False), False),
+        (tool(add, approve=own_hook), False),
+    ],
+    ids=["function", "tool", "True", "False", "own"],
+)
+def test_an_approval_of_a_run_is_asked_for_each_tool_without_one_of_its_own(
+    mode: Mode, version: Version, server: GigaChatServer, tool_of_run: Any, asked: bool
+) -> None:
+    approve, calls = approving("not today")
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("done")
+    program(mode, version, server, lambda runner: runner.run("x", tools=[tool_of_run], approve=approve))
+    assert results(server) == [{"error": "not today"} if asked else {"result": 3}]
+    assert [call.name for call in calls] == ["add"] * asked
+
+
+class Amount(BaseModel):
+    value: Decimal
+    currency: str = "RUB"
+
+
+def test_an_approval_sees_the_arguments_as_they_were_validated(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    @tool
+    def pay(
+        amount: int,
+        when: date,
+        total: Amount,
+        who: Annotated[str, Field(alias="to")] = "",
+        note: str = "none",
+        **more: float,
+    ) -> str:
+        return f"{amount} {when} {total.value} {who} {note} {more}"
+
+    approve, calls = approving(True)
+    given = {"amount": "300", "when": "2026-01-02", "total": {"value": "1.50"}, "to": "Anna", "rate": "2"}
+    server.reply_call("pay", given)
+    server.reply("done")
+    result = program(mode, version, server, lambda runner: runner.run("x", tools=[pay], approve=approve))
+    assert [call.arguments for call in calls] == [
+        {"amount": 300, "when": "2026-01-02", "total": {"value": "1.50"}, "to": "Anna", "rate": 2.0}
+    ]
+    assert result.steps[0].call.arguments == given
+    assert result.steps[0].value == "300 2026-01-02 1.50 Anna none {'rate': 2.0}"
+
+
+def test_an_approval_sees_what_the_model_said_if_the_values_have_no_json_form(server: GigaChatServer) -> None:
+    @tool(parameters={"type": "object", "properties": {"things": {}}})
+    def use(things: Annotated[Any, AfterValidator(lambda value: object())]) -> str:
+        return type(things).__name__
+
+    approve, calls = approving(True)
+    server.reply_call("use", {"things": [1]})
+    server.reply("done")
+    result = program(MODES[0], "v2", server, lambda runner: runner.run("x", tools=[use], approve=approve))
+    assert [call.arguments for call in calls] == [{"things": [1]}]
+    assert result.steps[0].value == "object"
+
+
+def test_an_approval_that_fails_is_logged_with_its_error(
+    server: GigaChatServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def approve(call: ToolCall) -> bool:
+        raise TypeError("no\nnumber")
+
+    server.reply_call("add", {"a": 1, "b": 2})
+    server.reply("done")
+    program(MODES[0], "v1", server, lambda runner: runner.run("x", tools=[add], approve=approve))
+    assert results(server) == [{"error": "the call was not approved"}]
+    assert "approval of tool 'add' failed: TypeError: no number" in caplog.messages
+
+
 def test_the_same_call_is_not_run_a_fourth_time_in_a_row(mode: Mode, version: Version, server: GigaChatServer) -> None:
     ran: list[int] = []
 
@@ -392,7 +506,7 @@ def test_the_same_call_is_not_run_a_fourth_time_in_a_row(mode: Mode, version: Ve
     server.reply("done")
     program(mode, version, server, lambda runner: runner.run("x", tools=[again], max_steps=20))
     assert ran == [1, 1, 1, 2, 1]
-    assert results(server)[3]["error"].startswith("not run: ")
+    assert results(server)[3]["error"].startswith("not run: the same call was made 4 times in a row; ")
 
 
 def test_a_run_ends_after_max_steps_and_its_messages_begin_the_next_one(
@@ -420,6 +534,100 @@ def test_a_call_of_a_function_that_is_only_described_ends_the_run(
     result = program(mode, version, server, lambda runner: runner.run("x", tools=[add, described]))
     assert (result.stop, result.steps) == ("call", [])
     assert result.messages[-1].role == "assistant"
+
+
+DESCRIBED: dict[str, Any] = {"name": "elsewhere", "parameters": {"type": "object", "properties": {}}}
+
+
+def result_message(version: Version, id_: str | None = None) -> dict[str, Any]:
+    """Return the message with the result of the function that is only described."""
+    if version == "v1":
+        return {"role": "function", "name": "elsewhere", "content": '{"done": true}'}
+    part = {"function_result": {"id": id_, "name": "elsewhere", "result": {"done": True}}}
+    return {"role": "function", "content": [part]}
+
+
+def test_a_run_continues_with_the_result_of_a_call_of_the_caller(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    server.reply_call("elsewhere")
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        first = await runner.run("x", tools=[add, DESCRIBED])
+        return await runner.run([*first.messages, result_message(version)], tools=[add, DESCRIBED])
+
+    result = program(mode, version, server, main)
+    assert (result.stop, result.text) == ("answer", "done")
+    assert results(server) == [{"done": True}]
+
+
+def test_a_conversation_continues_with_the_result_of_a_call_of_the_caller(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    if version == "v1":
+        server.reply_call("elsewhere")
+    else:
+        server.reply_calls("elsewhere", ("add", {"a": 1, "b": 2}))
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        conversation: Any = runner.giga.client.conversation(api=version, tools=[add, DESCRIBED])
+        turns = []
+        for message in ("x", result_message(version)):
+            turn = conversation.send(message)
+            turns.append(await turn if mode.is_async else turn)
+        return turns
+
+    first, second = program(mode, version, server, main)
+    assert (first.stop, second.stop, second.text) == ("call", "answer", "done")
+    assert results(server) == [{"result": 3}] * (version == "v2") + [{"done": True}]
+
+
+def test_the_other_calls_of_an_answer_with_a_call_of_the_caller_are_run(mode: Mode, server: GigaChatServer) -> None:
+    server.reply_calls(("add", {"a": 1, "b": 2}), "elsewhere", ("add", {"a": 3, "b": 4}))
+    server.reply("done")
+
+    async def main(runner: Runner) -> Any:
+        first = await runner.run("x", tools=[add, DESCRIBED])
+        (call,) = [call for call in first.completion.function_calls if call.name == "elsewhere"]
+        messages = [*first.messages, result_message("v2", call.id_)]
+        return first, await runner.run(messages, tools=[add, DESCRIBED])
+
+    first, second = program(mode, "v2", server, main)
+    assert (first.stop, [step.value for step in first.steps]) == ("call", [3, 7])
+    assert [message.role for message in first.messages] == ["user", "assistant", "function"]
+    assert (second.stop, second.text) == ("answer", "done")
+    assert results(server) == [{"result": 3}, {"result": 7}, {"done": True}]
+    assert [message["role"] for message in last_chat(server)] == ["user", "assistant", "function"]
+
+
+def test_the_events_of_an_answer_with_a_call_of_the_caller(mode: Mode, server: GigaChatServer) -> None:
+    server.reply_calls("elsewhere", ("add", {"a": 1, "b": 2}))
+
+    async def main(runner: Runner) -> Any:
+        return await runner.events(runner.stream("x", tools=[add, DESCRIBED]))
+
+    events = program(mode, "v2", server, main)
+    assert [type(event) for event in events] == [RunCall, RunToolResult, RunDone]
+    assert (events[0].call.name, events[1].step.value, events[2].result.stop) == ("add", 3, "call")
+
+
+def test_a_call_of_the_caller_beside_one_that_raises_has_a_result(mode: Mode, server: GigaChatServer) -> None:
+    server.reply_calls("elsewhere", ("failing", {"kind": "told"}))
+    server.reply("done")
+    transcript: list[Any] = []
+
+    async def main(runner: Runner) -> Any:
+        with pytest.raises(ToolError):
+            await runner.run("x", tools=[failing, DESCRIBED], on_error="raise", transcript=transcript)
+        return await runner.run(transcript, tools=[failing, DESCRIBED])
+
+    assert program(mode, "v2", server, main).text == "done"
+    assert results(server) == [
+        {"error": "not run: the run was interrupted"},
+        {"error": "the city is unknown: ask the user"},
+    ]
 
 
 def test_what_forces_a_call_is_sent_in_the_first_request_only(
@@ -543,6 +751,12 @@ def test_cancellation_inside_tools_returns_at_once_and_leaves_a_transcript_that_
     assert "interrupted" in results(server)[0]["error"]
 
 
+class Unbound:
+    @tool
+    def look(self) -> str:
+        return "ok"
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -552,12 +766,23 @@ def test_cancellation_inside_tools_returns_at_once_and_leaves_a_transcript_that_
         ({"tools": [add], "max_steps": 0}, "max_steps must be a whole number, 1 or more"),
         ({"tools": [add], "tool_timeout": -1}, "tool_timeout must be a number of seconds above 0"),
         ({"tools": [add], "tool_timeout": "5"}, "tool_timeout must be a number of seconds above 0"),
+        ({"tools": [add], "tool_timeout": True}, "tool_timeout must be a number of seconds above 0"),
+        ({"tools": [add], "max_steps": True}, "max_steps must be a whole number, 1 or more"),
+        ({"tools": [add], "max_step": 3}, r"no field max_step=: did you mean max_steps= of a run"),
+        ({"tools": [add], "tool_timout": 3}, r"no field tool_timout=: did you mean tool_timeout= of a run"),
+        ({"tools": [add], "on_eror": "tell"}, r"no field on_eror=: did you mean on_error= of a run"),
+        ({"tools": [add], "approv": len}, r"no field approv=: did you mean approve= of a run"),
+        ({"tools": [add], "transcripts": []}, r"no field transcripts=: did you mean transcript= of a run"),
+        ({"tools": [add], "into": int}, "into= is an argument of chat_parse and chat.parse, not a field of a chat"),
+        ({"tools": [None]}, r"tools\[0\] must be a function, a tool or a description, not NoneType"),
+        ({"tools": [add, 5]}, r"tools\[1\] must be a function, a tool or a description, not int"),
+        ({"tools": [Unbound.look]}, "tool look is a method: give the tool of an instance"),
         ({"tools": [add], "approve": "yes"}, "approve= takes a function"),
         ({"tools": [add], "on_error": "ignore"}, "on_error is 'tell' or 'raise'"),
         ({"tools": [tool(approve=True)(add)]}, "tool 'add' needs approval: give approve="),
         ({"tools": [add], "storage": True}, "storage= cannot be given"),
         ({"tools": [add], "transcript": ()}, "transcript= takes a list"),
-        ({"tools": [int]}, "a class|Function|function"),
+        ({"tools": [int]}, r"tools\[0\] must be a function, a tool or a description, not the class int"),
     ],
 )
 def test_a_mistake_is_named_before_any_request(
@@ -597,8 +822,10 @@ class UnreadableError(Exception):
         (UnreadableError(), "UnreadableError"),
         (ValueError("\ud800 of a pair"), "ValueError: ? of a pair"),
         (ToolError("я" * 3_000_000), "The text is cut: it has 3000000 characters."),
+        (ToolError(), "the tool failed"),
+        (StopIteration("no more"), "StopIteration: no more"),
     ],
-    ids=["no text", "half a surrogate pair", "long"],
+    ids=["no text", "half a surrogate pair", "long", "empty", "StopIteration"],
 )
 def test_the_text_of_any_error_can_be_sent(
     mode: Mode, version: Version, server: GigaChatServer, error: Exception, says: str
@@ -616,8 +843,9 @@ def test_the_text_of_any_error_can_be_sent(
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("mode", MODES[:2], ids=["blocking", "asyncio"])
 def test_a_cancellation_that_is_not_of_the_run_is_told_to_the_model(
-    server: GigaChatServer, count: int, is_async: bool
+    mode: Mode, server: GigaChatServer, count: int, is_async: bool
 ) -> None:
     def cancelled(number: int) -> str:
         raise asyncio.CancelledError
@@ -630,7 +858,7 @@ def test_a_cancellation_that_is_not_of_the_run_is_told_to_the_model(
     used: Any = acancelled if is_async else cancelled
     server.reply_calls(*((used.__name__, {"number": number}) for number in range(count)))
     server.reply("done")
-    result = program(MODES[1], "v2", server, lambda runner: runner.run("x", tools=[used], parallel=2))
+    result = program(mode, "v2", server, lambda runner: runner.run("x", tools=[used], parallel=2))
     assert result.text == "done"
     assert results(server) == [{"error": "RuntimeError: the function was cancelled"}] * count
 

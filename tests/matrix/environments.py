@@ -19,7 +19,7 @@ from pathlib import Path
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 OLDEST = PROJECT["requires-python"].removeprefix(">=")
 
-SUITES = ("unit", "contract", "e2e", "server", "faults", "compat", "property")
+SUITES = ("unit", "contract", "e2e", "server", "faults", "compat", "property", "mcp")
 
 # Whether it can make an environment is asked too: some systems leave that out.
 QUESTION = "import ensurepip, platform; print(platform.python_implementation(), platform.python_version())"

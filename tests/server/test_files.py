@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 import time
 import uuid
+import wave
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -239,6 +242,52 @@ def test_many_uploads_at_once(api: Api) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(one, range(16)))
+
+
+def recording(seconds: float) -> bytes:
+    """Return a WAV of silence."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(int(16_000 * seconds)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "mime", "told"),
+    [
+        ("Хлеб".encode(), "text/plain", ("В файле a: «Хлеб».", "The file a says: “Хлеб”.")),
+        (b"a" * 400, "text/plain", (f"«{'a' * 300}…».", f"“{'a' * 300}…”.")),
+        (b"\xff", "text/plain", ("«\ufffd».", "“\ufffd”.")),
+        (recording(2.25), "audio/x-wav", ("запись длиной 2.2 с.", "a recording of 2.2 s.")),
+        (b"RIFF", "audio/wav", ("байтов: 4.", "has 4 bytes.")),
+        (recording(0)[:-8], "audio/wav", ("байтов: 36.", "has 36 bytes.")),
+        (b"ID3", "audio/mp3", ("байтов: 3.", "has 3 bytes.")),
+        (b"\xff\xd8", "image/jpeg", ("байтов: 2.", "has 2 bytes.")),
+        (b"%PDF-1.7", "application/pdf", ("байтов: 8.", "has 8 bytes.")),
+    ],
+)
+def test_the_echo_tells_what_is_in_a_file(api: Api, content: bytes, mime: str, told: tuple[str, str]) -> None:
+    file_id = uploaded(api, content, "a", mime)
+    for question, answer in zip(("Что там?", "What is it?"), told, strict=True):
+        asked = {"role": "user", "content": question, "attachments": [file_id]}
+        assert answer in api.text(asked)
+        assert answer not in api.text(
+            asked, {"role": "assistant", "content": "x"}, {"role": "user", "content": question}
+        )
+    assert (
+        api.text({"role": "user", "content": "Что там?", "attachments": [file_id, file_id][:1]}).count("файле a") == 1
+    )
+
+
+def test_v1_makes_a_model_when_asked(api: Api) -> None:
+    asked = {"role": "user", "content": "text2model3d"}
+    text = api.text(asked, function_call="auto", functions=[{"name": "text2model3d"}])
+    found = re.match(r'<div data-model-id="([0-9a-f-]{36})" fuse="true"/> \S', text)
+    assert found is not None
+    assert api.http.get(f"/files/{found[1]}/content").raise_for_status().content.startswith(b"Kaydara FBX")
 
 
 class Painter(Echo):

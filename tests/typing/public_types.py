@@ -5,7 +5,7 @@ Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -30,6 +30,7 @@ from gigachat import (
     RunStream,
     RunText,
     Stream,
+    Tool,
     ToolContext,
     ToolError,
     ToolStep,
@@ -42,6 +43,7 @@ from gigachat import (
 )
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
 from gigachat.estimates import TokenEstimate
+from gigachat.mcp import McpTools
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
 
 if TYPE_CHECKING:
@@ -337,6 +339,7 @@ def read_created(answer: models.ChatCompletionResponse) -> None:
     assert_type(answer.sources[0].url, str | None)
     assert_type(answer.sources[0].title, str | None)
     assert_type(answer.files, list[models.ChatContentFile])
+    assert_type(answer.images, list[models.ChatContentFile])
     assert_type(answer.files[0].id_, str)
     assert_type(answer.messages, list[models.ChatMessage])
     assert_type(answer.messages[0].role, str)
@@ -429,6 +432,33 @@ Run = RunResult[models.ChatCompletion, models.Messages, models.Usage]
 RunV2 = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
 
 
+def mcp_tools(giga: GigaChat) -> None:
+    with McpTools(["python", Path("server.py")], approve=lambda call: call.name == "x", env={"A": "b"}) as tools:
+        assert_type(tools, McpTools)
+        assert_type(tools[0], Tool[..., Any])
+        assert_type(tools[1:], Sequence[Tool[..., Any]])
+        assert_type([one.name for one in tools], list[str])
+        assert_type(tools.refresh(), None)
+        assert_type(giga.chat_run("text", tools=tools), Run)
+        assert_type(giga.chat_run("text", tools=[weather, tools]), Run)
+        assert_type(giga.chat.run("text", tools=tools), RunV2)
+        assert_type(giga.chat.run("text", tools=[tools, "web_search"]), RunV2)
+        giga.conversation(tools=[tools])
+        giga.chat("text", functions=tools)
+        giga.chat.create("text", tools=tools)
+    assert_type(McpTools("https://host/mcp", headers={}, allow=["a"], timeout=None).open(), McpTools)
+    assert_type(McpTools(Path("server.py"), allow=lambda name: name == "a", prefix="a_").close(), None)
+
+
+async def async_mcp_tools(giga: AsyncGigaChat) -> None:
+    async with McpTools("python server.py", startup_timeout=5) as tools:
+        assert_type(tools, McpTools)
+        assert_type(await giga.chat_run("text", tools=[tools]), Run)
+        assert_type(await tools.arefresh(), None)
+    assert_type(await tools.aopen(), McpTools)
+    assert_type(await tools.aclose(), None)
+
+
 def runs(giga: GigaChat) -> None:
     result = giga.chat_run("text", tools=[weather, tool(post)], max_steps=3, deps=2, temperature=0.2)
     assert_type(result, Run)
@@ -480,6 +510,10 @@ def conversations(giga: GigaChat) -> None:
     assert_type(conversation.send("text"), Run)
     assert_type(conversation.messages, list[models.Messages])
     assert_type(conversation.undo(), list[models.Messages])
+    assert_type(conversation.unfinished, list[models.Messages])
+    assert_type(conversation.send(conversation.unfinished), Run)
+    assert_type(conversation.send(["text", {"role": "user", "content": "text"}]), Run)
+    conversation.save()
     assert_type(conversation.usage, models.Usage)
     assert_type(conversation.session_id, str)
     with conversation.stream("text", files=["id"]) as stream:
@@ -491,6 +525,8 @@ async def async_conversations(giga: AsyncGigaChat) -> None:
     conversation = giga.conversation(api="v2", session_id="s")
     assert_type(conversation, AsyncV2)
     assert_type(await conversation.send("text"), RunV2)
+    assert_type(await conversation.send(conversation.unfinished), RunV2)
+    assert_type(await conversation.undo(), list[models.ChatMessage])
     await conversation.save("talk.jsonl")
 
 
@@ -621,6 +657,39 @@ async def async_get_models(giga: AsyncGigaChat) -> None:
     assert_type(await giga.get_models(), models.Models)
     assert_type(await giga.get_model("GigaChat"), models.Model)
     assert_type(await giga.models_info(), list[catalogue.ModelInfo])
+
+
+def answer_files(answer: models.ChatCompletion, path: Path) -> None:
+    assert_type(answer.files, list[models.AnswerFile])
+    assert_type(answer.images, list[models.AnswerFile])
+    assert_type(answer.files[0].id, str)
+    assert_type(answer.files[0].target, str | None)
+    assert_type(answer.files[0].mime, str | None)
+    assert_type(answer.files[0].is_image, bool)
+    assert_type(answer.files[0].read(), bytes)
+    assert_type(answer.images[0].save(path), Path)
+    assert_type(answer.images[0].save("folder/a.jpg"), Path)
+
+
+async def async_answer_files(answer: models.ChatCompletionResponse, path: Path) -> None:
+    assert_type(await answer.files[0].aread(), bytes)
+    assert_type(await answer.images[0].asave(path), Path)
+
+
+def attachments(giga: GigaChat, path: Path, image: models.AnswerFile) -> None:
+    assert_type(giga.attach(path), models.UploadedFile)
+    assert_type(giga.attach(b"text"), models.UploadedFile)
+    assert_type(giga.chat("text", files=[giga.attach("a.png"), image, "id"]), models.ChatCompletion)
+    assert_type(giga.chat.create("text", files=[giga.attach("a.png"), image, "id"]), models.ChatCompletionResponse)
+    assert_type(giga.transcribe(path), models.ChatCompletion)
+    assert_type(giga.transcribe(("a.wav", b""), prompt="text", model="GigaChat-2-Max"), models.ChatCompletion)
+
+
+async def async_attachments(giga: AsyncGigaChat, hybrid: GigaChat, path: Path) -> None:
+    assert_type(await giga.attach(path), models.UploadedFile)
+    assert_type(await hybrid.aattach(path), models.UploadedFile)
+    assert_type(await giga.transcribe(path), models.ChatCompletion)
+    assert_type(await hybrid.atranscribe(path), models.ChatCompletion)
 
 
 def files(giga: GigaChat, path: Path, file: IO[bytes]) -> None:
@@ -947,6 +1016,11 @@ def classes_of_errors(giga: GigaChat) -> None:
         value_error = error
     except exceptions.ConversationFormatError as error:
         value_error = error
+    except exceptions.ToolError as error:
+        print(error)
+    except exceptions.McpError as error:
+        mcp_error: ConnectionError = error
+        print(mcp_error)
     except exceptions.ToolNotFoundError as error:
         print(error)
     except exceptions.GenerationError as error:

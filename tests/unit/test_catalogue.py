@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,13 @@ def test_names_with_and_without_a_version(name: str, known: str | None) -> None:
     found = catalogue.find(name)
     assert found == (None if known is None else catalogue.MODELS[known])
     assert catalogue.window(name) == (None if found is None else found.window)
+
+
+@pytest.mark.parametrize("function", [catalogue.find, catalogue.window])
+@pytest.mark.parametrize("model", [None, 5, MAX])
+def test_what_is_no_name_is_refused(function: Any, model: Any) -> None:
+    with pytest.raises(TypeError, match="model is the name of a model, not "):
+        function(model)
 
 
 def test_windows() -> None:

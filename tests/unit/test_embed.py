@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -186,6 +186,10 @@ def test_a_failure_stops_the_halves_of_another_slice() -> None:
     assert len(world.api_requests) <= 3
 
 
+async def read_later() -> AsyncIterator[str]:
+    yield "text"
+
+
 def broken() -> Iterator[str]:
     yield from numbered(5)
     raise LookupError("no more")
@@ -203,9 +207,14 @@ def test_an_exception_of_the_iterable_is_raised(world: World, method: Callable[.
     [
         (5, {}, TypeError, "texts are str or an iterable of str, not int"),
         (["a", 5], {}, TypeError, "text 1 must be str, not int"),
-        (b"text", {}, TypeError, "text 0 must be str, not int"),
+        (b"text", {}, TypeError, "texts are str or an iterable of str, not bytes"),
+        ({"text": 1}, {}, TypeError, "texts are str or an iterable of str, not dict"),
+        (read_later(), {}, TypeError, "texts must be an iterable that is not async: collect it"),
         (["a"], {"batch_size": 0}, ValueError, "batch_size must be 1 or more"),
+        (["a"], {"batch_size": 1.5}, TypeError, "batch_size must be a whole number, not float"),
+        (["a"], {"batch_size": True}, TypeError, "batch_size must be a whole number, not bool"),
         (["a"], {"concurrency": 0}, ValueError, "concurrency must be 1 or more"),
+        (["a"], {"concurrency": "2"}, TypeError, "concurrency must be a whole number, not str"),
     ],
 )
 @EITHER
@@ -219,6 +228,35 @@ def test_what_is_invalid_is_refused_before_a_request(
 ) -> None:
     with pytest.raises(kind, match=message):
         method(world, texts, **options)
+    assert world.requests == []
+
+
+class ToldLater:
+    """A callable object whose calls would have to be awaited."""
+
+    async def __call__(self, done: int, total: int | None) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("progress", "message"),
+    [
+        (3, "progress must be a function, not int"),
+        (ToldLater(), "progress must not be a coroutine function"),
+        (ToldLater().__call__, "progress must not be a coroutine function"),
+    ],
+)
+def test_progress_that_cannot_be_told_is_refused_before_a_request(world: World, progress: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        embed(world, ["a"], progress=progress)
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("texts", [b"text", {"text": 1}, read_later()])
+@pytest.mark.parametrize("method", ["embeddings", "tokens_count"])
+def test_what_is_no_list_of_texts_is_refused(world: World, method: str, texts: Any) -> None:
+    with pytest.raises(TypeError, match=r"^texts (are|must be) "):
+        world.do(client(world), method, texts)
     assert world.requests == []
 
 

@@ -122,7 +122,21 @@ def test_forms_of_a_prompt(content: Any, tokens: int) -> None:
     assert giga().estimate_tokens(content).tokens == tokens
 
 
-@pytest.mark.parametrize("content", [5, None, [5], [USER, 5], [{"role": "user", "content": [5]}]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        5,
+        None,
+        [5],
+        [USER, 5],
+        [{"role": "user", "content": [5]}],
+        {"a": 1},
+        [USER, {"a": 1}],
+        {"messages": None},
+        models.Usage(),
+        models.ChatCompletion.model_validate({"choices": [], "created": 1}),
+    ],
+)
 def test_what_is_neither_text_nor_messages_is_refused(content: Any) -> None:
     with pytest.raises(TypeError, match="expected texts or messages, not "):
         giga().estimate_tokens(content)
@@ -193,7 +207,6 @@ def test_the_prompt_is_a_sample_too() -> None:
         completion_v2([{"text": TEXT}, {"files": [{"id": "1"}]}], output_tokens=900),
         completion_v2([{"text": TEXT}]),
         models.ChatCompletionResponse.model_validate({"messages": []}),
-        completion_v2([], input_tokens=900, input_tokens_details={"prompt_tokens": 900, "cached_tokens": 1}),
         completion_v2([], input_tokens=0),
     ],
 )
@@ -208,6 +221,30 @@ def test_completions_of_v2_are_samples() -> None:
     sample = completion_v2([{"text": TEXT}], output_tokens=201, input_tokens=2 * ALONE)
     client.calibrate_tokens(sample, [USER])
     assert 130 < client.estimate_tokens(TEXT).tokens < 140
+
+
+def test_tokens_from_the_cache_belong_to_the_prompt() -> None:
+    messages = [{"role": "user", "content": TEXT}]
+    estimates = []
+    for sample in (
+        completion("", 0, prompt=224),
+        completion_v2([], input_tokens=1, input_tokens_details={"prompt_tokens": 1, "cached_tokens": 223}),
+        completion_v2([], input_tokens=224),
+    ):
+        client = giga()
+        client.calibrate_tokens(sample, messages)
+        estimates.append(client.estimate_tokens(TEXT, "GigaChat"))
+    assert estimates[0] == estimates[1] == estimates[2] != TokenEstimate(100, UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("sample", "content"), [(None, None), ("text", None), ([], [USER]), (completion(TEXT, 201), 5)]
+)
+def test_what_is_no_sample_changes_nothing(sample: Any, content: Any) -> None:
+    client = giga()
+    with pytest.raises(TypeError, match=r"expected (a completion of a chat v1 or v2|texts or messages), not "):
+        client.calibrate_tokens(sample, content)
+    assert client.estimate_tokens(TEXT) == TokenEstimate(100, UNKNOWN)
 
 
 def test_older_samples_lose_their_weight() -> None:

@@ -28,7 +28,6 @@ from gigachat.models import (
     Function,
     JsonSchemaResponseFormat,
     Messages,
-    UploadedFile,
 )
 from gigachat.settings import Settings
 from tests.unit.namespaces import body
@@ -265,6 +264,10 @@ def asked(world: World, method: str, **fields: Any) -> Any:
         (["chat.create"], {"tool_choice": "auto"}, "tool_choice= belongs to another API; a chat v2 takes tool_config="),
         (["chat.create"], {"functions": [FUNCTION]}, "functions= belongs to chats v1; a chat v2 takes tools=[...]"),
         (ALL, {"temprature": 0.4}, "a chat has no field temprature=: did you mean temperature=?"),
+        (ALL, {"max_step": 3}, "a chat has no field max_step=: did you mean max_steps= of a run (chat_run, chat.run)?"),
+        (ALL, {"sytem": "x"}, "a chat has no field sytem=: did you mean system= of a conversation?"),
+        (WHOLE, {"into": int}, "into= is an argument of chat_parse and chat.parse, not a field of a chat"),
+        (ALL, {"approve": len}, "approve= is an argument of a run (chat_run, chat.run), not a field of a chat"),
         (WHOLE, {"max_token": 5}, "a chat has no field max_token=: did you mean max_tokens=?"),
         (WHOLE, {"Flags": ["a"]}, "a chat has no field Flags=: did you mean flags=?"),
         (ALL, {"session_id": "s"}, "session_id= is an option of requests: giga.with_options(session_id=...)"),
@@ -279,6 +282,34 @@ def test_keywords_that_cannot_be_meant_are_refused(
         with pytest.raises(TypeError) as raised:
             asked(world, method, **fields)
         assert str(raised.value) == says
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("method", ["chat_parse", "chat.parse"])
+@pytest.mark.parametrize(("name", "meant"), [("repar", "repair"), ("stric", "strict"), ("simplfy", "simplify")])
+def test_misspelled_arguments_of_structured_answers_are_refused(
+    method: str, name: str, meant: str, world: World
+) -> None:
+    with pytest.raises(TypeError, match=f"no field {name}=: did you mean {meant}= of chat_parse and chat.parse"):
+        world.do(world.client(), method, "x", into=int, **{name: 1})
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("method", WHOLE)
+@pytest.mark.parametrize("schema", [5, [int]])
+def test_a_schema_of_a_response_is_a_mapping_or_a_type(method: str, schema: Any, world: World) -> None:
+    says = rf"^response_format\.schema must be a JSON Schema or a type, not {type(schema).__name__}$"
+    with pytest.raises(ValueError, match=says):
+        world.do(world.client(), method, "x", response_format={"schema": schema})
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("method", WHOLE)
+def test_a_field_that_is_not_json_is_named(method: str, world: World) -> None:
+    with pytest.raises(ValueError, match=r"^the body is not JSON: newest: Unable to .* <class 'type'>"):
+        world.do(world.client(), method, "x", newest=int)
+    with pytest.raises(ValueError, match=r"^the body is not JSON: newest\[1\]\.a: Unable to .* <class 'type'>"):
+        world.do(world.client(), method, "x", newest=[1, {"b": 1, "a": int}])
     assert world.requests == []
 
 
@@ -398,7 +429,7 @@ def test_parts_of_messages_belong_to_the_other_version(world: World) -> None:
         (WHOLE[1:], "x", {"response_format": "json"}, f"model_options.response_format: {FORMAT}"),
         (
             ["chat"],
-            [{**MESSAGES[0], "attachments": [UploadedFile(id="f")]}],
+            [{**MESSAGES[0], "attachments": [5]}],
             {},
             "messages[0].attachments[0]: must be the id of a file, such as giga.upload_file(...).id_",
         ),

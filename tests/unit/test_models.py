@@ -114,7 +114,7 @@ def test_missing_usage_reads_as_zeros_with_nothing_set(world: World, body: Any) 
 @pytest.mark.parametrize(
     ("texts", "kind", "problem"),
     [
-        (None, TypeError, "texts are str or a list of str, not NoneType"),
+        (None, TypeError, "texts are str or an iterable of str, not NoneType"),
         (5, TypeError, "not int"),
         (["x", 5], TypeError, "text 1 must be str, not int"),
         ([], ValueError, "no texts"),
@@ -149,6 +149,10 @@ def test_an_embedding_without_usage(world: World) -> None:
         ("[1]", None, "[1]"),
         ("plain words", None, "plain words"),
         ('"{}"', None, '"{}"'),
+        ([1, {"a": 2}], None, '[1, {"a": 2}]'),
+        (5, None, "5"),
+        (1.5, None, "1.5"),
+        (True, None, "true"),
     ],
 )
 def test_arguments_of_a_call_come_as_object_or_text(world: World, arguments: Any, expected: Any, text: Any) -> None:

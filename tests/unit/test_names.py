@@ -93,7 +93,8 @@ def test_the_import_of_a_client_loads_few_modules() -> None:
 
 def test_a_model_of_chats_needs_no_other_module_of_models() -> None:
     loaded = {name for name in imported("from gigachat import Chat") if name.startswith("gigachat.models.")}
-    assert loaded == {f"gigachat.models.{name}" for name in ("base", "chat", "functions", "response_format", "sources")}
+    needed = ("answer_files", "base", "chat", "functions", "response_format", "sources")
+    assert loaded == {f"gigachat.models.{name}" for name in needed}
     assert imported("from gigachat import Chat") == imported("from gigachat.models import Chat")
     assert imported("from gigachat.models import chat") == imported("import gigachat.models.chat")
 

@@ -21,7 +21,7 @@ from gigachat import (
 from tests.support.callers import chunks_of
 from tests.support.payloads import DONE, sse
 from tests.unit.test_failures import chunk_v1, chunk_v2
-from tests.unit.test_structured_answers import ANNA, IVAN, Anything, Person, asked_format
+from tests.unit.test_structured_answers import ANNA, IVAN, Anything, Known, Person, asked_format
 from tests.unit.world import Answer, World
 
 STREAMS = {"stream": chunk_v1, "chat.stream": chunk_v2}
@@ -53,6 +53,15 @@ def test_a_list_grows_by_finished_elements(world: World, method: str) -> None:
     assert all(value == people[: len(value)] for value in values)
     assert values[-1] == people
     assert len({id(value) for value in values}) == len(values)
+
+
+@each_stream
+def test_any_exception_of_a_validator_is_a_mismatch_at_the_end(world: World, method: str) -> None:
+    world.answers = [streamed(method, json.dumps({"value": ["Anna", "Ivan"] + ["Anna"] * 20}))]
+    seen: list[Any] = []
+    with pytest.raises(SchemaMismatchError, match="KeyError: 'Ivan'"):
+        partials(world, world.client(), method, list[Known], seen)
+    assert all(value == ["Анна"] for value in seen)
 
 
 @each_stream

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, NewType
 
 import pytest
-from pydantic import BaseModel, Field, RootModel, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field, RootModel, TypeAdapter
 from typing_extensions import TypedDict
 
 from gigachat import (
@@ -41,6 +41,10 @@ class Person(BaseModel):
 
 class Company(BaseModel):
     title: str
+
+
+class Measured(BaseModel):
+    size: float
 
 
 class Anything(BaseModel):
@@ -173,7 +177,8 @@ def test_the_flat_form_of_the_schema_is_sent_on_demand(world: World, method: str
 
 
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({}, TypeError, "pydantic model class; into= takes any type"),
+    ({}, TypeError, "give into= with the type of the value"),
+    ({"response_format": {"schema": {}}}, TypeError, "pydantic model class; into= takes any type"),
     ({"into": Person, "response_format": Person}, TypeError, "not both"),
     ({"into": Person(name="Anna", age=30)}, TypeError, "not an object of class Person"),
     ({"into": 5}, TypeError, "not an object of class int"),
@@ -182,6 +187,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"into": list["Nobody"]}, ValueError, "has no JSON Schema: .* not fully defined"),  # type: ignore[name-defined]  # noqa: F821
     ({"into": Callable[[int], int]}, ValueError, "has no JSON Schema: Cannot generate"),
     ({"into": Person, "repair": -1}, ValueError, "0 or more"),
+    ({"into": Person, "repair": True}, ValueError, "0 or more"),
+    ({"into": Person, "repair": "2"}, ValueError, "0 or more"),
     ({"into": Person, "repair": 1, "storage": {"is_stateful": True}}, ValueError, "omit one of them"),
 ]
 
@@ -263,6 +270,13 @@ NOT_FOUND: list[tuple[Any, str, type[Exception], str]] = [
         r"value\[1\].age: Field required",
     ),
     (Anything | None, '{"value": 5}', SchemaMismatchError, "value: Input should be"),
+    (float, '{"value": NaN}', SchemaMismatchError, "value: NaN is not a number in JSON"),
+    (Measured, '{"size": -Infinity}', SchemaMismatchError, "-Infinity is not a number in JSON"),
+    (list[Person], "[5]", SchemaMismatchError, r"does not fit list\[Person\]: "),
+    (Annotated[int, Field(gt=5)], '{"value": 1}', SchemaMismatchError, "does not fit int: value: "),
+    (Person | None, '{"value": 5}', SchemaMismatchError, r"does not fit Person \| None: "),
+    (dict[str, Literal["a"]], '{"x": 5}', SchemaMismatchError, r"does not fit dict\[str, Literal\['a'\]\]: "),
+    (tuple[int, ...], '{"value": ["x"]}', SchemaMismatchError, r"does not fit tuple\[int, \.\.\.\]: "),
 ]
 
 
@@ -309,6 +323,52 @@ def test_a_validator_of_the_caller_is_quoted_in_one_line(world: World) -> None:
     world.answers.append(answering("chat_parse", "{}"))
     with pytest.raises(SchemaMismatchError, match="does not fit Strict: no luck"):
         world.do(world.client(), "chat_parse", "x", response_format=Strict)
+
+
+def looked_up(name: str) -> str:
+    return {"Anna": "Анна"}[name]
+
+
+Known = Annotated[str, AfterValidator(looked_up)]
+
+
+class Friend(BaseModel):
+    name: Known
+
+
+@each_version
+@pytest.mark.parametrize(
+    ("into", "text", "problem"),
+    [(Known, '{"value": "Ivan"}', "value: KeyError: 'Ivan'"), (Friend, '{"name": "Ivan"}', "KeyError: 'Ivan'")],
+    ids=["value", "model"],
+)
+def test_any_exception_of_a_validator_is_a_mismatch(
+    world: World, method: str, into: Any, text: str, problem: str
+) -> None:
+    world.answers = [counted(method, text)]
+    with pytest.raises(SchemaMismatchError, match=problem) as raised:
+        world.do(world.client(), method, "x", into=into)
+    assert raised.value.problems == [problem]
+    assert raised.value.completion.text == text
+    assert raised.value.usage.total_tokens == 12
+    assert isinstance(raised.value.__cause__, KeyError)
+
+
+@each_version
+def test_any_exception_of_a_validator_is_asked_again(world: World, method: str) -> None:
+    world.answers = [counted(method, '{"name": "Ivan"}'), counted(method, '{"name": "Anna"}')]
+    assert world.do(world.client(), method, "x", into=Friend, repair=1)[1] == Friend.model_construct(name="Анна")
+    assert "KeyError: 'Ivan'" in said(sent(world)["messages"][2])
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_an_exit_of_a_validator_is_raised(world: World, error: type[BaseException]) -> None:
+    def leave(name: str) -> str:
+        raise error
+
+    world.answers = [answering("chat_parse", '{"value": "x"}')]
+    with pytest.raises(error):
+        world.do(world.client(), "chat_parse", "x", into=Annotated[str, AfterValidator(leave)])
 
 
 @each_version

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 import gigachat
 from gigachat import GigaChatException, ToolArgumentsError, ToolContext, ToolError, models, tool, tools
@@ -137,7 +137,7 @@ def test_own_checks_and_unions_are_told(arguments: Any, text: str) -> None:
     assert str(raised.value) == text
 
 
-@pytest.mark.parametrize("error", [TypeError, ZeroDivisionError, ValueError])
+@pytest.mark.parametrize("error", [TypeError, ZeroDivisionError, ValueError, KeyError, AttributeError, RuntimeError])
 def test_an_error_of_a_types_own_validator_is_of_the_arguments(error: type[Exception]) -> None:
     def check(value: int) -> int:
         raise error("no such number")
@@ -148,6 +148,40 @@ def test_an_error_of_a_types_own_validator_is_of_the_arguments(error: type[Excep
 
     with pytest.raises(ToolArgumentsError, match=r"^find: .*no such number"):
         find.bind({"number": 1}, CONTEXT)
+
+
+def test_an_exception_of_a_types_own_validator_is_told_with_its_class() -> None:
+    def look_up(value: str) -> int:
+        return {"a": 1}[value]
+
+    @tool
+    def find(number: Annotated[int, BeforeValidator(look_up)]) -> int:
+        return number
+
+    with pytest.raises(ToolArgumentsError) as raised:
+        find.bind({"number": "b"})
+    assert str(raised.value) == "find: KeyError: 'b'"
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_an_exit_of_a_types_own_validator_is_raised(error: type[BaseException]) -> None:
+    def leave(value: int) -> int:
+        raise error
+
+    @tool
+    def find(number: Annotated[int, AfterValidator(leave)]) -> int:
+        return number
+
+    with pytest.raises(error):
+        find.bind({"number": 1})
+
+
+def test_a_tool_without_a_context_is_bound_without_one() -> None:
+    @tool
+    def double(number: int) -> int:
+        return 2 * number
+
+    assert double.bind({"number": "2"})() == 4
 
 
 def test_the_given_arguments_are_not_changed() -> None:
@@ -209,8 +243,8 @@ def test_a_context_has_what_a_test_of_a_tool_needs() -> None:
     assert first(ToolContext("x"), "q")[0].deps == "x"
 
 
-def test_the_error_for_the_model_is_not_one_of_the_sdk() -> None:
-    assert not issubclass(ToolError, GigaChatException)
+def test_the_error_for_the_model_is_one_of_the_sdk() -> None:
+    assert issubclass(ToolError, GigaChatException)
     assert str(ToolError("Такого города нет")) == "Такого города нет"
 
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 import pytest
 import typing_extensions
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, model_validator
 
 from gigachat import Tool, ToolArgumentsError, ToolContext, models, tool
 from gigachat.tools import as_tool, is_callable_tool
@@ -63,7 +63,7 @@ def test_a_tool_has_name_description_and_schema_and_is_still_the_function() -> N
         "required": ["city"],
         "additionalProperties": False,
     }
-    assert (weather.examples, weather.approve, weather.timeout, weather.on_error) == ([], False, None, None)
+    assert (weather.examples, weather.approve, weather.timeout, weather.on_error) == ([], None, None, None)
     assert weather("Псков", days=2) == {"city": "Псков", "days": 2}
     assert repr(weather) == "<Tool 'weather'>"
 
@@ -756,6 +756,12 @@ def test_an_error_of_the_whole_is_one_of_the_arguments() -> None:
         (Size, "tool weather: the function has no parameter for the field 'width'"),
         (Box[int], "tool weather: the function has no parameter for the field 'content'"),
         (Days, "tool weather: parameters= has no field for the parameter 'city'"),
+        ({"type": "string"}, "tool weather: parameters= must be the JSON Schema of an object"),
+        ({"type": "object", "properties": []}, "tool weather: properties of parameters= must be a mapping"),
+        (
+            {"type": "object", "properties": {"city": {}, "z": {}}},
+            "tool weather: the function has no parameter for the property 'z'",
+        ),
     ],
 )
 def test_a_type_that_does_not_fit_the_function_is_refused(parameters: Any, text: str) -> None:
@@ -769,6 +775,48 @@ def test_a_mapping_is_the_schema_to_the_letter() -> None:
     made = tool(parameters=schema)(weather.__wrapped__)  # type: ignore[attr-defined]
     assert made.parameters == schema
     assert made.bind({"city": "Псков", "days": "2"}, CONTEXT)() == {"city": "Псков", "days": 2}
+    with pytest.raises(ToolArgumentsError, match=r'no parameter is called "z" \(parameters: city, days\)'):
+        made.bind({"city": "Псков", "z": 1}, CONTEXT)
+
+
+@pytest.mark.parametrize("schema", [{"properties": {"anything": {}}}, {"type": "object"}, {}])
+def test_a_function_with_keywords_takes_any_property_of_a_mapping(schema: dict[str, Any]) -> None:
+    made = tool(parameters=schema)(keywords)
+    assert called(made, {"anything": 1}) == {"anything": 1}
+
+
+def test_a_mapping_may_describe_what_has_no_schema() -> None:
+    def count(things: Annotated[Any, InstanceOf[object]]) -> int:
+        return 1
+
+    made = tool(parameters={"type": "object", "properties": {"things": {"type": "array"}}})(count)
+    assert called(made, {"things": [1]}) == 1
+
+
+def test_a_default_that_is_not_a_number_in_json_is_omitted() -> None:
+    def limited(most: float = float("inf"), least: float = float("nan"), ratio: float = 0.5) -> None: ...
+
+    properties = as_tool(limited).parameters["properties"]
+    assert properties == {
+        "most": {"type": "number"},
+        "least": {"type": "number"},
+        "ratio": {"type": "number", "default": 0.5},
+    }
+
+
+@pytest.mark.parametrize("annotation", ["Self", "list[Self]", "Annotated[Self | None, 'note']"])
+def test_self_is_refused(annotation: str) -> None:
+    def method(other: Any) -> None: ...
+
+    method.__annotations__["other"] = annotation
+    with pytest.raises(TypeError, match=r"^tool method: parameter 'other': Self has no JSON form here: write the name"):
+        as_tool(method)
+
+
+def test_a_description_is_text() -> None:
+    description: Any = 5
+    with pytest.raises(TypeError, match=r"^tool search: description= must be text$"):
+        tool(search, description=description)
 
 
 # Copies

@@ -208,6 +208,13 @@ class EventStream(Generic[ChunkT, CompletionT]):
             )
         return self._chunks()
 
+    def completion(self) -> CompletionT:
+        """Return the whole completion; raises as `whole`."""
+        completion = self.call.accumulate(self.whole())
+        if self.call.call.file_reader is not None:
+            object.__setattr__(completion, "_reader", self.call.call.file_reader)  # its slot: see `models.answer_files`
+        return completion
+
     def _chunks(self) -> list[ChunkT]:
         return [self.call.read(event, self._x_headers) for event in self._events]
 

@@ -128,6 +128,6 @@ class Partials:
         """Return an element as a list of one; None if the whole value will not fit, or is not only a list."""
         try:
             value = self.kind.validate(f"[{element}]")
-        except ValueError:
+        except Exception:  # also of a type's own validator
             return None
         return value if isinstance(value, list) else None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.transport import Request
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret
+from gigachat._validation import path_of
 from gigachat.context import (
     agent_id_cvar,
     authorization_cvar,
@@ -23,7 +25,7 @@ from gigachat.context import (
 from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gigachat._engine.calls import Call, RequestOptions
     from gigachat._engine.service import Service
@@ -115,7 +117,7 @@ def written(service: Service, body: Any) -> bytes:
     try:
         content = service.dumps(body)
     except ValueError as error:
-        reason = _unwritable(str(error))
+        reason = _unwritable(service, body, str(error))
     else:
         if b"NaN" in content or b"Infinity" in content:
             _parsed(content)
@@ -124,14 +126,32 @@ def written(service: Service, body: Any) -> bytes:
     raise ValueError(reason)
 
 
-def _unwritable(reason: str) -> str:
+def _unwritable(service: Service, body: Any, reason: str) -> str:
     if "surrogates" in reason:
         return HALF_A_PAIR
     if "depth exceeded" in reason:  # pydantic 2.12 names a circular reference here too
         return "the body is not JSON: it is nested too deeply"
     if "Circular reference" in reason:
         return "the body is not JSON: it contains itself"
-    return f"the body is not JSON: {reason}"
+    place = path_of(_place_not_json(service, body))
+    return f"the body is not JSON: {place}: {reason}" if place else f"the body is not JSON: {reason}"
+
+
+def _place_not_json(service: Service, value: Any) -> list[str | int]:
+    """Return the place of the first part of a value that is not JSON."""
+    parts: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    elif hasattr(type(value), "model_fields"):
+        parts = value
+    for name, part in parts:
+        try:
+            service.dumps([part])
+        except ValueError:
+            return [name, *_place_not_json(service, part)]
+    return []
 
 
 def _parsed(content: bytes) -> Any:

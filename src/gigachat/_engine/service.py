@@ -1,7 +1,7 @@
 """The configuration of a client: addresses, defaults, timeouts, retry policy, authorization and limiter.
 
-All sessions of a client share it; `api` reads it to describe calls. Two things change: the first call of API v2 sets
-its address, and samples of token counts are added.
+All sessions of a client share it; `api` reads it to describe calls. Three things change: the first call of API v2 sets
+its address, and samples of token counts and attached files are added.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gigachat._engine.attached import AttachedFiles
 from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.auth.choice import authorization_for
 from gigachat._engine.auth.methods import checked_token
@@ -71,6 +72,7 @@ class Service:
         defaults = {"profanity_check": settings.profanity_check, "flags": settings.flags}
         self.chat_defaults = {name: value for name, value in defaults.items() if value is not None}
         self.token_sums: dict[str, TokenSums] = {}
+        self.attached = AttachedFiles()
         self.timeouts = Timeouts(*settings.timeouts, settings.queue_timeout, settings.total_timeout)
         self.policy = RetryPolicy(
             max_retries=settings.max_retries,

@@ -75,11 +75,14 @@ class Session:
             if slot is not None:
                 slot.release()
         try:
-            return call.read(content, response.headers)
+            result = call.read(content, response.headers)
         except APIResponseValidationError as error:
             if error.completion is None:
                 error.args = (f"{error} ({self.service.address(call)})",)
             raise
+        if call.file_reader is not None:
+            object.__setattr__(result, "_reader", call.file_reader)  # its slot: see `models.answer_files`
+        return result
 
     @asynccontextmanager
     async def open(self, call: Call[Any]) -> AsyncIterator[Response]:

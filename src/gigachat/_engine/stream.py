@@ -77,7 +77,7 @@ class Stream(Items[ChunkT], Generic[ChunkT, CompletionT]):
         """Read the rest and return the whole completion; a stream that failed or was closed early raises."""
         for _ in self:
             pass
-        return self._source.call.accumulate(self._source.whole())
+        return self._source.completion()
 
     def get_final_text(self) -> str:
         """Read the rest and return the whole text; a stream that failed or was closed early raises."""
@@ -167,7 +167,7 @@ class AsyncStream(AsyncItems[ChunkT], Generic[ChunkT, CompletionT]):
         """Read the rest and return the whole completion; a stream that failed or was closed early raises."""
         async for _ in self:
             pass
-        return self._source.call.accumulate(self._source.whole())
+        return self._source.completion()
 
     async def get_final_text(self) -> str:
         """Read the rest and return the whole text; a stream that failed or was closed early raises."""
@@ -224,6 +224,6 @@ def _partials(into: Any) -> Partials:
 def _whole_value(partials: Partials, source: EventStream[Any, CompletionT]) -> Any:
     from gigachat._engine.value_type import read_value
 
-    completion = source.call.accumulate(source.whole())
+    completion = source.completion()
     # The stream itself has raised a failure.
     return read_value(partials.kind, completion, None, *source.call.answer(completion))

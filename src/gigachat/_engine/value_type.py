@@ -7,11 +7,13 @@ without that object; text, numbers and other plain values are not, because any w
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gigachat._engine.failures import is_restricted
 from gigachat._engine.json_text import pieces, problem
-from gigachat._validation import message_of, path_of
+from gigachat._engine.requests import refuse_number
+from gigachat._validation import class_and_text, message_of, path_of
 from gigachat.exceptions import (
     APIResponseValidationError,
     ContentFilterFinishReasonError,
@@ -36,16 +38,26 @@ class ValueType:
 
     Args:
         name: Its name in messages.
-        validate: Makes a value of JSON.
+        validate: Makes a value of JSON; it may raise any exception of the type's own validators.
         schema: JSON Schema that asks for a value, or the pydantic model that has it.
         wrapped: Whether the value is the property `value` of the JSON.
     """
 
     def __init__(self, name: str, validate: Callable[[str], Any], schema: Any, wrapped: bool = False) -> None:
         self.name = name
-        self.validate = validate
+        self._validate = validate
         self.schema = schema
         self.wrapped = wrapped
+
+    def validate(self, text: str) -> Any:
+        """Return the value in JSON.
+
+        Raises:
+            Exception: The JSON is invalid, or has NaN or an infinity, or does not fit; or of the type's own validator.
+        """
+        if "NaN" in text or "Infinity" in text:
+            json.loads(text, parse_constant=refuse_number)
+        return self._validate(text)
 
     def read(self, text: str, completion: Any) -> Any:
         """Return the value in the text of an answer.
@@ -53,20 +65,22 @@ class ValueType:
         Raises:
             RefusalError, InvalidJSONError, SchemaMismatchError: There is none.
         """
-        try:
-            if not self.wrapped:
+        if not self.wrapped:
+            with suppress(Exception):  # there may be words around the JSON
                 return self.validate(text)
-        except ValueError:
-            pass  # there may be words around the JSON
         found = list(pieces(text))
         problems: list[str] = []
+        cause: Exception | None = None
         for written, place in self._candidates(found):
             try:
                 return self.validate(written)
-            except ValueError as error:
-                problems = problems or _problems(error, place)
+            except Exception as error:
+                if not problems:
+                    problems = _problems(error, place)
+                    cause = None if isinstance(error, ValueError) else error
         if found:
-            raise self._error(SchemaMismatchError, problems or ["value: the property is missing"], completion)
+            mismatch = self._error(SchemaMismatchError, problems or ["value: the property is missing"], completion)
+            raise mismatch from cause
         reason = problem(text)
         if reason is None:
             raise self._error(RefusalError, ["it has no JSON"], completion)
@@ -133,13 +147,15 @@ def read_value(kind: ValueType, completion: Any, failed: str | None, reason: str
     return kind.read(text, completion)
 
 
-def _problems(error: ValueError, place: str) -> list[str]:
+def _problems(error: Exception, place: str) -> list[str]:
     """Return the errors of a validation, each with its path, without the text of the answer."""
-    errors = getattr(error, "errors", None)
-    if errors is None:
-        return [str(error)]
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError):
+        reason = str(error) if isinstance(error, ValueError) else class_and_text(error)[:_LONGEST_REASON]
+        return [f"{place}: {reason}" if place else reason]
     found = []
-    for one in errors(include_input=False, include_url=False)[:_MOST_PROBLEMS]:
+    for one in error.errors(include_input=False, include_url=False)[:_MOST_PROBLEMS]:
         path = path_of([place, *one["loc"]] if place else one["loc"])
         reason = " ".join(message_of(one).split())[:_LONGEST_REASON]
         found.append(f"{path}: {reason}" if path else reason)

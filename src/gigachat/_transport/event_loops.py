@@ -126,13 +126,17 @@ async def _in_time(timeout: float | None, work: Callable[[], Awaitable[T]]) -> T
     if timeout is None:
         return await work()
     if in_trio():
-        with trio.move_on_after(timeout):
-            return await work()
+        with trio.move_on_after(timeout) as cancel_scope:
+            value = await work()
+            if not cancel_scope.cancel_called:  # else the function has ignored it
+                return value
     else:
         scope = asyncio.timeout(timeout)
         try:
             async with scope:
-                return await work()
+                value = await work()
+                if not scope.expired():
+                    return value
         except TimeoutError:
             if not scope.expired():
                 raise

@@ -38,6 +38,15 @@ _OTHER_ROLES = {
     "model": "assistant",
     "tool": "function",
 }
+# Arguments that are not fields of a chat, and what has them.
+_ARGUMENTS_OF = {
+    **dict.fromkeys(
+        ("approve", "deps", "max_repeats", "max_steps", "on_error", "parallel", "tool_timeout", "tools", "transcript"),
+        "a run (chat_run, chat.run)",
+    ),
+    **dict.fromkeys(("into", "repair", "simplify", "strict"), "chat_parse and chat.parse"),
+    **dict.fromkeys(("compact", "session_id", "storage", "system", "window"), "a conversation"),
+}
 _LISTS = ("messages", "functions", "tools", "flags")
 _WITH_SCHEMAS = ("functions", "tools", "response_format", "model_options")
 # What a value must be, by the type of pydantic's error and the end of the value's place.
@@ -72,8 +81,8 @@ def refuse_keywords(
         stream: Whether a stream is wanted.
 
     Raises:
-        TypeError: A keyword decides about the method, is an option of the client or a field of the other version, or
-            is close to the name of a field.
+        TypeError: A keyword decides about the method, is an option of the client, an argument of other methods or a
+            field of the other version, or is close to such a name.
     """
     for name, value in fields.items():
         if value is None:
@@ -87,8 +96,11 @@ def refuse_keywords(
             raise TypeError(f"{name}= {instead[name]}")
         elif name in REQUEST_OPTIONS:
             raise TypeError(f"{name}= is an option of requests: giga.with_options({name}=...)")
-        elif close := nearest(name, known):
-            raise TypeError(f"a chat has no field {name}=: did you mean {close}=?")
+        elif name in _ARGUMENTS_OF:
+            raise TypeError(f"{name}= is an argument of {_ARGUMENTS_OF[name]}, not a field of a chat")
+        elif close := nearest(name, (*known, *_ARGUMENTS_OF)):
+            owner = "" if close in known else f" of {_ARGUMENTS_OF[close]}"
+            raise TypeError(f"a chat has no field {name}=: did you mean {close}={owner}?")
 
 
 def payload_fields(payload: Any, kind: type[BaseModel]) -> dict[str, Any]:
@@ -149,7 +161,7 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
     """Check fields of a chat for mistakes that its model would accept or describe badly.
 
     Raises:
-        ValueError: A field that must be a list is one of its elements, or a schema has what JSON lacks.
+        ValueError: A field that must be a list is one of its elements, or a schema is none or has what JSON lacks.
     """
     for name in _LISTS:
         value = fields.get(name)
@@ -158,6 +170,23 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
     for name in _WITH_SCHEMAS:
         if name in fields:
             refuse_not_json(fields[name], name)
+    _check_format(fields.get("response_format"))
+    _check_format(field_of(fields.get("model_options"), "response_format"))
+
+
+def _check_format(response_format: Any) -> None:
+    """Refuse a schema that is neither a mapping nor text nor a type.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    schema = response_format.get("schema") if isinstance(response_format, Mapping) else None
+    if schema is None or isinstance(schema, Mapping | str):
+        return
+    from gigachat.models.response_format import is_type  # here, for it loads pydantic
+
+    if not (is_type(schema) or hasattr(schema, "model_fields")):
+        raise ValueError(f"response_format.schema must be a JSON Schema or a type, not {type(schema).__name__}")
 
 
 def check_roles(
@@ -194,7 +223,7 @@ def with_described(fields: Any, name: Literal["functions", "tools"]) -> Any:
         TypeError, ValueError: No tool can be made of a function, or two tools have one name.
     """
     several = fields.get(name) if isinstance(fields, Mapping) else None
-    if not isinstance(several, list | tuple) or not any(map(callable, several)):
+    if not isinstance(several, Sequence) or isinstance(several, str | bytes) or not any(map(callable, several)):
         return fields
     several = [*several]
     from gigachat.tools import as_tool, is_callable_tool  # here, for it loads pydantic
@@ -227,7 +256,9 @@ def refuse_repeated_names(names: Iterable[str]) -> None:
     """
     for name, count in Counter(names).items():
         if count > 1:
-            raise ValueError(f"two tools are called {name!r}: give one of them another name=")
+            raise ValueError(
+                f"two tools are called {name!r}: give one of them another name=, or its McpTools a prefix="
+            )
 
 
 def field_of(value: Any, name: str) -> Any:

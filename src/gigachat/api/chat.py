@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from gigachat import models
@@ -15,11 +16,13 @@ from gigachat._engine.endpoint import (
     namespace,
     overloaded_endpoint,
     overloaded_procedure,
+    procedure,
     stream_endpoint,
 )
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion
 from gigachat.api import chat_v2
+from gigachat.api.answer_files import AnswerFileReader
 from gigachat.api.arguments import (
     chat_request,
     check_roles,
@@ -29,6 +32,7 @@ from gigachat.api.arguments import (
     refuse_keywords,
     with_described,
 )
+from gigachat.api.attachments import attached, kind_of, with_files
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 from gigachat.api.structured_chats import StructuredChats
@@ -40,8 +44,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
 
     from gigachat.api.arguments import Function
+    from gigachat.api.attachments import Attached
     from gigachat.api.chat_v2 import ChatCompletionFields
     from gigachat.api.chat_v2 import Payload as PayloadV2
+    from gigachat.api.uploads import UploadTypes
 
     Message: TypeAlias = models.Messages | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
@@ -70,6 +76,7 @@ class ChatOptions(TypedDict, total=False):
     additional_fields: Mapping[str, Any] | None
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
+    files: Sequence[Attached] | None
 
 
 class ChatFields(ChatOptions, total=False):
@@ -80,8 +87,10 @@ class ChatFields(ChatOptions, total=False):
 
 
 _METHODS = ("chat", "stream")
+_TRANSCRIBE = "Transcribe the recording word for word, in its own language. Write the text of the recording only."
 _NOT_SENT = ("additional_fields", "stop")
 _OF_V2 = {
+    "attachments": "belongs to messages; a chat takes files=[...]",
     "tools": "belongs to chats v2; a chat v1 takes functions=[...]",
     "tool_choice": "belongs to another API; a chat v1 takes function_call=",
     "tool_config": "belongs to chats v2; a chat v1 takes function_call=",
@@ -108,7 +117,7 @@ class ChatNamespace(StructuredChats[Mode], RunsV2[Mode]):
         Args:
             payload: The user's text, a `Chat`, its fields as a mapping, or a list of messages.
             **fields: Fields of the chat, merged over the payload. `functions` takes descriptions, Python functions and
-                `Tool`s.
+                `Tool`s; `files` attaches files of `attach` or `upload_file`, or their ids, to the last message.
         """
         return _call(self, payload, fields)
 
@@ -187,6 +196,24 @@ class Chat(Resource[Mode]):
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
         return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure, _answer)
+
+    @procedure
+    async def transcribe(
+        self, file: UploadTypes, *, prompt: str = _TRANSCRIBE, model: str | None = None
+    ) -> models.ChatCompletion:
+        """Return the answer to a recording, by default its text (reference, sections 6 and 9.2).
+
+        Args:
+            file: Audio, as for `attach`.
+            prompt: What the model is asked to do with it.
+            model: Name of the model.
+
+        Raises:
+            ValueError, TypeError: It is no audio, or larger than the service takes; nothing is sent.
+        """
+        chat = request(self, prompt, {"model": model}, stream=False)
+        chat.messages = with_files(chat.messages, [await attached(self._session, file, "audio")])
+        return await self._session.send(call_for(self, chat))
 
     @overload
     def chat_parse(
@@ -284,13 +311,14 @@ def _call(
             body["stream"] = True
     else:
         body = _body(request(resource, payload, fields, stream))
-    return Call("POST", chat_url_cvar.get(), read_completion(models.ChatCompletion, failure, _has_content), json=body)
+    read = read_completion(models.ChatCompletion, failure, _has_content)
+    return Call("POST", chat_url_cvar.get(), read, json=body, file_reader=partial(AnswerFileReader, resource))
 
 
-def call_for(chat: models.Chat) -> Call[models.ChatCompletion]:
+def call_for(resource: Resource[Any], chat: models.Chat) -> Call[models.ChatCompletion]:
     """Return the call that sends a request."""
     read = read_completion(models.ChatCompletion, failure, _has_content)
-    return Call("POST", chat_url_cvar.get(), read, json=_body(chat))
+    return Call("POST", chat_url_cvar.get(), read, json=_body(chat), file_reader=partial(AnswerFileReader, resource))
 
 
 def _body(chat: models.Chat) -> Mapping[str, Any] | models.Chat:
@@ -305,9 +333,11 @@ def merged_fields(chat: models.Chat) -> dict[str, Any]:
     return {**(chat.additional_fields or {}), **named}
 
 
-def stream_call_for(chat: models.Chat) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:
+def stream_call_for(
+    resource: Resource[Any], chat: models.Chat
+) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:
     """Return the call that sends a request for a stream."""
-    call = call_for(chat)
+    call = call_for(resource, chat)
     call.headers = ACCEPT
     return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure, _answer)
 
@@ -316,9 +346,9 @@ def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], st
     """Return the chat for a payload, with the client's defaults. The caller's objects are not changed."""
     data = payload_fields(payload, models.Chat)
     if fields:
-        refuse_keywords(fields, models.Chat.model_fields, _OF_V2, _METHODS, stream=stream)
+        refuse_keywords(fields, (*models.Chat.model_fields, "files"), _OF_V2, _METHODS, stream=stream)
     for name, value in fields.items():
-        if value is not None:
+        if value is not None and name != "files":
             data[name] = value
     refuse_class(data.get("response_format"), "chat_parse")
     data = with_described(data, "functions")
@@ -329,6 +359,10 @@ def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], st
     has_model = data.get("assistant_id") or field_of(storage, "assistant_id") or field_of(storage, "thread_id")
     chat = chat_request(models.Chat, data, None if has_model else service.model, stream)
     check_roles(chat.messages)
+    if files := fields.get("files"):
+        chat.messages = with_files(chat.messages, files)
+        if "text" in map(kind_of, files) and chat.function_call is None and not chat.functions:
+            chat.function_call = "auto"  # documents are read by a built-in function
     return chat
 
 

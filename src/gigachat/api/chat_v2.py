@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import parse, read_completion
 from gigachat._service import is_vendor_host
+from gigachat.api.answer_files import AnswerFileReader
 from gigachat.api.arguments import (
     chat_request,
     check_roles,
@@ -26,6 +28,7 @@ from gigachat.api.arguments import (
     refuse_keywords,
     with_described,
 )
+from gigachat.api.attachments import with_files
 from gigachat.api.streaming import ACCEPT, appended, joined
 from gigachat.context import chat_completions_url_cvar
 from gigachat.exceptions import APIResponseValidationError
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from gigachat._engine.service import Service
     from gigachat._engine.sse import Event
     from gigachat.api.arguments import Function
+    from gigachat.api.attachments import Attached
 
     Message: TypeAlias = models.ChatMessage | Mapping[str, Any]
     Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
@@ -73,6 +77,7 @@ class ChatCompletionOptions(TypedDict, total=False):
     profanity_check: bool | None
     flags: Sequence[str] | None
     additional_fields: Mapping[str, Any] | None
+    files: Sequence[Attached] | None
 
 
 class ChatCompletionFields(ChatCompletionOptions, total=False):
@@ -86,6 +91,7 @@ class ChatCompletionFields(ChatCompletionOptions, total=False):
 _KNOWN = (*ChatCompletionFields.__annotations__, "tool_state_id", "functions_state_id")
 _METHODS = ("chat.create", "chat.stream")
 _OF_V1 = {
+    "attachments": "belongs to messages v1; a chat takes files=[...]",
     "functions": "belongs to chats v1; a chat v2 takes tools=[...]",
     "function_call": "belongs to chats v1; a chat v2 takes tool_config=",
     "tool_choice": "belongs to another API; a chat v2 takes tool_config=",
@@ -119,12 +125,13 @@ def chat_call(
         body = {"model": service.model, "messages": [message], **_defaults(service, {})}
         if stream:
             body["stream"] = True
-        return _posted(body)
-    return call_for(service, request(service, payload, fields, stream))
+        return _posted(resource, body)
+    return call_for(resource, request(service, payload, fields, stream))
 
 
-def call_for(service: Service, chat: models.ChatCompletionRequest) -> Call[models.ChatCompletionResponse]:
+def call_for(resource: Resource[Any], chat: models.ChatCompletionRequest) -> Call[models.ChatCompletionResponse]:
     """Return the call that sends a request."""
+    service = resource._service
     if any(map(_has_result, chat.messages)):
         role: str | None = service.settings.function_result_role
         url = chat_completions_url_cvar.get()
@@ -134,13 +141,16 @@ def call_for(service: Service, chat: models.ChatCompletionRequest) -> Call[model
             role = "function"
         messages = [_with_role(one, role) if _has_result(one) else one for one in chat.messages]
         chat = chat.model_copy(update={"messages": messages})
-    return _posted(chat)
+    return _posted(resource, chat)
 
 
-def _posted(body: Mapping[str, Any] | models.ChatCompletionRequest) -> Call[models.ChatCompletionResponse]:
+def _posted(
+    resource: Resource[Any], body: Mapping[str, Any] | models.ChatCompletionRequest
+) -> Call[models.ChatCompletionResponse]:
     read = read_completion(models.ChatCompletionResponse, failure, _has_content)
     url = chat_completions_url_cvar.get()
-    return Call("POST", _PATH if url is None else url, read, json=body, v2=url is None)
+    reader = partial(AnswerFileReader, resource)
+    return Call("POST", _PATH if url is None else url, read, json=body, file_reader=reader, v2=url is None)
 
 
 def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +168,8 @@ def request(service: Service, payload: Any, fields: Mapping[str, Any], stream: b
     """Return the request for a payload, with the client's defaults. The payload is not changed."""
     if fields:
         refuse_keywords(fields, _KNOWN, _OF_V1, _METHODS, stream=stream)
-    data = _merged(payload_fields(payload, models.ChatCompletionRequest), fields)
+    given = {name: value for name, value in fields.items() if name != "files"}
+    data = _merged(payload_fields(payload, models.ChatCompletionRequest), given)
     options = data.get("model_options")
     if isinstance(options, Mapping):
         refuse_class(options.get("response_format"), "chat.parse")
@@ -167,6 +178,8 @@ def request(service: Service, payload: Any, fields: Mapping[str, Any], stream: b
     has_model = data.get("assistant_id") or field_of(data.get("storage"), "thread_id")
     request = chat_request(models.ChatCompletionRequest, data, None if has_model else service.model, stream)
     check_roles(request.messages, v2=True)
+    if files := fields.get("files"):
+        request.messages = with_files(request.messages, files)
     return request
 
 

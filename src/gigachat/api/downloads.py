@@ -21,6 +21,8 @@ def is_directory(path: str | os.PathLike[str]) -> bool:
     Raises:
         ValueError: Nothing can be written there.
     """
+    if not os.fspath(path) or "\0" in str(path):
+        raise ValueError("the path of the file is empty, or has a null character")
     if os.path.isdir(path):
         return True
     directory = os.path.dirname(os.fspath(path)) or "."

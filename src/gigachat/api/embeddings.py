@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gigachat import models
@@ -11,7 +10,7 @@ from gigachat._engine.endpoint import Mode, Resource, endpoint, iterator_procedu
 from gigachat._engine.parsing import read_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from gigachat._engine.items import NextItems
     from gigachat.api.vectors import EmbeddingJob, Vectors
@@ -53,21 +52,26 @@ class Embeddings(Resource[Mode]):
         stops further slices.
 
         Args:
-            texts: The texts: any iterable, taken as needed. A single text is one text.
+            texts: The texts: any iterable that is not async, taken as needed. A single text is one text.
             model: The model; `Embeddings` if not given.
             batch_size: Most texts in a request.
             concurrency: Most requests in progress; `max_concurrency` of the client, or 1, if not given. A personal
                 account permits one.
-            progress: Called with the number of texts done and of all texts, which is None if `texts` has no length.
-                With several requests in progress it may be called from another thread, never twice at once.
+            progress: Function, not a coroutine function. It is called with the number of texts done and of all texts,
+                which is None if `texts` has no length. With several requests in progress it may be called from another
+                thread, never twice at once.
 
         Returns:
             An array of float32 with a row for each text, in their order; lists of numbers if numpy is not installed.
 
         Raises:
             RequestEntityTooLargeError: A text is longer than the model takes; `text_index` is its index.
+            TypeError, ValueError: An argument is invalid.
         """
-        return await self._embedding(texts, model, batch_size, concurrency).all(_width(model), progress)
+        from gigachat.api.vectors import checked_progress  # deferred: `import gigachat` need not load it
+
+        job = self._embedding(texts, model, batch_size, concurrency)
+        return await job.all(_width(model), checked_progress(progress))
 
     @iterator_procedure
     def embed_slices(
@@ -83,7 +87,7 @@ class Embeddings(Resource[Mode]):
         It holds the vectors of `concurrency` slices at most.
 
         Args:
-            texts: The texts: any iterable, taken as needed. A single text is one text.
+            texts: The texts: any iterable that is not async, taken as needed. A single text is one text.
             model: The model; `Embeddings` if not given.
             batch_size: Most texts in a request.
             concurrency: Most requests in progress, as of `embed`.
@@ -141,14 +145,16 @@ class Embeddings(Resource[Mode]):
         """
         from gigachat import estimates
 
+        prompt = prompt_tokens(completion)
+        estimated = 0 if content is None else estimates.tokens(content)
         calibration = estimates.Calibration(self._service.token_sums)
         model = completion.model or self._service.model
-        generated, prompt = _usage(completion)
+        generated = _text_with_tokens(completion)
         if generated is not None:
             text, count = generated
             calibration.add(model, estimates.text_tokens(text) + estimates.END, count)
         if content is not None and prompt:
-            calibration.add(model, estimates.tokens(content), prompt)
+            calibration.add(model, estimated, prompt)
 
     def _embedding(
         self, texts: str | Iterable[str], model: str | None, batch_size: int, concurrency: int | None
@@ -176,31 +182,46 @@ def _width(model: str | None) -> int:
     return (info and info.dimensions) or 0
 
 
-def _usage(
-    completion: models.ChatCompletion | models.ChatCompletionResponse,
-) -> tuple[tuple[str, int] | None, int]:
-    """Return the text of a completion with its tokens, if they are of the text alone; and the prompt's tokens or 0."""
+def prompt_tokens(completion: object) -> int:
+    """Return the tokens of the prompt of a completion, those from the cache included; 0 if they are unknown.
+
+    Neither `prompt_tokens` of v1 nor `input_tokens` of v2 includes tokens from the cache (reference, sections 4.3 and
+    5.6).
+
+    Raises:
+        TypeError: It is not a completion.
+    """
     if isinstance(completion, models.ChatCompletion):
-        usage, choices = completion.usage, completion.choices
-        message = choices[0].message if len(choices) == 1 else None
+        return completion.usage.prompt_tokens + (completion.usage.precached_prompt_tokens or 0)
+    if not isinstance(completion, models.ChatCompletionResponse):
+        raise TypeError(f"expected a completion of a chat v1 or v2, not {type(completion).__name__}")
+    if completion.usage is None:
+        return 0
+    details = completion.usage.input_tokens_details
+    return (completion.usage.input_tokens or 0) + ((details and details.cached_tokens) or 0)
+
+
+def _text_with_tokens(
+    completion: models.ChatCompletion | models.ChatCompletionResponse,
+) -> tuple[str, int] | None:
+    """Return the text of a completion with its tokens; None if they are not of the text alone."""
+    if isinstance(completion, models.ChatCompletion):
+        message = completion.choices[0].message if len(completion.choices) == 1 else None
         only_text = message is not None and not (message.function_call or message.reasoning_content)
         text = message.content if message is not None else ""
-        generated, prompt = usage.completion_tokens, usage.prompt_tokens + (usage.precached_prompt_tokens or 0)
+        generated = completion.usage.completion_tokens
     else:
-        counts = completion.usage
         only_text = not (completion.function_calls or completion.reasoning_content or completion.files)
         text = completion.text
-        generated = (counts and counts.output_tokens) or 0
-        details = counts and counts.input_tokens_details
-        # Whether `input_tokens` contains the cached ones is unknown (reference, section 5.6).
-        prompt = 0 if details and details.cached_tokens else (counts and counts.input_tokens) or 0
-    return ((text, generated) if only_text and text and generated else None), prompt
+        generated = (completion.usage and completion.usage.output_tokens) or 0
+    return (text, generated) if only_text and text and generated else None
 
 
 def _texts(texts: str | Sequence[str]) -> list[str]:
-    if not isinstance(texts, Iterable):
-        raise TypeError(f"texts are str or a list of str, not {type(texts).__name__}")
-    listed = [texts] if isinstance(texts, str) else list(texts)
+    from gigachat.api.vectors import checked_texts
+
+    checked = checked_texts(texts)
+    listed = [checked] if isinstance(checked, str) else list(checked)
     if not listed:
         raise ValueError("no texts: give at least one")
     for index, text in enumerate(listed):

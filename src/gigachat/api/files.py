@@ -9,6 +9,7 @@ from gigachat import models
 from gigachat._engine.calls import Call, get, segment
 from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
 from gigachat._engine.parsing import read_model, x_headers
+from gigachat.api.attachments import attached
 from gigachat.api.downloads import is_directory, replacing, safe_name
 from gigachat.api.uploads import opened_upload
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from gigachat._engine.session import Session
     from gigachat.api.uploads import UploadTypes
 
     FileT = TypeVar("FileT", bound=models.File)
@@ -49,6 +51,22 @@ class Files(Resource[Mode]):
         with opened_upload(file, purpose) as upload:
             call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
             return await self._session.send(call)
+
+    @procedure
+    async def attach(self, file: UploadTypes) -> models.UploadedFile:
+        """Return a file to attach to messages: `giga.chat("…", files=[file])` (reference, sections 6 and 9.2).
+
+        A content is uploaded once: if this client has attached it before, and the service still has it, that file is
+        returned. A file object that can be read only once is uploaded each time.
+
+        Args:
+            file: As for `upload_file`.
+
+        Raises:
+            ValueError, TypeError: There is no such file, it is empty or too large, or nothing the service takes;
+                nothing is sent.
+        """
+        return await attached(self._session, file)
 
     @endpoint
     def get_files(self) -> Call[models.UploadedFiles]:
@@ -108,19 +126,24 @@ class Files(Resource[Mode]):
             ValueError: There is no such directory; nothing is sent.
             OSError: It cannot be written.
         """
-        from pathlib import Path
+        return await downloaded(self._session, file_id, path)
 
-        target = Path(path)
-        if is_directory(path):
-            asked = get(f"/files/{segment(file_id)}", models.UploadedFile)
-            known = await self._session.send(asked)
-            target /= safe_name(known.filename) or safe_name(file_id) or "file"
-        call = content_call(file_id, lambda content, headers: None)
-        with replacing(target) as file:
-            async with self._session.open(call) as response:
-                while piece := await response.receive():
-                    file.write(piece)
-        return target
+
+async def downloaded(session: Session, file_id: str, path: str | os.PathLike[str]) -> Path:
+    """Write the content of a file to disk; see `download_file`."""
+    from pathlib import Path
+
+    target = Path(path)
+    if is_directory(path):
+        asked = get(f"/files/{segment(file_id)}", models.UploadedFile)
+        known = await session.send(asked)
+        target /= safe_name(known.filename) or safe_name(file_id) or "file"
+    call = content_call(file_id, lambda content, headers: None)
+    with replacing(target) as file:
+        async with session.open(call) as response:
+            while piece := await response.receive():
+                file.write(piece)
+    return target
 
 
 def content_call(

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     FunctionTool: TypeAlias = Tool[..., Any] | Callable[..., Any] | models.Function | Mapping[str, Any]
     AnyTool: TypeAlias = FunctionTool | str | models.ChatTool | models.ChatFunctionSpecification
+    FunctionTools: TypeAlias = Sequence[FunctionTool | Sequence[FunctionTool]]
+    AnyTools: TypeAlias = Sequence[AnyTool | Sequence[AnyTool]]
     Result: TypeAlias = RunResult[models.ChatCompletion, models.Messages, models.Usage]
     ResultV2: TypeAlias = RunResult[models.ChatCompletionResponse, models.ChatMessage, models.ChatUsage]
     Run: TypeAlias = RunInBothModes[models.ChatCompletion, models.Messages, models.Usage]
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
         """Options of a conversation."""
 
         system: str | None
-        tools: Sequence[AnyTool]
+        tools: AnyTools
         session_id: str | None
         storage: str | PathLike[str] | ConversationStorage | None
         window: int | None
@@ -74,12 +76,12 @@ if TYPE_CHECKING:
     class ChatRunFields(RunOptionFields, ChatOptions, total=False):
         """Options of a run by chats v1, and fields of its chats."""
 
-        tools: Required[Sequence[FunctionTool]]
+        tools: Required[FunctionTools]
 
     class ChatCompletionRunFields(RunOptionFields, ChatCompletionOptions, total=False):
         """Options of a run by chats v2, and fields of its requests."""
 
-        tools: Required[Sequence[AnyTool]]
+        tools: Required[AnyTools]
 
 
 class Runs(Resource[Mode]):
@@ -93,16 +95,17 @@ class Runs(Resource[Mode]):
             payload: As in `chat`.
             **fields: Fields of the chat, and options of the run:
 
-                * `tools`: Python functions, `Tool`s, and descriptions of functions that are not run here;
+                * `tools`: Python functions, `Tool`s, `McpTools`, and descriptions of functions that are not run here;
                 * `max_steps`: most answers of the model, 8;
-                * `approve`: function that is asked before a tool runs that needs approval. It gets a `ToolCall` and
-                  returns True, False, or a sentence for the model;
+                * `approve`: function that is asked before each call of a tool without approval of its own. It gets a
+                  `ToolCall` with the validated arguments and returns True, False, or a sentence for the model;
                 * `deps`: what tools find as `deps` of their `ToolContext`;
                 * `tool_timeout`: longest time of a call in seconds, for tools without a timeout of their own;
                 * `parallel`: most tools that run at once, 8;
                 * `max_repeats`: how often the model may make the same call in a row, 3;
                 * `on_error`: whether the errors of calls are told to the model (`"tell"`) or raised (`"raise"`);
-                * `transcript`: list that receives the messages. It can be sent at any moment, also after an exception.
+                * `transcript`: list whose content is replaced by the messages. It can be sent at any moment, also after
+                  an exception, unless the run ended with the stop `call`.
 
         Raises:
             GenerationError: The service failed to generate.
@@ -153,12 +156,13 @@ class Runs(Resource[Mode]):
                 * `tools`: as in `chat_run`;
                 * `session_id`: `X-Session-ID` of all requests; a new one if not given;
                 * `storage`: path of a file in JSON Lines, or an object with `load` and `save`. It is read now, and
-                  written after each turn;
+                  written after each turn, `undo` and `load`;
                 * `window`: size of the model's window in tokens; that of the catalogue if not given;
                 * `compact`: whether the model summarizes turns that no longer fit; otherwise they are removed.
 
         Raises:
             ConversationFormatError: The storage does not hold a conversation by this version of the API.
+            OSError: The file cannot be read, or its folder is missing.
         """
         from gigachat.api.conversation.modes import ConversationInBothModes
 

@@ -72,6 +72,8 @@ def wanted(
             raise TypeError("give into= or response_format=, not both")
         kind = value_type(into)
     else:
+        if response_format is None:
+            raise TypeError("give into= with the type of the value; response_format= takes a pydantic model class")
         if not inspect.isclass(response_format) or not hasattr(response_format, "model_validate_json"):
             raise TypeError("response_format= takes a pydantic model class; into= takes any type")
         model: Any = response_format
@@ -126,8 +128,8 @@ async def parsed(session: Session, call: Call[Any], kind: ValueType, form: Form,
         asked = _again(call, form, text, problem.problems)
 
 
-def _check_repair(repair: int, call: Call[Any]) -> None:
-    if repair < 0:
+def _check_repair(repair: Any, call: Call[Any]) -> None:
+    if not isinstance(repair, int) or isinstance(repair, bool) or repair < 0:
         raise ValueError("repair= is how often the model may be asked again: 0 or more")
     if repair and field_of(call.json, "storage"):
         raise ValueError("repair= sends the messages again, but storage= keeps them at the service: omit one of them")

@@ -100,6 +100,8 @@ def opened_upload(file: UploadTypes, purpose: str) -> Iterator[Upload]:
         TypeError: It cannot be uploaded.
         ValueError: The service does not accept such a file.
     """
+    if isinstance(getattr(file, "id_", None), str):
+        raise TypeError(f"{type(file).__name__}: the service has this file already: attach it with files=[file]")
     name, content, mime, headers = _parts(file)
     if isinstance(content, str | os.PathLike):
         absent = "names no file"

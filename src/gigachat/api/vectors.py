@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
 from functools import partial
+from inspect import iscoroutinefunction
 from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -55,10 +56,11 @@ class EmbeddingJob:
         concurrency: int,
     ) -> None:
         for name, number in (("batch_size", batch_size), ("concurrency", concurrency)):
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise TypeError(f"{name} must be a whole number, not {type(number).__name__}")
             if number < 1:
                 raise ValueError(f"{name} must be 1 or more")
-        if not isinstance(texts, Iterable):
-            raise TypeError(f"texts are str or an iterable of str, not {type(texts).__name__}")
+        texts = checked_texts(texts)
         self._session = session
         self._describe = describe
         self._texts = [texts] if isinstance(texts, str) else texts
@@ -135,6 +137,36 @@ class EmbeddingJob:
         for begin, part in ((start, texts[:half]), (start + half, texts[half:])):
             if self._failure is None:
                 await self._send(begin, part, receive)
+
+
+def checked_texts(texts: str | Iterable[str]) -> str | Iterable[str]:
+    """Return what a caller gives as texts.
+
+    Raises:
+        TypeError: It is neither text nor an iterable of texts.
+    """
+    if isinstance(texts, AsyncIterable):
+        raise TypeError("texts must be an iterable that is not async: collect it, [text async for text in texts]")
+    if isinstance(texts, Mapping | bytes | bytearray) or not isinstance(texts, Iterable):
+        raise TypeError(f"texts are str or an iterable of str, not {type(texts).__name__}")
+    return texts
+
+
+def checked_progress(
+    progress: Callable[[int, int | None], object] | None,
+) -> Callable[[int, int | None], object] | None:
+    """Return a function that is told of progress.
+
+    Raises:
+        TypeError: It cannot be called, or would have to be awaited.
+    """
+    if progress is None:
+        return None
+    if not callable(progress):
+        raise TypeError(f"progress must be a function, not {type(progress).__name__}")
+    if iscoroutinefunction(progress) or iscoroutinefunction(type(progress).__call__):
+        raise TypeError("progress must not be a coroutine function: it may be called from another thread")
+    return progress
 
 
 def _slices(texts: Iterable[str], batch_size: int) -> Iterator[Slice]:

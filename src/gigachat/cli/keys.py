@@ -186,7 +186,7 @@ def keyring() -> Any:
         import keyring as module
     except ImportError:
         raise ConfigurationError(
-            'the package keyring is not installed: pip install "gigachat[cli]", or use --store file'
+            'the package keyring is missing: pip install ".[cli]" in a copy of the repository, or use --store file'
         ) from None
     if type(module.get_keyring()).__module__ in ("keyring.backends.fail", "keyring.backends.null"):
         raise ConfigurationError("this system has no keyring: use --store file, a file that only you can read")

@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if "_ARGCOMPLETE" in os.environ:
+    if "COMP_LINE" in os.environ:  # of a shell that completes
         _complete()
     prepare_streams()
     try:
@@ -156,14 +156,14 @@ def _unknown(word: str) -> str:
 
 
 def _run(name: str, words: list[str]) -> int:
-    from gigachat.exceptions import ConfigurationError, GigaChatException
+    from gigachat.exceptions import GigaChatException
 
     try:
         module = import_module(COMMANDS[name].module)
         status: int = module.run(_parsed(name, module, words))
     except GigaChatException as error:
         print_error(error)
-        if isinstance(error, ConfigurationError) and "GIGACHAT_CREDENTIALS" in str(error):
+        if "GIGACHAT_CREDENTIALS" in str(error):
             print_note("`gigachat login` stores a key for this command; `gigachat run -- gigachat chat` needs none.")
         return status_of(error)
     except ImportError as error:  # of an extra that is not installed
@@ -199,11 +199,11 @@ def _unprotected(value: object) -> object:
 
 
 def _complete() -> None:
-    """Complete the command line for a shell, if argcomplete is installed."""
+    """Complete the command line for a shell that asks argcomplete to do so, if that is installed."""
     try:
         import argcomplete
     except ImportError:
-        sys.exit(FAILED)
+        return
     parser = overview()
     commands = parser.add_subparsers()
     line = os.environ.get("COMP_LINE", "").split()

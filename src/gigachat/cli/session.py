@@ -87,19 +87,17 @@ class ChatSession:
         while True:
             try:
                 text = read_message(lines)
+                if text.startswith("/") and text[1:].strip() in _LEAVING:
+                    return OK
+                if text.strip():
+                    self._obey(text)
             except EOFError:
                 print_note("")
                 return OK
-            except KeyboardInterrupt:
-                print_note("")
-                continue
             except UnicodeError:
                 print_note("error: this is not text in UTF-8")
-                continue
-            if text.startswith("/") and text[1:].strip() in _LEAVING:
-                return OK
-            if text.strip():
-                self._obey(text)
+            except KeyboardInterrupt:  # which drops a line
+                print_note("")
 
     def _obey(self, text: str) -> None:
         try:
@@ -168,7 +166,6 @@ class ChatSession:
 
     def _undo(self, _: str) -> None:
         removed = self._conversation.undo()
-        self._conversation.save(self._storage)
         self._answered = False
         print_note(f"{len(removed)} messages are removed." if removed else "There is no turn to remove.")
 
@@ -190,7 +187,6 @@ class ChatSession:
         if not path:
             raise ValueError("/load needs the name of a file")
         self._conversation.load(Path(path).expanduser())
-        self._conversation.save(self._storage)
         self._asked, self._answered = None, False
         print_note(f"{len(self._conversation.messages)} messages are loaded.")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # or a type checker would take every name for one of this module
+    from gigachat.models.answer_files import *
     from gigachat.models.assistants import *
     from gigachat.models.auth import *
     from gigachat.models.base import *
@@ -33,6 +34,7 @@ else:
         "base",
         "response_format",
         "sources",
+        "answer_files",
         "embeddings",
         "files",
         "models",

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
     FiniteFloat,
     GetCoreSchemaHandler,
@@ -13,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from gigachat.models.answer_files import AnswerFile, marked_files, with_reader
 from gigachat.models.base import ID, OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.functions import FewShotExample as FewShotExample
 from gigachat.models.functions import Function as Function
@@ -73,14 +75,17 @@ class FunctionCall(WireModel):
         @model_validator(mode="before")
         @classmethod
         def _parse_arguments(cls, values: Any) -> Any:
-            """Read arguments that come as text; text that is not an object is kept as `arguments_text`."""
+            """Read arguments that come as text; other JSON than an object is kept as `arguments_text`."""
             if not isinstance(values, dict):
                 return values
             if values.get("type") == "tool_call":  # of LangChain, whose id and type the service does not know
                 values = {name: value for name, value in values.items() if name not in ("id", "type")}
-            if not isinstance(values.get("arguments"), str):
+            arguments = values.get("arguments")
+            if isinstance(arguments, list | int | float):
+                return {**values, "arguments": None, "arguments_text": json.dumps(arguments)}
+            if not isinstance(arguments, str):
                 return values
-            text = values["arguments"]
+            text = arguments
             try:
                 arguments = json.loads(text)
             except (ValueError, RecursionError):
@@ -130,6 +135,11 @@ class FunctionRanker(WireModel):
     top_n: int | None = Field(default=None, description="How many are shown.")
 
 
+def _as_id(value: Any) -> Any:
+    """Read an uploaded file as its id."""
+    return getattr(value, "id_", value)
+
+
 _OF_OTHER_APIS = ("tool_calls", "tool_call_id", "refusal", "annotations", "audio")
 
 
@@ -140,7 +150,9 @@ class Messages(WireModel):
     content: Annotated[str, NullAs(str)] = Field(default="", description="Text.")
     function_call: FunctionCall | None = Field(default=None, description="Call the model asks for.")
     name: str | None = Field(default=None, description="Name of the function, where the author is a function.")
-    attachments: list[str] | None = Field(default=None, description="Ids of attached files.")
+    attachments: list[Annotated[str, BeforeValidator(_as_id)]] | None = Field(
+        default=None, description="Ids of attached files; an uploaded file is read as its id."
+    )
     data_for_context: list[Messages] | None = Field(default=None, description="Deprecated by the service.")
     functions_state_id: str | None = Field(default=None, description="State of a call; send it back as it came.")
     reasoning_content: str | None = Field(default=None, description="The model's reasoning.")
@@ -237,6 +249,8 @@ class Chat(WireModel):
 class ChatCompletion(APIResponse):
     """Answer of a chat (reference, section 4.3)."""
 
+    __slots__ = ("_reader",)
+
     choices: list[Choices] = Field(description="The answers; one.")
     created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
     model: Annotated[str, NullAs(str)] = Field(default="", description="Version of the model that answered.")
@@ -258,6 +272,16 @@ class ChatCompletion(APIResponse):
     def text(self) -> str:
         """The text of the first answer; empty if there is none."""
         return self.choices[0].message.content if self.choices else ""
+
+    @read_only
+    def files(self) -> list[AnswerFile]:
+        """The files the model made, which the text of the first answer has marks of (reference, section 6)."""
+        return with_reader(self, marked_files(self.text, AnswerFile))
+
+    @read_only
+    def images(self) -> list[AnswerFile]:
+        """The images among the files."""
+        return [file for file in self.files if file.is_image]
 
     @read_only
     def sources(self) -> list[CitedSource]:

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from gigachat._functions import function_fields
+from gigachat.models.answer_files import AnswerFile, marked_files, with_reader
 from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
 from gigachat.models.functions import FewShotExample, FunctionParameters
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
@@ -98,17 +99,8 @@ class ChatInlineData(_Model):
     widgets: list[Any] | None = Field(default=None, description="Widgets.")
 
 
-class ChatContentFile(_Model):
+class ChatContentFile(AnswerFile):
     """A file given to the model or made by it."""
-
-    id_: str = Field(alias="id", description="Id of the file.")
-    target: str | None = Field(default=None, description="Kind of a file made: `image`, `audio`, `3dmodel` or newer.")
-    mime: str | None = Field(default=None, description="MIME type of a file made.")
-
-    @read_only
-    def id(self) -> str:
-        """The same as `id_`."""
-        return self.id_
 
 
 def _as_file(value: Any) -> Any:
@@ -701,6 +693,8 @@ class _Answer(_Stated, APIResponse):
 class ChatCompletionResponse(_Answer):
     """Response of a chat (reference, section 5.6)."""
 
+    __slots__ = ("_reader",)
+
     messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
         description="The model's message; its reasoning may precede it."
     )
@@ -722,8 +716,15 @@ class ChatCompletionResponse(_Answer):
 
     @property
     def files(self) -> list[ChatContentFile]:
-        """The files the model made."""
-        return [file for message in self.messages for part in message.content or () for file in part.files or ()]
+        """The files the model made: those in parts, and those that the text has marks of."""
+        parts = [part for message in self.messages for part in message.content or ()]
+        files = [file for part in parts for file in part.files or ()]
+        return with_reader(self, [*files, *marked_files(self.text, ChatContentFile)])
+
+    @read_only
+    def images(self) -> list[ChatContentFile]:
+        """The images among the files."""
+        return [file for file in self.files if file.is_image]
 
     @read_only
     def sources(self) -> list[CitedSource]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any, Literal, TypeAlias, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, PydanticUserError, TypeAdapter
 from pydantic_core import SchemaError, from_json, to_json
@@ -80,7 +81,18 @@ def is_type(kind: Any) -> bool:
 
 def name_of(kind: Any) -> str:
     """Return the name of a type in messages."""
-    return kind.__name__ if inspect.isclass(kind) else repr(kind)
+    origin, inner = get_origin(kind), get_args(kind)
+    if inspect.isclass(kind) and origin is None:
+        return "None" if kind is type(None) else kind.__name__
+    if origin is Annotated:
+        return name_of(inner[0])
+    if origin in (Union, UnionType):
+        return " | ".join(map(name_of, inner))
+    if kind is ...:
+        return "..."
+    if origin is None or origin is Literal:
+        return repr(kind).removeprefix("typing.")
+    return f"{name_of(origin)}[{', '.join(map(name_of, inner))}]"
 
 
 def _written(write: Any, name: str) -> dict[str, Any]:

@@ -34,6 +34,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file attached to a message."""
+
+    name: str
+    mime: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionCall:
     """A function call requested by the model. The server adds an id if it has none."""
 
@@ -105,17 +114,18 @@ Piece = str | Reasoning | FunctionCall | ToolUse | Stop | Spent
 class ChatRequest:
     """A checked chat request.
 
-    `functions` holds only those that may be called now: none when calls are switched off; the same holds
-    for `tools`, names of built-in ones. `must_call` names functions of which at least one must be called,
-    `preset` are arguments given for a single one, `forced_tool` is the built-in tool to use. `several_calls` says
-    that one answer may hold more than one call. `schema` is the JSON Schema the answer must obey,
-    `pattern` the regular expression it must match, `effort` how much to reason (any text, mostly `low`,
-    `medium`, `high`), `reasoning_tokens` the most tokens of reasoning. `options` is the request as it came, for
-    engines that know more fields.
+    `functions` holds only those that may be called now: none when calls are switched off; the same holds for `tools`,
+    names of built-in ones. `attached` are the files of the last user's message. `must_call` names functions of which at
+    least one must be called, `preset` are arguments given for a single one, `forced_tool` is the built-in tool to use.
+    `several_calls` says that one answer may hold more than one call. `schema` is the JSON Schema the answer must obey,
+    `pattern` the regular expression it must match, `effort` how much to reason (any text, mostly `low`, `medium`,
+    `high`), `reasoning_tokens` the most tokens of reasoning. `options` is the request as it came, for engines that know
+    more fields.
     """
 
     model: Model
     messages: Sequence[Message]
+    attached: Sequence[AttachedFile] = ()
     functions: Sequence[Mapping[str, Any]] = ()
     must_call: Sequence[str] = ()
     preset: Mapping[str, Any] = field(default_factory=dict)

@@ -43,12 +43,19 @@ def annotated_types(
         holder: Any = types.SimpleNamespace(__annotations__={"type": parameter.annotation})
         place = f"parameter {parameter.name!r}"
         try:
-            hints[parameter.name] = typing.get_type_hints(holder, known, own, include_extras=True)["type"]
+            hint = typing.get_type_hints(holder, known, own, include_extras=True)["type"]
         except NameError as error:
             raise TypeError(f"{place}: {error}: define or import the type above the function") from None
         except Exception as error:  # of the code in the annotation
             raise TypeError(f"{place}: the annotation is not a type: {reason_of(error)}") from None
+        if _has_self(hint):
+            raise TypeError(f"{place}: Self has no JSON form here: write the name of the class")
+        hints[parameter.name] = hint
     return hints
+
+
+def _has_self(hint: Any) -> bool:
+    return hint is typing.Self or any(map(_has_self, get_args(hint)))
 
 
 def is_context(hint: Any) -> bool:

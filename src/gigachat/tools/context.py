@@ -1,4 +1,4 @@
-"""The context that a tool receives, and the error that it raises for the model."""
+"""The context that a tool receives."""
 
 from __future__ import annotations
 
@@ -29,10 +29,3 @@ class ToolContext(Generic[Deps]):
     step: int = 0
     messages: list[Any] = field(default_factory=list)
     call_id: str | None = None
-
-
-class ToolError(Exception):
-    """An error that a tool raises for the model, which receives the text as it is.
-
-    Before the text of other exceptions, the model receives the name of their class.
-    """

@@ -27,7 +27,7 @@ from gigachat import models
 from gigachat._service import FUNCTION_NAME
 from gigachat.exceptions import ToolArgumentsError
 from gigachat.tools.runs import ToolCall
-from gigachat.tools.signatures import Signature, core
+from gigachat.tools.signatures import Signature, ValidArguments, core
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -56,7 +56,7 @@ class Tool(Generic[P, R]):
         description: What it does, for the model.
         parameters: A type or schema that describes the parameters.
         examples: Examples of its use.
-        approve: Whether a run asks before it calls the tool.
+        approve: Whether a run asks before it calls the tool, or a function that decides; None if the run decides.
         timeout: Seconds that a call may take in a run.
         on_error: Whether a run tells the model of an error, or raises it; None if the run decides.
         names: Names that annotations which are text may use, besides those of the function's module.
@@ -66,7 +66,7 @@ class Tool(Generic[P, R]):
         description: What it does, for the model; empty if nothing is known.
         parameters: JSON Schema of its arguments.
         examples: Examples of its use: `request` and `params`.
-        approve: Whether a run asks before it calls the tool.
+        approve: Whether a run asks before it calls the tool, or a function that decides; None if the run decides.
         timeout: Seconds that a call may take in a run; None for no limit.
         on_error: Whether a run tells the model of an error, or raises it; None if the run decides.
         is_async: Whether the function is a coroutine function.
@@ -83,13 +83,15 @@ class Tool(Generic[P, R]):
         description: str | None = None,
         parameters: type | Mapping[str, Any] | None = None,
         examples: Sequence[Mapping[str, Any]] = (),
-        approve: bool | Approval = False,
+        approve: bool | Approval | None = None,
         timeout: float | None = None,
         on_error: OnError | None = None,
         names: Mapping[str, Any] | None = None,
     ) -> None:
         inner = core(function)
         _check_function(function, inner)
+        if not (description is None or isinstance(description, str)):
+            raise TypeError(f"tool {_name_of(function, name)}: description= must be text")
         functools.update_wrapper(self, function, updated=("__dict__",) if inspect.isroutine(function) else ())
         self.__doc__ = inner.__doc__
         self.name = _name_of(function, name)
@@ -118,7 +120,7 @@ class Tool(Generic[P, R]):
             for attribute in ("__name__", "__code__", "__defaults__", "__kwdefaults__", "__annotations__"):
                 setattr(self, attribute, getattr(inner, attribute))
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function."""
         result: R = self._function(*args, **kwargs)
         return result
@@ -149,14 +151,14 @@ class Tool(Generic[P, R]):
             if not isinstance(example, Mapping) or example.keys() != {"request", "params"}:
                 raise ValueError(f"tool {self.name}: examples[{index}] must have the keys 'request' and 'params'")
             try:
-                self._signature.bind(example["params"], None)
+                self._signature.validated(example["params"])
             except ToolArgumentsError as error:
                 raise ValueError(f"tool {self.name}: examples[{index}]: {error}") from None
             checked.append(dict(example))
         return checked
 
     def _check_options(self) -> None:
-        if not (isinstance(self.approve, bool) or callable(self.approve)):
+        if not (self.approve is None or isinstance(self.approve, bool) or callable(self.approve)):
             raise ValueError(f"tool {self.name}: approve= is True, False or a function")
         if self.timeout is not None and not (_is_number(self.timeout) and self.timeout > 0):
             raise ValueError(f"tool {self.name}: timeout= is a positive number of seconds")
@@ -181,12 +183,12 @@ class Tool(Generic[P, R]):
             "few_shot_examples": self.examples or None,
         }
 
-    def bind(self, arguments: Any, context: ToolContext[Any]) -> Callable[[], Any]:
+    def bind(self, arguments: Any, context: ToolContext[Any] | None = None) -> Callable[[], Any]:
         """Return the call of the function with the arguments of a model.
 
         Args:
             arguments: An object, its JSON text, or None for no arguments.
-            context: Value of the parameters annotated with `ToolContext`.
+            context: Value of the parameters annotated with `ToolContext`; not needed without them.
 
         Returns:
             A function without parameters. If `is_async`, its result must be awaited.
@@ -194,10 +196,30 @@ class Tool(Generic[P, R]):
         Raises:
             ToolArgumentsError: The arguments do not fit. The text names each wrong one.
         """
+        return self.bind_valid(self.validated(arguments), context)
+
+    def validated(self, arguments: Any) -> ValidArguments:
+        """Return the arguments of a model if they are valid; see `bind`."""
+        self.refuse_unbound()
+        return self._signature.validated(arguments)
+
+    def bind_valid(self, arguments: ValidArguments, context: ToolContext[Any] | None) -> Callable[[], Any]:
+        """Return the call of the function with valid arguments; see `bind`."""
+        by_place, by_name = self._signature.placed(arguments, context)
+        return functools.partial(self._function, *by_place, **by_name)
+
+    def as_json(self, arguments: ValidArguments) -> dict[str, Any]:
+        """Return valid arguments as plain JSON, under the names that the model gave."""
+        return self._signature.as_json(arguments)
+
+    def refuse_unbound(self) -> None:
+        """Refuse a method without an instance.
+
+        Raises:
+            TypeError: It is one.
+        """
         if self._unbound:
             raise TypeError(f"tool {self.name} is a method: give the tool of an instance, {self.__qualname__} has none")
-        by_place, by_name = self._signature.bind(arguments, context)
-        return functools.partial(self._function, *by_place, **by_name)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         name = getattr(self, "__qualname__", "")  # neither an object nor a partial has one
@@ -219,7 +241,7 @@ def tool(
     description: str | None = None,
     parameters: type | Mapping[str, Any] | None = None,
     examples: Sequence[Mapping[str, Any]] = (),
-    approve: bool | Approval = False,
+    approve: bool | Approval | None = None,
     timeout: float | None = None,
     on_error: OnError | None = None,
 ) -> Tool[P, R]: ...
@@ -232,7 +254,7 @@ def tool(
     description: str | None = None,
     parameters: type | Mapping[str, Any] | None = None,
     examples: Sequence[Mapping[str, Any]] = (),
-    approve: bool | Approval = False,
+    approve: bool | Approval | None = None,
     timeout: float | None = None,
     on_error: OnError | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
@@ -244,7 +266,7 @@ def tool(
     description: str | None = None,
     parameters: type | Mapping[str, Any] | None = None,
     examples: Sequence[Mapping[str, Any]] = (),
-    approve: bool | Approval = False,
+    approve: bool | Approval | None = None,
     timeout: float | None = None,
     on_error: OnError | None = None,
 ) -> Any:
@@ -261,7 +283,8 @@ def tool(
         parameters: A JSON Schema that is sent instead; or a pydantic model, dataclass or TypedDict whose fields are
             the arguments, and which checks them.
         examples: Examples of its use: mappings with `request`, what the user says, and `params`, the arguments.
-        approve: Whether a run asks before it calls the tool; or a function that decides.
+        approve: True if calls need the approval of the run, False if they need none; or a function that approves
+            them. If not given, a run asks if it has `approve`.
         timeout: Seconds that a call may take in a run.
         on_error: Whether a run tells the model of an error of the tool (`"tell"`), or raises it (`"raise"`). If not
             given, the run decides.

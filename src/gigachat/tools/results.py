@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 _LIMIT = 100_000
+_MOST_DIGITS = 4300
+"""Digits of a number that Python and other parsers of JSON read."""
+_LONG_NUMBER = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}")
 
 
 def result_json(value: Any, limit: int = _LIMIT) -> str:
     """Return the result of a tool as JSON: an object or an array.
 
     Models, dataclasses, dates, sets, numpy and data frames are read. Text that is the JSON of an object or array is
-    returned as it is; any other value is wrapped, `{"result": value}`. NaN and infinities become null. A data frame
-    becomes a list of its rows, with its index if that is not the default one.
+    returned as it is; any other value is wrapped, `{"result": value}`. NaN and infinities become null, integers of more
+    than 4300 digits become text, and half a surrogate pair becomes "?". A data frame becomes a list of its rows, with
+    its index if that is not the default one.
 
     Args:
         value: What the tool returned.
@@ -41,17 +47,34 @@ def _is_document(text: str) -> bool:
         return False
     try:
         from_json(text, allow_inf_nan=False)
-    except ValueError:
+    except (ValueError, TypeError):  # it is not JSON, or has half a surrogate pair
         return False
     return True
 
 
 def _json(value: Any) -> str:
     try:
-        return to_json(value, inf_nan_mode="null", fallback=_plain).decode()
+        return _written(value)
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split()).removeprefix("Error serializing to JSON: ").removeprefix("TypeError: ")
     raise TypeError(f"the result of type {type(value).__name__} has no JSON form: {reason}")
+
+
+def _written(value: Any) -> str:
+    try:
+        text = to_json(value, inf_nan_mode="null", fallback=_plain).decode()
+    except PydanticSerializationError as error:
+        if "surrogates not allowed" not in str(error):
+            raise
+        plain = to_jsonable_python(value, inf_nan_mode="null", fallback=_plain)
+        text = json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode(errors="replace").decode()
+    if _LONG_NUMBER.search(text) is None:
+        return text
+    return json.dumps(json.loads(text, parse_int=_number_or_text), ensure_ascii=False, separators=(",", ":"))
+
+
+def _number_or_text(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits
 
 
 def _plain(value: Any) -> Any:

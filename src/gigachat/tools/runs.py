@@ -21,7 +21,8 @@ class ToolCall:
 
     Attributes:
         name: Name of the tool.
-        arguments: Its arguments, not validated yet: an object, or text if the model wrote something else.
+        arguments: Its arguments as the model wrote them: an object, or text if it wrote something else. A function
+            that approves calls gets the validated values.
         id: Id of the call, if the service gave one.
         step: Number of the model's answer that asks for it, from 1.
     """
@@ -61,8 +62,8 @@ class RunResult(Generic[CompletionT, MessageT, UsageT]):
         messages: The whole conversation, the answer included; the messages of the next request begin with them.
         steps: The calls of tools, in order.
         stop: Why the run ended: `answer`; `max_steps`, with all calls answered; `call`, if the model calls a function
-            that was given as a description only; `length`, if the token limit cut the answer; `refused`, if the
-            service restricted the topic.
+            that was given as a description only, so that the caller adds its result to the messages; `length`, if the
+            token limit cut the answer; `refused`, if the service restricted the topic.
         completions: All answers of the model.
         no_usage: The usage if no answer reports any.
     """
@@ -105,7 +106,7 @@ class RunCall:
 
 @dataclass(frozen=True, slots=True)
 class RunToolResult:
-    """A call of a tool ended."""
+    """The result of a call; the results of one answer follow when all its calls have ended."""
 
     step: ToolStep
 

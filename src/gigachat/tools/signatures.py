@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typing_extensions
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from gigachat._validation import message_of, path_of
+from gigachat._validation import class_and_text, message_of, path_of
 from gigachat.exceptions import ToolArgumentsError
 from gigachat.schema import inline_references
 from gigachat.tools.annotations import annotated_types, is_context, key_of, reason_of, typed_dict, unpacked_keys
@@ -46,6 +47,15 @@ def core(function: Any) -> Any:
             return function
         else:  # an object, perhaps one that a decorator made of a function
             function = getattr(function, "__wrapped__", type(function).__call__)
+
+
+class ValidArguments(NamedTuple):
+    """Arguments of a model that are valid."""
+
+    given: Mapping[str, Any]
+    """The arguments as the model wrote them."""
+    values: Any
+    """What pydantic made of them."""
 
 
 class Signature:
@@ -95,9 +105,13 @@ class Signature:
             self._adapter = self._adapter_of_parameters(told, types, texts)
         else:
             self._adapter = self._adapter_of_type(parameters, told)
-        self.schema = dict(parameters) if isinstance(parameters, Mapping) else self._json_schema()
-        properties = self.schema.get("properties")
-        self._known = list(properties) if isinstance(properties, Mapping) else []
+        if isinstance(parameters, Mapping):
+            self.schema = dict(parameters)
+            self._known = self._checked_properties(told)
+        else:
+            self.schema = self._json_schema()
+            properties = self.schema.get("properties")
+            self._known = list(properties) if isinstance(properties, Mapping) else []
 
     def _declared(self, function: Any, method: bool) -> list[inspect.Parameter]:
         if isinstance(function, staticmethod | classmethod):
@@ -156,6 +170,29 @@ class Signature:
         except Exception as error:
             self._refuse(error)
 
+    def _checked_properties(self, told: list[inspect.Parameter]) -> list[str]:
+        """Return the names of the properties of a schema that was given.
+
+        Raises:
+            TypeError: It is not the schema of an object, or the function does not take one of its properties.
+        """
+        if self.schema.get("type", "object") != "object":
+            raise TypeError(f"tool {self._name}: parameters= must be the JSON Schema of an object")
+        properties = self.schema.get("properties", {})
+        if not isinstance(properties, Mapping):
+            raise TypeError(f"tool {self._name}: properties of parameters= must be a mapping")
+        if any(one.kind is _Kind.VAR_KEYWORD for one in told):
+            return list(properties)
+        try:
+            own = self._adapter.json_schema(schema_generator=_JsonSchema)
+        except Exception:  # what has no schema may be the reason to give one
+            return list(properties)
+        known = own.get("properties", {})
+        for name in properties:
+            if name not in known:
+                raise TypeError(f"tool {self._name}: the function has no parameter for the property {name!r}")
+        return list(known)
+
     def _json_schema(self) -> dict[str, Any]:
         try:
             schema = self._adapter.json_schema(schema_generator=_JsonSchema)
@@ -179,12 +216,11 @@ class Signature:
 
     # Calls
 
-    def bind(self, arguments: Any, context: ToolContext[Any] | None) -> tuple[list[Any], dict[str, Any]]:
-        """Return the arguments of the function, by place and by name.
+    def validated(self, arguments: Any) -> ValidArguments:
+        """Return the arguments of a model if they are valid.
 
         Args:
             arguments: What the model gave: an object, its JSON text, or None for no arguments.
-            context: Value of the parameters that are a context.
 
         Raises:
             ToolArgumentsError: They do not fit.
@@ -193,13 +229,25 @@ class Signature:
         reason = self._unknown(sorted(self._hidden & given.keys()))
         if not reason:
             try:
-                values = self._adapter.validate_json(to_json(given, inf_nan_mode="constants"))
-                return self._placed(self._values(values), context)
+                return ValidArguments(given, self._adapter.validate_json(to_json(given, inf_nan_mode="constants")))
             except ValidationError as error:
                 reason = self._problems(error)
-            except (ValueError, TypeError, ArithmeticError) as error:  # not JSON, or of a type's own validator
+            except PydanticSerializationError as error:
                 reason = " ".join(str(error).split())
+            except Exception as error:  # of a type's own validator
+                reason = class_and_text(error)
         raise ToolArgumentsError(f"{self._name}: {reason}")
+
+    def as_json(self, arguments: ValidArguments) -> dict[str, Any]:
+        """Return valid arguments as plain JSON: values as they were validated, under the names that were given."""
+        try:
+            values = self._adapter.dump_python(
+                arguments.values, mode="json", by_alias=True, exclude_unset=True, warnings=False
+            )
+        except Exception:  # of a type without a JSON form
+            values = None
+        known = values if isinstance(values, dict) else {}
+        return {name: known.get(name, value) for name, value in arguments.given.items()}
 
     def _object(self, arguments: Any) -> Mapping[Any, Any]:
         if isinstance(arguments, str | bytes | bytearray):
@@ -215,7 +263,14 @@ class Signature:
             raise ToolArgumentsError(f"{self._name}: the arguments must be a JSON object, not {kind}")
         return arguments
 
-    def _placed(self, values: dict[str, Any], context: ToolContext[Any] | None) -> tuple[list[Any], dict[str, Any]]:
+    def placed(self, arguments: ValidArguments, context: ToolContext[Any] | None) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments of the function, by place and by name.
+
+        Args:
+            arguments: The arguments of the model.
+            context: Value of the parameters that are a context.
+        """
+        values = self._values(arguments.values)
         by_place: list[Any] = []
         by_name: dict[str, Any] = {}
         more = any(one.kind is _Kind.VAR_POSITIONAL and values.get(one.name) for one in self._parameters)
@@ -271,6 +326,19 @@ class _JsonSchema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Whether a property gets a title made of its name."""
         return False
+
+    def encode_default(self, dft: Any) -> Any:
+        """Return a default as JSON.
+
+        Raises:
+            PydanticSerializationError: It has no JSON form.
+        """
+        default = super().encode_default(dft)
+        try:
+            json.dumps(default, allow_nan=False)
+        except ValueError:
+            raise PydanticSerializationError("NaN and infinities are not JSON") from None
+        return default
 
 
 def _docstring(function: Any, inner: Any) -> str | None:

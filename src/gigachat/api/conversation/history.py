@@ -57,17 +57,19 @@ class History(Generic[MessageT]):
         if counted > 0 and estimated > 0:
             self.ratio = min(max(counted / estimated, 0.5), 4.0)
 
-    def excess(self, message: MessageT, window: int, reserved: int) -> int:
-        """Return how many of the oldest turns to remove, so that a message of the user fits.
+    def excess(self, given: list[MessageT], window: int, reserved: int) -> int:
+        """Return how many of the oldest turns to remove, so that messages of the caller fit.
 
         Args:
-            message: The message.
+            given: The messages. The result of a function belongs to the last turn, which then stays.
             window: Size of the model's window in tokens.
             reserved: Tokens kept free for the answer.
         """
         room = window - reserved
-        fixed = self.tokens([*([] if self.system is None else [self.system]), message])
-        sizes = [self.tokens(turn) for turn in self.turns()]
+        turns = self.turns()
+        continued = turns.pop() if turns and is_result(given[0]) else []
+        fixed = self.tokens([*([] if self.system is None else [self.system]), *continued, *given])
+        sizes = [self.tokens(turn) for turn in turns]
         if fixed + sum(sizes) <= room:
             return 0
         total, kept = fixed, 0
@@ -76,6 +78,11 @@ class History(Generic[MessageT]):
                 break
             total, kept = total + size, kept + 1
         return len(sizes) - kept
+
+
+def is_result(message: BaseModel) -> bool:
+    """Return whether a message has the results of functions."""
+    return _role(message) in ("function", "tool")
 
 
 def _role(message: BaseModel) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 from gigachat._engine.session import run
-from gigachat.api.conversation.storage import FileStorage
 from gigachat.api.conversation.turns import Turn, Turns
 from gigachat.api.conversation.versions import V1, V2
 from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
@@ -13,18 +12,22 @@ from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
     from pydantic import BaseModel
 
-    from gigachat import models
     from gigachat._engine.endpoint import Resource
     from gigachat._engine.session import Session
+    from gigachat.api.attachments import Attached
     from gigachat.api.conversation.versions import ConversationVersion
     from gigachat.tools.runs import RunResult
 
 CompletionT = TypeVar("CompletionT")
 MessageT = TypeVar("MessageT", bound="BaseModel")
 UsageT = TypeVar("UsageT", bound="BaseModel")
+
+if TYPE_CHECKING:
+    Given: TypeAlias = str | MessageT | Mapping[str, Any] | Sequence[str | MessageT | Mapping[str, Any]]
 
 
 class _Conversation(Generic[CompletionT, MessageT, UsageT]):
@@ -55,13 +58,13 @@ class _Conversation(Generic[CompletionT, MessageT, UsageT]):
         """`X-Session-ID` of all requests: the service keeps the beginning of the conversation in its cache."""
         return self._turns.session_id
 
-    def undo(self) -> list[MessageT]:
-        """Remove the last turn from the history and return its messages; its tokens stay counted.
+    @property
+    def unfinished(self) -> list[MessageT]:
+        """What the last turn sent, with its calls and results, if it failed, was cancelled or closed; a new list.
 
-        Raises:
-            GigaChatException: A turn is in progress.
+        `send(conversation.unfinished)` continues the turn: tools that ran do not run again.
         """
-        return self._turns.undo()
+        return self._turns.unfinished()
 
     def _turn(self, message: Any, files: Sequence[Any], *, stream: bool) -> Turn[CompletionT, MessageT, UsageT]:
         return Turn(self._turns, self._version.given(message, files), self._session, stream=stream)
@@ -77,95 +80,124 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for blocking callers. One turn is in progress at a time."""
 
     def send(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
-        If it fails, the history stays as it was.
+        If it fails, the history stays as it was, and `unfinished` has the messages.
 
         Args:
-            message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            message: Text of the user, a message, or messages in a list.
+            files: Files of `attach` or `upload_file`, or their ids.
+
+        Raises:
+            GigaChatException: It failed, or the model waits for the result of a function.
+            Exception: The storage failed. The history has the answer, and the next turn stores it.
         """
         return run(self._turn(message, files, stream=False).finish())
 
     def stream(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> RunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
         The turn is added to the history at the end of the stream.
 
         Args:
-            message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            message: Text of the user, a message, or messages in a list.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return RunStream(self._turn(message, files, stream=True))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the conversation to a file in JSON Lines.
+    def undo(self) -> list[MessageT]:
+        """Remove the last turn from the history and return its messages; its tokens stay counted.
 
         Raises:
+            GigaChatException: A turn is in progress.
+            Exception: The storage failed. The next save writes the conversation without the turn.
+        """
+        return run(self._turns.undo(self._session))
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Write the conversation to a file in JSON Lines; without a path, to its storage.
+
+        Raises:
+            GigaChatException: A turn is in progress, and will be stored at its end.
             OSError: The file cannot be written.
         """
-        FileStorage(path).save(self._turns.lines())
+        run(self._turns.save(path, self._session))
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Replace the history by that of a file that `save` wrote.
+        """Replace the history by that of a file that `save` wrote, also in the storage.
 
         Raises:
             ConversationFormatError: The file does not hold a conversation by this version of the API.
+            GigaChatException: A turn is in progress.
             OSError: The file cannot be read.
         """
-        self._turns.read(FileStorage(path).load_saved())
+        run(self._turns.load(path, self._session))
 
 
 class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for async callers. One turn is in progress at a time."""
 
     async def send(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
-        If it fails or is cancelled, the history stays as it was.
+        If it fails or is cancelled, the history stays as it was, and `unfinished` has the messages.
 
         Args:
-            message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            message: Text of the user, a message, or messages in a list.
+            files: Files of `attach` or `upload_file`, or their ids.
+
+        Raises:
+            GigaChatException: It failed, or the model waits for the result of a function.
+            Exception: The storage failed. The history has the answer, and the next turn stores it.
         """
         return await self._turn(message, files, stream=False).finish()
 
     def stream(
-        self, message: str | MessageT | Mapping[str, Any], files: Sequence[str | models.UploadedFile] = ()
+        self, message: Given[MessageT], files: Sequence[Attached] = ()
     ) -> AsyncRunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
         The turn is added to the history at the end of the stream.
 
         Args:
-            message: Text of the user, or a message.
-            files: Uploaded files, or their ids.
+            message: Text of the user, a message, or messages in a list.
+            files: Files of `attach` or `upload_file`, or their ids.
         """
         return AsyncRunStream(self._turn(message, files, stream=True))
 
-    async def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the conversation to a file in JSON Lines.
+    async def undo(self) -> list[MessageT]:
+        """Remove the last turn from the history and return its messages; its tokens stay counted.
 
         Raises:
+            GigaChatException: A turn is in progress.
+            Exception: The storage failed. The next save writes the conversation without the turn.
+        """
+        return await self._turns.undo(self._session)
+
+    async def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Write the conversation to a file in JSON Lines; without a path, to its storage.
+
+        Raises:
+            GigaChatException: A turn is in progress, and will be stored at its end.
             OSError: The file cannot be written.
         """
-        lines = self._turns.lines()
-        await self._session.transport.call(lambda: FileStorage(path).save(lines), None, awaited=False)
+        await self._turns.save(path, self._session)
 
     async def load(self, path: str | os.PathLike[str]) -> None:
-        """Replace the history by that of a file that `save` wrote.
+        """Replace the history by that of a file that `save` wrote, also in the storage.
 
         Raises:
             ConversationFormatError: The file does not hold a conversation by this version of the API.
+            GigaChatException: A turn is in progress.
             OSError: The file cannot be read.
         """
-        self._turns.read(await self._session.transport.call(FileStorage(path).load_saved, None, awaited=False))
+        await self._turns.load(path, self._session)
 
 
 _OWN = ("system", "session_id", "storage", "window")
@@ -189,9 +221,13 @@ class ConversationInBothModes:
         for name in ("messages", "transcript"):
             if fields.get(name) is not None:
                 raise TypeError(f"a conversation has its messages itself: {name}= cannot be given")
+        if fields.get("files") is not None:
+            raise TypeError("files= belong to a message of a conversation: send(text, files=[...])")
         rest = dict(fields)
         own: dict[str, Any] = {name: rest.pop(name, None) for name in _OWN}
-        compact = bool(rest.pop("compact", False))
+        compact = rest.pop("compact", None) or False
+        if not isinstance(compact, bool):
+            raise TypeError(f"compact= is True or False, not {type(compact).__name__}")
         rest["tools"] = rest.get("tools") or []
         self._resource = resource
         self._version: ConversationVersion[Any, Any, Any] = V1(resource) if api == "v1" else V2(resource)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
+from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from gigachat.exceptions import ConversationFormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _FORMAT = "gigachat.conversation"
 _VERSION = 1
@@ -21,11 +21,17 @@ class ConversationStorage(Protocol):
     """Storage of one conversation. Its methods may block."""
 
     def load(self) -> Sequence[Mapping[str, Any]]:
-        """Return the lines that were saved last; an empty sequence if none were saved."""
+        """Return the lines that were saved last; an empty sequence if none were saved.
+
+        It is called in the thread that creates the conversation, also by an async client.
+        """
         ...
 
     def save(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Save a conversation: a line about it, then its messages."""
+        """Save a conversation: a line about it, then its messages.
+
+        Async conversations call it in a thread.
+        """
         ...
 
 
@@ -34,10 +40,17 @@ class FileStorage:
 
     Args:
         path: Its path; a missing file is an empty conversation.
+
+    Raises:
+        FileNotFoundError: Its folder is missing.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(os.path.realpath(path))  # a link stays one, and a change of the directory changes nothing
+        if not self._path.parent.is_dir():
+            raise FileNotFoundError(
+                errno.ENOENT, "the folder of the conversation does not exist", str(self._path.parent)
+            )
 
     def load(self) -> list[dict[str, Any]]:
         """Return the lines; none if the file is missing.
@@ -85,6 +98,12 @@ class FileStorage:
         Raises:
             OSError: The file cannot be written.
         """
+        try:
+            self._replace(lines)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error  # not the name of the new file
+
+    def _replace(self, lines: Sequence[Mapping[str, Any]]) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
         try:
             with open(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -94,6 +113,39 @@ class FileStorage:
         except BaseException:
             os.unlink(name)
             raise
+
+
+def storage_of(storage: str | os.PathLike[str] | ConversationStorage | None) -> ConversationStorage | None:
+    """Return the storage that a caller gives as a path or an object.
+
+    Raises:
+        FileNotFoundError: The folder of the file is missing.
+        TypeError: It is neither.
+    """
+    if storage is None:
+        return None
+    if isinstance(storage, str | os.PathLike):
+        return FileStorage(storage)
+    methods = [getattr(storage, name, None) for name in ("load", "save")]
+    if not all(map(callable, methods)):
+        raise TypeError("storage= takes the path of a file, or an object with the methods load() and save(lines)")
+    if any(map(iscoroutinefunction, methods)):
+        raise TypeError("load() and save() of a storage must not be coroutine functions: save() is called in a thread")
+    return storage
+
+
+def loaded_lines(storage: ConversationStorage) -> Sequence[Mapping[str, Any]]:
+    """Return what a storage loads.
+
+    Raises:
+        ConversationFormatError: It is not a sequence of mappings.
+    """
+    loaded: Any = storage.load()
+    if loaded is None:
+        return ()
+    if not isinstance(loaded, Sequence) or not all(isinstance(line, Mapping) for line in loaded):
+        raise ConversationFormatError("load() of the storage must return a sequence of mappings")
+    return loaded
 
 
 def header(api: str, session_id: str) -> dict[str, Any]:

@@ -1,21 +1,23 @@
 """The calls of one answer: checked and approved one after the other, then run side by side.
 
-The error of a call is sent to the model as `{"error": "..."}`, or raised by choice. A tool that needs approval runs
-only if the call was approved.
+The error of a call is sent to the model as `{"error": "..."}`, or raised by choice. A call that needs approval runs
+only if it was approved.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from gigachat._engine.side_by_side import OverdueError
-from gigachat.exceptions import ToolArgumentsError, ToolNotFoundError
-from gigachat.tools import ToolContext, ToolError, result_json
+from gigachat._validation import class_and_text
+from gigachat.exceptions import ToolArgumentsError, ToolError, ToolNotFoundError
+from gigachat.tools import ToolContext, result_json
 from gigachat.tools.runs import ToolCall, ToolStep
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class RunOptions:
 
     Attributes:
         max_steps: Most answers of the model.
-        approve: Asked before a tool runs that needs approval.
+        approve: Asked before each call of a tool that has no approval of its own.
         deps: `deps` of the context given to tools.
         tool_timeout: Longest time of a call in seconds, for tools without a timeout of their own.
         parallel: Most tools that run at once.
@@ -55,10 +57,11 @@ class RunOptions:
     def __post_init__(self) -> None:
         for name in ("max_steps", "parallel", "max_repeats"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number, 1 or more")
         timeout: Any = self.tool_timeout
-        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+        if timeout is not None and not (is_number and timeout > 0):
             raise ValueError("tool_timeout must be a number of seconds above 0")
         if self.approve is not None and not callable(self.approve):
             raise TypeError("approve= takes a function, which gets a ToolCall")
@@ -99,8 +102,8 @@ class Calls:
         for index, call in enumerate(calls):
             try:
                 ready[index] = await self._checked(call, messages)
-            except _NotRun as refused:
-                done[index] = self._told(call, refused.error, text=refused.text)
+            except _Failed as refused:
+                self._fail(call, refused.error, done, index, text=refused.text)
         if len(ready) == 1:
             for index, function in ready.items():
                 await self._finished(calls[index], function, done, index)
@@ -115,7 +118,7 @@ class Calls:
         tool = self._tools.get(call.name)
         if tool is None:
             known = ", ".join(self._tools) or "none"
-            raise _NotRun(ToolNotFoundError(f"there is no function {call.name!r}; the functions are: {known}"))
+            raise _Failed(ToolNotFoundError(f"there is no function {call.name!r}; the functions are: {known}"))
         self._refuse_repeated(call)
         context = ToolContext(
             deps=self._options.deps,
@@ -125,12 +128,13 @@ class Calls:
             call_id=call.id,
         )
         try:
-            function = tool.bind(call.arguments, context)
+            arguments = tool.validated(call.arguments)
         except ToolArgumentsError as error:
-            raise _NotRun(error) from None
-        approve = self._options.approve if tool.approve is True else tool.approve or None
-        if approve is not None:
-            await self._ask(approve, call)
+            raise _Failed(error) from None
+        function = tool.bind_valid(arguments, context)
+        approve = self._options.approve if tool.approve is None or tool.approve is True else tool.approve
+        if approve:
+            await self._ask(approve, replace(call, arguments=tool.as_json(arguments)))
         return function
 
     def _refuse_repeated(self, call: ToolCall) -> None:
@@ -138,9 +142,9 @@ class Calls:
         self._repeats = self._repeats + 1 if same == self._last else 1
         self._last = same
         if self._repeats > self._options.max_repeats:
-            raise _NotRun(
+            raise _Failed(
                 ToolError(
-                    f"not run: this is the same call for the {self._repeats}th time in a row; "
+                    f"not run: the same call was made {self._repeats} times in a row; "
                     "use the results above, change the arguments, or answer"
                 )
             )
@@ -150,10 +154,10 @@ class Calls:
         try:
             verdict = await self._call(partial(approve, call), None, awaited=_is_async(approve))
         except Exception as error:
-            _log.warning("approval of tool %r failed: %s", call.name, type(error).__name__)
-            raise _NotRun(error, _NOT_APPROVED) from None
+            _log.warning("approval of tool %r failed: %s", call.name, class_and_text(error))
+            raise _Failed(error, _NOT_APPROVED) from None
         if verdict is not True:
-            raise _NotRun(ToolError(verdict if isinstance(verdict, str) and verdict else _NOT_APPROVED))
+            raise _Failed(ToolError(verdict if isinstance(verdict, str) and verdict else _NOT_APPROVED))
 
     async def _finished(
         self, call: ToolCall, function: Callable[[], Any], done: dict[int, ToolStep], index: int
@@ -168,10 +172,12 @@ class Calls:
             else:
                 value, content = await self._called(function, timeout)
         except OverdueError:
-            error: Exception = ToolError(f"the function did not return within {timeout:g} seconds")
-            done[index] = self._told(call, error, now() - began)
+            overdue = ToolError(f"the function did not return within {timeout:g} seconds")
+            self._fail(call, overdue, done, index, now() - began)
+        except _Failed as failed:
+            self._fail(call, failed.error, done, index, now() - began)
         except Exception as error:
-            done[index] = self._told(call, error, now() - began)
+            self._fail(call, error, done, index, now() - began)
         else:
             done[index] = ToolStep(call, content, value, seconds=now() - began)
 
@@ -179,7 +185,12 @@ class Calls:
         """Call a sync function; return its value and the JSON, which is made in its thread: the value may be lazy."""
 
         def with_json() -> tuple[Any, str | None]:
-            value = function()
+            try:
+                value = function()
+            except StopIteration as error:  # a coroutine cannot raise it
+                raise _Failed(error) from None
+            except asyncio.CancelledError as error:  # nothing has cancelled the run
+                raise RuntimeError("the function was cancelled") from error
             return value, None if isawaitable(value) else result_json(value)
 
         value, content = await self._transport.call(with_json, timeout, awaited=False)
@@ -194,21 +205,29 @@ class Calls:
             value = await self._transport.call(lambda: value, timeout, awaited=True)
         return value
 
-    def _told(self, call: ToolCall, error: Exception, seconds: float = 0.0, text: str | None = None) -> ToolStep:
-        """Return the outcome of a call that failed.
+    def _fail(
+        self,
+        call: ToolCall,
+        error: Exception,
+        done: dict[int, ToolStep],
+        index: int,
+        seconds: float = 0.0,
+        text: str | None = None,
+    ) -> None:
+        """Note the outcome of a call that failed.
 
         Raises:
             Exception: The error, if errors are raised.
         """
+        done[index] = ToolStep(call, error_content(text or _text_of(error)), error=error, seconds=seconds)
         tool = self._tools.get(call.name)
         choice = self._options.on_error if tool is None or tool.on_error is None else tool.on_error
         if choice == "raise":
             raise error
-        return ToolStep(call, error_content(text or _text_of(error)), error=error, seconds=seconds)
 
 
-class _NotRun(Exception):
-    """A call that is not run."""
+class _Failed(Exception):
+    """A call that failed or is not run."""
 
     def __init__(self, error: Exception, text: str | None = None) -> None:
         super().__init__(error)
@@ -231,7 +250,7 @@ def _text_of(error: Exception) -> str:
     except Exception:
         return name
     if isinstance(error, ToolError | ToolArgumentsError | ToolNotFoundError):
-        return text
+        return text or "the tool failed"
     return f"{name}: {text}"
 
 

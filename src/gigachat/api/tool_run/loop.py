@@ -3,7 +3,8 @@
 State rules of `ToolRun`: it asks (perhaps over a stream), then either ends or runs the calls of the answer, then asks
 again. No slot and no connection is held while tools run. An answer is added to the conversation together with the
 results of its calls, so that the conversation can be sent at any moment; calls that did not end, since the run was
-interrupted, have a result that says so. The loop never suspends in blocking mode, and iterates no async generator.
+interrupted, have a result that says so. Only calls that the caller runs have no result, and end the run. The loop never
+suspends in blocking mode, and iterates no async generator.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ UsageT = TypeVar("UsageT")
 _INVALID_CALL = "function_call_error"
 _ENDED = {"length": "the answer was cut", "refused": "the topic is restricted"}
 _INTERRUPTED = error_content("the run was interrupted: whether the call had an effect is not known")
+_NOT_RUN = error_content("not run: the run was interrupted")
 
 
 class OneReader:
@@ -187,7 +189,7 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         self._source = None
         if self._over:
             return ()  # closed by another thread or task
-        return self._take(source.call.accumulate(source.whole()))
+        return self._take(source.completion())
 
     def _take(self, completion: CompletionT) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         """Take an answer of the model: it ends the run, or its calls are to be run."""
@@ -199,32 +201,40 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         if failure is not None:
             raise GenerationError(failure, completion=completion)
         stop = _stop(answer)
-        if stop is None and any(name in self._described for name, _, _ in answer.calls):
-            stop = "call"
-        if stop in _ENDED and answer.calls:
-            not_run = error_content(f"not run: {_ENDED[stop]}")
-            self._version.add_results(completion, [not_run] * len(answer.calls))
-            return self._end(stop)
         if stop is not None:
-            self._version.add_answer(completion)
+            not_run = error_content(f"not run: {_ENDED[stop]}") if answer.calls else None
+            self._version.add_answer(completion, [not_run] * len(answer.calls))
             return self._end(stop)
         step = len(self._completions)
-        self._waiting = [ToolCall(name, arguments, id_, step) for name, arguments, id_ in answer.calls]
-        return [RunCall(call) for call in self._waiting]
+        calls = [ToolCall(name, arguments, id_, step) for name, arguments, id_ in answer.calls]
+        own = [call for call in calls if call.name not in self._described]
+        if not own:
+            self._version.add_answer(completion, [None] * len(calls))
+            return self._end("call")
+        self._waiting = calls
+        return [RunCall(call) for call in own]
 
     async def _run_tools(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         calls, self._waiting = self._waiting, []
+        own = [call for call in calls if call.name not in self._described]
         done: dict[int, ToolStep] = {}
+        of_caller: str | None = _NOT_RUN
         try:
-            await self._calls.run(calls, self.messages, done)
+            await self._calls.run(own, self.messages, done)
+            if not self._over:
+                of_caller = None
         finally:
-            steps = [done.get(index) or ToolStep(call, _INTERRUPTED) for index, call in enumerate(calls)]
+            steps = [done.get(index) or ToolStep(call, _INTERRUPTED) for index, call in enumerate(own)]
             self._steps += steps
-            self._version.add_results(self._completions[-1], [step.content for step in steps])
+            told = iter(steps)
+            results = [of_caller if call.name in self._described else next(told).content for call in calls]
+            self._version.add_answer(self._completions[-1], results)
         if self._over:
             return ()  # closed by another thread or task
         events: list[RunEvent[CompletionT, MessageT, UsageT]] = [RunToolResult(step) for step in steps]
-        if len(self._completions) >= self._options.max_steps:
+        if len(own) < len(calls):
+            events += self._end("call")
+        elif len(self._completions) >= self._options.max_steps:
             events += self._end("max_steps")
         return events
 

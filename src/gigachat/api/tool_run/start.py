@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import BaseModel
 
 from gigachat.api.arguments import refuse_repeated_names
 from gigachat.api.tool_run.calls import RunOptions
@@ -126,4 +128,30 @@ def _split(fields: Mapping[str, Any], other_name: str | None) -> tuple[RunOption
         raise TypeError("a run keeps the conversation itself: storage= cannot be given")
     if other_name is not None and rest.get(other_name) is not None:
         raise TypeError(f"a run takes its functions as tools=[...], not as {other_name}=")
-    return options, transcript, [as_tool(tool) if is_callable_tool(tool) else tool for tool in tools], rest
+    return options, transcript, [_checked(tool, f"tools[{index}]") for index, tool in enumerate(_flat(tools))], rest
+
+
+def _checked(tool: Any, place: str) -> Any:
+    """Return a tool of a run: a function as a `Tool`, a description as it is.
+
+    Raises:
+        TypeError, ValueError: It is neither.
+    """
+    if is_callable_tool(tool):
+        made = as_tool(tool)
+        made.refuse_unbound()
+        return made
+    if isinstance(tool, type):
+        raise TypeError(f"{place} must be a function, a tool or a description, not the class {tool.__name__}")
+    if not isinstance(tool, str | Mapping | BaseModel):
+        raise TypeError(f"{place} must be a function, a tool or a description, not {type(tool).__name__}")
+    return tool
+
+
+def _flat(tools: Sequence[Any]) -> Iterator[Any]:
+    """Yield tools, also those of sequences among them."""
+    for tool in tools:
+        if isinstance(tool, Sequence) and not isinstance(tool, str | bytes):
+            yield from tool
+        else:
+            yield tool

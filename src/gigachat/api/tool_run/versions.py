@@ -77,16 +77,12 @@ class Version(ABC, Generic[CompletionT, ChunkT, MessageT, UsageT]):
         """Return the reasoning that a chunk adds."""
 
     @abstractmethod
-    def add_answer(self, completion: CompletionT) -> None:
-        """Add the model's answer to the conversation."""
-
-    @abstractmethod
-    def add_results(self, completion: CompletionT, results: Sequence[str]) -> None:
+    def add_answer(self, completion: CompletionT, results: Sequence[str | None]) -> None:
         """Add the model's answer and the results of its calls to the conversation.
 
         Args:
             completion: The answer.
-            results: JSON of each result, in the order of the calls.
+            results: JSON of each result, in the order of the calls; None for a result that the caller adds.
         """
 
 
@@ -102,6 +98,7 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
 
     def __init__(self, resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool) -> None:
         self.no_usage = models.Usage()
+        self._resource = resource
         self._request = chat.request(resource, payload, fields, stream)
         if self._request.function_call is None and self._request.functions:
             self._request = self._request.model_copy(update={"function_call": "auto"})
@@ -113,11 +110,11 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
 
     def call(self) -> Call[models.ChatCompletion]:
         """Return the call for the model's next answer."""
-        return chat.call_for(self._next_request())
+        return chat.call_for(self._resource, self._next_request())
 
     def stream_call(self) -> StreamCall[models.ChatCompletionChunk, models.ChatCompletion]:
         """Return the call for the model's next answer as a stream."""
-        return chat.stream_call_for(self._next_request())
+        return chat.stream_call_for(self._resource, self._next_request())
 
     def _next_request(self) -> models.Chat:
         request = self._request
@@ -143,21 +140,21 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
         """Return the reasoning that a chunk adds."""
         return "".join(choice.delta.reasoning_content or "" for choice in chunk.choices if choice.index == 0)
 
-    def add_answer(self, completion: models.ChatCompletion) -> None:
-        """Add the model's answer to the conversation."""
-        self.messages += [choice.message for choice in completion.choices[:1]]
-
-    def add_results(self, completion: models.ChatCompletion, results: Sequence[str]) -> None:
-        """Add the model's answer and the results of its calls to the conversation."""
-        message = completion.choices[0].message
-        assert message.function_call is not None
-        (result,) = results
-        told = models.Messages(role=models.MessagesRole.FUNCTION, name=message.function_call.name, content=result)
-        call = message.function_call
-        if call.arguments is None:
-            call = call.model_copy(update={"arguments": {}})  # text would be refused
-            message = message.model_copy(update={"function_call": call})
-        self.messages += [message, told]
+    def add_answer(self, completion: models.ChatCompletion, results: Sequence[str | None]) -> None:
+        """Add the model's answer and the result of its call to the conversation."""
+        added: list[models.Messages] = []
+        for choice in completion.choices[:1]:
+            message, call = choice.message, choice.message.function_call
+            if call is not None and call.arguments is None:
+                call = call.model_copy(update={"arguments": {}})  # text would be refused
+                message = message.model_copy(update={"function_call": call})
+            added.append(message)
+            added += [
+                models.Messages(role=models.MessagesRole.FUNCTION, name=call.name, content=result)
+                for result in results
+                if call is not None and result is not None
+            ]
+        self.messages += added  # at once: an interrupt leaves no call without its result
 
 
 class V2(
@@ -174,9 +171,9 @@ class V2(
 
     def __init__(self, resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool) -> None:
         self.no_usage = models.ChatUsage()
-        self._service = resource._service
-        self._request = chat_v2.request(self._service, payload, fields, stream)
-        self.messages = self._request.messages
+        self._resource = resource
+        self._request = chat_v2.request(resource._service, payload, fields, stream)
+        self.messages = _with_results_together(self._request.messages)
 
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
@@ -185,7 +182,7 @@ class V2(
 
     def call(self) -> Call[models.ChatCompletionResponse]:
         """Return the call for the model's next answer."""
-        return chat_v2.call_for(self._service, self._next_request())
+        return chat_v2.call_for(self._resource, self._next_request())
 
     def stream_call(self) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
         """Return the call for the model's next answer as a stream."""
@@ -214,20 +211,17 @@ class V2(
         )
         return "".join(part.text or "" for part in parts)
 
-    def add_answer(self, completion: models.ChatCompletionResponse) -> None:
-        """Add the model's answer to the conversation."""
-        self.messages += completion.messages
-
-    def add_results(self, completion: models.ChatCompletionResponse, results: Sequence[str]) -> None:
+    def add_answer(self, completion: models.ChatCompletionResponse, results: Sequence[str | None]) -> None:
         """Add the model's answer and the results of its calls to the conversation."""
         added = [_sendable(message) for message in completion.messages]
         left = iter(results)
         for message in completion.messages:
-            if calls := message.function_calls:
-                parts = [
-                    {"function_result": {"id": call.id_, "name": call.name, "result": _result(next(left))}}
-                    for call in calls
-                ]
+            parts = [
+                {"function_result": {"id": call.id_, "name": call.name, "result": _result(result)}}
+                for call, result in zip(message.function_calls, left, strict=False)
+                if result is not None
+            ]
+            if parts:
                 state = message.tools_state_id or completion.tools_state_id
                 added.append(models.ChatMessage(role="function", content=parts, tools_state_id=state))
         self.messages += added  # at once: an interrupt leaves no call without its result
@@ -242,6 +236,20 @@ def _sendable(message: models.ChatMessage) -> models.ChatMessage:
         if not isinstance(call.arguments, dict):
             call.arguments = {}
     return copy
+
+
+def _with_results_together(messages: list[models.ChatMessage]) -> list[models.ChatMessage]:
+    """Return messages with neighbouring ones of results as one: a run and its caller add results by turns."""
+    joined: list[models.ChatMessage] = []
+    for message in messages:
+        last = joined[-1] if joined else None
+        of_one = last is not None and message.tools_state_id in (None, last.tools_state_id)
+        if of_one and last is not None and last.role == message.role and message.role in ("function", "tool"):
+            content = [*(last.content or ()), *(message.content or ())]
+            joined[-1] = last.model_copy(update={"content": content})
+        else:
+            joined.append(message)
+    return joined
 
 
 def _arguments(call: models.FunctionCall | models.PrimaryChatFunctionCall) -> dict[str, Any] | str:

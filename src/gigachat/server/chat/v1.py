@@ -139,8 +139,14 @@ def v1_usage(prompt: int, completion: int, cached: int) -> dict[str, int]:
 
 
 def _text(part: Part) -> str:
-    marks = (f'<img src="{file["id"]}" fuse="true"/> ' for file in part.fields.get("files", ()))
+    marks = (_mark(file["id"], file.get("target")) for file in part.fields.get("files", ()))
     return "".join(marks) + (part.fields.get("text") or "")
+
+
+def _mark(file_id: str, target: str | None) -> str:
+    if target == "3dmodel":
+        return f'<div data-model-id="{file_id}" fuse="true"/> '
+    return f'<img src="{file_id}" fuse="true"/> '
 
 
 ENDPOINTS: Endpoints = (("POST", "/chat/completions", _complete),)

@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gigachat._service import FUNCTION_NAME
+from gigachat._service import FUNCTION_NAME, MOST_MEDIA_MEGABYTES
 from gigachat.server.catalogue import Model, find_model
+from gigachat.server.engine import AttachedFile
 from gigachat.server.wire.errors import Refusal, invalid_params
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ SAMPLING: Limits = {
     "update_interval": "[0, +inf)",
 }
 _MOST_IMAGES = 10
-_MOST_MEDIA = 80 * 1024 * 1024
 _LONGEST_REGEX = 10_000
 
 
@@ -138,8 +138,15 @@ def check_files(messages: Sequence[Message], state: State) -> None:
         size += sum(len(file.content) for file in media)
     if images > _MOST_IMAGES:
         raise invalid_params(f"a request must not have more than {_MOST_IMAGES} images")
-    if size >= _MOST_MEDIA:
+    if size >= MOST_MEDIA_MEGABYTES * 1024 * 1024:
         raise invalid_params("images and audio of a request must have less than 80 MB together")
+
+
+def attached_files(messages: Sequence[Message], state: State) -> list[AttachedFile]:
+    """Return the files of the last message of the user; those deleted since then are left out."""
+    last = next((message for message in reversed(messages) if message.role == "user"), None)
+    found = [state.files.get(one) for one in (last.files if last is not None else ()) if state.files.known(one)]
+    return [AttachedFile(file.filename, file.mime, file.content) for file in found]
 
 
 def check_functions(functions: Sequence[Mapping[str, Any]], model: Model, last: Message) -> Sequence[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from gigachat.server.chat.history import v1_history
 from gigachat.server.chat.validation import (
     SAMPLING,
     CheckedRequest,
+    attached_files,
     check_files,
     check_format,
     check_functions,
@@ -63,6 +64,7 @@ def check_chat(options: Mapping[str, Any], state: State, history: History | None
     chat = ChatRequest(
         model=model,
         messages=messages,
+        attached=attached_files(messages, state),
         functions=own if mode != "none" else (),
         must_call=(forced,) if forced is not None and forced not in _BUILT_IN else (),
         preset=preset,

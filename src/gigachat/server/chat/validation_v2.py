@@ -11,6 +11,7 @@ from gigachat.server.chat.history import v2_history
 from gigachat.server.chat.validation import (
     SAMPLING,
     CheckedRequest,
+    attached_files,
     check_files,
     check_format,
     check_functions,
@@ -68,6 +69,7 @@ def check_chat_v2(options: Mapping[str, Any], state: State) -> CheckedRequest:
     chat = ChatRequest(
         model=model,
         messages=messages,
+        attached=attached_files(messages, state),
         functions=described if mode != "none" else (),
         must_call=must_call,
         several_calls=settings.get("parallel_tool_calls") is not False,

@@ -1,7 +1,8 @@
 """The echo: the deterministic engine that needs no model.
 
 It quotes the question, calls the functions the message names, and fills arguments and structured answers from their
-schemas. Built-in tools are used only in form: the search finds one page that says so, the picture is grey.
+schemas. Built-in tools are used only in form: the search finds one page that says so, the picture is grey, the 3D
+model has no content. It quotes the beginning of an attached text, and tells the length of a WAV.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+import wave
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 from gigachat.server.engine import (
+    AttachedFile,
     ChatRequest,
     FunctionCall,
     MadeFile,
@@ -26,11 +31,13 @@ from gigachat.server.engines.sample_json import Unfilled, sample
 from gigachat.server.tokens import phrases, within
 from gigachat.server.wire.errors import invalid_params
 
+_WAV = frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/x-pn-wav"})
 _CYRILLIC = re.compile(r"[А-Яа-яЁё]")
 _QUOTED_LENGTH = 300
 _SEARCHED = 10_000
 """Characters of a message in which names of functions are looked for."""
 _PICTURES = frozenset({"image_generate", "text2image"})
+_MODELS = frozenset({"model_3d_generate", "text2model3d"})
 # API v1 offers its built-in functions with every "auto": one is called only if the message asks for it.
 _ASKED = {"text2image": re.compile(r"нарису|рисун|изобраз|картин|draw|paint|picture|image", re.IGNORECASE)}
 _SOURCE = Source("https://example.com/", "Локальный сервер ничего не искал / The local server has not searched")
@@ -40,6 +47,8 @@ _PICTURE = base64.b64decode(
     "AAAAAAAAAP/aAAgBAQAAPwAH/9k="
 )
 """A JPEG of 8 x 8 grey pixels."""
+_MODEL = b"Kaydara FBX Binary  \x00\x1a\x00\xe8\x1c\x00\x00"
+"""The beginning of an FBX file of version 7.4."""
 
 
 class Echo:
@@ -122,6 +131,8 @@ def _due_tool(request: ChatRequest) -> str | None:
 def _used(tool: str) -> ToolUse:
     if tool in _PICTURES:
         return ToolUse(tool, files=[MadeFile(_PICTURE, "image.jpg")])
+    if tool in _MODELS:
+        return ToolUse(tool, files=[MadeFile(_MODEL, "model.fbx", "application/octet-stream", "3dmodel")])
     return ToolUse(tool, sources=[_SOURCE] if tool == "web_search" else [])
 
 
@@ -173,12 +184,29 @@ def _text(request: ChatRequest, tool: str | None) -> str:
             return f"Это эхо локального сервера GigaChat: вместо {tool} работала заглушка. Вы написали: «{said}»{mark}."
         return f"This is the echo of the local GigaChat server: {tool} is only imitated. You wrote: “{said}”{mark}."
     count = len(request.messages)
+    files = "".join(_told(file, russian=russian) for file in request.attached)
     if russian:
         return (
-            f"Это эхо локального сервера GigaChat: языковой модели за ним нет. Вы написали: «{said}». "
+            f"Это эхо локального сервера GigaChat: языковой модели за ним нет. Вы написали: «{said}». {files}"
             f"Сообщений в запросе: {count}. Чтобы ответила модель, направьте клиент на сервис GigaChat."
         )
     return (
-        f"This is the echo of the local GigaChat server: no model is behind it. You wrote: “{said}”. "
+        f"This is the echo of the local GigaChat server: no model is behind it. You wrote: “{said}”. {files}"
         f"Messages in the request: {count}. For a real answer, point the client at the GigaChat service."
     )
+
+
+def _told(file: AttachedFile, *, russian: bool) -> str:
+    """Return what is told about an attached file: the beginning of a text, the length of a WAV, the size of others."""
+    if file.mime == "text/plain":
+        text = file.content.decode("utf-8", "replace")
+        quoted = text if len(text) <= _QUOTED_LENGTH else text[:_QUOTED_LENGTH] + "…"
+        return f"В файле {file.name}: «{quoted}». " if russian else f"The file {file.name} says: “{quoted}”. "
+    if file.mime in _WAV:
+        with suppress(wave.Error, EOFError, ZeroDivisionError), wave.open(BytesIO(file.content)) as sound:
+            seconds = round(sound.getnframes() / sound.getframerate(), 1)
+            if russian:
+                return f"В файле {file.name} запись длиной {seconds} с. "
+            return f"The file {file.name} has a recording of {seconds} s. "
+    size = len(file.content)
+    return f"В файле {file.name} байтов: {size}. " if russian else f"The file {file.name} has {size} bytes. "

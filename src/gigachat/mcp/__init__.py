@@ -1,0 +1,6 @@
+"""Tools of MCP servers. They need the package mcp: `pip install "gigachat[mcp]"`."""
+
+from gigachat.exceptions import McpError
+from gigachat.mcp.tools import McpTools
+
+__all__ = ["McpError", "McpTools"]
