@@ -141,7 +141,7 @@ METHODS: Mapping[Language, Mapping[str, str]] = {
         "cert_file": "клиентский сертификат",
         "ssl_context": "свой TLS-контекст",
         "header": "свой заголовок Authorization",
-        "none": "не задана (ее может добавить шлюз)",
+        "none": "не задана (её может добавить шлюз)",
     },
 }
 
