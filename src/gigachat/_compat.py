@@ -129,4 +129,5 @@ class AsyncNames(Resource[Any]):
     acheck_ai = async_variant(Moderation.check_ai)
     acheck_filter = async_variant(Moderation.check_filter)
     aget_balance = async_variant(Account.get_balance)
+    adiagnose = async_variant(Account.diagnose)
     arequest = async_variant(RawRequests.request)

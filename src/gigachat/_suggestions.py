@@ -59,6 +59,25 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.85) -> str | No
     return next(iter(difflib.get_close_matches(name.lower(), known, 1, likeness)), None)
 
 
+def misspelled_variables(prefix: str, known: Collection[str]) -> dict[str, str]:
+    """Return the environment variables that are not read but have a name like one that is, with that name.
+
+    Args:
+        prefix: Prefix of the variables.
+        known: Names of those that are read, without the prefix and in lower case.
+    """
+    given = {name.upper(): name for name in os.environ if name.upper().startswith(prefix)}
+    misspelled: dict[str, str] = {}
+    for variable in given:
+        name = variable.removeprefix(prefix).lower()
+        if name in known:
+            continue
+        meant = f"{prefix}{_OPTIONS_ELSEWHERE.get(name) or nearest(name, known, 0.8) or ''}".upper()
+        if meant != prefix and meant not in given:
+            misspelled[given[variable]] = meant
+    return misspelled
+
+
 def report_unknown_variables(prefix: str, known: Collection[str]) -> None:
     """Log each environment variable that is not read but has a name like one that is, once.
 
@@ -66,14 +85,8 @@ def report_unknown_variables(prefix: str, known: Collection[str]) -> None:
         prefix: Prefix of the variables.
         known: Names of those that are read, without the prefix and in lower case.
     """
-    given = {name.upper(): name for name in os.environ if name.upper().startswith(prefix)}
-    for variable in given:
-        name = variable.removeprefix(prefix).lower()
-        if name in known:
-            continue
-        meant = f"{prefix}{_OPTIONS_ELSEWHERE.get(name) or nearest(name, known, 0.8) or ''}".upper()
-        if meant != prefix and meant not in given:
-            _report_variable(given[variable], meant)
+    for variable, meant in misspelled_variables(prefix, known).items():
+        _report_variable(variable, meant)
 
 
 @lru_cache

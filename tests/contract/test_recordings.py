@@ -213,7 +213,7 @@ CASES = {**ANSWERED, **PARSED_ANSWERS, **STREAMED, **STREAMED_CALLS, **REFUSED, 
 # Signing in is a part of each recording; what reaches any endpoint has no exchange.
 NEITHER = {"get_token", "request", "openai_client"}
 COMPOSED = {"models_info", "embed", "embed_slices", "conversation"}
-COMPOSED |= {"attach", "transcribe"}
+COMPOSED |= {"attach", "diagnose", "transcribe"}
 COMPOSED |= {"chat_run", "chat_run_stream", "chat.run", "chat.run_stream"}
 """Methods that make of another method's exchange something else."""
 

@@ -28,6 +28,7 @@ def undeclared_packages(folder: Path, project: dict[str, Any]) -> Iterator[tuple
     """
     extras: dict[str, list[str]] = project.get("optional-dependencies", {})
     declared = {_name(one) for one in sum(extras.values(), [*project.get("dependencies", [])])}
+    declared |= {_name(one) for one in project.get("entry-points", {})}  # packages that load our plugins
     distributions = packages_distributions()
     known = {*sys.stdlib_module_names, folder.name}
     for path in sorted(folder.rglob("*.py")):

@@ -36,6 +36,7 @@ from gigachat import (
     ToolError,
     ToolStep,
     catalogue,
+    diagnosis,
     exceptions,
     models,
     schema,
@@ -771,6 +772,8 @@ def functions_and_checks(giga: GigaChat) -> None:
     message = models.Messages(role=models.MessagesRole.USER, content="text")
     assert_type(giga.check_filter([message, {"role": "user"}], settings={"neuro": True}).is_profane, bool)
     assert_type(giga.get_balance(), models.Balance)
+    assert_type(giga.diagnose(language="ru", timeout=5).ok, bool)
+    assert_type(giga.diagnose().findings[0], diagnosis.Finding)
 
 
 async def afunctions_and_checks(giga: GigaChat) -> None:
@@ -779,6 +782,7 @@ async def afunctions_and_checks(giga: GigaChat) -> None:
     assert_type(await giga.acheck_ai(text="text", model="GigaCheckDetection"), models.AICheckResult)
     assert_type(await giga.acheck_filter("text"), models.FilterCheckResult)
     assert_type(await giga.aget_balance(), models.Balance)
+    assert_type(await giga.adiagnose(), diagnosis.Report)
 
 
 async def async_functions_and_checks(giga: AsyncGigaChat) -> None:
@@ -787,6 +791,7 @@ async def async_functions_and_checks(giga: AsyncGigaChat) -> None:
     assert_type(await giga.check_ai("text", "GigaCheckDetection"), models.AICheckResult)
     assert_type(await giga.check_filter("text"), models.FilterCheckResult)
     assert_type(await giga.get_balance(), models.Balance)
+    assert_type(await giga.diagnose(language="en"), diagnosis.Report)
 
 
 def assistants(giga: GigaChat) -> None:

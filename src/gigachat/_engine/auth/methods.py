@@ -124,34 +124,58 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _WHERE = "The authorization key is on the page of your project at developers.sber.ru/studio"
 
 
+KEY_PROBLEMS = {
+    "non_ascii": "contains non-ASCII characters: it looks like a placeholder",
+    "brackets": "contains < or >: it looks like a placeholder",
+    "space": "has a space or line break inside",
+    "quote": "has a quote inside",
+    "uuid": "is a UUID, perhaps the client id or secret alone: pass client_id= and client_secret= instead",
+    "jwt": "is a JWT, perhaps an access token: pass it as access_token=",
+    "colon": "has a colon inside: pass client_id= and client_secret= instead",
+    "not_base64": "is not base64: it looks like a placeholder or was not copied whole",
+}
+"""What can be wrong with an authorization key, by the names that `key_problem` returns."""
+
+
+def key_problem(key: str) -> str | None:
+    """Return what is wrong with an authorization key, as a name of `KEY_PROBLEMS`; None if it is well-formed."""
+    key = Secret(_without_scheme(key))
+    if not key.isascii():
+        return "non_ascii"
+    if "<" in key or ">" in key:
+        return "brackets"
+    if key.split() not in ([], [key]):
+        return "space"
+    if any(quote in key for quote in "\"'`"):
+        return "quote"
+    if _UUID.fullmatch(key):
+        return "uuid"
+    if key.count(".") >= 2 and key.startswith("ey"):
+        return "jwt"
+    if ":" in key:
+        return "colon"
+    try:
+        base64.b64decode(key, validate=True)
+    except binascii.Error:
+        return "not_base64"
+    return None
+
+
+def _without_scheme(key: str) -> str:
+    return key.removeprefix("Basic ").strip()
+
+
 def _checked_key(key: str) -> str:
     """Return the key, without a scheme in front.
 
     Raises:
         ConfigurationError: It is malformed.
     """
-    key = Secret(key.removeprefix("Basic ").strip())
-    problem = None
-    if not key.isascii():
-        problem = "contains non-ASCII characters: it looks like a placeholder"
-    elif "<" in key or ">" in key:
-        problem = "contains < or >: it looks like a placeholder"
-    elif key.split() not in ([], [key]):
-        problem = "has a space or line break inside"
-    elif _UUID.fullmatch(key):
-        problem = "is a UUID, perhaps the client id or secret alone: pass client_id= and client_secret= instead"
-    elif key.count(".") >= 2 and key.startswith("ey"):
-        problem = "is a JWT, perhaps an access token: pass it as access_token="
-    elif ":" in key:
-        problem = "has a colon inside: pass client_id= and client_secret= instead"
-    else:
-        try:
-            base64.b64decode(key, validate=True)
-        except binascii.Error:
-            problem = "is not base64: it looks like a placeholder or was not copied whole"
+    key = Secret(key)
+    problem = key_problem(key)
     if problem:
-        raise ConfigurationError(f"credentials= (or GIGACHAT_CREDENTIALS) {problem}. {_WHERE}.")
-    return key
+        raise ConfigurationError(f"credentials= (or GIGACHAT_CREDENTIALS) {KEY_PROBLEMS[problem]}. {_WHERE}.")
+    return Secret(_without_scheme(key))
 
 
 def _read_grant(content: bytes, headers: Mapping[str, str]) -> Grant | None:

@@ -1,0 +1,87 @@
+"""`gigachat run -- PROGRAM ...`.
+
+Run a program against a local GigaChat server, which answers without an account. The program finds the server by
+environment variables; nothing in it changes. It needs the extra `server`. The exit status is that of the program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gigachat.cli.streams import print_error, print_note
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from gigachat.server import GigaChatServer
+
+_NOT_FOUND = 127  # as shells show it
+_NOT_STARTED = 126
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--quiet", action="store_true", help="do not print where the server is")
+    parser.add_argument(
+        "program", nargs=argparse.REMAINDER, metavar="-- PROGRAM ...", help="the program with its arguments"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the program, and return its exit status."""
+    words = options.program[1:] if options.program[:1] == ["--"] else options.program
+    if not words:
+        raise ValueError("a program is needed, as in: gigachat run -- python bot.py")
+    from gigachat.server import GigaChatServer
+
+    program = shutil.which(words[0])
+    if program is None:
+        print_error(f"there is no program {words[0]!r}")
+        return _NOT_FOUND
+    signal.signal(signal.SIGTERM, _leave)
+    with GigaChatServer() as server:
+        if not options.quiet:
+            print_note(f"# Local GigaChat at {server.origin}; an echo answers, no model.")
+        try:
+            child = subprocess.Popen(  # noqa: S603 - the program of the caller
+                [program, *words[1:]], env=_environment(server)
+            )
+        except OSError as error:
+            print_error(f"{program}: {error.strerror}")
+            return _NOT_STARTED
+        status = _waited(child)
+    return status if status >= 0 else 128 - status  # as shells show signals
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # and stop the server
+
+
+def _waited(child: subprocess.Popen[Any]) -> int:
+    """Return the exit status of a program that gets the signals of this process."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        child.terminate()
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        while True:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:  # the program gets it, too
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _environment(server: GigaChatServer) -> dict[str, str]:
+    """Return the environment of the program: it names the server instead of another account, and no proxy for it."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("GIGACHAT_")}
+    direct = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "localhost,127.0.0.1")))
+    return {**kept, "NO_PROXY": direct, "no_proxy": direct, **server.environment}

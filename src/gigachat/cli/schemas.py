@@ -1,0 +1,61 @@
+"""Answers in JSON by a schema of the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, WithJsonSchema
+from typing_extensions import TypedDict
+
+from gigachat.cli.streams import read_file
+
+_TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
+_FIELD = re.compile(r"(?P<name>[^\W\d]\w*)(?:\s+(?P<type>\w+))?(?:\s*:\s*(?P<description>.+))?")
+
+
+def answer_type(text: str) -> TypeAdapter[dict[str, Any]]:
+    """Return the type of an answer.
+
+    Args:
+        text: `name, age int, bio: in one sentence`, a JSON Schema, or the path of a file with one.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if not text.lstrip().startswith("{"):
+        if not _is_file(text):
+            return _of_fields(text)
+        text = read_file(Path(text))
+    try:
+        schema = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--schema: invalid JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise ValueError("--schema: a JSON object is needed")
+    return TypeAdapter(Annotated[dict[str, Any], WithJsonSchema(schema)])
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # the text is too long for a path
+        return False
+
+
+def _of_fields(text: str) -> TypeAdapter[dict[str, Any]]:
+    fields: dict[str, Any] = {}
+    for part in text.split(","):
+        match = _FIELD.fullmatch(part.strip())
+        kind = match and (match["type"] or "str")
+        if match is None or kind not in _TYPES:
+            known = ", ".join(_TYPES)
+            raise ValueError(
+                f"--schema: {part.strip()!r} is not a field: NAME, NAME TYPE or NAME: DESCRIPTION ({known})"
+            )
+        if match["name"] in fields:
+            raise ValueError(f"--schema: two fields are named {match['name']!r}")
+        fields[match["name"]] = Annotated[_TYPES[kind], Field(description=match["description"])]
+    return TypeAdapter(TypedDict("Answer", fields))  # type: ignore[operator]
