@@ -30,7 +30,7 @@ class ObservedRun:
         tools: Names of its tools.
         stream: Whether its answers are streamed.
         model: Model of its first request.
-        steps: Number of the model's answers so far.
+        steps: Number of the model's answers, set at its end.
         stop: Why it ended, as in `RunResult`; None if it failed or was closed.
         seconds: How long it took; None while it is in progress.
         outcome: How it ended; None while it is in progress.

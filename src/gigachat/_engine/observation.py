@@ -267,10 +267,11 @@ class RunObservation:
         """Return what tells of a tool."""
         return ToolObservation(self._tell, self._now, ObservedTool(self.record, name, call_id))
 
-    def ended(self, outcome: Outcome, error: BaseException | None = None) -> None:
+    def ended(self, outcome: Outcome, error: BaseException | None, *, steps: int, stop: str | None) -> None:
         """Tell the end of the run, unless it was told."""
         run = self.record
         if run.outcome is None:
+            run.steps, run.stop = steps, stop
             run.seconds = self._now() - self._began
             run.outcome = outcome if error is None else _outcome(error)
             self._tell("run_ended", run, error)

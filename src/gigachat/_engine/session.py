@@ -18,7 +18,7 @@ from gigachat._engine.transport import Failure
 from gigachat.exceptions import APIResponseValidationError, GenerationError, ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from gigachat._engine.calls import Call, RequestOptions
     from gigachat._engine.limiter import Slot
@@ -79,6 +79,19 @@ class Session:
         from gigachat._engine.observation import observe_call  # here: few clients need it
 
         return observe_call(self, call, context, stream=stream, run=run)
+
+    def observe_run(self, tools: Sequence[str], *, stream: bool) -> RunObservation | None:
+        """Begin to tell observers and the log of a run; None if nobody listens.
+
+        Args:
+            tools: Names of its tools.
+            stream: Whether its answers are streamed.
+        """
+        if not self.service.observers and not logger.isEnabledFor(logging.INFO):
+            return None
+        from gigachat._engine.observation import observe_run
+
+        return observe_run(self, tools, stream=stream)
 
     async def send(self, call: Call[T], run: RunObservation | None = None) -> T:
         """Send a call and return its parsed response.
