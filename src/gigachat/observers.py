@@ -26,7 +26,7 @@ class ObservedRun:
     """A run of tools. One object for the whole run; attributes are set as they become known.
 
     Attributes:
-        id: Number of the run, unique in the process together with the numbers of calls.
+        id: Number of the run. Runs, calls and tools of a process have different numbers.
         tools: Names of its tools.
         stream: Whether its answers are streamed.
         model: Model of its first request.
@@ -51,6 +51,7 @@ class ObservedTool:
     """A call of a tool that runs. One object for the whole call.
 
     Attributes:
+        id: Number of the call. Runs, calls and tools of a process have different numbers.
         run: Its run.
         name: Name of the tool.
         call_id: Id of the call, if the service gave one.
@@ -58,6 +59,7 @@ class ObservedTool:
         outcome: How it ended; None while it is in progress.
     """
 
+    id: int
     run: ObservedRun
     name: str
     call_id: str | None
@@ -70,7 +72,7 @@ class ObservedCall:
     """A call of the API with all its attempts. One object for the whole call; attributes are set as they become known.
 
     Attributes:
-        id: Number of the call, unique in the process.
+        id: Number of the call. Runs, calls and tools of a process have different numbers.
         method: HTTP method.
         path: Path of the address, without its query.
         url: Address without its query.
@@ -79,6 +81,8 @@ class ObservedCall:
         version: Version of the API, such as `v1`.
         stream: Whether the response is a stream.
         run: The run that makes the call, if any.
+        session_id: `x-session-id` of the last response, or of the request.
+        parameters: `temperature`, `top_p` and `max_tokens` of the request.
         attempts: Number of attempts so far.
         status: HTTP status of the last response.
         request_id: `x-request-id` of the last response; before one, that of the request, if it has any.
@@ -99,6 +103,8 @@ class ObservedCall:
     version: str
     stream: bool
     run: ObservedRun | None = field(default=None, repr=False)
+    session_id: str | None = None
+    parameters: Mapping[str, float] = field(default_factory=dict)
     attempts: int = 0
     status: int | None = None
     request_id: str | None = None

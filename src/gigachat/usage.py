@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigachat import catalogue
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientUsage", "ModelUsage", "TokenCounts"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
+class TokenCounts(NamedTuple):
     """Token counts of one call.
 
     Attributes:

@@ -38,6 +38,7 @@ _log = CallLog()
 _numbers = count(1)
 _telling: ContextVar[bool] = ContextVar("_telling", default=False)
 _later: deque[tuple[Audience, str, tuple[Any, ...]]] = deque()
+_PARAMETERS = ("temperature", "top_p", "max_tokens")
 _SYNC = "the methods of an observer are plain functions: start a task of your own for what must be awaited"
 
 
@@ -126,7 +127,7 @@ class CallObservation:
         service, options = session.service, session.options
         url = _without_query(service.address(call))
         model = options.body.get("model") or requested_model(call.json)
-        request_id = options.headers.get("x-request-id") or context.get("x-request-id")
+        headers = {**service.headers, **context, **(call.headers or {}), **options.headers}
         path = re.sub(r"^[\w+.-]+://[^/]*", "", url)
         self.call = ObservedCall(
             next(_numbers),
@@ -138,7 +139,9 @@ class CallObservation:
             _version(path),
             stream,
             None if run is None else run.record,
-            request_id=request_id,
+            session_id=_shown(headers.get("x-session-id")),
+            parameters=_parameters({**_fields(call.json), **options.body}),
+            request_id=_shown(headers.get("x-request-id")),
         )
         if run is not None:
             run.asks(self.call)
@@ -170,6 +173,7 @@ class CallObservation:
         if response is not None:
             status, request_id = response.status_code, response.headers.get("x-request-id")
             call.status, call.request_id = status, request_id or call.request_id
+            call.session_id = response.headers.get("x-session-id") or call.session_id
         seconds = self._now() - self._attempt_began
         kind = None if error is None else type(error)
         self._attempt = Attempt(call.attempts, seconds, status, request_id, kind)
@@ -265,7 +269,7 @@ class RunObservation:
 
     def tool(self, name: str, call_id: str | None) -> ToolObservation:
         """Return what tells of a tool."""
-        return ToolObservation(self._tell, self._now, ObservedTool(self.record, name, call_id))
+        return ToolObservation(self._tell, self._now, ObservedTool(next(_numbers), self.record, name, call_id))
 
     def ended(self, outcome: Outcome, error: BaseException | None, *, steps: int, stop: str | None) -> None:
         """Tell the end of the run, unless it was told."""
@@ -337,6 +341,22 @@ def _outcome(error: BaseException) -> Outcome:
 
 def _without_query(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
+
+
+def _shown(value: str | None) -> str | None:
+    return None if value is None else str(value)  # without the mark that hides it
+
+
+def _fields(body: Any) -> dict[str, Any]:
+    """Return the fields of a request among which the parameters are."""
+    fields = body if isinstance(body, dict) else {name: getattr(body, name, None) for name in _PARAMETERS}
+    options = fields.get("model_options") if isinstance(body, dict) else getattr(body, "model_options", None)
+    return {**fields, **(_fields(options) if options is not None else {})}
+
+
+def _parameters(fields: Mapping[str, Any]) -> dict[str, float]:
+    values = ((name, fields.get(name)) for name in _PARAMETERS)
+    return {name: value for name, value in values if isinstance(value, int | float)}
 
 
 def _version(path: str) -> str:

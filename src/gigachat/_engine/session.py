@@ -104,7 +104,9 @@ class Session:
             GigaChatException: The request failed.
         """
         context = context_headers()
-        observation = self.observe(call, context, run=run)
+        observation = None
+        if self.service.observers or logger.isEnabledFor(logging.INFO):
+            observation = self.observe(call, context, run=run)
         if observation is None:
             return await self._send(call, context, None)
         with observation:

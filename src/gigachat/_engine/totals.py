@@ -12,14 +12,9 @@ from gigachat.usage import ClientUsage, ModelUsage, TokenCounts
 if TYPE_CHECKING:
     from gigachat._engine.calls import Call
 
-_MOST_WAITING = 1000  # counts that are not summed yet
-
 
 class UsageTotals:
-    """The sums of one client.
-
-    Adding takes no lock: a finalizer may do it at any point of a program.
-    """
+    """The sums of one client."""
 
     def __init__(self) -> None:
         self.reset()
@@ -27,53 +22,62 @@ class UsageTotals:
     def reset(self) -> None:
         """Begin at zero: a forked child process counts its own calls."""
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[str, TokenCounts | None]] = deque()
-        self._models: dict[str, ModelUsage] = {}
+        self._sums: dict[str | None, list[int]] = {}  # by model with its version: the attributes of `ModelUsage`
+        self._streams: deque[tuple[str | None, Any]] = deque()  # not summed yet: model, and usage as reported
 
     def count(self, answer: Any) -> None:
-        """Add the call of an answer, if it is a completion or embeddings. The answer is not kept."""
-        tokens = tokens_of(answer)
-        if tokens is not None or _is_completion(answer):
-            self.add(answer.model, tokens)
+        """Count the call of an answer, if it is a completion or embeddings. The answer is not kept."""
+        try:
+            model, usage = answer.model, answer.usage
+        except AttributeError:
+            usage = _tokens_of_texts(answer)
+            if usage is None:
+                return
+            model = answer.model
+        with self._lock:
+            self._add(model, usage)
 
     def count_stream(self, call: Call[Any], last: Any) -> None:
-        """Count the call of a stream.
+        """Count the call of a stream. It never waits: a finalizer may call it at any point of a program.
 
         Args:
             call: Its request.
             last: Its last chunk, or the last one that reports usage; None if it had no chunk. It is not kept.
         """
-        self.add(getattr(last, "model", None) or requested_model(call.json), tokens_of(last))
-
-    def add(self, model: Any, tokens: TokenCounts | None) -> None:
-        """Add a call.
-
-        Args:
-            model: Model that answered, with or without a version.
-            tokens: Its token counts; None if they are unknown.
-        """
-        name = model.partition(":")[0] if isinstance(model, str) else ""
-        self._waiting.append((name, tokens))
-        if len(self._waiting) > _MOST_WAITING and self._lock.acquire(blocking=False):
+        model = getattr(last, "model", None) or requested_model(call.json)
+        self._streams.append((model, getattr(last, "usage", None)))
+        if self._lock.acquire(blocking=False):
             try:
-                self._sum()
+                self._add_streams()
             finally:
                 self._lock.release()
 
     def snapshot(self) -> ClientUsage:
         """Return the sums."""
+        models: dict[str, ModelUsage] = {}
         with self._lock:
-            self._sum()
-            return ClientUsage(dict(self._models))
+            self._add_streams()
+            for model, sums in self._sums.items():
+                name = (model or "").partition(":")[0]
+                models[name] = models.get(name, ModelUsage()) + ModelUsage(*sums)
+        return ClientUsage(models)
 
-    def _sum(self) -> None:
-        for _ in range(len(self._waiting)):
-            name, tokens = self._waiting.popleft()
-            if tokens is None:
-                used = ModelUsage(calls=1, unknown=1)
-            else:
-                used = ModelUsage(1, tokens.input_tokens, tokens.output_tokens, tokens.cached_tokens)
-            self._models[name] = self._models.get(name, ModelUsage()) + used
+    def _add_streams(self) -> None:
+        while self._streams:
+            self._add(*self._streams.popleft())
+
+    def _add(self, model: str | None, usage: Any) -> None:
+        sums = self._sums.get(model)
+        if sums is None:
+            sums = self._sums[model] = [0, 0, 0, 0, 0]
+        sums[0] += 1
+        counts = usage if isinstance(usage, TokenCounts) else _counts(usage)
+        if counts is None:
+            sums[4] += 1
+        else:
+            sums[1] += counts[0]
+            sums[2] += counts[1]
+            sums[3] += counts[2]
 
 
 def requested_model(body: Any) -> str | None:
@@ -87,21 +91,21 @@ def tokens_of(answer: Any) -> TokenCounts | None:
     usage = getattr(answer, "usage", None)
     if usage is None:
         return _tokens_of_texts(answer)
-    generated = getattr(usage, "completion_tokens", None)
-    if generated is not None:  # v1
-        if not usage.model_fields_set:
+    counts = _counts(usage)
+    return None if counts is None else TokenCounts(*counts)
+
+
+def _counts(usage: Any) -> tuple[int, int, int] | None:
+    """Return what `TokenCounts` is made of; None if the usage reports nothing."""
+    try:
+        prompt, generated, cached = usage.prompt_tokens, usage.completion_tokens, usage.precached_prompt_tokens
+    except AttributeError:
+        prompt, generated = getattr(usage, "input_tokens", None), getattr(usage, "output_tokens", None)  # v2
+        if prompt is None and generated is None:
             return None
-        return TokenCounts(usage.prompt_tokens, generated, usage.precached_prompt_tokens or 0)
-    prompt = getattr(usage, "input_tokens", None)
-    if prompt is None and getattr(usage, "output_tokens", None) is None:
-        return None
-    details = usage.input_tokens_details
-    return TokenCounts(prompt or 0, usage.output_tokens or 0, (details and details.cached_tokens) or 0)
-
-
-def _is_completion(answer: Any) -> bool:
-    fields = getattr(type(answer), "model_fields", ())
-    return "usage" in fields and "model" in fields
+        details = usage.input_tokens_details
+        return prompt or 0, generated or 0, (details and details.cached_tokens) or 0
+    return (prompt, generated, cached or 0) if prompt or generated or usage.model_fields_set else None
 
 
 def _tokens_of_texts(answer: Any) -> TokenCounts | None:
