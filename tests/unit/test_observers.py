@@ -7,7 +7,7 @@ import copy
 import gc
 import logging
 import pickle
-from collections.abc import Callable
+from datetime import date
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -27,6 +27,7 @@ from gigachat import (
     StreamInterruptedError,
 )
 from gigachat._engine.transport import Failure, Stage
+from gigachat.catalogue import Price
 from gigachat.context import request_id_cvar
 from gigachat.observers import Attempt, ObservedCall, ObservedRun, ObservedTool, TokenRenewal
 from gigachat.usage import TokenCounts
@@ -241,7 +242,7 @@ def test_a_stream_that_is_not_read_to_its_end_ends(world: World, notes: Notes, g
             finish(stream.close())
             finish(stream.close())
     elif end == "abandon":
-        warned = pytest.warns(ResourceWarning) if world.mode == "async" else mock.patch.object(gc, "garbage", [])
+        warned: Any = pytest.warns(ResourceWarning) if world.mode == "async" else mock.patch.object(gc, "garbage", [])
         with warned:
             del stream
             gc.collect()
@@ -410,12 +411,12 @@ def test_calls_of_an_observer_are_not_observed(world: World) -> None:
         def answered(self, call: ObservedCall) -> None:
             super().answered(call)
             if world.mode == "blocking":
-                giga.get_models()
+                client.get_models()
 
     notes = Calls()
-    giga = world.client(access_token="t", observers=[notes], max_concurrency=1, queue_timeout=1.0)
-    world.chat(giga, "x")
-    world.chat(giga, "x")
+    client = world.client(access_token="t", observers=[notes], max_concurrency=1, queue_timeout=1.0)
+    world.chat(client, "x")
+    world.chat(client, "x")
     assert notes.names == ["call_started", "attempt", "answered"] * 2
     assert len(world.api_requests) == (4 if world.mode == "blocking" else 2)
 
@@ -651,11 +652,7 @@ def test_copies_begin_at_zero_and_views_share(world: World) -> None:
     assert copy.deepcopy(giga).usage.calls == pickle.loads(pickle.dumps(giga)).usage.calls == 0
 
 
-def _price(**changes: Any) -> Callable[[], Any]:
-    from datetime import date
-
-    from gigachat.catalogue import Price
-
+def _price(**changes: Any) -> Price:
     return Price(**{"input": 100.0, "output": 200.0, "date": date(2026, 1, 1), **changes})
 
 
