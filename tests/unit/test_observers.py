@@ -11,6 +11,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 from unittest import mock
+from weakref import ref
 
 import pytest
 
@@ -621,6 +622,32 @@ def test_usage_is_summed_by_model(world: World) -> None:
     assert usage.models["Embeddings"].input_tokens == 7
     assert usage.total.unknown == 0
     assert usage.cost() is None
+
+
+def test_many_calls_are_counted(world: World) -> None:
+    giga = world.client(access_token="t")
+    for _ in range(250):
+        world.chat(giga, "x")
+    assert (giga.usage.calls, giga.usage.output_tokens) == (250, 750)
+    assert giga.usage.models.keys() == {"GigaChat"}
+
+
+def test_counting_does_not_wait_for_a_reader(world: World) -> None:
+    giga = world.client(access_token="t")
+    with giga._service.usage._lock:  # as a finalizer that runs while the sums are read
+        for _ in range(150):
+            world.chat(giga, "x")
+    assert giga.usage.calls == 150
+
+
+def test_an_answer_is_not_kept(world: World) -> None:
+    giga = world.client(access_token="t", observers=[Notes()])
+    kept = ref(world.chat(giga, "x"))
+    world.answers = [Answer(pieces=[sse(LAST), DONE])]
+    chunk = ref(world.read(giga, "x")[0])
+    gc.collect()
+    assert kept() is None
+    assert chunk() is None
 
 
 def test_a_stream_counts_when_it_ends(world: World) -> None:

@@ -284,15 +284,11 @@ class EventStream(Generic[ChunkT, CompletionT]):
         finally:
             if slot is not None:
                 slot.release()
-            if response is not None:
-                self._count()
+            if response is not None and self._last is not None:
+                self._session.service.usage.count(self._last)
+                self._last = None
             if observation is not None:
                 self._tell_end(observation, "answered" if self._ended else "closed")
-
-    def _count(self) -> None:
-        """Add the tokens to the usage of the client."""
-        last, self._last = self._last, None
-        self._session.service.usage.count_stream(self.call.call, last)
 
     def _tell_failure(self, error: BaseException) -> None:
         if self._observation is not None:
@@ -309,10 +305,10 @@ class EventStream(Generic[ChunkT, CompletionT]):
         was_open = response is not None and response.abandon()
         if slot is not None:
             slot.release()
-        if was_open:
-            self._count()
-            if self._observation is not None:
-                self._tell_end(self._observation, "abandoned")
+        if was_open and self._last is not None:
+            self._session.service.usage.count(self._last)
+        if was_open and self._observation is not None:
+            self._tell_end(self._observation, "abandoned")
         return was_open
 
 

@@ -75,8 +75,8 @@ class Audience:
         if _telling.get():
             _later.append((self, event, arguments))
             return
-        _telling.set(True)
         try:
+            _telling.set(True)
             self._tell(event, arguments)
             while _later:
                 audience, event, arguments = _later.popleft()

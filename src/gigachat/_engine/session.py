@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("gigachat")
 
+_UNOBSERVED = nullcontext()
 _SUBJECTS = ("model", "tool", "function", "thread", "assistant", "file")  # of a 404 that API v2 itself may answer
 
 
@@ -66,7 +67,7 @@ class Session:
     def observe(
         self, call: Call[Any], context: Mapping[str, str], *, stream: bool = False, run: RunObservation | None = None
     ) -> CallObservation | None:
-        """Begin to tell observers and the log of a call; None if nobody listens.
+        """Begin to tell observers and the log of a call; None without observers and with the log off.
 
         Args:
             call: The call.
@@ -81,7 +82,7 @@ class Session:
         return observe_call(self, call, context, stream=stream, run=run)
 
     def observe_run(self, tools: Sequence[str], *, stream: bool) -> RunObservation | None:
-        """Begin to tell observers and the log of a run; None if nobody listens.
+        """Begin to tell observers and the log of a run; None without observers and with the log off.
 
         Args:
             tools: Names of its tools.
@@ -104,40 +105,32 @@ class Session:
             GigaChatException: The request failed.
         """
         context = context_headers()
-        observation = None
-        if self.service.observers or logger.isEnabledFor(logging.INFO):
-            observation = self.observe(call, context, run=run)
-        if observation is None:
-            return await self._send(call, context, None)
-        with observation:
-            return await self._send(call, context, observation)
-
-    async def _send(self, call: Call[T], context: Mapping[str, str], observation: CallObservation | None) -> T:
-        slot, deadline = await self.begin() if self.bounded else (None, None)
-        try:
-            response = await self.respond(call, context, deadline, observation)
-            content = await response.read(self.service.max_response_bytes)
-        except Failure as failure:
-            raise failure.error from None
-        finally:
-            if slot is not None:
-                slot.release()
-        try:
-            answer = call.read(content, response.headers)
-        except APIResponseValidationError as error:
-            if error.completion is None:
-                error.args = (f"{error} ({self.service.address(call)})",)
-            raise
-        except GenerationError as error:
-            self.service.usage.count(error.completion)
-            raise
-        if call.method == "POST":
-            self.service.usage.count(answer)
-        if observation is not None:
-            observation.took(answer)
-        if call.file_reader is not None:
-            object.__setattr__(answer, "_reader", call.file_reader)  # its slot: see `models.answer_files`
-        return answer
+        with self.observe(call, context, run=run) or _UNOBSERVED as observation:
+            slot, deadline = await self.begin() if self.bounded else (None, None)
+            try:
+                response = await self.respond(call, context, deadline, observation)
+                content = await response.read(self.service.max_response_bytes)
+            except Failure as failure:
+                raise failure.error from None
+            finally:
+                if slot is not None:
+                    slot.release()
+            try:
+                answer = call.read(content, response.headers)
+            except APIResponseValidationError as error:
+                if error.completion is None:
+                    error.args = (f"{error} ({self.service.address(call)})",)
+                raise
+            except GenerationError as error:
+                self.service.usage.count(error.completion)
+                raise
+            if call.method == "POST":
+                self.service.usage.count(answer)
+            if observation is not None:
+                observation.took(answer)
+            if call.file_reader is not None:
+                object.__setattr__(answer, "_reader", call.file_reader)  # its slot: see `models.answer_files`
+            return answer
 
     @asynccontextmanager
     async def open(self, call: Call[Any]) -> AsyncIterator[Response]:
@@ -147,7 +140,7 @@ class Session:
             GigaChatException: The request failed, or the body is not complete.
         """
         context = context_headers()
-        with self.observe(call, context) or nullcontext() as observation:
+        with self.observe(call, context) or _UNOBSERVED as observation:
             slot, deadline = await self.begin()
             try:
                 response = await self.respond(call, context, deadline, observation)

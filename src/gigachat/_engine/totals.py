@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gigachat._engine.registry import Registry
 from gigachat.usage import ClientUsage, ModelUsage, TokenCounts
 
-if TYPE_CHECKING:
-    from gigachat._engine.calls import Call
+_MOST_WAITING = 100  # small objects
 
 
 class UsageTotals:
@@ -23,7 +22,7 @@ class UsageTotals:
         """Begin at zero: a forked child process counts its own calls."""
         self._lock = threading.Lock()
         self._sums: dict[str | None, list[int]] = {}  # by model with its version: the attributes of `ModelUsage`
-        self._streams: deque[tuple[str | None, Any]] = deque()  # not summed yet: model, and usage as reported
+        self._waiting: deque[tuple[str | None, Any]] = deque()  # not added yet: model, and usage as reported
 
     def count(self, answer: Any) -> None:
         """Count the call of an answer, if it is a completion or embeddings. The answer is not kept."""
@@ -34,21 +33,12 @@ class UsageTotals:
             if usage is None:
                 return
             model = answer.model
-        with self._lock:
-            self._add(model, usage)
-
-    def count_stream(self, call: Call[Any], last: Any) -> None:
-        """Count the call of a stream. It never waits: a finalizer may call it at any point of a program.
-
-        Args:
-            call: Its request.
-            last: Its last chunk, or the last one that reports usage; None if it had no chunk. It is not kept.
-        """
-        model = getattr(last, "model", None) or requested_model(call.json)
-        self._streams.append((model, getattr(last, "usage", None)))
-        if self._lock.acquire(blocking=False):
+        waiting = self._waiting
+        waiting.append((model, usage))
+        # A finalizer may count a stream at any point of a program, so it does not wait.
+        if len(waiting) >= _MOST_WAITING and self._lock.acquire(blocking=False):
             try:
-                self._add_streams()
+                self._add()
             finally:
                 self._lock.release()
 
@@ -56,28 +46,27 @@ class UsageTotals:
         """Return the sums."""
         models: dict[str, ModelUsage] = {}
         with self._lock:
-            self._add_streams()
+            self._add()
             for model, sums in self._sums.items():
                 name = (model or "").partition(":")[0]
                 models[name] = models.get(name, ModelUsage()) + ModelUsage(*sums)
         return ClientUsage(models)
 
-    def _add_streams(self) -> None:
-        while self._streams:
-            self._add(*self._streams.popleft())
-
-    def _add(self, model: str | None, usage: Any) -> None:
-        sums = self._sums.get(model)
-        if sums is None:
-            sums = self._sums[model] = [0, 0, 0, 0, 0]
-        sums[0] += 1
-        counts = usage if isinstance(usage, TokenCounts) else _counts(usage)
-        if counts is None:
-            sums[4] += 1
-        else:
-            sums[1] += counts[0]
-            sums[2] += counts[1]
-            sums[3] += counts[2]
+    def _add(self) -> None:
+        """Add what waits; the lock is held."""
+        while self._waiting:
+            model, usage = self._waiting.popleft()
+            sums = self._sums.get(model)
+            if sums is None:
+                sums = self._sums[model] = [0, 0, 0, 0, 0]
+            sums[0] += 1
+            counts = usage if isinstance(usage, TokenCounts) else _counts(usage)
+            if counts is None:
+                sums[4] += 1
+            else:
+                sums[1] += counts[0]
+                sums[2] += counts[1]
+                sums[3] += counts[2]
 
 
 def requested_model(body: Any) -> str | None:
