@@ -422,6 +422,22 @@ def test_calls_of_an_observer_are_not_observed(world: World) -> None:
     assert len(world.api_requests) == (4 if world.mode == "blocking" else 2)
 
 
+def test_a_run_of_an_observer_is_not_observed(notes: Notes) -> None:
+    world = World("blocking")
+
+    class Runs(Notes):
+        def answered(self, call: ObservedCall) -> None:
+            super().answered(call)
+            world.answers = [Answer(CALLS_TOOL), Answer(COMPLETION)]
+            client.chat_run("x", tools=[add])
+
+    runs = Runs()
+    client = world.client(access_token="t", observers=[runs])
+    world.chat(client, "x")
+    assert runs.names == ["call_started", "attempt", "answered"]
+    assert client.usage.calls == 3
+
+
 async def _awaitable(*arguments: Any) -> None: ...
 
 
@@ -595,6 +611,14 @@ def test_content_of_a_stream_is_told_at_its_end(world: World) -> None:
     assert reads.contents[0][1]["choices"][0]["message"]["content"] == "Привет"
 
 
+def test_a_body_that_cannot_be_sent_is_no_content(world: World) -> None:
+    reads = Reads()
+    with pytest.raises(ValueError, match="surrogate"):
+        world.chat(world.client(access_token="t", observers=[reads]), "\ud83d")
+    assert reads.names == ["call_started", "content", "failed"]
+    assert reads.contents == [(None, None)]
+
+
 def test_content_of_a_failure_is_what_was_sent(world: World) -> None:
     reads = Reads()
     giga = world.client(access_token="t", observers=[reads])
@@ -648,6 +672,34 @@ def test_an_answer_is_not_kept(world: World) -> None:
     gc.collect()
     assert kept() is None
     assert chunk() is None
+
+
+@pytest.mark.parametrize(
+    ("reported", "counts"),
+    [
+        ({"input_tokens": 4, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 1}}, TokenCounts(4, 2, 1)),
+        ({"input_tokens": 4}, TokenCounts(4, 0, 0)),
+        ({"output_tokens": 2}, TokenCounts(0, 2, 0)),
+        ({"total_tokens": 2}, None),
+        (None, None),
+    ],
+)
+def test_usage_of_chats_v2_is_counted(world: World, notes: Notes, reported: Any, counts: TokenCounts | None) -> None:
+    giga = world.client(access_token="t", observers=[notes])
+    world.answers = [Answer({"model": "GigaChat-2:1", "messages": [], "usage": reported})]
+    world.do(giga, "chat.create", "x")
+    assert notes.calls[0].usage == counts
+    used = giga.usage.models["GigaChat-2"]
+    assert (used.calls, used.unknown) == (1, int(counts is None))
+    assert TokenCounts(used.input_tokens, used.output_tokens, used.cached_tokens) == (counts or TokenCounts(0))
+
+
+def test_calls_that_generate_nothing_do_not_count(world: World) -> None:
+    giga = world.client(access_token="t")
+    world.answers = [Answer([{"object": "tokens", "tokens": 7, "characters": 36}])]
+    world.do(giga, "tokens_count", ["a"])
+    world.do(giga, "get_models")
+    assert giga.usage.models == {}
 
 
 def test_a_stream_counts_when_it_ends(world: World) -> None:

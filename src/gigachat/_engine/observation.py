@@ -205,10 +205,13 @@ class CallObservation:
 
     def stream_ended(self, outcome: Outcome, error: BaseException | None = None, completion: Any = None) -> None:
         """Tell the end of a stream, unless it was told."""
+        if self.call.outcome is not None:
+            return
         self._completion = completion
         if error is not None:
             self._failed(error)
-        elif self._ends(outcome):
+        else:
+            self._end(outcome)
             self._tell("stream_ended", self.call, None)
 
     def __enter__(self) -> Self:
@@ -217,26 +220,24 @@ class CallObservation:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None:
             self._failed(error)
-        elif self._ends("answered"):
+        else:
+            self._end("answered")
             self._tell("answered", self.call)
 
     def _failed(self, error: BaseException) -> None:
         completion = getattr(error, "completion", None)
         if completion is not None:
             self.took(completion)
-        if self._ends(_outcome(error)):
-            self._tell("stream_ended" if self._answered else "failed", self.call, error)
+        self._end(_outcome(error))
+        self._tell("stream_ended" if self._answered else "failed", self.call, error)
 
-    def _ends(self, outcome: Outcome) -> bool:
-        """Set how the call ended; whether it had not ended."""
+    def _end(self, outcome: Outcome) -> None:
+        """Set how the call ended."""
         call = self.call
-        if call.outcome is not None:
-            return False
         call.seconds, call.outcome = self._now() - self._began, outcome
         if self.reads_content:
             self._tell("content", call, self._json(self._body), self._json(self._completion))
             self._body = self._completion = None
-        return True
 
     def _json(self, value: Any) -> Any:
         try:
