@@ -114,8 +114,9 @@ class CallLog(Observer):
 
 
 def _named(call: ObservedCall) -> str:
-    model = f" {call.response_model or call.model}" if call.model else ""
-    return f"call {call.id}: {call.method} {call.path}{model}"
+    model = call.response_model or call.model or ""
+    named = f"{call.method} {call.path} {model}".rstrip()
+    return f"call {call.id}: {named if named.isprintable() else ascii(named)}"  # a line break would begin another line
 
 
 def _tokens(call: ObservedCall) -> str:

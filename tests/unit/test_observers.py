@@ -864,6 +864,14 @@ def test_at_info_each_call_is_one_line(world: World, caplog: pytest.LogCaptureFi
     assert "canary" not in caplog.text
 
 
+def test_a_name_cannot_forge_a_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "gigachat"):
+        world.chat(world.client(access_token="t"), "x", model="a\nINFO gigachat: forged")
+    assert len(caplog.records) == 3
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+    assert any("a\\nINFO" in record.getMessage() for record in caplog.records)
+
+
 def test_without_a_level_nothing_is_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.chat(world.client(), "x")
     assert caplog.records == []
