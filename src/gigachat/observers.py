@@ -77,7 +77,7 @@ class ObservedCall:
         path: Path of the address, without its query.
         url: Address without its query.
         operation: What the call does, made of its path: `chat`, `embeddings`, `models`, `files.content`.
-        model: Model in the request, if it names one.
+        model: Model in the request, if it names one; of fallback models, the one that is asked.
         version: Version of the API, such as `v1`.
         stream: Whether the response is a stream.
         run: The run that makes the call, if any.

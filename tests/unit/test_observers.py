@@ -167,6 +167,15 @@ def test_a_rejected_token_is_a_retry_and_its_renewal_is_told(world: World, notes
     assert "token-" not in repr(renewal)
 
 
+def test_a_fallback_model_is_told(world: World, notes: Notes) -> None:
+    giga = world.client(access_token="t", observers=[notes], fallback_models=["GigaChat-2"], max_retries=0)
+    world.answers = [error(503), Answer(COMPLETION)]
+    world.chat(giga, "x")
+    assert notes.names == ["call_started", "attempt", "retry", "attempt", "answered"]
+    assert notes.calls[0].model == "GigaChat-2"
+    assert notes.pauses == [0.0]
+
+
 def test_a_failure_is_told_with_its_error(world: World, notes: Notes, giga: GigaChat) -> None:
     world.answers = [error(400, x_request_id="bad")]
     with pytest.raises(BadRequestError) as raised:

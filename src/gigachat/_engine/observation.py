@@ -183,6 +183,11 @@ class CallObservation:
         """Tell that another attempt follows."""
         self._tell("retry", self.call, self._attempt, pause)
 
+    def asks_fallback(self, model: str | None) -> None:
+        """Tell that another model is asked."""
+        self.call.model = model
+        self.retrying(0.0)
+
     def took(self, answer: Any) -> None:
         """Note an answer, or a chunk of one."""
         call = self.call

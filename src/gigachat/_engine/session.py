@@ -223,6 +223,8 @@ class Session:
                 if failure is not None:
                     raise failure from None
                 model = fallback.model
+                if observation is not None:
+                    observation.asks_fallback(model)
                 urls = service.v2_urls if call.v2 else ("",)
             else:
                 if call.v2:
