@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Models,
         Usage,
     )
+    from gigachat.observers import Observer
     from gigachat.tools import Tool, ToolContext, tool
     from gigachat.tools.runs import (
         RunCall,
@@ -96,6 +97,7 @@ __all__ = [
     "ModelUnavailableError",
     "Models",
     "NotFoundError",
+    "Observer",
     "PaymentRequiredError",
     "RateLimitError",
     "RefusalError",
@@ -146,6 +148,7 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
         "AsyncRunStream": "api.tool_run.streams",
         "Conversation": "api.conversation.modes",
         "RunStream": "api.tool_run.streams",
+        "Observer": "observers",
         "RunCall": "tools.runs",
         "RunDone": "tools.runs",
         "RunReasoning": "tools.runs",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 from typing import TYPE_CHECKING, Any, Literal, Never, Self
 
 from gigachat._compat import AsyncNames
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from gigachat._engine.service import Service
     from gigachat._engine.transport import Transport
+    from gigachat.observers import Observer
     from gigachat.settings import Settings, Timeout
 
 __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"]
@@ -66,8 +66,8 @@ class Client(
     Every endpoint raises `GigaChatException` if its request fails; a stream raises it while it is read. An invalid
     argument raises `ValueError` or `TypeError`, and nothing is sent. `Raises` of a method lists what is special to it.
 
-    Each option but the HTTP clients and the function for tokens can also be set by the environment variable of its
-    name with `GIGACHAT_` in front; an argument wins over it. None and empty text mean not given.
+    Each option but the HTTP clients, the observers and the function for tokens can also be set by the environment
+    variable of its name with `GIGACHAT_` in front; an argument wins over it. None and empty text mean not given.
 
     Args:
         base_url: Address of the API; `https://api.giga.chat/v1` is the newer host.
@@ -115,6 +115,7 @@ class Client(
         default_query: Query parameters added to every API request.
         http_client: `httpx2.Client` for blocking requests; the SDK never closes it.
         async_http_client: `httpx2.AsyncClient` for async requests; the SDK never closes it.
+        observers: Objects that are told of each call.
 
     Raises:
         ConfigurationError: An option is invalid. The message names the option, not its value.
@@ -167,6 +168,7 @@ class Client(
         fallback_models: Sequence[str] | None = None,
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
+        observers: Sequence[Observer] | None = None,
         **unknown: Any,
     ) -> None:
         if positional:
@@ -180,6 +182,7 @@ class Client(
         options = Settings.model_fields.keys()
         given = {name: value for name, value in locals().items() if name in options and value is not None}
         self._access_token_provider = access_token_provider
+        self._observers = observers
         # An empty key is a key that is missing; a client without any may be one of a gateway that adds it.
         self._expects_token = any(name in given and not is_given(given[name]) for name in _SECRETS)
         try:
@@ -196,6 +199,7 @@ class Client(
     ) -> None:
         from gigachat._engine.service import Service
         from gigachat._transport import async_transport, blocking_transport
+        from gigachat._transport.event_loops import in_event_loop
         from gigachat._transport.tls import context_for
 
         if settings.cert_file or settings.ca_bundle_file:
@@ -207,9 +211,10 @@ class Client(
             self._access_token_provider,
             private=any(self._own_clients),
             expects_token=self._expects_token,
+            observers=self._observers,
         )
         self._start(service, blocking_transport(settings, http_client), async_transport(settings, async_http_client))
-        if self._mode is Async or _in_event_loop():
+        if self._mode is Async or in_event_loop():
             import gigachat.models.chat  # noqa: F401 - the first call would block the event loop while it loads them
 
     def _start(self, service: Service, blocking: Transport, awaiting: Transport) -> None:
@@ -266,10 +271,11 @@ class Client(
         return view
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # A new client with the same settings, TLS context, HTTP clients and function for tokens.
+        # A new client with the same settings, TLS context, HTTP clients, observers and function for tokens.
         other = self.__copy__()
         memo[id(self)] = other
         memo[id(self._access_token_provider)] = self._access_token_provider
+        memo[id(self._observers)] = self._observers
         other.__dict__ |= copy.deepcopy(self._own_state(), memo)
         other._connect(self._settings, *self._own_clients)
         return other
@@ -299,7 +305,7 @@ class Client(
 
 _SECRETS = ("credentials", "client_secret", "access_token", "password")
 _CHAT_FIELDS = chat.ChatFields.__annotations__
-_ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client")
+_ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client", "observers")
 _REMADE = frozenset(("_settings", "_own_clients", "_service", "_blocking", "_async"))
 
 
@@ -369,17 +375,6 @@ class AsyncGigaChat(Client[Async]):
 
         def __exit__(self, *error):
             """Exist: `with` looks for it before it enters."""
-
-
-def _in_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # importing it would double the time of importing the SDK
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 # In 0.2 the hybrid was made of these two; here it is one class under three names.

@@ -51,7 +51,7 @@ __all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout"]
 ENV_PREFIX = "GIGACHAT_"
 
 _CREDENTIALS_ALIASES = ("GIGACHAT_API_KEY", "GIGACHAT_AUTH_KEY")
-_OTHER_VARIABLES = [name.removeprefix(ENV_PREFIX).lower() for name in _CREDENTIALS_ALIASES]
+_OTHER_VARIABLES = ["log", *(name.removeprefix(ENV_PREFIX).lower() for name in _CREDENTIALS_ALIASES)]
 _TOKEN_KINDS = (("access_token",), ("credentials",), ("client_id", "client_secret"), ("user", "password"))
 _AUTHORIZATION_KINDS = (*_TOKEN_KINDS, ("cert_file", "key_file", "key_file_password"))
 _DEFAULT_TIMEOUTS = (10.0, 300.0, 60.0)
@@ -245,6 +245,10 @@ def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Setting
     if authorized and (other := next((name for kind in _TOKEN_KINDS for name in kind if name in own), None)):
         raise ConfigurationError(f"give either access_token_provider or {other}, not both")
     report_unknown_variables(ENV_PREFIX, [*Settings.model_fields, *_OTHER_VARIABLES])
+    if "GIGACHAT_LOG" in os.environ:
+        from gigachat._logs import configure  # deferred: few programs log
+
+        configure()
     try:
         return Settings(**own).model_copy(update=dict.fromkeys(others))
     except ValidationError as error:

@@ -22,6 +22,7 @@ TWINS = (
     ("docs/files.md", "docs/files.ru.md"),
     ("docs/local-server.md", "docs/local-server.ru.md"),
     ("docs/mcp.md", "docs/mcp.ru.md"),
+    ("docs/observability.md", "docs/observability.ru.md"),
     ("docs/rag.md", "docs/rag.ru.md"),
     ("docs/reliability.md", "docs/reliability.ru.md"),
     SETTINGS,

@@ -44,8 +44,8 @@ def refused_token(giga: GigaChat, server: GigaChatServer) -> None:
 @pytest.mark.parametrize(
     ("before", "action", "calls", "files"),
     [
-        (lambda giga, _: giga.chat("x"), lambda giga: giga.chat("x"), 40, 10),
-        (lambda giga, _: list(giga.stream("x")), lambda giga: next(giga.stream("x")), 51, 13),
+        (lambda giga, _: giga.chat("x"), lambda giga: giga.chat("x"), 42, 11),
+        (lambda giga, _: list(giga.stream("x")), lambda giga: next(giga.stream("x")), 53, 14),
         (refused_token, lambda giga: giga.chat("x"), 150, 18),
     ],
     ids=["chat", "first chunk of a stream", "chat after a 401"],

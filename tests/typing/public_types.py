@@ -25,6 +25,7 @@ from gigachat import (
     AsyncStream,
     Conversation,
     GigaChat,
+    Observer,
     RunDone,
     RunReasoning,
     RunResult,
@@ -45,7 +46,10 @@ from gigachat import (
 from gigachat.assistants import AssistantsAsyncClient, AssistantsSyncClient
 from gigachat.estimates import TokenEstimate
 from gigachat.mcp import McpTools
+from gigachat.observers import Attempt, ObservedCall, ObservedRun, ObservedTool, Outcome, TokenRenewal
+from gigachat.otel import OpenTelemetry
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
+from gigachat.usage import ClientUsage, ModelUsage, TokenCounts
 
 if TYPE_CHECKING:
     from gigachat.settings import Settings
@@ -774,6 +778,44 @@ def functions_and_checks(giga: GigaChat) -> None:
     assert_type(giga.get_balance(), models.Balance)
     assert_type(giga.diagnose(language="ru", timeout=5).ok, bool)
     assert_type(giga.diagnose().findings[0], diagnosis.Finding)
+
+
+class Observing(Observer):
+    def answered(self, call: ObservedCall) -> None:
+        assert_type(call.usage, TokenCounts | None)
+        assert_type(call.run, ObservedRun | None)
+        assert_type(call.outcome, Outcome | None)
+        assert_type(call.seconds, float | None)
+
+    def retry(self, call: ObservedCall, attempt: Attempt, pause: float) -> None:
+        assert_type(attempt.error, type[BaseException] | None)
+        assert_type(pause, float)
+
+    def stream_ended(self, call: ObservedCall, error: BaseException | None) -> None:
+        assert_type(call.model, str | None)
+
+    def token_renewed(self, renewal: TokenRenewal) -> None:
+        assert_type(renewal.lifetime, float)
+
+    def tool_started(self, tool: ObservedTool) -> None:
+        assert_type(tool.run, ObservedRun)
+
+
+def observed() -> None:
+    with GigaChat(observers=[Observing(), OpenTelemetry(mask=[r"\d+"])]) as giga:
+        assert_type(giga.usage, ClientUsage)
+
+
+def usage(giga: GigaChat) -> None:
+    assert_type(giga.usage.models, Mapping[str, ModelUsage])
+    assert_type(giga.usage.total, ModelUsage)
+    assert_type(giga.usage.input_tokens, int)
+    price = catalogue.Price(input=0.2, output=0.2, date=date(2026, 11, 1))
+    assert_type(giga.usage.cost({"GigaChat": price}), float | None)
+
+
+def async_usage(giga: AsyncGigaChat) -> None:
+    assert_type(giga.usage, ClientUsage)
 
 
 async def afunctions_and_checks(giga: GigaChat) -> None:

@@ -83,12 +83,14 @@ def test_options_of_the_clients_have_types() -> None:
     import httpx2
     from pydantic import SecretStr
 
+    from gigachat import Observer
     from gigachat.settings import Timeout
 
     names = {
         "Awaitable": Awaitable,
         "Callable": Callable,
         "Mapping": Mapping,
+        "Observer": Observer,
         "PathLike": os.PathLike,
         "SecretStr": SecretStr,
         "Sequence": Sequence,

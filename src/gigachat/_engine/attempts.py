@@ -26,6 +26,7 @@ from gigachat.exceptions import (
 
 if TYPE_CHECKING:
     from gigachat._engine.auth.tokens import Authorization, ProvidedAuthorization, Token
+    from gigachat._engine.observation import CallObservation
     from gigachat._engine.retry import RetryPolicy
     from gigachat._engine.transport import Request, Response, Transport
 
@@ -38,6 +39,7 @@ async def send_with_retries(
     policy: RetryPolicy,
     repeatable: bool,
     authorization: Authorization | ProvidedAuthorization | None = None,
+    observation: CallObservation | None = None,
 ) -> Response:
     """Send a request until it is answered or must not be sent again.
 
@@ -47,6 +49,7 @@ async def send_with_retries(
         policy: How often and how long to retry.
         repeatable: Whether it may be sent again when the service may have received it.
         authorization: Where its token comes from; None leaves the request as it is.
+        observation: What tells of the attempts.
 
     Returns:
         A response with a good status whose body has not been read.
@@ -64,16 +67,22 @@ async def send_with_retries(
             if rejection is not None and token.value == rejection[0]:
                 raise rejection[1]  # there is no other token
             request.headers["authorization"] = token.header
+        if observation is not None:
+            observation.sent()
         try:
             response = await transport.send(request)
         except Failure as failure:
             error = failure.error
+            if observation is not None:
+                observation.attempted(None, error)
             if isinstance(error, TotalTimeoutError):
                 raise error from None
             if failure.stage is not Stage.CONNECTING and not (repeatable and failure.stage is Stage.WAITING):
                 raise error from None
         else:
             status = response.status_code
+            if observation is not None:
+                observation.attempted(response)
             if token is not None and status != 401:
                 token.accepted = True
             if 200 <= status < 300:
@@ -84,6 +93,8 @@ async def send_with_retries(
             if authorization is not None and token is not None and status == 401 and rejection is None:
                 rejection = token.value, error
                 if authorization.invalidate(token, transport.now()) and request.sendable_again:
+                    if observation is not None:
+                        observation.retrying(0.0)
                     continue
             if not request.sendable_again:
                 raise error
@@ -94,8 +105,12 @@ async def send_with_retries(
             raise error from None
         if request.deadline is not None and now + pause >= request.deadline:
             raise total_timeout_error(request.timeouts.total, str(error))
-        reason = f"status {error.status_code}" if isinstance(error, ResponseError) else type(error).__name__
+        reason = type(error).__name__
+        if isinstance(error, ResponseError):
+            reason = f"status {error.status_code}, request id {error.request_id or '-'}"
         logger.debug("%s %s failed (%s), next attempt in %.2f s", request.method, request.url, reason, pause)
+        if observation is not None:
+            observation.retrying(pause)
         await transport.sleep(pause)
 
 

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
     from gigachat._engine.calls import StreamCall
     from gigachat._engine.limiter import Slot
+    from gigachat._engine.observation import CallObservation, RunObservation
     from gigachat._engine.session import Session
     from gigachat._engine.sse import Event
     from gigachat._engine.transport import Response
+    from gigachat.observers import Outcome
 
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
@@ -56,9 +58,16 @@ class EventStream(Generic[ChunkT, CompletionT]):
         session: Sends the call.
         call: The call.
         context: Headers of the context in which the caller made it.
+        run: What tells of the run that makes the call.
     """
 
-    def __init__(self, session: Session, call: StreamCall[ChunkT, CompletionT], context: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        call: StreamCall[ChunkT, CompletionT],
+        context: Mapping[str, str],
+        run: RunObservation | None = None,
+    ) -> None:
         self.call = call
         self._session = session
         self._context = context
@@ -75,14 +84,18 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._closed = False
         self._lock = threading.Lock()
         self._reading: ref[_Reading] | None = None
+        self._run = run
+        self._observation: CallObservation | None = None
+        self._last: ChunkT | None = None  # the last chunk, or the last one that reports usage
 
     async def open(self) -> None:
         """Send the request, if it has not been sent."""
         reading = self._begin_reading()
         try:
             await self._send()
-        except BaseException:
+        except BaseException as error:
             self._closed = True
+            self._tell_failure(error)
             raise
         finally:
             self._reading = None
@@ -108,11 +121,14 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 if not self._closed:
                     events = self._splitter.feed(piece) if piece else self._splitter.finish()
                     self._take(events, chunks, at_end=not piece)
+            if self._observation is not None and chunks:
+                self._observation.chunk_came()
         except Failure as failure:
             if not self._closed:
                 self._error = _interrupted(failure.error)
-        except BaseException:
+        except BaseException as error:
             self._closed = True
+            self._tell_failure(error)
             raise
         finally:
             self._reading = None
@@ -137,16 +153,19 @@ class EventStream(Generic[ChunkT, CompletionT]):
     async def _send(self) -> None:
         if self._response is not None or self._closed:
             return
+        self._observation = self._session.observe(self.call.call, self._context, stream=True, run=self._run)
         self._slot, deadline = await self._session.begin()
         if self._closed:
             return  # while it waited for its slot
         if self._slot is not None:
             self._slot.stream = True
-        self._response = await self._session.respond(self.call.call, self._context, deadline)
+        self._response = await self._session.respond(self.call.call, self._context, deadline, self._observation)
         self._x_headers = x_headers(self._response.headers)
         content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in _REFUSED_TYPES:
             raise await self._not_a_stream(self._response, content_type)
+        if self._observation is not None:
+            self._observation.stream_began()
 
     def _raise_waiting_error(self) -> None:
         error, self._error = self._error, None
@@ -181,6 +200,10 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 return
             chunks.append(chunk)
             self._events.append(event)
+            if getattr(chunk, "usage", None) is not None or getattr(self._last, "usage", None) is None:
+                self._last = chunk
+            if self._observation is not None:
+                self._observation.took(chunk)
             is_end = self.call.ends is not None and self.call.ends(chunk)
             failure = self.call.failure(chunk)
             if failure is not None:
@@ -254,12 +277,27 @@ class EventStream(Generic[ChunkT, CompletionT]):
         with self._lock:
             response, self._response = self._response, None
             slot, self._slot = self._slot, None
+            observation, self._observation = self._observation, None
         try:
             if response is not None:
                 await (response.finish() if self._marked else response.close())
         finally:
             if slot is not None:
                 slot.release()
+            if response is not None and self._last is not None:
+                self._session.service.usage.count(self._last)
+                self._last = None
+            if observation is not None:
+                self._tell_end(observation, "answered" if self._ended else "closed")
+
+    def _tell_failure(self, error: BaseException) -> None:
+        if self._observation is not None:
+            self._observation.stream_ended("failed", error)
+
+    def _tell_end(self, observation: CallObservation, outcome: Outcome) -> None:
+        """Tell the end of the stream, unless its failure was told."""
+        completion = self._completion() if observation.reads_content and self._events else None
+        observation.stream_ended(outcome, self._error, completion)
 
     def abandon(self) -> bool:
         """Release the connection and the slot from a finalizer; whether the stream was open in this process."""
@@ -267,6 +305,10 @@ class EventStream(Generic[ChunkT, CompletionT]):
         was_open = response is not None and response.abandon()
         if slot is not None:
             slot.release()
+        if was_open and self._last is not None:
+            self._session.service.usage.count(self._last)
+        if was_open and self._observation is not None:
+            self._tell_end(self._observation, "abandoned")
         return was_open
 
 

@@ -25,12 +25,14 @@ from gigachat._service import MOST_ERROR_BYTES, is_vendor_host
 from gigachat.exceptions import APIResponseValidationError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gigachat._engine.auth.methods import Grant
     from gigachat._engine.calls import Call
+    from gigachat._engine.observation import Audience
     from gigachat._engine.transport import Transport
     from gigachat.estimates import TokenSums
+    from gigachat.observers import Observer
     from gigachat.settings import Settings
 
 logger = logging.getLogger("gigachat")
@@ -50,9 +52,10 @@ class Service:
         provider: The caller's own function for access tokens.
         private: Whether the client's token is shared with no other client.
         expects_token: Whether requests without authorization are refused at any host.
+        observers: Observers of the client's calls.
 
     Raises:
-        ConfigurationError: A header or access token is malformed.
+        ConfigurationError: A header, access token or observer is invalid.
     """
 
     def __init__(
@@ -62,9 +65,19 @@ class Service:
         *,
         private: bool = False,
         expects_token: bool = False,
+        observers: Sequence[Observer] | None = None,
     ) -> None:
-        from pydantic_core import to_json  # deferred, so that importing the SDK does not load it
+        # Deferred, so that importing the SDK does not load them.
+        from pydantic_core import to_json
 
+        from gigachat._engine.totals import client_totals
+
+        self.observers: Audience | None = None
+        if observers:
+            from gigachat._engine.observation import Audience
+
+            self.observers = Audience(observers)
+        self.usage = client_totals.private()
         self.dumps = partial(to_json, by_alias=True, exclude_none=True)
         self.settings = settings
         self.model = settings.model or MODEL
@@ -121,6 +134,7 @@ class Service:
         headers = {"user-agent": USER_AGENT, **(call.headers or {})}
         request = Request(call.method, call.path, headers, call.content, self.timeouts, sign_in=True, deadline=deadline)
         logger.debug("signing in at %s", call.path)
+        began = transport.now()
         response = await send_with_retries(transport, request, self.policy if retry else NO_RETRIES, repeatable=True)
         try:
             # In no variable: it contains a token.
@@ -132,6 +146,10 @@ class Service:
                 "the response to the sign-in contains no access token: check auth_url=, and whether a proxy or a login "
                 "page of the network answered instead"
             )
+        if self.observers or logger.isEnabledFor(logging.INFO):
+            from gigachat._engine.observation import tell_renewal
+
+            tell_renewal(self.observers, call.path, transport.now() - began, grant)
         return grant
 
 

@@ -5,7 +5,8 @@ A call holds at most one slot of the limiter, from before its first attempt unti
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import logging
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,18 +15,22 @@ from gigachat._engine.calls import NO_OPTIONS
 from gigachat._engine.fallback import Fallback
 from gigachat._engine.requests import build_request, context_headers
 from gigachat._engine.transport import Failure
-from gigachat.exceptions import APIResponseValidationError, ResponseError
+from gigachat.exceptions import APIResponseValidationError, GenerationError, ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from gigachat._engine.calls import Call, RequestOptions
     from gigachat._engine.limiter import Slot
+    from gigachat._engine.observation import CallObservation, RunObservation
     from gigachat._engine.service import Service
     from gigachat._engine.transport import Response, Transport
 
 T = TypeVar("T")
 
+logger = logging.getLogger("gigachat")
+
+_UNOBSERVED = nullcontext()
 _SUBJECTS = ("model", "tool", "function", "thread", "assistant", "file")  # of a 404 that API v2 itself may answer
 
 
@@ -59,31 +64,73 @@ class Session:
         """Return a session whose requests have more options."""
         return Session(self.service, self.transport, self.options.with_more(more))
 
-    async def send(self, call: Call[T]) -> T:
+    def observe(
+        self, call: Call[Any], context: Mapping[str, str], *, stream: bool = False, run: RunObservation | None = None
+    ) -> CallObservation | None:
+        """Begin to tell observers and the log of a call; None without observers and with the log off.
+
+        Args:
+            call: The call.
+            context: Headers of the context in which the caller made it.
+            stream: Whether the response is a stream.
+            run: The run that makes the call.
+        """
+        if not self.service.observers and not logger.isEnabledFor(logging.INFO):
+            return None
+        from gigachat._engine.observation import observe_call  # here: few clients need it
+
+        return observe_call(self, call, context, stream=stream, run=run)
+
+    def observe_run(self, tools: Sequence[str], *, stream: bool) -> RunObservation | None:
+        """Begin to tell observers and the log of a run; None without observers and with the log off.
+
+        Args:
+            tools: Names of its tools.
+            stream: Whether its answers are streamed.
+        """
+        if not self.service.observers and not logger.isEnabledFor(logging.INFO):
+            return None
+        from gigachat._engine.observation import observe_run
+
+        return observe_run(self, tools, stream=stream)
+
+    async def send(self, call: Call[T], run: RunObservation | None = None) -> T:
         """Send a call and return its parsed response.
+
+        Args:
+            call: The call.
+            run: What tells of the run that makes the call.
 
         Raises:
             GigaChatException: The request failed.
         """
         context = context_headers()
-        slot, deadline = await self.begin() if self.bounded else (None, None)
-        try:
-            response = await self.respond(call, context, deadline)
-            content = await response.read(self.service.max_response_bytes)
-        except Failure as failure:
-            raise failure.error from None
-        finally:
-            if slot is not None:
-                slot.release()
-        try:
-            result = call.read(content, response.headers)
-        except APIResponseValidationError as error:
-            if error.completion is None:
-                error.args = (f"{error} ({self.service.address(call)})",)
-            raise
-        if call.file_reader is not None:
-            object.__setattr__(result, "_reader", call.file_reader)  # its slot: see `models.answer_files`
-        return result
+        with self.observe(call, context, run=run) or _UNOBSERVED as observation:
+            slot, deadline = await self.begin() if self.bounded else (None, None)
+            try:
+                response = await self.respond(call, context, deadline, observation)
+                content = await response.read(self.service.max_response_bytes)
+            except Failure as failure:
+                raise failure.error from None
+            finally:
+                if slot is not None:
+                    slot.release()
+            try:
+                answer = call.read(content, response.headers)
+            except APIResponseValidationError as error:
+                if error.completion is None:
+                    error.args = (f"{error} ({self.service.address(call)})",)
+                raise
+            except GenerationError as error:
+                self.service.usage.count(error.completion)
+                raise
+            if call.method == "POST":
+                self.service.usage.count(answer)
+            if observation is not None:
+                observation.took(answer)
+            if call.file_reader is not None:
+                object.__setattr__(answer, "_reader", call.file_reader)  # its slot: see `models.answer_files`
+            return answer
 
     @asynccontextmanager
     async def open(self, call: Call[Any]) -> AsyncIterator[Response]:
@@ -93,18 +140,19 @@ class Session:
             GigaChatException: The request failed, or the body is not complete.
         """
         context = context_headers()
-        slot, deadline = await self.begin()
-        try:
-            response = await self.respond(call, context, deadline)
+        with self.observe(call, context) or _UNOBSERVED as observation:
+            slot, deadline = await self.begin()
             try:
-                yield response
+                response = await self.respond(call, context, deadline, observation)
+                try:
+                    yield response
+                finally:
+                    await response.close()
+            except Failure as failure:
+                raise failure.error from None
             finally:
-                await response.close()
-        except Failure as failure:
-            raise failure.error from None
-        finally:
-            if slot is not None:
-                slot.release()
+                if slot is not None:
+                    slot.release()
 
     async def begin(self) -> tuple[Slot | None, float | None]:
         """Wait for a slot, if the client has a limit; return it and the deadline of the call.
@@ -129,13 +177,20 @@ class Session:
 
         return await limiter.acquire_in_time(self.transport, limit, timeouts, deadline, problem), deadline
 
-    async def respond(self, call: Call[Any], context: Mapping[str, str], deadline: float | None) -> Response:
+    async def respond(
+        self,
+        call: Call[Any],
+        context: Mapping[str, str],
+        deadline: float | None,
+        observation: CallObservation | None = None,
+    ) -> Response:
         """Send a call and return its response, whose body has not been read.
 
         Args:
             call: The call.
             context: Headers of the context in which the caller made it.
             deadline: Time on the engine's clock at which the call must have ended.
+            observation: What tells of the attempts.
 
         Raises:
             GigaChatException: The request failed; with fallback models, with each of them.
@@ -152,7 +207,9 @@ class Session:
             request.deadline = deadline
             authorization = service.authorization if authorize else None
             try:
-                response = await send_with_retries(self.transport, request, policy, call.repeatable, authorization)
+                response = await send_with_retries(
+                    self.transport, request, policy, call.repeatable, authorization, observation
+                )
             except ResponseError as error:
                 urls = urls[1:]
                 if urls and _is_elsewhere(error):
@@ -166,6 +223,8 @@ class Session:
                 if failure is not None:
                     raise failure from None
                 model = fallback.model
+                if observation is not None:
+                    observation.asks_fallback(model)
                 urls = service.v2_urls if call.v2 else ("",)
             else:
                 if call.v2:

@@ -48,6 +48,15 @@ def running_loop() -> Loop:
     return trio.lowlevel.current_trio_token() if in_trio() else asyncio.get_running_loop()
 
 
+def in_event_loop() -> bool:
+    """Whether the caller runs in a loop."""
+    try:
+        running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def is_running(loop: Loop) -> bool:
     """Whether the caller runs in this loop."""
     try:

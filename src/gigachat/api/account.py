@@ -1,4 +1,4 @@
-"""The account: its balance of tokens (reference, section 10.5), and the diagnosis of its settings."""
+"""The account: its balance (reference, section 10.5), what this client used, and the diagnosis of its settings."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gigachat._engine.session import Session
     from gigachat.diagnosis import Language, Report
+    from gigachat.usage import ClientUsage
 
 
 class Account(Resource[Mode]):
@@ -59,6 +60,14 @@ class Account(Resource[Mode]):
             return await in_thread(session.transport, examine)
         finally:
             stopping.set()  # after a cancellation or a signal the thread sends nothing more
+
+    @property
+    def usage(self) -> ClientUsage:
+        """What chats and embeddings of this client, and of its `with_options` views, used so far in this process.
+
+        A stream counts when it ends. A copy by `copy.deepcopy` or pickle, and a forked child process, begin at zero.
+        """
+        return self._service.usage.snapshot()
 
 
 async def _provided_token(session: Session) -> Callable[[], str] | None:

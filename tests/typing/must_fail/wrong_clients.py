@@ -13,6 +13,8 @@ GigaChat(retry_on_status_codes=429)  # must fail: several
 GigaChat(flags=[1])  # must fail: flags are text
 GigaChat(default_headers={"a": 1})  # must fail: a header is text
 AsyncGigaChat(max_connections="5")  # must fail: a number
+GigaChat(observers=gigachat.Observer())  # must fail: several
+GigaChat(observers=[print])  # must fail: objects of a class
 
 with AsyncGigaChat():  # must fail: the async client has an async context only
     pass

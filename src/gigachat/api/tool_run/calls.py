@@ -23,6 +23,7 @@ from gigachat.tools.runs import ToolCall, ToolStep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gigachat._engine.observation import RunObservation
     from gigachat._engine.transport import Transport
     from gigachat.tools import Tool
     from gigachat.tools.definition import Approval, OnError
@@ -77,6 +78,9 @@ class Calls:
         tools: The tools by name.
         options: Options of the run.
         client: The client, for the context of tools.
+
+    Attributes:
+        observation: What tells of the run.
     """
 
     def __init__(self, transport: Transport, tools: Mapping[str, Tool[..., Any]], options: RunOptions, client: Any):
@@ -84,6 +88,7 @@ class Calls:
         self._tools = tools
         self._options = options
         self._client = client
+        self.observation: RunObservation | None = None
         self._last: str | None = None
         self._repeats = 0
         for tool in tools.values():
@@ -106,9 +111,9 @@ class Calls:
                 self._fail(call, refused.error, done, index, text=refused.text)
         if len(ready) == 1:
             for index, function in ready.items():
-                await self._finished(calls[index], function, done, index)
+                await self._observed(calls[index], function, done, index)
             return
-        tasks = [partial(self._finished, calls[index], function, done, index) for index, function in ready.items()]
+        tasks = [partial(self._observed, calls[index], function, done, index) for index, function in ready.items()]
         for outcome in await self._transport.gather(tasks, self._options.parallel):
             if isinstance(outcome, Exception):
                 raise outcome
@@ -158,6 +163,16 @@ class Calls:
             raise _Failed(error, _NOT_APPROVED) from None
         if verdict is not True:
             raise _Failed(ToolError(verdict if isinstance(verdict, str) and verdict else _NOT_APPROVED))
+
+    async def _observed(
+        self, call: ToolCall, function: Callable[[], Any], done: dict[int, ToolStep], index: int
+    ) -> None:
+        if self.observation is None:
+            await self._finished(call, function, done, index)
+            return
+        with self.observation.tool(call.name, call.id) as tool:
+            await self._finished(call, function, done, index)
+            tool.error = done[index].error
 
     async def _finished(
         self, call: ToolCall, function: Callable[[], Any], done: dict[int, ToolStep], index: int

@@ -33,8 +33,10 @@ from gigachat.tools.runs import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gigachat._engine.observation import RunObservation
     from gigachat._engine.session import Session
     from gigachat.api.tool_run.versions import Answer, Version
+    from gigachat.observers import Outcome
     from gigachat.tools import Tool
     from gigachat.tools.runs import RunEvent
 
@@ -127,6 +129,9 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         self._steps: list[ToolStep] = []
         self._over = False
         self._one_reader = OneReader()
+        self._tools = [*tools, *described]
+        self._observation: RunObservation | None = None
+        self._begun = False
 
     async def advance(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         """Run until there are events, and return them; none at the end.
@@ -138,17 +143,34 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         events: Sequence[RunEvent[CompletionT, MessageT, UsageT]] = ()
         with self._one_reader.reading():
             try:
+                if not self._begun:
+                    self._begin()
                 while not events and not self._over:
                     if self._waiting:
                         events = await self._run_tools()
                     elif self._streams:
                         events = await self._stream()
                     else:
-                        events = self._take(await self._session.send(self._version.call()))
-            except BaseException:
+                        events = self._take(await self._session.send(self._version.call(), self._observation))
+            except BaseException as error:
                 self._over = True
+                self._tell_end("failed", error)
                 raise
+        if self.result is not None:
+            self._tell_end("answered")
         return events
+
+    def _begin(self) -> None:
+        self._begun = True
+        if self._tools:  # a turn of a conversation may have none
+            self._observation = self._session.observe_run(self._tools, stream=self._streams)
+            self._calls.observation = self._observation
+
+    def _tell_end(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        observation = self._observation
+        if observation is not None:
+            stop = None if self.result is None else self.result.stop
+            observation.ended(outcome, error, steps=len(self._completions), stop=stop)
 
     async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:
         """Run to the end and return the result.
@@ -168,14 +190,17 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         source, self._source = self._source, None
         if source is not None:
             await source.close()
+        self._tell_end("closed")
 
     def abandon(self) -> bool:
         """Release what a stream holds from a finalizer; whether it was open in this process."""
-        return self._source is not None and self._source.abandon()
+        was_open = self._source is not None and self._source.abandon()
+        self._tell_end("abandoned")
+        return was_open
 
     async def _stream(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
         if self._source is None:
-            self._source = EventStream(self._session, self._version.stream_call(), self._context)
+            self._source = EventStream(self._session, self._version.stream_call(), self._context, self._observation)
         source = self._source
         chunks = await source.next_chunks()
         if chunks:
