@@ -49,7 +49,7 @@ test: $(READY) ## Run a sample of all tests, in about two minutes on two cores
 test-all: $(READY) ## Run all tests that need only Python packages, in about eight minutes on two cores
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
-test-browser: $(READY) ## Test the local server's page in headless Chromium; installs Chromium with apt-get
+test-browser: $(READY) ## Test the local server's page and outputs of notebooks in headless Chromium; installs it with apt-get
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; } || \

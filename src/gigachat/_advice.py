@@ -53,6 +53,11 @@ _VERSION = re.compile(r"/v\d+/")
 _ENDPOINTS = ("/chat/completions", "/embeddings", "/models", "/files", "/tokens/count")
 
 
+def is_switched_off(error: ResponseError) -> bool:
+    """Whether the model is switched off for a time."""
+    return error.status_code == 423 or (error.status_code == 403 and "temporarily unavailable" in error.message.lower())
+
+
 def response_advice(error: ResponseError, authorization: str) -> str:
     """Return what to do about an error response, empty where it is not known.
 
@@ -61,7 +66,7 @@ def response_advice(error: ResponseError, authorization: str) -> str:
         authorization: Where that of the request came from.
     """
     message = error.message.lower()
-    if error.status_code == 423 or (error.status_code == 403 and "temporarily unavailable" in message):
+    if is_switched_off(error):
         return "The model is switched off for a time: repeating the request does not help, choose another model."
     if error.status_code == 401 and (authorization == NO_AUTHORIZATION or error.code not in _BY_OAUTH_CODE):
         return _UNAUTHORIZED[authorization]

@@ -61,6 +61,19 @@ def split(value: Any) -> Any:
     return [item for part in value.split(",") if (item := unquoted(part))]
 
 
+def model_names(value: Any) -> tuple[str, ...]:
+    """Read names of models: a list, or text as of `split`.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    read = split(value)
+    names: list[Any] = [unquoted(name) for name in read] if isinstance(read, list | tuple) else [None]
+    if not all(isinstance(name, str) and name for name in names):
+        raise ValueError("must be a list of names of models, such as ['GigaChat-2-Pro', 'GigaChat-2']")
+    return tuple(map(encodable, names))
+
+
 def pairs(value: Any) -> Any:
     """Read a mapping given as text: JSON or `name=value` separated by commas."""
     read = split(value)

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gigachat")
 
-REQUEST_OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout", "max_retries", "session_id")
+REQUEST_OPTIONS = (
+    "extra_headers",
+    "extra_query",
+    "extra_body",
+    "timeout",
+    "max_retries",
+    "session_id",
+    "fallback_models",
+)
 """Arguments of `with_options`."""
 _OPTIONS_ELSEWHERE = {
     "api_base": "base_url",

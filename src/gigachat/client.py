@@ -7,12 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Literal, Never, Self
 
 from gigachat._compat import AsyncNames
-from gigachat._engine.calls import NO_OPTIONS, RequestOptions
-from gigachat._engine.endpoint import Async, Blocking, Mode
+from gigachat._engine.calls import NO_OPTIONS, RequestOptions, checked_options
+from gigachat._engine.endpoint import Async, Blocking, Mode, async_variant
 from gigachat._engine.session import Session, run
-from gigachat._engine.transport import Timeouts
-from gigachat._headers import checked_headers
-from gigachat._secret import hidden
+from gigachat._openai import OpenAIClients
 from gigachat._suggestions import OtherNames, misplaced, report_unknown_options
 from gigachat.api import (
     account,
@@ -60,6 +58,7 @@ class Client(
     threads.Threads[Mode],
     raw_requests.RawRequests[Mode],
     authentication.Authentication[Mode],
+    OpenAIClients[Mode],
     OtherNames,
 ):
     """Base of all clients: the options, and every endpoint.
@@ -84,6 +83,7 @@ class Client(
         user: User name; with `password` instead of the key.
         password: Password.
         model: Model of requests that name none; `GigaChat` if not given.
+        fallback_models: Models that are asked, in this order, when the model of a chat cannot answer.
         session_id: `X-Session-ID` of each API request, which keeps them on the same prompt cache. A header of the
             request, a context variable and `default_headers` win over it.
         profanity_check: Whether the service filters profanity.
@@ -164,6 +164,7 @@ class Client(
         proxy: str | SecretStr | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, str] | None = None,
+        fallback_models: Sequence[str] | None = None,
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
         **unknown: Any,
@@ -225,6 +226,7 @@ class Client(
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         session_id: str | None = None,
+        fallback_models: Sequence[str] | None = None,
         **unknown: Never,
     ) -> Self:
         """Return a view of this client whose requests differ. It shares everything else with this client.
@@ -238,25 +240,20 @@ class Client(
             timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
             max_retries: Most retries after failures.
             session_id: `X-Session-ID` of each request. It wins over context variables, `extra_headers` win over it.
+            fallback_models: Models asked when the model of a chat cannot answer; an empty list switches it off.
             **unknown: There are no others.
         """
         if unknown:
             raise TypeError(misplaced(next(iter(unknown)), type(self._settings).model_fields, _CHAT_FIELDS))
-        extra_headers, extra_query = hidden(extra_headers, "extra_headers"), hidden(extra_query, "extra_query")
-        if max_retries is not None and (type(max_retries) is not int or max_retries < 0):
-            raise ValueError("max_retries must be a whole number, 0 or more")
-        timeouts = None
-        if timeout is not None:
-            from gigachat._option_values import timeouts_of
-
-            timeouts = Timeouts(*timeouts_of(timeout), self._settings.queue_timeout, self._settings.total_timeout)
-        session = {"x-session-id": session_id} if session_id else None
-        more = RequestOptions(
-            {**checked_headers(session, "session_id"), **checked_headers(extra_headers, "extra_headers")},
-            extra_query or {},
-            hidden(extra_body, "extra_body") or {},
-            timeouts,
-            max_retries,
+        more = checked_options(
+            self._settings,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+            timeout=timeout,
+            max_retries=max_retries,
+            session_id=session_id,
+            fallback_models=fallback_models,
         )
         view = copy.copy(self)
         view._options = self._options.with_more(more)
@@ -314,6 +311,7 @@ class GigaChat(Client[Blocking], AsyncNames):
     """
 
     _mode = Blocking
+    aopenai_client = async_variant(OpenAIClients.openai_client)
 
     def close(self) -> None:
         """Close the connections of blocking calls; later calls are refused, unless this client was never used.

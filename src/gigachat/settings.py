@@ -33,6 +33,7 @@ from gigachat._option_values import (
     checked_proxy,
     checked_timeout,
     is_given,
+    model_names,
     pairs,
     readable_file,
     readable_path,
@@ -100,6 +101,9 @@ class Settings(BaseSettings):
     user: Text | None = Field(default=None, description="User name, with `password` instead of the key.")
     password: Hidden | None = Field(default=None, repr=False, description="Password of `user`.")
     model: Text | None = Field(default=None, description="Model of requests that name none; `GigaChat` if unset.")
+    fallback_models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = Field(
+        default=(), description="Models asked in this order when the model of a chat cannot answer; none if unset."
+    )
     session_id: Text | None = Field(
         default=None, description="`X-Session-ID` of each API request; keeps them on the same prompt cache."
     )

@@ -210,7 +210,8 @@ REST = {
     **{name: case for name, (case, _) in REFUSED_BY_THE_REST.items()},
 }
 CASES = {**ANSWERED, **PARSED_ANSWERS, **STREAMED, **STREAMED_CALLS, **REFUSED, **REST}
-NEITHER = {"get_token", "request"}  # signing in is a part of each recording; and what has no method has no exchange
+# Signing in is a part of each recording; what reaches any endpoint has no exchange.
+NEITHER = {"get_token", "request", "openai_client"}
 COMPOSED = {"models_info", "embed", "embed_slices", "conversation"}
 COMPOSED |= {"attach", "transcribe"}
 COMPOSED |= {"chat_run", "chat_run_stream", "chat.run", "chat.run_stream"}

@@ -99,7 +99,7 @@ def _default(name: str) -> str:
     elif name == "timeout":
         value = Settings.model_construct().timeouts
     match value:
-        case None:
+        case None | ():
             return NOT_GIVEN
         case bool():
             return f"`{str(value).lower()}`"

@@ -61,6 +61,7 @@ API_PRINTED = (
     r"[0-9a-f-]{36}",
     r"request-42",
     r".*«Привет!».*",
+    r".*«Привет!».*",
 )
 
 # Quotations, see test_pages; and files, see test_mcp_page and test_testing_page.

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer
+from tests.support.notebooks import code_cells, executed
 from tests.support.programs import environment
 from tests.support.waiting import PATIENCE
 
@@ -192,3 +193,30 @@ def test_the_endpoint_streams_server_sent_events(server: GigaChatServer) -> None
         assert name == "event: failure"
         assert json.loads(data.removeprefix("data: "))["error"].startswith("402 Payment Required")
         assert rest == [""]
+
+
+NOTEBOOK = EXAMPLES / "notebook.ipynb"
+
+
+def test_the_notebook_is_short_and_has_no_outputs() -> None:
+    assert len("\n".join(code_cells(NOTEBOOK)).splitlines()) < 40
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells if "outputs" in cell)
+
+
+def test_the_notebook_shows_its_results(server: GigaChatServer, tmp_path: Path) -> None:
+    server.reply("<b>Псков</b>, Опочка, Остров.", "Псков — древний город.")
+    server.reply_call("temperature", {"city": "Псков"})
+    server.reply("Минус три.", "Париж.", "Рим.")
+    listed, chat, stream, run, awaited, vectors, _ = executed(NOTEBOOK, server, tmp_path)
+    (models,), (answer,), (result,), (texts,), (embeddings,) = (
+        cell["data"] for cell in (listed, chat, run, awaited, vectors)
+    )
+    assert "<code>GigaChat-2-Max</code>" in models["text/html"]
+    assert "&lt;b&gt;Псков&lt;/b&gt;, Опочка, Остров." in answer["text/html"]
+    assert answer["text/markdown"].startswith("```text\n<b>Псков</b>, Опочка, Остров.\n\nGigaChat")
+    assert stream["printed"] == "Псков — древний город."
+    assert "Минус три." in result["text/html"]
+    assert "<code>temperature</code>" in result["text/html"]
+    assert {text for text in ("Париж.", "Рим.") if text in texts["text/plain"]} == {"Париж.", "Рим."}
+    assert "<code>1024</code>" in embeddings["text/html"]

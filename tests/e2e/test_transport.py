@@ -19,7 +19,7 @@ import trio
 import truststore
 
 from gigachat import APITimeoutError, ConfigurationError, GigaChat, GigaChatException
-from gigachat._transport import httpx_clients
+from gigachat._transport import client_options
 from gigachat._transport.tls import _context, context_for
 from gigachat.server import GigaChatServer
 from gigachat.settings import Settings
@@ -309,7 +309,7 @@ def test_threads_that_ask_first_at_once_get_one_httpx2_client(
         threading.Event().wait(0.05)  # long enough for the others to ask as well
         return context_for(settings, host)
 
-    monkeypatch.setattr(httpx_clients, "context_for", slowly)
+    monkeypatch.setattr(client_options, "context_for", slowly)
     with GigaChat(**options(server)) as giga:
         found: list[Any] = []
         barrier = threading.Barrier(5)

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict, assert_type
 
 import numpy as np
 import numpy.typing as npt
+import openai
 from anyio import AsyncFile
 from pydantic import BaseModel, SecretStr, TypeAdapter
 from starlette.datastructures import UploadFile
@@ -892,6 +893,15 @@ async def async_request(giga: AsyncGigaChat) -> None:
     assert_type(await giga.request("GET", "/new"), models.RawResponse)
 
 
+def openai_clients(giga: GigaChat) -> None:
+    assert_type(giga.openai_client(), openai.OpenAI)
+    assert_type(giga.aopenai_client(), openai.AsyncOpenAI)
+
+
+async def async_openai_clients(giga: AsyncGigaChat) -> None:
+    assert_type(giga.openai_client(), openai.AsyncOpenAI)
+
+
 def views(giga: GigaChat) -> None:
     view = giga.with_options(
         extra_headers={"X-Session-ID": "s"},
@@ -900,6 +910,7 @@ def views(giga: GigaChat) -> None:
         timeout=(1.0, 2.0),
         max_retries=0,
         session_id="conversation-17",
+        fallback_models=["GigaChat-2-Pro"],
     )
     assert_type(view, GigaChat)
     assert_type(view.chat("text"), models.ChatCompletion)

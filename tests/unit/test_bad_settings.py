@@ -41,6 +41,7 @@ BAD: dict[str, list[str]] = {
     "user": NOT_UTF8,
     "password": NOT_UTF8,
     "model": NOT_UTF8,
+    "fallback_models": [f"[{MARK}", f'{{"a": "{MARK}"}}', "[1]", "[null]", '[["a"]]', f'["{MARK}", ""]', *NOT_UTF8],
     "session_id": [f"{MARK}é", f"{MARK}\n{MARK}"],
     "profanity_check": YES_OR_NO,
     "flags": [f"[{MARK}", f'{{"a": "{MARK}"}}', "[1]", "[null]", '[["a"]]'],

@@ -1417,6 +1417,24 @@ def test_only_a_class_can_be_parsed_into(world: World, what: Any) -> None:
     assert world.requests == []
 
 
+@pytest.mark.parametrize(
+    ("states", "together"),
+    [(["s", None], True), (["s", "s"], True), ([None, None], True), (["s", "t"], False), ([None, "t"], False)],
+)
+def test_a_run_sends_neighbouring_results_of_one_state_in_one_message(
+    world: World, states: list[str | None], together: bool
+) -> None:
+    told = [ChatMessage.function_result(f"f{index}", {}, tools_state_id=state) for index, state in enumerate(states)]
+    before = [message.model_copy(deep=True) for message in told]
+    world.answers = [answering("done")]
+    result = world.do(world.client(), "chat.run", [ChatMessage(role="user", content="x"), *told], tools=[])
+    sent = json.loads(world.requests[-1].content or b"")["messages"][1:]
+    names = [[part["function_result"]["name"] for part in message["content"]] for message in sent]
+    assert names == ([["f0", "f1"]] if together else [["f0"], ["f1"]])
+    assert len(result.messages) == 2 + len(sent)
+    assert told == before
+
+
 def test_a_second_try_is_parsed_too(world: World) -> None:
     giga = world.client()
     world.answers = [page(404), answering('{"answer": "ok", "n": 3}')]

@@ -270,6 +270,11 @@ def asked(world: World, method: str, **fields: Any) -> Any:
         (ALL, {"approve": len}, "approve= is an argument of a run (chat_run, chat.run), not a field of a chat"),
         (WHOLE, {"max_token": 5}, "a chat has no field max_token=: did you mean max_tokens=?"),
         (WHOLE, {"Flags": ["a"]}, "a chat has no field Flags=: did you mean flags=?"),
+        (
+            ALL,
+            {"fallback_models": ["GigaChat-2"]},
+            "fallback_models= is an option of requests: giga.with_options(fallback_models=...)",
+        ),
         (ALL, {"session_id": "s"}, "session_id= is an option of requests: giga.with_options(session_id=...)"),
         (ALL, {"timeout": 5}, "timeout= is an option of requests: giga.with_options(timeout=...)"),
         (WHOLE, {"extra_body": {}}, "extra_body= is an option of requests: giga.with_options(extra_body=...)"),
@@ -851,7 +856,7 @@ def test_an_option_of_requests_is_named_with_what_is_wrong() -> None:
         ("retries", "write max_retries="),
         ("headers", "write extra_headers="),
         ("request_timeout", "write timeout="),
-        ("foo", "it takes extra_headers, extra_query, extra_body, timeout, max_retries, session_id"),
+        ("foo", "it takes extra_headers, extra_query, extra_body, timeout, max_retries, session_id, fallback_models"),
     ],
 )
 def test_an_argument_that_with_options_does_not_have_is_named(name: str, instead: str, kind: Any) -> None:

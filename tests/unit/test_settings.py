@@ -59,6 +59,7 @@ VALUES: dict[str, tuple[Any, str, Any]] = {
     "scope": ("GIGACHAT_API_B2B", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"),
     "access_token": ("abc", "abc", "def"),
     "model": ("GigaChat-2", "GigaChat-2", "GigaChat-2-Pro"),
+    "fallback_models": (("GigaChat-2-Pro", "GigaChat-2"), "GigaChat-2-Pro, 'GigaChat-2'", ("GigaChat-2",)),
     "session_id": ("conversation-17", "conversation-17", "conversation-18"),
     "profanity_check": (False, "false", True),
     "flags": (["a", "b"], "a, b", ["c"]),

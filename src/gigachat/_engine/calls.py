@@ -8,6 +8,9 @@ from urllib.parse import quote
 
 from gigachat._advice import HALF_A_PAIR
 from gigachat._engine.parsing import read_model
+from gigachat._engine.transport import Timeouts
+from gigachat._headers import checked_headers
+from gigachat._secret import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +18,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from gigachat._engine.sse import Event
-    from gigachat._engine.transport import Timeouts, Upload
+    from gigachat._engine.transport import Upload
     from gigachat.models import APIResponse
     from gigachat.models.answer_files import FileReader
+    from gigachat.settings import Settings, Timeout
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
 
@@ -42,6 +46,7 @@ class Call(Generic[T]):
         file_reader: Makes what reads the files of a completion; None if the result is no completion.
         v2: Whether the path is one of API v2, whose address may have to be found.
         repeatable: Whether it only reads, so that it may be retried when the service may have received it.
+        chat: Whether its body is a chat, whose model fallback models may replace.
     """
 
     method: str
@@ -55,6 +60,7 @@ class Call(Generic[T]):
     file_reader: Callable[[], FileReader] | None = None
     repeatable: bool = False
     v2: bool = False
+    chat: bool = False
 
 
 @dataclass(slots=True)
@@ -91,6 +97,7 @@ class RequestOptions:
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     timeouts: Timeouts | None = None
     max_retries: int | None = None
+    fallback_models: tuple[str, ...] | None = None
 
     def with_more(self, more: RequestOptions) -> RequestOptions:
         """Return these options with others over them."""
@@ -100,10 +107,52 @@ class RequestOptions:
             {**self.body, **more.body},
             more.timeouts or self.timeouts,
             self.max_retries if more.max_retries is None else more.max_retries,
+            self.fallback_models if more.fallback_models is None else more.fallback_models,
         )
 
 
 NO_OPTIONS = RequestOptions()
+
+
+def checked_options(
+    settings: Settings,
+    *,
+    extra_headers: Mapping[str, str] | None,
+    extra_query: Mapping[str, str] | None,
+    extra_body: Mapping[str, Any] | None,
+    timeout: Timeout | None,
+    max_retries: int | None,
+    session_id: str | None,
+    fallback_models: Sequence[str] | None,
+) -> RequestOptions:
+    """Return the options of a view; the arguments are those of `with_options`.
+
+    Raises:
+        TypeError, ValueError: One is invalid.
+    """
+    from gigachat._option_values import model_names, timeouts_of  # here, for it loads pydantic
+
+    extra_headers, extra_query = hidden(extra_headers, "extra_headers"), hidden(extra_query, "extra_query")
+    if max_retries is not None and (type(max_retries) is not int or max_retries < 0):
+        raise ValueError("max_retries must be a whole number, 0 or more")
+    timeouts = None
+    if timeout is not None:
+        timeouts = Timeouts(*timeouts_of(timeout), settings.queue_timeout, settings.total_timeout)
+    models = None
+    if fallback_models is not None:
+        try:
+            models = model_names(fallback_models)
+        except ValueError as error:
+            raise ValueError(f"fallback_models: {error}") from None
+    session = {"x-session-id": session_id} if session_id else None
+    return RequestOptions(
+        {**checked_headers(session, "session_id"), **checked_headers(extra_headers, "extra_headers")},
+        extra_query or {},
+        hidden(extra_body, "extra_body") or {},
+        timeouts,
+        max_retries,
+        models,
+    )
 
 
 def get(path: str, model: type[AnswerT]) -> Call[AnswerT]:

@@ -60,11 +60,16 @@ def context_headers() -> dict[str, str]:
 
 
 def build_request(
-    service: Service, options: RequestOptions, call: Call[Any], context: Mapping[str, str], v2_url: str = ""
+    service: Service,
+    options: RequestOptions,
+    call: Call[Any],
+    context: Mapping[str, str],
+    v2_url: str = "",
+    model: str | None = None,
 ) -> tuple[Request, bool]:
     """Return the request of a call, and whether the client's authorization must be added.
 
-    `v2_url` is the base address of calls of API v2.
+    `v2_url` is the base address of calls of API v2. `model` takes the place of the model in the body.
 
     Headers of the client come first, then those of the context, of the call and of the options; the later ones win.
 
@@ -86,8 +91,9 @@ def build_request(
             # Before 2.14, pydantic does not write a model whose class is not built, as of a part of one that it parsed.
             build_all()
             content = written(service, call.json)
-        if options.body:
-            content = written(service, {**_parsed(content), **options.body})
+        changes = options.body if model is None else {**options.body, "model": model}
+        if changes:
+            content = written(service, {**_parsed(content), **changes})
         elif b"NaN" in content or b"Infinity" in content:
             _parsed(content)
     if call.headers:
@@ -96,16 +102,21 @@ def build_request(
         headers.update(options.headers)
     authorize = "authorization" not in headers and (service.authorization is not None or service.needs_authorization)
     if authorize and service.authorization is None:
-        raise ConfigurationError(
-            "no authorization: pass credentials= (or set GIGACHAT_CREDENTIALS), or client_id= and client_secret=, "
-            "user= and password=, access_token=, or cert_file="
-        )
+        raise missing_authorization()
     query: Mapping[str, str | Sequence[str]] | None = service.settings.default_query
     if call.query or options.query:
         query = {**(query or {}), **(call.query or {}), **options.query}
     timeouts = options.timeouts or service.timeouts
     url = f"{v2_url}{call.path}" if call.v2 else service.url(call.path)
     return Request(call.method, url, headers, content, timeouts, query, call.upload), authorize
+
+
+def missing_authorization() -> ConfigurationError:
+    """Return the error for a client without any authorization."""
+    return ConfigurationError(
+        "no authorization: pass credentials= (or set GIGACHAT_CREDENTIALS), or client_id= and client_secret=, "
+        "user= and password=, access_token=, or cert_file="
+    )
 
 
 def written(service: Service, body: Any) -> bytes:

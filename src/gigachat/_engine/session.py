@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.calls import NO_OPTIONS
+from gigachat._engine.fallback import Fallback
 from gigachat._engine.requests import build_request, context_headers
 from gigachat._engine.transport import Failure
 from gigachat.exceptions import APIResponseValidationError, ResponseError
@@ -137,23 +138,35 @@ class Session:
             deadline: Time on the engine's clock at which the call must have ended.
 
         Raises:
-            GigaChatException: The request failed.
+            GigaChatException: The request failed; with fallback models, with each of them.
         """
         service = self.service
         policy = service.policy
         if self.options.max_retries is not None:
             policy = replace(policy, max_retries=self.options.max_retries)
         urls = service.v2_urls if call.v2 else ("",)
+        fallback: Fallback | None = None
+        model: str | None = None
         while True:
-            request, authorize = build_request(service, self.options, call, context, urls[0])
+            request, authorize = build_request(service, self.options, call, context, urls[0], model)
             request.deadline = deadline
             authorization = service.authorization if authorize else None
             try:
                 response = await send_with_retries(self.transport, request, policy, call.repeatable, authorization)
             except ResponseError as error:
                 urls = urls[1:]
-                if not urls or not _is_elsewhere(error):
+                if urls and _is_elsewhere(error):
+                    continue
+                if not call.chat:
                     raise
+                fallback = fallback or Fallback(service, self.options, call)
+                failure = fallback.after(error)
+                if failure is error:
+                    raise
+                if failure is not None:
+                    raise failure from None
+                model = fallback.model
+                urls = service.v2_urls if call.v2 else ("",)
             else:
                 if call.v2:
                     service.v2_urls = urls[:1]

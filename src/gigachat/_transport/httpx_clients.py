@@ -12,7 +12,6 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,15 +21,13 @@ import httpx2
 from gigachat._engine.transport import Stage, clock
 from gigachat._service import is_vendor_host
 from gigachat._transport import event_loops, forks
-from gigachat._transport.connecting import KEEPALIVE
+from gigachat._transport.client_options import client_options
 from gigachat._transport.decoding import ACCEPTED
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.hooks import AsyncHookedClient, HookedClient, without_query_in_logs
 from gigachat._transport.modes import AsyncMode, BlockingMode
-from gigachat._transport.proxies import proxy_for
 from gigachat._transport.requests import form
 from gigachat._transport.responses import BodyReader
-from gigachat._transport.tls import context_for, proxy_context
 from gigachat.exceptions import ClientClosedError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -118,27 +115,8 @@ class _ClientTransport(ABC):
 
     def _new_client(self, url: str) -> Any:
         """Return a new client for the host of an address."""
-        settings = self._settings
-        proxy = proxy_for(settings, url)
-        inner = None
-        if proxy is not None:
-            parts = urlsplit(proxy.url)
-            address = proxy.url if not parts.scheme.startswith("socks") else f"socks5://{parts.netloc}"
-            inner = httpx2.Proxy(address, ssl_context=proxy_context(settings) if proxy.speaks_tls else None)
-        limits = httpx2.Limits(
-            max_connections=settings.max_connections, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE
-        )
         # Address and timeout are for requests of the user's own: `_client.get("/…")` worked so in 0.2.
-        return self._hooked(
-            self._hooks,
-            verify=context_for(settings, urlsplit(url).hostname or ""),
-            proxy=inner,
-            trust_env=False,
-            limits=limits,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            base_url=settings.base_url,
-            timeout=httpx2.Timeout(settings.queue_timeout, **dict(zip(_PHASES, settings.timeouts, strict=True))),
-        )
+        return self._hooked(self._hooks, base_url=self._settings.base_url, **client_options(self._settings, url))
 
 
 def _built(client: Any, request: Request) -> httpx2.Request:

@@ -312,13 +312,17 @@ def _call(
     else:
         body = _body(request(resource, payload, fields, stream))
     read = read_completion(models.ChatCompletion, failure, _has_content)
-    return Call("POST", chat_url_cvar.get(), read, json=body, file_reader=partial(AnswerFileReader, resource))
+    return Call(
+        "POST", chat_url_cvar.get(), read, json=body, chat=True, file_reader=partial(AnswerFileReader, resource)
+    )
 
 
 def call_for(resource: Resource[Any], chat: models.Chat) -> Call[models.ChatCompletion]:
     """Return the call that sends a request."""
     read = read_completion(models.ChatCompletion, failure, _has_content)
-    return Call("POST", chat_url_cvar.get(), read, json=_body(chat), file_reader=partial(AnswerFileReader, resource))
+    return Call(
+        "POST", chat_url_cvar.get(), read, json=_body(chat), chat=True, file_reader=partial(AnswerFileReader, resource)
+    )
 
 
 def _body(chat: models.Chat) -> Mapping[str, Any] | models.Chat:

@@ -150,7 +150,7 @@ def _posted(
     read = read_completion(models.ChatCompletionResponse, failure, _has_content)
     url = chat_completions_url_cvar.get()
     reader = partial(AnswerFileReader, resource)
-    return Call("POST", _PATH if url is None else url, read, json=body, file_reader=reader, v2=url is None)
+    return Call("POST", _PATH if url is None else url, read, json=body, file_reader=reader, v2=url is None, chat=True)
 
 
 def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:

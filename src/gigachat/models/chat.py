@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from gigachat._notebook import NotebookResult, Shown, tokens
 from gigachat.models.answer_files import AnswerFile, marked_files, with_reader
 from gigachat.models.base import ID, OBJECT, APIResponse, NullAs, OpenEnum, WireModel, read_only
 from gigachat.models.functions import FewShotExample as FewShotExample
@@ -246,7 +247,7 @@ class Chat(WireModel):
     )
 
 
-class ChatCompletion(APIResponse):
+class ChatCompletion(NotebookResult, APIResponse):
     """Answer of a chat (reference, section 4.3)."""
 
     __slots__ = ("_reader",)
@@ -288,6 +289,12 @@ class ChatCompletion(APIResponse):
         """The sources that the text of the first answer cites, in the order of their marks (reference, section 5.6)."""
         messages = [choice.message for choice in self.choices[:1]]
         return cited_sources((message.content, [message.inline_data]) for message in messages)
+
+    def _shown(self) -> Shown:
+        calls = [choice.message.function_call for choice in self.choices[:1]]
+        table = [("function", "arguments"), *((call.name, call.arguments) for call in calls if call is not None)]
+        reasons = [choice.finish_reason for choice in self.choices[:1]]
+        return Shown(self.text, table, (self.model, *reasons, tokens(self.usage.total_tokens)))
 
 
 class ChatCompletionChunk(APIResponse):

@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from gigachat._functions import function_fields
+from gigachat._notebook import NotebookResult, Shown, tokens
 from gigachat.models.answer_files import AnswerFile, marked_files, with_reader
 from gigachat.models.base import APIResponse, NullAs, WireModel, read_only
 from gigachat.models.functions import FewShotExample, FunctionParameters
@@ -690,7 +691,7 @@ class _Answer(_Stated, APIResponse):
     error_details: dict[str, Any] | None = Field(default=None, description="Why the answer failed.")
 
 
-class ChatCompletionResponse(_Answer):
+class ChatCompletionResponse(NotebookResult, _Answer):
     """Response of a chat (reference, section 5.6)."""
 
     __slots__ = ("_reader",)
@@ -736,6 +737,11 @@ class ChatCompletionResponse(_Answer):
             for of_message in [_with_sources(message.inline_data)]
             for part in message.content or ()
         )
+
+    def _shown(self) -> Shown:
+        table = [("function", "arguments"), *((call.name, call.arguments) for call in self.function_calls)]
+        count = None if self.usage is None else self.usage.total_tokens
+        return Shown(self.text, table, (self.model, self.finish_reason, tokens(count)))
 
 
 def _with_sources(data: ChatInlineData | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gigachat._notebook import NotebookResult, Shown
 from gigachat.models.base import OBJECT, APIResponse, NullAs, WireModel, read_only
 
 __all__ = ["Embedding", "Embeddings", "EmbeddingsUsage"]
@@ -37,7 +38,7 @@ class Embedding(WireModel):
         return self.object_
 
 
-class Embeddings(APIResponse):
+class Embeddings(NotebookResult, APIResponse):
     """Vectors of all texts, in their order."""
 
     data: list[Embedding] = Field(description="One vector a text.")
@@ -50,3 +51,7 @@ class Embeddings(APIResponse):
     def object(self) -> str:
         """The same as `object_`."""
         return self.object_
+
+    def _shown(self) -> Shown:
+        rows = [(one.index, len(one.embedding), one.usage.prompt_tokens) for one in self.data]
+        return Shown(table=[("text", "dimensions", "tokens"), *rows], facts=(self.model,))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
+from gigachat._notebook import NotebookResult, Shown
 from gigachat.models.base import ID, OBJECT, APIResponse, NullAs, read_only
 
 __all__ = ["Model", "Models"]
@@ -42,7 +43,7 @@ class Model(APIResponse):
         return self.type_
 
 
-class Models(APIResponse):
+class Models(NotebookResult, APIResponse):
     """All models of an address."""
 
     data: list[Model] = Field(description="The models.")
@@ -54,3 +55,7 @@ class Models(APIResponse):
     def object(self) -> str:
         """The same as `object_`."""
         return self.object_
+
+    def _shown(self) -> Shown:
+        rows = [(model.id_, model.type_, model.owned_by) for model in self.data]
+        return Shown(table=[("model", "type", "owner"), *rows], facts=() if rows else ("no models",))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from gigachat._notebook import NotebookResult, Shown
 from gigachat.models.base import OBJECT, APIResponse, NullAs, WireModel, read_only
 from gigachat.models.chat import Function
 
@@ -96,7 +97,11 @@ class BalanceValue(WireModel):
     value: int | float = Field(description="Tokens left.")
 
 
-class Balance(APIResponse):
+class Balance(NotebookResult, APIResponse):
     """The remaining tokens of all packages."""
 
     balance: Annotated[list[BalanceValue], NullAs(list)] = Field(description="One a package.")
+
+    def _shown(self) -> Shown:
+        rows = [(package.usage, package.value) for package in self.balance]
+        return Shown(table=[("package", "tokens"), *rows], facts=() if rows else ("no packages",))

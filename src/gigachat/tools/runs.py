@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
+from gigachat._notebook import NotebookResult, Shown, tokens
 from gigachat._usage import total_usage
 
 CompletionT = TypeVar("CompletionT", covariant=True)
@@ -53,7 +54,7 @@ class ToolStep:
 
 
 @dataclass(frozen=True)
-class RunResult(Generic[CompletionT, MessageT, UsageT]):
+class RunResult(NotebookResult, Generic[CompletionT, MessageT, UsageT]):
     """The result of a run.
 
     Attributes:
@@ -81,6 +82,11 @@ class RunResult(Generic[CompletionT, MessageT, UsageT]):
         """Tokens of all answers of this run."""
         usage: UsageT | None = total_usage(self.completions)
         return self.no_usage if usage is None else usage
+
+    def _shown(self) -> Shown:
+        rows = [(step.call.name, step.call.arguments, step.error or step.content) for step in self.steps]
+        count = getattr(self.usage, "total_tokens", None)
+        return Shown(self.text, [("tool", "arguments", "result"), *rows], (self.stop, tokens(count)))
 
 
 @dataclass(frozen=True, slots=True)

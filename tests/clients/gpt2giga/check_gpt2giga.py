@@ -142,6 +142,7 @@ def test_a_tool_and_back(client: openai.OpenAI, version: str, server: GigaChatSe
     server.reply({"function_call": {"name": "weather", "arguments": {"city": "Псков", "days": 2}}})
     server.reply("В Пскове минус три.")
     history: list[Any] = [{"role": "user", "content": QUESTION}]
+    choice: Any
     if streamed:
         with client.chat.completions.stream(model=MODEL, messages=history, tools=TOOLS) as stream:
             [choice] = stream.get_final_completion().choices
@@ -190,7 +191,9 @@ def test_a_tool_that_must_be_called(client: openai.OpenAI, version: str, server:
         tool_choice={"type": "function", "function": {"name": "weather"}},
     )
     assert answer.choices[0].message.tool_calls is not None
-    assert answer.choices[0].message.tool_calls[0].function.name == "weather"
+    [asked] = answer.choices[0].message.tool_calls
+    assert asked.type == "function"
+    assert asked.function.name == "weather"
     [request] = chats(server, version)
     if version == "v1":
         assert request["function_call"] == {"name": "weather"}

@@ -1,0 +1,102 @@
+"""Clients of the package `openai` for the service: signed in, with the TLS rules of a client of this package.
+
+The service accepts plain chats of `openai` at API v1 (reference, section 1.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gigachat._engine.endpoint import Mode, Resource, mode_endpoint
+from gigachat._engine.requests import missing_authorization
+from gigachat.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+
+    from gigachat._engine.session import Session
+
+_OLDEST = 3  # the first version over httpx2
+_KEY = "-"  # the package requires one; the sign-in replaces it
+_NOT_OURS = ("OpenAI-Organization", "OpenAI-Project")  # the package takes them from the environment
+
+
+class OpenAIClients(Resource[Mode]):
+    """The method that returns a client of `openai`."""
+
+    _own_clients: tuple[httpx2.Client | None, httpx2.AsyncClient | None]
+    """The HTTP clients of the user."""
+
+    @mode_endpoint
+    def openai_client(self) -> OpenAIInBothModes:
+        """Return a client of the package `openai` that is signed in and trusts the Russian root certificate.
+
+        `openai.OpenAI` for blocking callers, `openai.AsyncOpenAI` for async ones. It sends its requests to `base_url`
+        over connections of its own and refreshes the token. It has the proxy, the timeouts and the headers of this
+        client, but not its slots, retries, fallback models and context variables. It does not retry: the package would
+        repeat chats that the service may have billed. Use it as a context manager, or close it.
+
+        The service accepts plain chats of the package (reference, section 1.1).
+
+        Raises:
+            ConfigurationError: The package is missing or too old, this client has no authorization, or it has an HTTP
+                client of yours.
+        """
+        return OpenAIInBothModes(self)
+
+
+class OpenAIInBothModes:
+    """The clients of `openai` in both modes.
+
+    Args:
+        resource: The client that they are made for.
+    """
+
+    def __init__(self, resource: OpenAIClients[Any]) -> None:
+        self._resource = resource
+
+    def blocking(self) -> openai.OpenAI:
+        """Return the client for blocking callers."""
+        client: openai.OpenAI = _package().OpenAI(**self._options(self._resource._blocking))
+        return client
+
+    def awaited(self) -> openai.AsyncOpenAI:
+        """Return the client for async callers."""
+        client: openai.AsyncOpenAI = _package().AsyncOpenAI(**self._options(self._resource._async))
+        return client
+
+    def _options(self, session: Session) -> dict[str, Any]:
+        from gigachat._transport.sign_in import signed_client  # here, for it loads the HTTP library
+
+        if any(self._resource._own_clients):
+            raise ConfigurationError(
+                "openai_client() does not use http_client= and async_http_client=: make the client of openai yourself, "
+                "with http_client=... and api_key=giga.get_token().access_token"
+            )
+        service, options = session.service, session.options
+        headers = {**dict.fromkeys(_NOT_OURS, _package().omit), **service.headers, **options.headers}
+        authorize = "authorization" not in headers
+        if authorize and service.authorization is None and service.needs_authorization:
+            raise missing_authorization()
+        return {
+            "base_url": service.settings.base_url,
+            "api_key": _KEY,
+            "default_headers": headers,
+            "default_query": {**(service.settings.default_query or {}), **options.query},
+            "max_retries": 0,
+            "http_client": signed_client(session, authorize=authorize),
+        }
+
+
+def _package() -> Any:
+    try:
+        import openai
+    except ImportError:
+        version = 0
+    else:
+        version = int(openai.__version__.partition(".")[0])
+        if version >= _OLDEST:
+            return openai
+    problem = "an old version of openai is installed" if version else "the package openai is not installed"
+    raise ConfigurationError(f"openai_client(): {problem}: pip install 'openai>={_OLDEST}'")
