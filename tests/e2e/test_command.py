@@ -287,6 +287,25 @@ def test_what_people_read(gigachat: Installed) -> None:
     assert (done.status, "errors" in json.loads(done.out)) == (1, True)
 
 
+def test_pictures_and_recordings(gigachat: Installed) -> None:
+    done = gigachat.run("image", "Нарисуй", "кота", "-o", "cat.jpg")
+    assert done == Done(0, "cat.jpg\n", "")
+    assert (gigachat.home / "cat.jpg").stat().st_size > 0
+    [picture] = gigachat.run("image", "кот", "--json").out.splitlines()
+    assert (gigachat.home / json.loads(picture)["path"]).exists()
+    replying(gigachat, "Не буду")
+    assert gigachat.run("image", "кот") == Done(1, "", "gigachat: the model drew nothing: Не буду\n")
+    (gigachat.home / "a.mp3").write_bytes(b"ID3" + b"x" * 100)
+    replying(gigachat, "Добрый день", "Приветствие")
+    assert gigachat.run("transcribe", "a.mp3") == Done(0, "Добрый день\n", "")
+    [line] = gigachat.run("transcribe", "a.mp3", "--prompt", "Что это?", "--json").out.splitlines()
+    assert json.loads(line)["choices"][0]["message"]["content"] == "Приветствие"
+    message = asked(gigachat)["messages"][-1]
+    assert (message["content"], len(message["attachments"])) == ("Что это?", 1)
+    done = gigachat.run("transcribe", "a.mp3", "b.mp3")
+    assert (done.status, done.err) == (2, "gigachat: b.mp3: there is no such file\n")
+
+
 def test_settings_and_their_sources(gigachat: Installed) -> None:
     gigachat.variables |= {"gigachat_model": "GigaChat-2", "GIGACHAT_PROXY": "http://u:geheim@localhost:1"}
     if sys.platform == "win32":

@@ -54,16 +54,25 @@ class Terminal:
         self._read = 0
         self._ended = False
 
-    def until(self, text: str) -> str:
-        """Read until the terminal shows a text, and return what it showed since the last call."""
+    def until(self, text: str, *, again: str = "") -> str:
+        """Read until the terminal shows a text, and return what it showed from the end of the last call up to there.
+
+        Args:
+            text: The text.
+            again: Key that is pressed in each second without output: CPython's readline can overlook a Ctrl-C.
+        """
         end = time.monotonic() + PATIENCE
         while True:
-            shown = _SEQUENCE.sub("", self.raw[self._read :].decode(errors="replace")).replace("\r", "")
+            shown = _SEQUENCE.sub("", self.raw.decode(errors="replace")).replace("\r", "")[self._read :]
             if text in shown:
-                self._read = len(self.raw)
-                return shown
+                length = shown.index(text) + len(text)
+                self._read += length
+                return shown[:length]
             assert time.monotonic() < end, f"{text!r} was not shown: {shown}"
+            size = len(self.raw)
             assert self._more(), f"it ended, and {text!r} was not shown: {shown}"
+            if again and len(self.raw) == size:
+                self.type(again, enter="")
 
     def _more(self) -> bool:
         if not select.select([self._fd], [], [], 1)[0]:
@@ -163,11 +172,13 @@ def test_a_session(kind: str, gigachat: Installed, server: GigaChatServer) -> No
         session.type("/save")
         session.until("/save needs the name of a file")
         session.type("/help")
-        session.until("Ctrl-C stops an answer")
+        session.until("makes it a message.\n")
+        session.until(">")
         session.type("забытая строка", enter="")
         session.until("строка")
         session.type(CTRL_C, enter="")
-        session.until("> ")
+        session.until("\n", again=CTRL_C)
+        session.until(">")
         session.type(CTRL_D, enter="")
         assert session.ended() == 0
     assert chats(server) == [

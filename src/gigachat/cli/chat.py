@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-f", "--file", "--image", dest="files", action="append", default=[], metavar="FILE", help="attach a file"
     )
     parser.add_argument("--tool", action="append", default=[], metavar="MODULE:NAME", help="function to call")
+    parser.add_argument(
+        "--mcp", action="append", default=[], metavar="COMMAND", help="command or URL of an MCP server with functions"
+    )
     parser.add_argument("--approve", action="store_true", help="ask before each call of a function")
     parser.add_argument("-c", "--continue", dest="last", action="store_true", help="continue the last -c conversation")
     parser.add_argument("--conversation", metavar="NAME", help="continue the conversation of this name, or begin it")
@@ -57,10 +60,13 @@ def run(options: argparse.Namespace) -> int:
     text = _question(options)
     fields = _fields(options)
     with ExitStack() as opened:
-        if options.tool:
-            from gigachat.cli.tools import approval, tools_of
+        if options.tool or options.mcp:
+            from gigachat.cli.tools import approval, mcp_tools, tools_of
 
-            fields.update(tools=tools_of(options.tool, ask=options.approve), approve=approval)
+            tools = tools_of(options.tool, ask=options.approve)
+            for server in options.mcp:
+                tools += opened.enter_context(mcp_tools(server, ask=options.approve))
+            fields.update(tools=tools, approve=approval)
         giga = opened.enter_context(client(options, model=options.model))
         if options.schema and text is not None:
             return _structured(giga, text, fields, options)
@@ -82,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
 def _refuse_beside_schema(options: argparse.Namespace) -> None:
     given = {
         "--tool": options.tool,
+        "--mcp": options.mcp,
         "--continue": options.last,
         "--conversation": options.conversation,
         "--save": options.save,

@@ -41,6 +41,8 @@ COMMANDS: dict[str, Command] = {
     "files": Command("upload, list, read and delete files", "gigachat.cli.files"),
     "batch": Command("process a file of requests in the background", "gigachat.cli.batch"),
     "functions": Command("validate descriptions of functions, or convert OpenAPI", "gigachat.cli.functions"),
+    "image": Command("draw a picture", "gigachat.cli.image"),
+    "transcribe": Command("print the text of a recording", "gigachat.cli.transcribe"),
     "check-ai": Command("tell whether a text was written by a model", "gigachat.cli.check_ai"),
     "login": Command("store the key of the account for this command", "gigachat.cli.login"),
     "doctor": Command("find out why requests fail, step by step", "gigachat.cli.doctor"),

@@ -69,15 +69,17 @@ def _waited(child: subprocess.Popen[Any]) -> int:
     def terminate(number: int, frame: FrameType | None) -> None:
         child.terminate()
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def leave_to_program(number: int, frame: FrameType | None) -> None:
+        # The terminal sends it to the program, too. An exception here could lose the program's status.
+        pass
+
+    handlers = {signal.SIGTERM: terminate, signal.SIGINT: leave_to_program}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        while True:
-            try:
-                return child.wait()
-            except KeyboardInterrupt:  # the program gets it, too
-                continue
+        return child.wait()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _environment(server: GigaChatServer) -> dict[str, str]:

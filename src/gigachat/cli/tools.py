@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gigachat import ToolCall
+    from gigachat.mcp import McpTools
 
 _YES = ("y", "yes", "д", "да")
 
@@ -34,6 +35,22 @@ def tools_of(names: Sequence[str], *, ask: bool) -> list[Any]:
     return [_tool(name, ask=ask) for name in names]
 
 
+def mcp_tools(server: str, *, ask: bool) -> McpTools:
+    """Return the functions of an MCP server, which runs until they are closed.
+
+    Args:
+        server: Its command or URL.
+        ask: Whether the user is asked before each call.
+
+    Raises:
+        ConfigurationError: The package mcp is missing.
+        McpError: The server cannot be reached.
+    """
+    from gigachat.mcp import McpTools
+
+    return McpTools(server, approve=ask)
+
+
 def _tool(name: str, *, ask: bool) -> Any:
     module, _, path = name.partition(":")
     if not module or not path:
@@ -44,12 +61,10 @@ def _tool(name: str, *, ask: bool) -> Any:
         raise ValueError(f"--tool {name}: {type(error).__name__}: {error}") from None
     if not callable(function):
         raise ValueError(f"--tool {name}: it is not a function")
-    if not ask:
-        return function
-    if not isinstance(function, Tool):
-        return tool(approve=True)(function)
-    function.approve = function.approve or True  # a function of its own decides for itself
-    return function
+    made = function if isinstance(function, Tool) else tool(function)
+    if not made.approve:  # neither True nor a function of its own
+        made.approve = ask
+    return made
 
 
 def approval(call: ToolCall) -> bool | str:
