@@ -90,11 +90,18 @@ class Terminal:
         """Press keys."""
         os.write(self._fd, os.fsencode(text + enter))
 
-    def ended(self) -> int:
-        """Return the exit status of the command, which must end."""
-        end = time.monotonic() + PATIENCE
+    def ended(self, *, again: str = "") -> int:
+        """Return the exit status of the command, which must end.
+
+        Args:
+            again: Key that is pressed in each second without output: between two prompts the terminal takes Ctrl-D.
+        """
+        end, size = time.monotonic() + PATIENCE, len(self.raw)
         while self._more():
             assert time.monotonic() < end, f"it did not end: {self.raw[-500:]!r}"
+            if again and len(self.raw) == size:
+                self.type(again, enter="")
+            size = len(self.raw)
         self._ended = True
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
@@ -178,9 +185,7 @@ def test_a_session(kind: str, gigachat: Installed, server: GigaChatServer) -> No
         session.until("строка")
         session.type(CTRL_C, enter="")
         session.until("\n", again=CTRL_C)
-        session.until(">")
-        session.type(CTRL_D, enter="")
-        assert session.ended() == 0
+        assert session.ended(again=CTRL_D) == 0
     assert chats(server) == [
         ["Первый"],
         ["Кратко", "Первый", "ответ-1", "Второй"],
@@ -229,8 +234,7 @@ def test_the_history_of_lines_is_kept(gigachat: Installed) -> None:
             session.until("Ctrl-D leaves")
             session.type("Привет, память")
             session.until("tokens/s)")
-            session.type(CTRL_D, enter="")
-            assert session.ended() == 0
+            assert session.ended(again=CTRL_D) == 0
     file = gigachat.files / "lines"
     assert file.stat().st_mode & 0o77 == 0
     assert "память" in file.read_text("utf-8")

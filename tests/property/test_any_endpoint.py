@@ -109,6 +109,8 @@ def played() -> dict[str, list[Played]]:
     found["wait_batch"] = [Played(found["wait_batch"][0].arguments, {"poll_interval": 1e-9}, (working, batch))]
     (lines,) = found["batch_results"][0].bodies
     found["batch_results"].append(Played(found["wait_batch"][0].arguments, {}, (batch, lines)))
+    found["attach"] = [Played((("a.txt", b"text"),), {}, (info,))]
+    found["transcribe"] = [Played((("a.mp3", b"ID3"),), {}, (info, *one.bodies), one.options) for one in found["chat"]]
     for method, chat in (("chat_run", "chat"), ("chat.run", "chat.create")):
         fields = {"tools": [_answer_to_everything]}
         found[method] = [Played(("x",), fields, one.bodies, one.options) for one in found[chat]]
@@ -142,6 +144,7 @@ def _methods() -> dict[str, Any]:
         ("threads", ThreadsNamespace),
     ):
         found |= {f"{namespace}.{name}": member for name, member in _public(kind)}
+    del found["diagnose"]  # it opens connections of its own
     return found
 
 
