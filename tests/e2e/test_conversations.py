@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 import sys
 import threading
@@ -21,6 +22,8 @@ from hypothesis import strategies as st
 from gigachat import ConversationFormatError, GigaChat, GigaChatException, ResponseError, RunText
 from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall
+from tests.support.systems import needs_pipes
+from tests.support.waiting import PATIENCE, begun
 from tests.wire.modes import EACH_ASYNC_MODE, EACH_MODE, MODES, Giga, Mode
 
 Version = Literal["v1", "v2"]
@@ -768,6 +771,20 @@ def test_a_storage_that_is_a_link_stays_one(server: GigaChatServer, tmp_path: Pa
         giga.conversation(storage=link).send("x")
         assert len(giga.conversation(storage=tmp_path / "talk.jsonl").messages) == 2
     assert link.is_symlink()
+
+
+@needs_pipes
+def test_a_conversation_is_saved_to_a_pipe(server: GigaChatServer, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    with GigaChat(**server.client_options) as giga:
+        talk = giga.conversation(system="Be brief")
+        reader = begun(lambda: read.append(pipe.read_text("utf-8")))
+        talk.save(pipe)
+        reader.join(PATIENCE)
+    assert pipe.is_fifo()
+    assert "Be brief" in read[0]
 
 
 class AsyncSave(Store):

@@ -23,7 +23,8 @@ from gigachat import AsyncGigaChat, GigaChat, models
 from gigachat._engine.transport import Request, Stage
 from gigachat.exceptions import APIConnectionError, NotFoundError
 from tests.support.pipe import Pipe
-from tests.support.systems import needs_trio
+from tests.support.systems import needs_pipes, needs_trio
+from tests.support.waiting import PATIENCE, begun
 from tests.unit.world import Answer, World, error, lost
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -493,6 +494,20 @@ def test_a_download_replaces_what_was_there(world: World, tmp_path: Path) -> Non
     target.write_text("older and longer")
     download(world, target, b"new")
     assert target.read_bytes() == b"new"
+
+
+@needs_pipes
+def test_a_download_through_a_link_or_to_a_pipe(world: World, tmp_path: Path) -> None:
+    target, link, pipe = (tmp_path / name for name in ("target", "link", "pipe"))
+    link.symlink_to(target)
+    download(world, link, b"text")
+    assert (link.is_symlink(), target.read_bytes()) == (True, b"text")
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = begun(lambda: read.append(pipe.read_bytes()))
+    download(world, pipe, b"text")
+    reader.join(PATIENCE)
+    assert (pipe.is_fifo(), read) == (True, [b"text"])
 
 
 def test_a_download_in_the_working_directory(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

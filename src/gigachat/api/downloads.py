@@ -35,11 +35,18 @@ def is_directory(path: str | os.PathLike[str]) -> bool:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Give a file to write that takes its place when it is whole; until then, and if that fails, the old one stays.
 
+    A device or a pipe, such as /dev/null, is written itself, and a link stays a link.
+
     Raises:
         OSError: It cannot be written.
     """
     import uuid  # deferred: it loads what asks for the platform
 
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as file:

@@ -93,22 +93,25 @@ class FileStorage:
         return lines
 
     def save(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Write the lines to a new file, which then replaces the old one.
+        """Write the lines to a new file, which then replaces the old one. A device or a pipe is written itself.
 
         Raises:
             OSError: The file cannot be written.
         """
+        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         try:
-            self._replace(lines)
+            if self._path.exists() and not self._path.is_file():
+                self._path.write_text(text, "utf-8", newline="\n")
+            else:
+                self._replace(text)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._path)) from error  # not the name of the new file
 
-    def _replace(self, lines: Sequence[Mapping[str, Any]]) -> None:
+    def _replace(self, text: str) -> None:
         handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
         try:
             with open(handle, "w", encoding="utf-8", newline="\n") as file:
-                for line in lines:
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(text)
             os.replace(name, self._path)
         except BaseException:
             os.unlink(name)
