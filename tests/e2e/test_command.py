@@ -229,6 +229,7 @@ def test_one_process_at_a_time_uses_a_conversation(gigachat: Installed, monkeypa
 PAGE = "Одно предложение о погоде в Пскове, где сегодня снова идёт мокрый снег, а ветер северный и холодный. " * 2
 
 
+@pytest.mark.slow
 def test_each_subcommand_prints_json(gigachat: Installed) -> None:
     assert gigachat.server is not None
     (gigachat.home / "a.txt").write_text("x")
@@ -268,6 +269,7 @@ def test_each_subcommand_prints_json(gigachat: Installed) -> None:
     assert printed("version")[0]["gigachat"] == __version__
 
 
+@pytest.mark.slow
 def test_what_people_read(gigachat: Installed) -> None:
     (gigachat.home / "-a.txt").write_text("x")
     head, *rows = gigachat.run("models").out.splitlines()
@@ -287,6 +289,7 @@ def test_what_people_read(gigachat: Installed) -> None:
     assert (done.status, "errors" in json.loads(done.out)) == (1, True)
 
 
+@pytest.mark.slow
 def test_pictures_and_recordings(gigachat: Installed) -> None:
     done = gigachat.run("image", "Нарисуй", "кота", "-o", "cat.jpg")
     assert done == Done(0, "cat.jpg\n", "")

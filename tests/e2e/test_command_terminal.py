@@ -228,6 +228,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_session(gigachat: Installed, server
     assert [json.loads(line)["content"] for line in lines[1:]] == [*history, "второй ответ"]
 
 
+@pytest.mark.slow
 def test_the_history_of_lines_is_kept(gigachat: Installed) -> None:
     for _ in range(2):
         with terminal(gigachat, "chat", command=[sys.executable, "-c", _WITHOUT]) as session:

@@ -6,12 +6,15 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from gigachat.server import GigaChatServer
 from tests.support.commands import COMMAND, Installed
 
 SERVER = Path(__file__).with_name("official_server.py")
 
 
+@pytest.mark.slow
 def test_a_chat_with_the_functions_of_a_server(server: GigaChatServer, tmp_path: Path) -> None:
     gigachat = Installed(tmp_path, server)
     command = shlex.join([sys.executable, str(SERVER)])

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from gigachat.server import GigaChatServer
 from tests.mcp.support import OFFICIAL
 from tests.support.programs import environment
@@ -43,6 +45,7 @@ def test_the_agent_asks_before_it_calls_tools_of_both_servers(server: GigaChatSe
     )
 
 
+@pytest.mark.slow
 def test_the_agent_says_what_is_wrong_with_a_server(server: GigaChatServer) -> None:
     done = ran(server, "Сколько?", "no-such-program-4711")
     assert (done.returncode, done.stderr) == (
