@@ -19,7 +19,17 @@ import trio
 
 from gigachat import McpError, ToolError
 from gigachat.mcp import McpTools
-from tests.mcp.support import OFFICIAL, call, listed, named, official_over_http, opened, result_of, scripted
+from tests.mcp.support import (
+    OFFICIAL,
+    call,
+    listed,
+    named,
+    official_over_http,
+    opened,
+    result_of,
+    scripted,
+    scripted_over_http,
+)
 from tests.support.programs import run_program
 from tests.support.waiting import PATIENCE, begun, until
 from tests.wire.modes import EACH_ASYNC_MODE, MODES, Mode
@@ -237,6 +247,33 @@ def test_a_cancelled_call_is_cancelled_on_the_server(mode: Mode, official: str |
             await until_one_more_is_cancelled(mode, tools, before)
 
     mode.run(main)
+
+
+QUOTA = {"code": -32000, "message": "quota exceeded"}  # the package mcp has an error of this code
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_an_error_of_the_server_keeps_the_connection(mode: Mode, transport: str) -> None:
+    script = {"tools": listed("a", "b"), "errors": {"a": QUOTA}}
+
+    async def main(server: Any) -> Any:
+        async with opened(mode, McpTools(server)) as tools:
+            with pytest.raises(ToolError, match=r"^quota exceeded$"):
+                await call(mode, tools, "a")
+            return await call(mode, tools, "b")
+
+    if transport == "stdio":
+        assert mode.run(lambda: main(scripted(**script)))
+    else:
+        with scripted_over_http(**script) as url:
+            assert mode.run(lambda: main(url))
+
+
+def test_an_error_of_the_server_while_it_opens(mode: Mode) -> None:
+    refusal = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
+    with scripted_over_http(errors={"tools/list": refusal}, statuses={"tools/list": 400}) as url:
+        text = failure_of(mode, McpTools(url))
+    assert text == f"MCP server {url}: Bad Request: No valid session ID provided; HTTP status 400 Bad Request"
 
 
 def test_calls_in_progress_fail_with_the_server() -> None:

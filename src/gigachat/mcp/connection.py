@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 _CLOSING = 10.0  # seconds in which a connection closes
 _PAGES = 1_000
-_CONNECTION_CLOSED = -32000  # code of the errors of the package mcp
+_CONNECTION_CLOSED = (-32000, "Connection closed")  # of the package mcp; a server may use the code for its own errors
 _LONGEST_REASON = 500  # characters
 
 
@@ -294,7 +294,7 @@ class Connection:
                 failure: Exception = ToolError(f"no response within {self._timeout:g} seconds")
             elif not isinstance(error, MCPError):
                 failure = self._failure(error)
-            elif error.code != _CONNECTION_CLOSED:
+            elif not _says_closed(error):
                 failure = ToolError(self._server.without_secrets(error.message) + self._server.status())
             else:
                 self._error = self._error or self._failure(error, ended=True)
@@ -321,7 +321,7 @@ class Connection:
             return f"it did not list its tools within {self._startup_timeout:g} seconds"
         if isinstance(error, FileNotFoundError):
             return "there is no such program or folder"
-        if getattr(error, "code", None) == _CONNECTION_CLOSED:
+        if _says_closed(error):
             return "it has ended, or closed the connection"
         if isinstance(error, OSError) and error.strerror:
             return error.strerror
@@ -353,6 +353,11 @@ class _ConnectionLostError(Exception):
 def _is_lost(future: Future[Any]) -> bool:
     """Whether a call failed since the connection has ended."""
     return future.cancelled() or isinstance(future.exception(), _ConnectionLostError)
+
+
+def _says_closed(error: BaseException) -> bool:
+    """Whether an error of the package mcp says that the connection has ended."""
+    return (getattr(error, "code", None), getattr(error, "message", None)) == _CONNECTION_CLOSED
 
 
 def _client_class() -> type[Client]:
