@@ -1,8 +1,8 @@
 """A server of the protocol of 2025, of a few lines, for what the official package does not do.
 
 Its argument is JSON: `tools`, as they are listed; `pages`, tools a page; `before`, text written to stdout first;
-`results`, the result by the name of a tool; `errors`, the error by the name of a tool or method; `lists_once`, whether the second
-list is an error.
+`results`, the result by the name of a tool; `errors`, the error by the name of a tool or method; `lists_once`, whether
+the second list is an error.
 """
 
 from __future__ import annotations

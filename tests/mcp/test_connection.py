@@ -172,6 +172,47 @@ def test_errors_contain_no_secrets() -> None:
         assert secret not in text + repr(tools)
 
 
+@pytest.mark.parametrize("between", [r"\x1b[0m", r"\x1b[38:5:1m", r"\x07", r"\u200b"])
+def test_characters_that_are_not_shown_hide_no_secret(between: str) -> None:
+    code = f"import sys; sys.stderr.buffer.write('bad {SECRET[:5]}{between}{SECRET[5:]}'.encode()); sys.exit(1)"
+    text = failure_of(BLOCKING, McpTools(program(code), env={"TOKEN": SECRET}))
+    assert text.endswith("; its last lines on stderr: bad **********")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"results": {"a": {"isError": True, "content": [{"type": "text", "text": f"bad {SECRET}\nGo"}]}}},
+        {"results": {"a": {"isError": True, "content": [], "structuredContent": {"bad": SECRET}}}},
+        {"errors": {"a": {"code": -32603, "message": f"bad {SECRET}"}}},
+    ],
+    ids=["text", "structured content", "JSON-RPC error"],
+)
+def test_errors_of_tools_contain_no_secrets(failure: dict[str, Any]) -> None:
+    with McpTools(scripted(tools=listed("a"), **failure), env={"TOKEN": SECRET}) as tools:
+        with pytest.raises(ToolError) as error:
+            tools[0]()
+    assert "**********" in str(error.value)
+    assert SECRET not in str(error.value)
+    assert ("\nGo" in str(error.value)) == ("Go" in str(failure))
+
+
+def test_ordinary_variables_are_shown() -> None:
+    env = {
+        "LOG_LEVEL": "info",
+        "PORT": "8080",
+        "DB": "db://me:pass-4711@host/x",
+        "GIGACHAT_API_KEY": "key-4711",
+        "DB_PASSWORD": "word-4711",
+        "Session_Cookie": "first-4711\nsecond-4711",
+    }
+    shown = f"*map(os.environ.get, {[*env]}), 'information', 'pass-4711'"
+    code = f"import os, sys; print({shown}, file=sys.stderr); sys.exit(1)"
+    text = failure_of(BLOCKING, McpTools(program(code), env=env))
+    assert {"info", "8080", "information"} <= {*text.split()}
+    assert "4711" not in text
+
+
 def test_an_address_without_a_server(mode: Mode) -> None:
     text = failure_of(mode, McpTools("http://me:pw4711@127.0.0.1:9/mcp?key=k4711", headers={"X-Key": SECRET}))
     assert text == "MCP server http://127.0.0.1:9/mcp: All connection attempts failed"

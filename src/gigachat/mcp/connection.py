@@ -273,7 +273,8 @@ class Connection:
         raise McpError(f"MCP server {self._server.name}: {text}")
 
     async def _call(self, client: Client, name: str, arguments: dict[str, Any]) -> Any:
-        return value_of(await self._in_time(client.call_tool(name, arguments)))
+        result = await self._in_time(client.call_tool(name, arguments))
+        return value_of(result, self._server.without_secrets)
 
     async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a response of the server.

@@ -35,7 +35,9 @@ _SECRET_OPTION = re.compile(r"-.*(key|token|secret|passw|auth|credential)", re.I
 _SECRETS = re.compile(
     r"(?<=://)[^/\s@]+(?=@)|(?<=bearer )\S+|(?<=basic )\S+|\b(sk|ghp|xox\w)[-_][\w-]{8,}", re.IGNORECASE
 )
-_COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+_SECRET_VARIABLE = re.compile(r"key|token|secret|pass(w|p|$)|auth|credential|cookie", re.IGNORECASE)
+_PASSWORD_OF_URL = re.compile(r"://[^/@\s]*:([^/@\s]*)@")
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _NAMED_ARGUMENT = re.compile(r"@[\w.-]+/[\w.-]+|[^:=]+\.(py|js|mjs|cjs|ts|sh)")
 
 
@@ -138,7 +140,7 @@ class Command:
         self._command = [Secret(part) for part in command]
         self._env = env
         self._cwd = None if cwd is None else os.fspath(cwd)
-        self._secrets = _texts((*(env or {}).values(), *_secret_arguments(command[1:])))
+        self._secrets = _texts((*_secret_variables(env or {}), *_secret_arguments(command[1:])))
         program = re.split(r"[/\\]", command[0])[-1]
         named = next(
             (
@@ -272,6 +274,14 @@ class Address:
         return _without(self._secrets, text)
 
 
+def _secret_variables(variables: Mapping[str, str]) -> Iterable[str]:
+    """Yield the values that may be secrets: of variables named so, and passwords in URLs."""
+    for name, value in variables.items():
+        if _SECRET_VARIABLE.search(name):
+            yield value
+        yield from _PASSWORD_OF_URL.findall(value)
+
+
 def _secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
     """Yield the arguments that may be secrets: values of options named so, and addresses."""
     before = ""
@@ -279,7 +289,7 @@ def _secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
         option, _, value = argument.partition("=")
         if "://" in argument:
             yield value or argument
-            yield from re.findall(r"://[^/@\s]*:([^/@\s]*)@", argument)
+            yield from _PASSWORD_OF_URL.findall(argument)
         elif value and _SECRET_OPTION.match(option):
             yield value
         elif not argument.startswith("-") and "=" not in before and _SECRET_OPTION.match(before):
@@ -290,12 +300,19 @@ def _secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
 
 
 def _texts(values: Iterable[str]) -> list[Secret]:
-    """Return the values that are long enough to be secrets, the longest first."""
-    return [Secret(one) for one in sorted({*values}, key=len, reverse=True) if len(one) >= _SHORTEST_SECRET]
+    """Return the lines that are long enough to be secrets, the longest first."""
+    lines = {_line(line) for value in values for line in value.splitlines()}
+    return [Secret(one) for one in sorted(lines, key=len, reverse=True) if len(one) >= _SHORTEST_SECRET]
 
 
 def _without(secrets: Iterable[str], text: str) -> str:
+    text = _line(text)  # first: a character inside a secret would hide it
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
-    text = _COLOURS.sub("", _SECRETS.sub(_HIDDEN, text))
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return _SECRETS.sub(_HIDDEN, text)
+
+
+def _line(text: str) -> str:
+    """Return a text in one line, without colours and control characters."""
+    text = _COLOURS.sub("", text)
+    return " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())
