@@ -53,13 +53,13 @@ def scripted(**script: Any) -> list[str]:
 
 @contextmanager
 def scripted_over_http(
-    *, statuses: Mapping[str, int] | None = None, held: Mapping[str, threading.Event] | None = None, **script: Any
+    *, statuses: Mapping[str, int] | None = None, held: Mapping[str, threading.Barrier] | None = None, **script: Any
 ) -> Iterator[str]:
     """Run a scripted server over HTTP and yield its URL.
 
     Args:
         statuses: HTTP status by the name of a method or tool; the body is the JSON-RPC error if there is one.
-        held: Event by the name of a tool; the body follows the header fields when the event is set.
+        held: Barrier by the name of a tool: passed once after the header fields, and once more before the body.
         script: The script.
     """
 
@@ -76,7 +76,8 @@ def scripted_over_http(
             self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
             if held and named in held:
-                assert held[named].wait(PATIENCE)
+                held[named].wait(PATIENCE)
+                held[named].wait(PATIENCE)
             self.wfile.write(sent)
 
         def do_GET(self) -> None:

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import trio
 
-from gigachat import McpError, ToolError
+from gigachat import McpError, Tool, ToolError
 from gigachat.mcp import McpTools
 from tests.mcp.support import (
     OFFICIAL,
@@ -295,7 +296,7 @@ QUOTA = {"code": -32000, "message": "quota exceeded"}  # the package mcp has an 
 
 @pytest.mark.parametrize("transport", ["stdio", "http"])
 def test_an_error_of_the_server_keeps_the_connection(mode: Mode, transport: str) -> None:
-    script = {"tools": listed("a", "b"), "errors": {"a": QUOTA}}
+    script: dict[str, Any] = {"tools": listed("a", "b"), "errors": {"a": QUOTA}}
 
     async def main(server: Any) -> Any:
         async with opened(mode, McpTools(server)) as tools:
@@ -315,6 +316,34 @@ def test_an_error_of_the_server_while_it_opens(mode: Mode) -> None:
     with scripted_over_http(errors={"tools/list": refusal}, statuses={"tools/list": 400}) as url:
         text = failure_of(mode, McpTools(url))
     assert text == f"MCP server {url}: Bad Request: No valid session ID provided; HTTP status 400 Bad Request"
+
+
+def test_the_http_status_of_an_error_is_that_of_its_own_request() -> None:
+    half_sent = threading.Barrier(2)
+    errors: list[BaseException] = []
+    refusal = {"code": -32602, "message": "no such city"}
+
+    def fails(tool: Tool[..., Any]) -> None:
+        try:
+            tool()
+        except BaseException as error:
+            errors.append(error)
+
+    with (
+        scripted_over_http(
+            tools=listed("a", "b"), errors={"a": refusal}, statuses={"b": 500}, held={"a": half_sent}
+        ) as url,
+        McpTools(url) as tools,
+    ):
+        thread = begun(lambda: fails(tools[0]))
+        half_sent.wait(PATIENCE)
+        fails(tools[1])
+        half_sent.wait(PATIENCE)
+        thread.join(PATIENCE)
+    assert [*map(str, errors)] == [
+        "Server returned an error response; HTTP status 500 Internal Server Error",
+        "no such city",
+    ]
 
 
 def test_calls_in_progress_fail_with_the_server() -> None:

@@ -222,6 +222,7 @@ class Connection:
 
     async def _serve(self) -> None:
         client_class = _client_class()
+        self._server.start_request()
         with self._lock:
             self._loop = asyncio.get_running_loop()
             if self._stopping:
@@ -286,6 +287,7 @@ class Connection:
         """
         from mcp import MCPError
 
+        self._server.start_request()
         limit = asyncio.timeout(self._timeout)
         try:
             async with limit:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -54,8 +55,12 @@ class Server(Protocol):
         """Return a context manager of the streams of a connection."""
         ...
 
+    def start_request(self) -> None:
+        """Forget the HTTP statuses of earlier requests, for the task of the caller."""
+        ...
+
     def status(self) -> str:
-        """Return the HTTP status of the last response if it was an error, to be added to an error's text."""
+        """Return the HTTP status of the last response to the caller's task if it was an error, for an error's text."""
         ...
 
     def last_words(self) -> str:
@@ -173,8 +178,11 @@ class Command:
                 streams = await stack.enter_async_context(stdio_client(parameters, errlog=stderr))
             yield streams
 
+    def start_request(self) -> None:
+        """Do nothing: there are no HTTP statuses."""
+
     def status(self) -> str:
-        """Return nothing."""
+        """Return an empty text."""
         return ""
 
     def last_words(self) -> str:
@@ -238,7 +246,7 @@ class Address:
         values = [value for header in headers.values() for value in (header, *header.split())]
         query = [value for _, value in parse_qsl(parts.query)]
         self._secrets = _texts((*values, *query, parts.query, parts.username or "", parts.password or ""))
-        self._status: int | None = None
+        self._statuses: ContextVar[list[int]] = ContextVar("gigachat_mcp_statuses")
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[Any]:
@@ -255,19 +263,27 @@ class Address:
             yield streams
 
     async def _note(self, response: httpx2.Response) -> None:
-        self._status = response.status_code
+        statuses = self._statuses.get(None)
+        if statuses is not None and response.request.method == "POST":
+            statuses.append(response.status_code)
+
+    def start_request(self) -> None:
+        """Forget the HTTP statuses of earlier requests, for the task of the caller."""
+        self._statuses.set([])  # the package mcp runs the hook in a copy of the caller's context: it has the same list
 
     def last_words(self) -> str:
-        """Return nothing."""
+        """Return an empty text."""
         return ""
 
     def status(self) -> str:
-        """Return the HTTP status of the last response if it was an error."""
-        if self._status is None or self._status < 400:
+        """Return the HTTP status of the last response to the caller's task if it was an error."""
+        statuses = self._statuses.get(None)
+        if not statuses or statuses[-1] < 400:
             return ""
-        phrase = {one.value: f" {one.phrase}" for one in HTTPStatus}.get(self._status, "")
-        advice = ": check headers=" if self._status in (401, 403) else ""
-        return f"; HTTP status {self._status}{phrase}{advice}"
+        status = statuses[-1]
+        phrase = {one.value: f" {one.phrase}" for one in HTTPStatus}.get(status, "")
+        advice = ": check headers=" if status in (401, 403) else ""
+        return f"; HTTP status {status}{phrase}{advice}"
 
     def without_secrets(self, text: str) -> str:
         """Return a text in one line, with its secrets replaced."""
