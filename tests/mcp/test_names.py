@@ -83,6 +83,7 @@ def test_a_list_of_several_pages_is_read() -> None:
     [
         (listed("погода"), {}, "would refuse the name 'погода', which has no Latin letters or digits: leave the tool"),
         (listed("a/b", "a:b"), {}, "'a/b' and 'a:b' would both be called 'a_b': leave one of them out by allow="),
+        (listed("a", "b", "a"), {}, "two of its tools are called 'a': leave them out by allow="),
         (ODD, {"allow": ["get_wether"]}, "has no tool 'get_wether': did you mean 'get_weather'?"),
         (listed("a"), {"allow": {"xyz"}}, "has no tool 'xyz': its tools are a"),
     ],
@@ -93,6 +94,15 @@ def test_names_that_cannot_be_used(tools: list[dict[str, Any]], options: dict[st
         refused.open()
     assert says in str(error.value)
     assert "closed" in repr(refused)
+
+
+def test_tools_of_the_same_name_can_be_left_out() -> None:
+    assert names(McpTools(scripted(tools=listed("a", "b", "a")), allow=["b"])) == ["b"]
+
+
+def test_a_list_without_an_end_is_refused() -> None:
+    with pytest.raises(McpError, match=r"scripted_server.py: its list of tools has more than 1000 pages"):
+        names(McpTools(scripted(tools=listed(*map(str, range(1001))), pages=1)))
 
 
 def test_refresh_reads_the_list_again(official: str | Path) -> None:

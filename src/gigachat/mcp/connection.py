@@ -261,8 +261,9 @@ class Connection:
             listed += page.tools
             cursor = page.next_cursor
             if cursor is None:
-                break
-        self.listed = listed
+                self.listed = listed
+                return
+        raise ValueError(f"its list of tools has more than {_PAGES} pages")
 
     async def _list_again(self, client: Client) -> None:
         try:
