@@ -73,6 +73,24 @@ def test_an_invalid_response(tool: dict[str, Any], result: dict[str, Any], says:
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"inputSchema": {}}, {"inputSchema": {"type": "string"}}, {"inputSchema": None}, {"description": 5}],
+    ids=["empty schema", "type", "no schema", "description"],
+)
+def test_an_invalid_tool_is_named(changes: dict[str, Any]) -> None:
+    tools = [*listed("a"), {"name": "odd", "inputSchema": {"type": "object"}, **changes}]
+    with pytest.raises(McpError) as error:
+        names(McpTools(scripted(tools=tools)))
+    assert ": its response is invalid: tools[1]." in str(error.value)
+    assert " (tool 'odd'): report it to the author of the server" in str(error.value)
+
+
+def test_an_invalid_tool_without_a_name() -> None:
+    with pytest.raises(McpError, match=r"tools\[0\].name: is missing: report it to the author of the server"):
+        names(McpTools(scripted(tools=[{"inputSchema": {"type": "object"}}])))
+
+
 def test_a_list_of_several_pages_is_read() -> None:
     many = [f"tool{number}" for number in range(250)]
     assert names(McpTools(scripted(tools=listed(*many), pages=7))) == many

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import threading
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -20,11 +20,12 @@ from gigachat._engine.signals import Signal
 from gigachat._transport import event_loops
 from gigachat._validation import path_of, reason
 from gigachat.exceptions import ConfigurationError, McpError, ToolArgumentsError
+from gigachat.mcp.listing import ListingStream
 from gigachat.mcp.results import value_of
 from gigachat.tools import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
     from concurrent.futures import Future
 
     from mcp import Client
@@ -61,6 +62,7 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._limit: asyncio.Timeout | None = None
         self._client: Client | None = None
+        self._listing: ListingStream | None = None
         self._stopping = False
         self._closed = asyncio.Event()
         self._garbage = 0
@@ -228,7 +230,7 @@ class Connection:
             if self._stopping:
                 return
         async with asyncio.timeout(self._startup_timeout) as self._limit:
-            async with client_class(self._server.connect(), message_handler=self._note) as client:
+            async with client_class(self._streams(), message_handler=self._note) as client:
                 await self._list(client)
                 self._limit.reschedule(None)
                 with self._lock:
@@ -241,6 +243,12 @@ class Connection:
                 for call in calls:  # while the server can still be told
                     call.cancel()
                 self._limit.reschedule(asyncio.get_running_loop().time() + _CLOSING)
+
+    @asynccontextmanager
+    async def _streams(self) -> AsyncGenerator[Any]:
+        async with self._server.connect() as (reading, writing):
+            self._listing = ListingStream(reading)
+            yield self._listing, writing
 
     def _end(self) -> None:
         """End the owner, in its loop."""
@@ -331,9 +339,19 @@ class Connection:
             return error.strerror
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_input=False)[0]
-            return f"its response is invalid: {path_of(first['loc'])}: {reason(first)}"
+            return f"its response is invalid: {path_of(first['loc'])}: {reason(first)}{self._tool_at(first['loc'])}"
         text = self._server.without_secrets(str(error).strip().partition("\n")[0])[:_LONGEST_REASON]
         return text or type(error).__name__
+
+    def _tool_at(self, place: tuple[int | str, ...]) -> str:
+        """Return the name of the tool at a place of a list, and what to do, for an error's text."""
+        match place:
+            case ("tools", int(position), *_) if self._listing is not None:
+                name = self._listing.name_at(position)
+            case _:
+                return ""
+        named = "" if name is None else f" (tool {self._server.without_secrets(name)[:_LONGEST_REASON]!r})"
+        return f"{named}: report it to the author of the server"
 
 
 def _refuse_not_sendable(name: str, arguments: dict[str, Any]) -> None:
