@@ -186,10 +186,27 @@ def test_arguments_that_are_refused(server: Any, options: dict[str, Any], says: 
     assert "4711" not in str(error.value)
 
 
-def test_threads_of_a_closed_connection_end() -> None:
-    def own() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("gigachat-mcp")]
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("gigachat-mcp")]
 
+
+def test_threads_of_a_closed_connection_end() -> None:
     with McpTools(OFFICIAL):
-        assert own()
-    until(lambda: not own())
+        assert threads()
+    until(lambda: not threads())
+
+
+def test_an_interrupt_in_allow_closes_the_connection(mode: Mode) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def allow(name: str) -> bool:
+        raise Interrupt
+
+    async def main() -> None:
+        with pytest.raises(Interrupt):
+            async with opened(mode, McpTools(OFFICIAL, allow=allow)):
+                pass
+
+    mode.run(main)
+    until(lambda: not threads())

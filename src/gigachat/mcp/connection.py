@@ -82,7 +82,7 @@ class Connection:
         try:
             self._ready.wait(None)
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         self._raise_failure()
 
@@ -92,19 +92,29 @@ class Connection:
         try:
             await event_loops.wait(self._ready, None)
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         self._raise_failure()
 
     def close(self) -> None:
         """Disconnect, and stop the server if it is a program. Calls in progress fail."""
-        if self._stop():
+        if self.stop():
             self._ended.wait(2 * _CLOSING)
 
     async def aclose(self) -> None:
         """Disconnect, as `close`."""
-        if self._stop():
+        if self.stop():
             await event_loops.wait(self._ended, 2 * _CLOSING)
+
+    def stop(self) -> bool:
+        """Ask the owner to end, without waiting; whether it can be waited for."""
+        if os.getpid() != self._process:
+            return False
+        with self._lock:
+            self._stopping = True
+            if self._loop is not None and not self._ended.is_set():
+                event_loops.call_soon(self._loop, self._end)
+        return True
 
     def has_ended(self) -> bool:
         """Whether the connection was closed or is broken."""
@@ -136,16 +146,6 @@ class Connection:
 
     def _start(self) -> None:
         threading.Thread(target=self._work, name="gigachat-mcp", daemon=True).start()
-
-    def _stop(self) -> bool:
-        """Ask the owner to end; whether it can be waited for."""
-        if os.getpid() != self._process:
-            return False
-        with self._lock:
-            self._stopping = True
-            if self._loop is not None and not self._ended.is_set():
-                event_loops.call_soon(self._loop, self._end)
-        return True
 
     def _raise_failure(self) -> None:
         if self._stopping:

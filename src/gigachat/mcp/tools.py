@@ -107,8 +107,9 @@ class McpTools(Sequence[Tool[..., Any]]):
             self._forget(connection)
             await connection.aclose()
             raise
-        except BaseException:  # cancelled: the connection closes by itself
+        except BaseException:  # cancelled or interrupted: a task that is cancelled cannot wait
             self._forget(connection)
+            connection.stop()
             raise
         return self
 
