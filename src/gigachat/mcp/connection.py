@@ -391,9 +391,7 @@ def _client_class() -> type[Client]:
     try:
         from mcp import Client
     except ImportError as error:
-        raise ConfigurationError(
-            f'MCP needs the package mcp, 2.3 or newer ({error}): pip install "gigachat[mcp]"'
-        ) from None
+        raise ConfigurationError(f'MCP needs the package mcp, 2.3 or newer ({error}): pip install "mcp>=2.3"') from None
     # The errors of a connection are raised here; without a handler, Python would also print them with tracebacks.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     return Client
