@@ -339,19 +339,12 @@ class Connection:
             return error.strerror
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_input=False)[0]
-            return f"its response is invalid: {path_of(first['loc'])}: {reason(first)}{self._tool_at(first['loc'])}"
+            name = self._listing and self._listing.name_at(first["loc"])
+            tool = f" (tool {self._server.without_secrets(name)[:_LONGEST_REASON]!r})" if name else ""
+            text = f"its response is invalid: {path_of(first['loc'])}: {reason(first)}{tool}"
+            return f"{text}: report it to the author of the server"
         text = self._server.without_secrets(str(error).strip().partition("\n")[0])[:_LONGEST_REASON]
         return text or type(error).__name__
-
-    def _tool_at(self, place: tuple[int | str, ...]) -> str:
-        """Return the name of the tool at a place of a list, and what to do, for an error's text."""
-        match place:
-            case ("tools", int(position), *_) if self._listing is not None:
-                name = self._listing.name_at(position)
-            case _:
-                return ""
-        named = "" if name is None else f" (tool {self._server.without_secrets(name)[:_LONGEST_REASON]!r})"
-        return f"{named}: report it to the author of the server"
 
 
 def _refuse_not_sendable(name: str, arguments: dict[str, Any]) -> None:

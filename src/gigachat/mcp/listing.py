@@ -19,11 +19,13 @@ class ListingStream:
         self._stream = stream
         self._tools: Any = ()
 
-    def name_at(self, position: int) -> str | None:
-        """Return the name of the tool at a position in the list; None if there is none."""
-        match self._tools[position : position + 1]:
-            case [{"name": str() as name}]:
-                return name
+    def name_at(self, place: tuple[int | str, ...]) -> str | None:
+        """Return the name of the tool at a place of the result; None if there is none."""
+        match place:
+            case ("tools", int(position), *_):
+                match self._tools[position : position + 1]:
+                    case [{"name": str() as name}]:
+                        return name
         return None
 
     @property
