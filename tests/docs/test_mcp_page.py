@@ -17,11 +17,11 @@ from tests.support.programs import environment
 PAGES = ("docs/mcp.md", "docs/mcp.ru.md")
 
 
-def printed(folder: Path, name: str, server: GigaChatServer, **variables: str) -> str:
+def printed(folder: Path, name: str, server: GigaChatServer) -> str:
     done = subprocess.run(
         [sys.executable, name],
         cwd=folder,
-        env={"PYTHONUTF8": "1", **environment(server), **variables},
+        env={"PYTHONUTF8": "1", **environment(server)},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -38,7 +38,7 @@ def test_the_files_of_the_page_run(page: str, tmp_path: Path) -> None:
     assert list(files) == ["server.py", "agent.py", "async_agent.py"]
     url = re.search(r'"(http://\S+)"', files["async_agent.py"])
     assert url is not None
-    with GigaChatServer() as server, official_over_http(TOKEN="Bearer your-token") as running:
+    with GigaChatServer() as server, official_over_http() as running:
         for name, text in files.items():
             (tmp_path / name).write_text(text.replace(url[1], running), "utf-8")
         server.reply_call("weather", {"city": "Псков"})
@@ -48,4 +48,4 @@ def test_the_files_of_the_page_run(page: str, tmp_path: Path) -> None:
         assert printed(tmp_path, "agent.py", server) == "['weather']\nМинус три.\nШубу.\n"
         server.reply_call("weather", {"place": {"city": "Псков"}})
         server.reply("Минус три.")
-        assert printed(tmp_path, "async_agent.py", server, MCP_TOKEN="your-token") == "Минус три.\n"
+        assert printed(tmp_path, "async_agent.py", server) == "Минус три.\n"

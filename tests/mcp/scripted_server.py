@@ -1,7 +1,8 @@
 """A server of the protocol of 2025, of a few lines, for what the official package does not do.
 
 Its argument is JSON: `tools`, as they are listed; `pages`, tools a page; `before`, text written to stdout first;
-`results`, the result by the name of a tool; `lists_once`, whether the second list is an error.
+`results`, the result by the name of a tool; `errors`, the error by the name of a tool or method; `lists_once`, whether
+the second list is an error.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 def answer(asked: dict[str, Any], script: dict[str, Any]) -> dict[str, Any]:
     method, params = asked["method"], asked.get("params") or {}
     tools = script.get("tools", [])
+    if method in script.get("errors", {}):
+        return {"error": script["errors"][method]}
     if method == "initialize":
         about = {"name": "scripted", "version": "1"}
         return {"result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": about}}
@@ -27,6 +30,8 @@ def answer(asked: dict[str, Any], script: dict[str, Any]) -> dict[str, Any]:
         return {"result": {"tools": tools[first : first + size], **more}}
     if method == "tools/call" and params["name"] in script.get("results", {}):
         return {"result": script["results"][params["name"]]}
+    if method == "tools/call" and params["name"] in script.get("errors", {}):
+        return {"error": script["errors"][params["name"]]}
     if method == "tools/call":
         called = {name: params.get(name) for name in ("name", "arguments")}
         return {"result": {"content": [{"type": "text", "text": json.dumps(called)}]}}

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from gigachat import Tool
 from gigachat.mcp import McpTools
+from tests.mcp.scripted_server import answer
 from tests.support.waiting import PATIENCE
 from tests.wire.modes import Mode
 
@@ -47,6 +49,51 @@ def official_over_http(**variables: str) -> Iterator[str]:
 def scripted(**script: Any) -> list[str]:
     """Return the command of a scripted server."""
     return [sys.executable, str(SCRIPTED), json.dumps(script)]
+
+
+@contextmanager
+def scripted_over_http(
+    *, statuses: Mapping[str, int] | None = None, held: Mapping[str, threading.Barrier] | None = None, **script: Any
+) -> Iterator[str]:
+    """Run a scripted server over HTTP and yield its URL.
+
+    Args:
+        statuses: HTTP status by the name of a method or tool; the body is the JSON-RPC error if there is one.
+        held: Barrier by the name of a tool: passed once after the header fields, and once more before the body.
+        script: The script.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            named = asked.get("params", {}).get("name") or asked["method"]
+            status = (statuses or {}).get(named, 200 if "id" in asked else 202)
+            reply = answer(asked, script) if "id" in asked else {}
+            body = {"jsonrpc": "2.0", "id": asked.get("id"), **reply}
+            sent = json.dumps(body).encode() if status == 200 or "error" in reply else b""
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(sent)))
+            self.end_headers()
+            if held and named in held:
+                held[named].wait(PATIENCE)
+                held[named].wait(PATIENCE)
+            self.wfile.write(sent)
+
+        def do_GET(self) -> None:
+            self.send_error(405)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}/mcp"
+        finally:
+            running.shutdown()
+            thread.join()
 
 
 def listed(*names: str) -> list[dict[str, Any]]:

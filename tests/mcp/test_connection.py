@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,9 +18,19 @@ from typing import Any
 import pytest
 import trio
 
-from gigachat import McpError, ToolError
+from gigachat import McpError, Tool, ToolError
 from gigachat.mcp import McpTools
-from tests.mcp.support import OFFICIAL, call, listed, named, official_over_http, opened, result_of, scripted
+from tests.mcp.support import (
+    OFFICIAL,
+    call,
+    listed,
+    named,
+    official_over_http,
+    opened,
+    result_of,
+    scripted,
+    scripted_over_http,
+)
 from tests.support.programs import run_program
 from tests.support.waiting import PATIENCE, begun, until
 from tests.wire.modes import EACH_ASYNC_MODE, MODES, Mode
@@ -162,6 +173,47 @@ def test_errors_contain_no_secrets() -> None:
         assert secret not in text + repr(tools)
 
 
+@pytest.mark.parametrize("between", [r"\x1b[0m", r"\x1b[38:5:1m", r"\x07", r"\u200b"])
+def test_characters_that_are_not_shown_hide_no_secret(between: str) -> None:
+    code = f"import sys; sys.stderr.buffer.write('bad {SECRET[:5]}{between}{SECRET[5:]}'.encode()); sys.exit(1)"
+    text = failure_of(BLOCKING, McpTools(program(code), env={"TOKEN": SECRET}))
+    assert text.endswith("; its last lines on stderr: bad **********")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"results": {"a": {"isError": True, "content": [{"type": "text", "text": f"bad {SECRET}\nGo"}]}}},
+        {"results": {"a": {"isError": True, "content": [], "structuredContent": {"bad": SECRET}}}},
+        {"errors": {"a": {"code": -32603, "message": f"bad {SECRET}"}}},
+    ],
+    ids=["text", "structured content", "JSON-RPC error"],
+)
+def test_errors_of_tools_contain_no_secrets(failure: dict[str, Any]) -> None:
+    with McpTools(scripted(tools=listed("a"), **failure), env={"TOKEN": SECRET}) as tools:
+        with pytest.raises(ToolError) as error:
+            tools[0]()
+    assert "**********" in str(error.value)
+    assert SECRET not in str(error.value)
+    assert ("\nGo" in str(error.value)) == ("Go" in str(failure))
+
+
+def test_ordinary_variables_are_shown() -> None:
+    env = {
+        "LOG_LEVEL": "info",
+        "PORT": "8080",
+        "DB": "db://me:pass-4711@host/x",
+        "GIGACHAT_API_KEY": "key-4711",
+        "DB_PASSWORD": "word-4711",
+        "Session_Cookie": "first-4711\nsecond-4711",
+    }
+    shown = f"*map(os.environ.get, {[*env]}), 'information', 'pass-4711'"
+    code = f"import os, sys; print({shown}, file=sys.stderr); sys.exit(1)"
+    text = failure_of(BLOCKING, McpTools(program(code), env=env))
+    assert {"info", "8080", "information"} <= {*text.split()}
+    assert "4711" not in text
+
+
 def test_an_address_without_a_server(mode: Mode) -> None:
     text = failure_of(mode, McpTools("http://me:pw4711@127.0.0.1:9/mcp?key=k4711", headers={"X-Key": SECRET}))
     assert text == "MCP server http://127.0.0.1:9/mcp: All connection attempts failed"
@@ -237,6 +289,61 @@ def test_a_cancelled_call_is_cancelled_on_the_server(mode: Mode, official: str |
             await until_one_more_is_cancelled(mode, tools, before)
 
     mode.run(main)
+
+
+QUOTA = {"code": -32000, "message": "quota exceeded"}  # the package mcp has an error of this code
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_an_error_of_the_server_keeps_the_connection(mode: Mode, transport: str) -> None:
+    script: dict[str, Any] = {"tools": listed("a", "b"), "errors": {"a": QUOTA}}
+
+    async def main(server: Any) -> Any:
+        async with opened(mode, McpTools(server)) as tools:
+            with pytest.raises(ToolError, match=r"^quota exceeded$"):
+                await call(mode, tools, "a")
+            return await call(mode, tools, "b")
+
+    if transport == "stdio":
+        assert mode.run(lambda: main(scripted(**script)))
+    else:
+        with scripted_over_http(**script) as url:
+            assert mode.run(lambda: main(url))
+
+
+def test_an_error_of_the_server_while_it_opens(mode: Mode) -> None:
+    refusal = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
+    with scripted_over_http(errors={"tools/list": refusal}, statuses={"tools/list": 400}) as url:
+        text = failure_of(mode, McpTools(url))
+    assert text == f"MCP server {url}: Bad Request: No valid session ID provided; HTTP status 400 Bad Request"
+
+
+def test_the_http_status_of_an_error_is_that_of_its_own_request() -> None:
+    half_sent = threading.Barrier(2)
+    errors: list[BaseException] = []
+    refusal = {"code": -32602, "message": "no such city"}
+
+    def fails(tool: Tool[..., Any]) -> None:
+        try:
+            tool()
+        except BaseException as error:
+            errors.append(error)
+
+    with (
+        scripted_over_http(
+            tools=listed("a", "b"), errors={"a": refusal}, statuses={"b": 500}, held={"a": half_sent}
+        ) as url,
+        McpTools(url) as tools,
+    ):
+        thread = begun(lambda: fails(tools[0]))
+        half_sent.wait(PATIENCE)
+        fails(tools[1])
+        half_sent.wait(PATIENCE)
+        thread.join(PATIENCE)
+    assert [*map(str, errors)] == [
+        "Server returned an error response; HTTP status 500 Internal Server Error",
+        "no such city",
+    ]
 
 
 def test_calls_in_progress_fail_with_the_server() -> None:
@@ -479,4 +586,4 @@ def test_without_the_package_the_error_says_what_to_install(hides: str) -> None:
     done = run_program(["-c", source])
     last = done.stderr.splitlines()[-1]
     assert last.startswith("gigachat.exceptions.ConfigurationError: MCP needs the package mcp, 2.3 or newer")
-    assert last.endswith('pip install "gigachat[mcp]"')
+    assert last.endswith('pip install "mcp>=2.3"')

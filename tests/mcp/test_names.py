@@ -73,6 +73,24 @@ def test_an_invalid_response(tool: dict[str, Any], result: dict[str, Any], says:
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"inputSchema": {}}, {"inputSchema": {"type": "string"}}, {"inputSchema": None}, {"description": 5}],
+    ids=["empty schema", "type", "no schema", "description"],
+)
+def test_an_invalid_tool_is_named(changes: dict[str, Any]) -> None:
+    tools = [*listed("a"), {"name": "odd", "inputSchema": {"type": "object"}, **changes}]
+    with pytest.raises(McpError) as error:
+        names(McpTools(scripted(tools=tools)))
+    assert ": its response is invalid: tools[1]." in str(error.value)
+    assert " (tool 'odd'): report it to the author of the server" in str(error.value)
+
+
+def test_an_invalid_tool_without_a_name() -> None:
+    with pytest.raises(McpError, match=r"tools\[0\].name: is missing: report it to the author of the server"):
+        names(McpTools(scripted(tools=[{"inputSchema": {"type": "object"}}])))
+
+
 def test_a_list_of_several_pages_is_read() -> None:
     many = [f"tool{number}" for number in range(250)]
     assert names(McpTools(scripted(tools=listed(*many), pages=7))) == many
@@ -83,6 +101,7 @@ def test_a_list_of_several_pages_is_read() -> None:
     [
         (listed("погода"), {}, "would refuse the name 'погода', which has no Latin letters or digits: leave the tool"),
         (listed("a/b", "a:b"), {}, "'a/b' and 'a:b' would both be called 'a_b': leave one of them out by allow="),
+        (listed("a", "b", "a"), {}, "two of its tools are called 'a': leave them out by allow="),
         (ODD, {"allow": ["get_wether"]}, "has no tool 'get_wether': did you mean 'get_weather'?"),
         (listed("a"), {"allow": {"xyz"}}, "has no tool 'xyz': its tools are a"),
     ],
@@ -93,6 +112,15 @@ def test_names_that_cannot_be_used(tools: list[dict[str, Any]], options: dict[st
         refused.open()
     assert says in str(error.value)
     assert "closed" in repr(refused)
+
+
+def test_tools_of_the_same_name_can_be_left_out() -> None:
+    assert names(McpTools(scripted(tools=listed("a", "b", "a")), allow=["b"])) == ["b"]
+
+
+def test_a_list_without_an_end_is_refused() -> None:
+    with pytest.raises(McpError, match=r"scripted_server.py: its list of tools has more than 1000 pages"):
+        names(McpTools(scripted(tools=listed(*map(str, range(1001))), pages=1)))
 
 
 def test_refresh_reads_the_list_again(official: str | Path) -> None:
@@ -158,10 +186,27 @@ def test_arguments_that_are_refused(server: Any, options: dict[str, Any], says: 
     assert "4711" not in str(error.value)
 
 
-def test_threads_of_a_closed_connection_end() -> None:
-    def own() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if thread.name.startswith("gigachat-mcp")]
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("gigachat-mcp")]
 
+
+def test_threads_of_a_closed_connection_end() -> None:
     with McpTools(OFFICIAL):
-        assert own()
-    until(lambda: not own())
+        assert threads()
+    until(lambda: not threads())
+
+
+def test_an_interrupt_in_allow_closes_the_connection(mode: Mode) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def allow(name: str) -> bool:
+        raise Interrupt
+
+    async def main() -> None:
+        with pytest.raises(Interrupt):
+            async with opened(mode, McpTools(OFFICIAL, allow=allow)):
+                pass
+
+    mode.run(main)
+    until(lambda: not threads())

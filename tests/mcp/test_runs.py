@@ -169,8 +169,10 @@ def test_a_server_that_dies_is_an_error_of_the_call(mode: Mode, version: Version
     server.reply_call("die")
     server.reply_call("add", {"a": 1})
     server.reply("Broken.")
-    died, after = ran(mode, version, server, McpTools(OFFICIAL)).steps
+    died, after = ran(mode, version, server, McpTools(OFFICIAL, env={"SAID": "in /home/me"})).steps
+    assert str(died.error).endswith("; its last lines on stderr: in /home/me")
     for step in (died, after):
+        assert step.content == '{"error": "the MCP server of the tool has failed"}'  # without paths of this machine
         assert isinstance(step.error, McpError)
         assert "official_server.py: it has ended, or closed the connection" in str(step.error)
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import threading
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -20,11 +20,12 @@ from gigachat._engine.signals import Signal
 from gigachat._transport import event_loops
 from gigachat._validation import path_of, reason
 from gigachat.exceptions import ConfigurationError, McpError, ToolArgumentsError
+from gigachat.mcp.listing import ListingStream
 from gigachat.mcp.results import value_of
 from gigachat.tools import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
     from concurrent.futures import Future
 
     from mcp import Client
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 _CLOSING = 10.0  # seconds in which a connection closes
 _PAGES = 1_000
-_CONNECTION_CLOSED = -32000  # code of the errors of the package mcp
+_CONNECTION_CLOSED = (-32000, "Connection closed")  # of the package mcp; a server may use the code for its own errors
 _LONGEST_REASON = 500  # characters
 
 
@@ -61,6 +62,7 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._limit: asyncio.Timeout | None = None
         self._client: Client | None = None
+        self._listing: ListingStream | None = None
         self._stopping = False
         self._closed = asyncio.Event()
         self._garbage = 0
@@ -80,7 +82,7 @@ class Connection:
         try:
             self._ready.wait(None)
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         self._raise_failure()
 
@@ -90,19 +92,29 @@ class Connection:
         try:
             await event_loops.wait(self._ready, None)
         except BaseException:
-            self._stop()
+            self.stop()
             raise
         self._raise_failure()
 
     def close(self) -> None:
         """Disconnect, and stop the server if it is a program. Calls in progress fail."""
-        if self._stop():
+        if self.stop():
             self._ended.wait(2 * _CLOSING)
 
     async def aclose(self) -> None:
         """Disconnect, as `close`."""
-        if self._stop():
+        if self.stop():
             await event_loops.wait(self._ended, 2 * _CLOSING)
+
+    def stop(self) -> bool:
+        """Ask the owner to end, without waiting; whether it can be waited for."""
+        if os.getpid() != self._process:
+            return False
+        with self._lock:
+            self._stopping = True
+            if self._loop is not None and not self._ended.is_set():
+                event_loops.call_soon(self._loop, self._end)
+        return True
 
     def has_ended(self) -> bool:
         """Whether the connection was closed or is broken."""
@@ -134,16 +146,6 @@ class Connection:
 
     def _start(self) -> None:
         threading.Thread(target=self._work, name="gigachat-mcp", daemon=True).start()
-
-    def _stop(self) -> bool:
-        """Ask the owner to end; whether it can be waited for."""
-        if os.getpid() != self._process:
-            return False
-        with self._lock:
-            self._stopping = True
-            if self._loop is not None and not self._ended.is_set():
-                event_loops.call_soon(self._loop, self._end)
-        return True
 
     def _raise_failure(self) -> None:
         if self._stopping:
@@ -222,12 +224,13 @@ class Connection:
 
     async def _serve(self) -> None:
         client_class = _client_class()
+        self._server.start_request()
         with self._lock:
             self._loop = asyncio.get_running_loop()
             if self._stopping:
                 return
         async with asyncio.timeout(self._startup_timeout) as self._limit:
-            async with client_class(self._server.connect(), message_handler=self._note) as client:
+            async with client_class(self._streams(), message_handler=self._note) as client:
                 await self._list(client)
                 self._limit.reschedule(None)
                 with self._lock:
@@ -240,6 +243,12 @@ class Connection:
                 for call in calls:  # while the server can still be told
                     call.cancel()
                 self._limit.reschedule(asyncio.get_running_loop().time() + _CLOSING)
+
+    @asynccontextmanager
+    async def _streams(self) -> AsyncGenerator[Any]:
+        async with self._server.connect() as (reading, writing):
+            self._listing = ListingStream(reading)
+            yield self._listing, writing
 
     def _end(self) -> None:
         """End the owner, in its loop."""
@@ -260,8 +269,9 @@ class Connection:
             listed += page.tools
             cursor = page.next_cursor
             if cursor is None:
-                break
-        self.listed = listed
+                self.listed = listed
+                return
+        raise ValueError(f"its list of tools has more than {_PAGES} pages")
 
     async def _list_again(self, client: Client) -> None:
         try:
@@ -273,7 +283,8 @@ class Connection:
         raise McpError(f"MCP server {self._server.name}: {text}")
 
     async def _call(self, client: Client, name: str, arguments: dict[str, Any]) -> Any:
-        return value_of(await self._in_time(client.call_tool(name, arguments)))
+        result = await self._in_time(client.call_tool(name, arguments))
+        return value_of(result, self._server.without_secrets)
 
     async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a response of the server.
@@ -285,6 +296,7 @@ class Connection:
         """
         from mcp import MCPError
 
+        self._server.start_request()
         limit = asyncio.timeout(self._timeout)
         try:
             async with limit:
@@ -294,7 +306,7 @@ class Connection:
                 failure: Exception = ToolError(f"no response within {self._timeout:g} seconds")
             elif not isinstance(error, MCPError):
                 failure = self._failure(error)
-            elif error.code != _CONNECTION_CLOSED:
+            elif not _says_closed(error):
                 failure = ToolError(self._server.without_secrets(error.message) + self._server.status())
             else:
                 self._error = self._error or self._failure(error, ended=True)
@@ -321,13 +333,16 @@ class Connection:
             return f"it did not list its tools within {self._startup_timeout:g} seconds"
         if isinstance(error, FileNotFoundError):
             return "there is no such program or folder"
-        if getattr(error, "code", None) == _CONNECTION_CLOSED:
+        if _says_closed(error):
             return "it has ended, or closed the connection"
         if isinstance(error, OSError) and error.strerror:
             return error.strerror
         if isinstance(error, ValidationError):
             first = error.errors(include_url=False, include_input=False)[0]
-            return f"its response is invalid: {path_of(first['loc'])}: {reason(first)}"
+            name = self._listing and self._listing.name_at(first["loc"])
+            tool = f" (tool {self._server.without_secrets(name)[:_LONGEST_REASON]!r})" if name else ""
+            text = f"its response is invalid: {path_of(first['loc'])}: {reason(first)}{tool}"
+            return f"{text}: report it to the author of the server"
         text = self._server.without_secrets(str(error).strip().partition("\n")[0])[:_LONGEST_REASON]
         return text or type(error).__name__
 
@@ -355,6 +370,11 @@ def _is_lost(future: Future[Any]) -> bool:
     return future.cancelled() or isinstance(future.exception(), _ConnectionLostError)
 
 
+def _says_closed(error: BaseException) -> bool:
+    """Whether an error of the package mcp says that the connection has ended."""
+    return (getattr(error, "code", None), getattr(error, "message", None)) == _CONNECTION_CLOSED
+
+
 def _client_class() -> type[Client]:
     """Return the client of the package mcp.
 
@@ -364,9 +384,7 @@ def _client_class() -> type[Client]:
     try:
         from mcp import Client
     except ImportError as error:
-        raise ConfigurationError(
-            f'MCP needs the package mcp, 2.3 or newer ({error}): pip install "gigachat[mcp]"'
-        ) from None
+        raise ConfigurationError(f'MCP needs the package mcp, 2.3 or newer ({error}): pip install "mcp>=2.3"') from None
     # The errors of a connection are raised here; without a handler, Python would also print them with tracebacks.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     return Client

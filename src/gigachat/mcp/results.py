@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 from gigachat.tools import ToolError, result_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mcp.types import CallToolResult, ContentBlock
 
 
-def value_of(result: CallToolResult) -> Any:
+def value_of(result: CallToolResult, without_secrets: Callable[[str], str]) -> Any:
     """Return the structured content of a result, or else its text. Other content is described in one line each.
+
+    Args:
+        result: The result.
+        without_secrets: Function that replaces the secrets in a line of an error.
 
     Raises:
         ToolError: The result is an error.
@@ -20,6 +26,7 @@ def value_of(result: CallToolResult) -> Any:
         text = _text(result.content)
         if not text and result.structured_content is not None:
             text = result_json(result.structured_content)
+        text = "\n".join(map(without_secrets, text.splitlines()))
         raise ToolError(text or "the tool failed without a message")
     if result.structured_content is None:
         return _text(result.content)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -35,7 +36,9 @@ _SECRET_OPTION = re.compile(r"-.*(key|token|secret|passw|auth|credential)", re.I
 _SECRETS = re.compile(
     r"(?<=://)[^/\s@]+(?=@)|(?<=bearer )\S+|(?<=basic )\S+|\b(sk|ghp|xox\w)[-_][\w-]{8,}", re.IGNORECASE
 )
-_COLOURS = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+_SECRET_VARIABLE = re.compile(r"key|token|secret|pass(w|p|$)|auth|credential|cookie", re.IGNORECASE)
+_PASSWORD_OF_URL = re.compile(r"://[^/@\s]*:([^/@\s]*)@")
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _NAMED_ARGUMENT = re.compile(r"@[\w.-]+/[\w.-]+|[^:=]+\.(py|js|mjs|cjs|ts|sh)")
 
 
@@ -52,8 +55,12 @@ class Server(Protocol):
         """Return a context manager of the streams of a connection."""
         ...
 
+    def start_request(self) -> None:
+        """Forget the HTTP statuses of earlier requests, for the task of the caller."""
+        ...
+
     def status(self) -> str:
-        """Return the HTTP status of the last response if it was an error, to be added to an error's text."""
+        """Return the HTTP status of the last response to the caller's task if it was an error, for an error's text."""
         ...
 
     def last_words(self) -> str:
@@ -138,7 +145,7 @@ class Command:
         self._command = [Secret(part) for part in command]
         self._env = env
         self._cwd = None if cwd is None else os.fspath(cwd)
-        self._secrets = _texts((*(env or {}).values(), *_secret_arguments(command[1:])))
+        self._secrets = _texts((*_secret_variables(env or {}), *_secret_arguments(command[1:])))
         program = re.split(r"[/\\]", command[0])[-1]
         named = next(
             (
@@ -171,8 +178,11 @@ class Command:
                 streams = await stack.enter_async_context(stdio_client(parameters, errlog=stderr))
             yield streams
 
+    def start_request(self) -> None:
+        """Do nothing: there are no HTTP statuses."""
+
     def status(self) -> str:
-        """Return nothing."""
+        """Return an empty text."""
         return ""
 
     def last_words(self) -> str:
@@ -236,7 +246,7 @@ class Address:
         values = [value for header in headers.values() for value in (header, *header.split())]
         query = [value for _, value in parse_qsl(parts.query)]
         self._secrets = _texts((*values, *query, parts.query, parts.username or "", parts.password or ""))
-        self._status: int | None = None
+        self._statuses: ContextVar[list[int]] = ContextVar("gigachat_mcp_statuses")
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[Any]:
@@ -253,23 +263,39 @@ class Address:
             yield streams
 
     async def _note(self, response: httpx2.Response) -> None:
-        self._status = response.status_code
+        statuses = self._statuses.get(None)
+        if statuses is not None and response.request.method == "POST":
+            statuses.append(response.status_code)
+
+    def start_request(self) -> None:
+        """Forget the HTTP statuses of earlier requests, for the task of the caller."""
+        self._statuses.set([])  # the package mcp runs the hook in a copy of the caller's context: it has the same list
 
     def last_words(self) -> str:
-        """Return nothing."""
+        """Return an empty text."""
         return ""
 
     def status(self) -> str:
-        """Return the HTTP status of the last response if it was an error."""
-        if self._status is None or self._status < 400:
+        """Return the HTTP status of the last response to the caller's task if it was an error."""
+        statuses = self._statuses.get(None)
+        if not statuses or statuses[-1] < 400:
             return ""
-        phrase = {one.value: f" {one.phrase}" for one in HTTPStatus}.get(self._status, "")
-        advice = ": check headers=" if self._status in (401, 403) else ""
-        return f"; HTTP status {self._status}{phrase}{advice}"
+        status = statuses[-1]
+        phrase = {one.value: f" {one.phrase}" for one in HTTPStatus}.get(status, "")
+        advice = ": check headers=" if status in (401, 403) else ""
+        return f"; HTTP status {status}{phrase}{advice}"
 
     def without_secrets(self, text: str) -> str:
         """Return a text in one line, with its secrets replaced."""
         return _without(self._secrets, text)
+
+
+def _secret_variables(variables: Mapping[str, str]) -> Iterable[str]:
+    """Yield the values that may be secrets: of variables named so, and passwords in URLs."""
+    for name, value in variables.items():
+        if _SECRET_VARIABLE.search(name):
+            yield value
+        yield from _PASSWORD_OF_URL.findall(value)
 
 
 def _secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
@@ -279,7 +305,7 @@ def _secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
         option, _, value = argument.partition("=")
         if "://" in argument:
             yield value or argument
-            yield from re.findall(r"://[^/@\s]*:([^/@\s]*)@", argument)
+            yield from _PASSWORD_OF_URL.findall(argument)
         elif value and _SECRET_OPTION.match(option):
             yield value
         elif not argument.startswith("-") and "=" not in before and _SECRET_OPTION.match(before):
@@ -290,12 +316,19 @@ def _secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
 
 
 def _texts(values: Iterable[str]) -> list[Secret]:
-    """Return the values that are long enough to be secrets, the longest first."""
-    return [Secret(one) for one in sorted({*values}, key=len, reverse=True) if len(one) >= _SHORTEST_SECRET]
+    """Return the lines that are long enough to be secrets, the longest first."""
+    lines = {_line(line) for value in values for line in value.splitlines()}
+    return [Secret(one) for one in sorted(lines, key=len, reverse=True) if len(one) >= _SHORTEST_SECRET]
 
 
 def _without(secrets: Iterable[str], text: str) -> str:
+    text = _line(text)  # first: a character inside a secret would hide it
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
-    text = _COLOURS.sub("", _SECRETS.sub(_HIDDEN, text))
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return _SECRETS.sub(_HIDDEN, text)
+
+
+def _line(text: str) -> str:
+    """Return a text in one line, without colours and control characters."""
+    text = _COLOURS.sub("", text)
+    return " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())

@@ -107,8 +107,9 @@ class McpTools(Sequence[Tool[..., Any]]):
             self._forget(connection)
             await connection.aclose()
             raise
-        except BaseException:  # cancelled: the connection closes by itself
+        except BaseException:  # cancelled or interrupted: a task that is cancelled cannot wait
             self._forget(connection)
+            connection.stop()
             raise
         return self
 
@@ -206,26 +207,30 @@ class McpTools(Sequence[Tool[..., Any]]):
         Raises:
             ConfigurationError: A name cannot be used, or is not in the list.
         """
-        listed = {tool.name: tool for tool in connection.listed}
-        names = [name for name in listed if self._allows(name)]
-        self._refuse_unknown(listed)
-        by_name: dict[str, str] = {}
-        for name in names:
-            ours = self._name(name)
-            if ours in by_name:
+        self._refuse_unknown([tool.name for tool in connection.listed])
+        allowed = [tool for tool in connection.listed if self._allows(tool.name)]
+        by_name: dict[str, types.Tool] = {}
+        for tool in allowed:
+            ours = self._name(tool.name)
+            before = by_name.setdefault(ours, tool)
+            if before.name != tool.name:
                 raise ConfigurationError(
-                    f"MCP server {self._server.name}: the tools {by_name[ours]!r} and {name!r} would both be called "
+                    f"MCP server {self._server.name}: the tools {before.name!r} and {tool.name!r} would both be called "
                     f"{ours!r}: leave one of them out by allow="
                 )
-            by_name[ours] = name
-        return [self._tool(connection, listed[name], ours) for ours, name in by_name.items()]
+            if before is not tool:
+                raise ConfigurationError(
+                    f"MCP server {self._server.name}: two of its tools are called {tool.name!r}: leave them out by "
+                    "allow="
+                )
+        return [self._tool(connection, tool, ours) for ours, tool in by_name.items()]
 
     def _allows(self, name: str) -> bool:
         if self._allow is None:
             return True
         return bool(self._allow(name)) if callable(self._allow) else name in self._allow
 
-    def _refuse_unknown(self, listed: Mapping[str, Any]) -> None:
+    def _refuse_unknown(self, listed: Sequence[str]) -> None:
         if self._allow is None or callable(self._allow):
             return
         for name in self._allow:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat._engine.side_by_side import OverdueError
 from gigachat._validation import class_and_text
-from gigachat.exceptions import ToolArgumentsError, ToolError, ToolNotFoundError
+from gigachat.exceptions import McpError, ToolArgumentsError, ToolError, ToolNotFoundError
 from gigachat.tools import ToolContext, result_json
 from gigachat.tools.runs import ToolCall, ToolStep
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gigachat")
 _NOT_APPROVED = "the call was not approved"
+_MCP_FAILED = "the MCP server of the tool has failed"
 _MOST_ERROR_TEXT = 10_000  # characters
 
 
@@ -259,6 +260,8 @@ def error_content(text: str) -> str:
 
 
 def _text_of(error: Exception) -> str:
+    if isinstance(error, McpError):
+        return _MCP_FAILED  # the error's text contains stderr of a program on this machine
     name = type(error).__name__
     try:
         text = str(error)
