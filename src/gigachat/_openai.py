@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gigachat._engine.session import Session
 
 _OLDEST = 3  # the first version over httpx2
-_KEY = "-"  # the package requires one; the sign-in replaces it
+_PLACEHOLDER_KEY = "-"  # the package requires one; the sign-in replaces it
 _NOT_OURS = ("OpenAI-Organization", "OpenAI-Project")  # the package takes them from the environment
 
 
@@ -29,7 +29,7 @@ class OpenAIClients(Resource[Mode]):
     _own_clients: tuple[httpx2.Client | None, httpx2.AsyncClient | None]
     """The HTTP clients of the user."""
 
-    @mode_endpoint
+    @mode_endpoint  # the caller gets what the method of its mode returns
     def openai_client(self) -> OpenAIInBothModes:
         """Return a client of the package `openai` that is signed in and trusts the Russian root certificate.
 
@@ -86,7 +86,7 @@ class OpenAIInBothModes:
             raise missing_authorization()
         return {
             "base_url": service.settings.base_url,
-            "api_key": _KEY,
+            "api_key": _PLACEHOLDER_KEY,
             "default_headers": {**foreign, **service.headers, **options.headers},
             "default_query": {**(service.settings.default_query or {}), **options.query},
             "max_retries": 0,
