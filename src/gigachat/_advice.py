@@ -83,7 +83,8 @@ def response_advice(error: ResponseError, authorization: str) -> str:
     if error.status_code == 404 and isinstance(error.body, dict):
         subject = _SUBJECT.search("file" if "/files/" in error.url else message)
         if subject is not None:
-            return _NOT_FOUND[subject[1]]
+            again = "Attach the file again: attach() uploads it. " if _is_attached(subject[1], error.url) else ""
+            return f"{again}{_NOT_FOUND[subject[1]]}"
     if error.status_code == 404 and "no such model" in message:
         newer = f"; newer models are at base_url='{NEWER_BASE_URL}'" if is_vendor_host(_host(error.url)) else ""
         return f"get_models() lists what this address serves{newer}."
@@ -119,6 +120,10 @@ def response_advice(error: ResponseError, authorization: str) -> str:
             "user, assistant and function."
         )
     return _BY_STATUS.get(error.status_code, "")
+
+
+def _is_attached(subject: str, url: str) -> bool:
+    return subject == "file" and url.endswith(("/completions", "/run"))
 
 
 def _host(url: str) -> str:

@@ -5,10 +5,11 @@ The service accepts plain chats of `openai` at API v1 (reference, section 1.1).
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from gigachat._engine.endpoint import Mode, Resource, mode_endpoint
-from gigachat._engine.requests import missing_authorization
+from gigachat._engine.requests import context_headers, missing_authorization
 from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from gigachat._engine.session import Session
 
 _OLDEST = 3  # the first version over httpx2
-_KEY = "-"  # the package requires one; the sign-in replaces it
+_PLACEHOLDER_KEY = "-"  # the package requires one; the sign-in replaces it
 _NOT_OURS = ("OpenAI-Organization", "OpenAI-Project")  # the package takes them from the environment
 
 
@@ -28,14 +29,17 @@ class OpenAIClients(Resource[Mode]):
     _own_clients: tuple[httpx2.Client | None, httpx2.AsyncClient | None]
     """The HTTP clients of the user."""
 
-    @mode_endpoint
+    @mode_endpoint  # the caller gets what the method of its mode returns
     def openai_client(self) -> OpenAIInBothModes:
         """Return a client of the package `openai` that is signed in and trusts the Russian root certificate.
 
         `openai.OpenAI` for blocking callers, `openai.AsyncOpenAI` for async ones. It sends its requests to `base_url`
-        over connections of its own and refreshes the token. It has the proxy, the timeouts and the headers of this
-        client, but not its slots, retries, fallback models and context variables. It does not retry: the package would
-        repeat chats that the service may have billed. Use it as a context manager, or close it.
+        over connections of its own and refreshes the token. It has the proxy, `timeout` and the headers of this client,
+        and the authorization of the context variables at each request. It has not `total_timeout`, `extra_body`, slots,
+        retries, fallback models and other context variables. It does not retry: the package would repeat chats that
+        the service may have billed. Use it as a context manager, or close it.
+
+        Its requests raise errors of `openai`; a failed sign-in raises a `GigaChatException`.
 
         The service accepts plain chats of the package (reference, section 1.1).
 
@@ -75,18 +79,26 @@ class OpenAIInBothModes:
                 "with http_client=... and api_key=giga.get_token().access_token"
             )
         service, options = session.service, session.options
-        headers = {**dict.fromkeys(_NOT_OURS, _package().omit), **service.headers, **options.headers}
-        authorize = "authorization" not in headers
-        if authorize and service.authorization is None and service.needs_authorization:
+        foreign = dict.fromkeys((*_NOT_OURS, *_names_in_environment()), _package().omit)
+        authorize = "authorization" not in options.headers
+        given = {**service.headers, **context_headers()}
+        if authorize and "authorization" not in given and service.authorization is None and service.needs_authorization:
             raise missing_authorization()
         return {
             "base_url": service.settings.base_url,
-            "api_key": _KEY,
-            "default_headers": headers,
+            "api_key": _PLACEHOLDER_KEY,
+            "default_headers": {**foreign, **service.headers, **options.headers},
             "default_query": {**(service.settings.default_query or {}), **options.query},
             "max_retries": 0,
             "http_client": signed_client(session, authorize=authorize),
         }
+
+
+def _names_in_environment() -> list[str]:
+    """Return the names of the headers that the package takes from the environment, without the authorization."""
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    names = [line.partition(":")[0].strip() for line in lines if ":" in line]
+    return [name for name in names if name.lower() != "authorization"]  # which is replaced in any case
 
 
 def _package() -> Any:
@@ -99,4 +111,4 @@ def _package() -> Any:
         if version >= _OLDEST:
             return openai
     problem = "an old version of openai is installed" if version else "the package openai is not installed"
-    raise ConfigurationError(f"openai_client(): {problem}: pip install 'openai>={_OLDEST}'")
+    raise ConfigurationError(f'openai_client(): {problem}: pip install "openai>={_OLDEST}"')

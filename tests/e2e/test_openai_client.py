@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ import openai
 import pytest
 
 from gigachat import AsyncGigaChat, BadRequestError, ConfigurationError, GigaChat
+from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
 from tests.support.callers import options
 
@@ -24,6 +26,7 @@ OPENAI = {
     "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
     "OPENAI_ORG_ID": "org-secret",
     "OPENAI_PROJECT_ID": "proj-secret",
+    "OPENAI_CUSTOM_HEADERS": "X-Foo: header-secret\nx-team: header-secret\nAuthorization: Bearer header-secret",
 }
 """Variables of OpenAI's own account, which do not concern the service."""
 
@@ -45,7 +48,7 @@ class Chats:
 
     def run(self, value: Any) -> Any:
         """Return a value, awaited where it must be."""
-        return self._runner.run(_awaited(value)) if asyncio.iscoroutine(value) else value
+        return self._runner.run(_awaited(value), context=copy_context()) if asyncio.iscoroutine(value) else value
 
     def chat(self, **fields: Any) -> Any:
         return self.run(self.client.chat.completions.create(model="GigaChat-2-Max", messages=MESSAGES, **fields))
@@ -176,6 +179,38 @@ def test_each_kind_of_authorization(server: GigaChatServer, kind: str) -> None:
     assert request.headers.get("authorization") == (None if kind == "none" else f"Bearer {known.access_token}")
 
 
+def test_the_authorization_of_the_context_is_that_of_the_requests(chats: Chats, server: GigaChatServer) -> None:
+    """A gateway must not bill its own account for a tenant."""
+    tenant = authorization_cvar.set("Bearer tenant")
+    try:
+        with pytest.raises(openai.AuthenticationError):
+            chats.chat()
+        custom = custom_headers_cvar.set({"Authorization": "Bearer other"})
+        try:
+            with pytest.raises(openai.AuthenticationError):
+                chats.chat()
+        finally:
+            custom_headers_cvar.reset(custom)
+    finally:
+        authorization_cvar.reset(tenant)
+    assert chats.chat().choices
+    first, second, third = (request.headers["authorization"] for request in server.requests_to("/chat/completions"))
+    assert (first, second) == ("Bearer tenant", "Bearer other")
+    assert third not in (first, second)
+    assert len(server.requests_to("/oauth")) == 1
+
+
+def test_a_client_without_authorization_takes_that_of_the_context() -> None:
+    with GigaChat(base_url="https://api.giga.chat/v1") as giga:
+        tenant = authorization_cvar.set("Bearer tenant")
+        try:
+            client = giga.openai_client()
+        finally:
+            authorization_cvar.reset(tenant)
+        with client, pytest.raises(ConfigurationError, match="no authorization"):
+            client.chat.completions.create(model="GigaChat", messages=MESSAGES)
+
+
 def test_the_russian_root_is_trusted_for_the_vendors_hosts() -> None:
     from gigachat._transport.tls import context_for
 
@@ -195,7 +230,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     with (
         GigaChat(access_token="t") as giga,
-        pytest.raises(ConfigurationError, match="pip install 'openai>=3'") as raised,
+        pytest.raises(ConfigurationError, match='pip install "openai>=3"') as raised,
     ):
         giga.openai_client()
     assert "not installed" in str(raised.value)

@@ -378,7 +378,7 @@ def test_a_span_of_a_renewal_is_the_callers(world: World, telemetry: Telemetry) 
 def test_the_package_says_what_to_install() -> None:
     code = "import sys; sys.modules['opentelemetry'] = None\nimport gigachat.otel"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert "ImportError: OpenTelemetry is not installed: pip install 'gigachat[otel]'" in done.stderr
+    assert 'ImportError: OpenTelemetry is not installed: pip install "opentelemetry-api>=1.31"' in done.stderr
 
 
 def test_a_client_does_not_import_opentelemetry() -> None:

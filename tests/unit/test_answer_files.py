@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import re
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gigachat import APIResponseValidationError, NotFoundError, models
+from gigachat.models import answer_files
 from tests.unit.world import COMPLETION, Answer, World, error
 
 ID = "b28fbd61-7f3f-4c0a-9b1e-0123456789ab"
@@ -110,6 +114,34 @@ def test_marks_are_found_in_linear_time(piece: str, around: str) -> None:
         return time.process_time() - begun
 
     assert seconds(1_000_000) < 35 * min(seconds(100_000) for _ in range(3))
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_text_is_searched_once(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def completion(text: str) -> Any:
+        if version == "v1":
+            return models.ChatCompletion.model_validate(v1(text))
+        return models.ChatCompletionResponse.model_validate(v2({"text": text}))
+
+    searched: list[str] = []
+    pattern = answer_files._TAG
+    monkeypatch.setattr(answer_files, "_TAG", SimpleNamespace(finditer=lambda text: _search(pattern, text, searched)))
+    one = completion(MARK)
+    assert [file.id for file in (*one.files, *one.images, *one.files)] == [ID] * 3
+    assert searched == [MARK]
+    other = MARK.replace(ID, OTHER)
+    changed = completion(other)
+    if version == "v1":
+        one.choices[0].message.content = other
+    else:
+        one.messages[0].content = changed.messages[0].content
+    assert [file.id for file in one.files] == [OTHER]
+    assert [file.id for file in copy.deepcopy(one).files] == [OTHER]
+
+
+def _search(pattern: re.Pattern[str], text: str, searched: list[str]) -> Iterator[re.Match[str]]:
+    searched.append(text)
+    return pattern.finditer(text)
 
 
 def test_files_of_parts_precede_those_of_the_text_and_are_listed_once() -> None:

@@ -138,6 +138,25 @@ def test_a_file_that_cannot_seek_is_uploaded_each_time(world: World) -> None:
     assert files.uploads == [("a.png", "image/png", hashlib.md5(PNG).hexdigest())] * 2
 
 
+def test_a_file_that_changes_while_it_is_attached_is_not_remembered(world: World, tmp_path: Path) -> None:
+    files, giga = Files(world), world.client()
+    path = tmp_path / "a.txt"
+    first, second = b"A" * 100_000, b"B" * 100_000
+    path.write_bytes(first)
+
+    def change(request: Request) -> Answer:
+        path.write_bytes(second)
+        world.answers = _Endless(files)
+        return files(request)
+
+    world.answers = [change]
+    assert world.do(giga, "attach", path).id_ == "id-1"
+    assert [world.do(giga, "attach", ("a.txt", content)).id_ for content in (first, second)] == ["id-2", "id-3"]
+    assert [sent for _, _, sent in files.uploads] == [
+        hashlib.md5(content).hexdigest() for content in (second, first, second)
+    ]
+
+
 class Text(io.BytesIO):
     """It gives text once it is read."""
 

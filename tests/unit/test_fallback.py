@@ -20,6 +20,7 @@ from gigachat import (
     ForbiddenError,
     GenerationError,
     GigaChat,
+    GigaChatException,
     NotFoundError,
     PaymentRequiredError,
     RateLimitError,
@@ -100,6 +101,8 @@ def test_another_model_is_asked(world: World, refusal: Answer, method: str) -> N
         error(403, "Permission denied"),
         error(404, "No such file"),
         error(404, "Unknown tool web_search"),
+        error(404, "No such file for model"),
+        error(404, "Model context not found"),
         Answer(b"<html>no such model</html>", 404),
         error(408),
         error(422, "Invalid params: the model"),
@@ -139,6 +142,28 @@ def test_a_lost_connection_is_not_followed_by_a_request_that_may_be_billed(world
     with pytest.raises(APIConnectionError):
         world.chat(giga, "x")
     assert models(world)[1:] == ["GigaChat-2-Max", "GigaChat-2-Pro"]
+
+
+@pytest.mark.parametrize("stage", [None, Stage.CONNECTING, Stage.WAITING, Stage.READING])
+def test_the_error_of_a_fallback_model_has_the_failures_before_it(world: World, stage: Stage | None) -> None:
+    giga = world.client(**BASE, max_retries=0)
+    world.answers = [error(402, "Payment Required"), NO_MODEL, error(501) if stage is None else lost(stage)]
+    with pytest.raises(GigaChatException) as raised:
+        world.chat(giga, "x")
+    assert models(world) == ["GigaChat-2-Max", *FALLBACK]
+    (note,) = raised.value.__notes__
+    assert note.startswith("fallback model 'GigaChat-2', after 'GigaChat-2-Max': 402 Payment Required")
+    assert "; 'GigaChat-2-Pro': 404 Not Found: No such model" in note
+    assert "\n" not in note
+
+
+def test_the_total_timeout_has_the_failures_before_it(world: World) -> None:
+    giga = world.client(**BASE, total_timeout=20, rate_limit_timeout=5)
+    world.answers = [error(402), *[error(503)] * 50]
+    with pytest.raises(GigaChatException) as raised:
+        world.chat(giga.with_options(max_retries=50), "x")
+    (note,) = raised.value.__notes__
+    assert note.startswith("fallback model 'GigaChat-2-Pro', after 'GigaChat-2-Max': 402")
 
 
 def test_an_error_that_may_hide_an_answer_ends_it(world: World) -> None:

@@ -43,6 +43,7 @@ HOSTILE = [
     "",
     " \n\n ",
     "<" * 100_000,
+    "\x1b[31mred\x1b]8;;http://track.example\x07link\x1b]8;;\x07\x9b2J\x7f\u200f\u2067",
 ]
 ALLOWED = {"div", "pre", "table", "thead", "tbody", "tr", "th", "td", "code", "small"}
 
@@ -118,7 +119,11 @@ def displayed(value: Any) -> dict[str, str]:
 
 
 def sendable(text: str) -> str:
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    """Return the beginning of a text without characters that control the display."""
+    control = [*map(chr, range(32)), "\x7f", *map(chr, range(0x80, 0xA0)), *"\u061c\u200e\u200f\u202a\u202b\u202c"]
+    for character in {*control, *"\u202d\u202e\u2066\u2067\u2068\u2069"} - {*"\t\n\r"}:
+        text = text.replace(character, "\ufffd")
+    return text[:1000].encode("utf-8", "replace").decode()
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -147,7 +152,7 @@ def test_what_is_shown() -> None:
 
     as_html, as_markdown = shown(run_result("Да"))
     assert Elements(as_html).tags.count("tr") == 2
-    assert as_markdown.splitlines()[3:5] == ["tool  arguments    result", "Да    {'a': 'Да'}  Да"]
+    assert as_markdown.splitlines()[3:5] == ["tool  arguments    result", 'Да    {"a": "Да"}  Да']
 
     two = models.Models.model_validate({"data": [{"id": "GigaChat"}, {"id": "GigaChat-2-Pro", "type": "chat"}]})
     assert shown(two)[1] == "```text\nmodel           type  owner\nGigaChat\nGigaChat-2-Pro  chat\n```"
@@ -155,6 +160,16 @@ def test_what_is_shown() -> None:
     assert shown(models.Models(data=[]))[1] == "```text\nno models\n```"
     assert "2" in Elements(shown(vectors("Embeddings"))[0]).text
     assert "0.1" not in shown(vectors("Embeddings"))[0]
+
+
+@pytest.mark.parametrize("form", [0, 1])
+def test_long_texts_are_cut(form: int) -> None:
+    """A notebook stores what it shows in its file."""
+    longest = shown(run_result("Ж" * 5_000_000))[form]
+    assert "Ж" * 20_000 + "… (4980000 more characters)" in longest
+    assert "Ж" * 1000 + "… (4999000 more characters)" in longest
+    assert len(longest) < 40_000
+    assert "more characters" not in shown(run_result("Ж" * 990))[form]
 
 
 def _fields(value: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from gigachat._engine.calls import NO_OPTIONS
 from gigachat._engine.fallback import Fallback
 from gigachat._engine.requests import build_request, context_headers
 from gigachat._engine.transport import Failure
-from gigachat.exceptions import APIResponseValidationError, GenerationError, ResponseError
+from gigachat.exceptions import APIResponseValidationError, GenerationError, GigaChatException, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -226,6 +226,10 @@ class Session:
                 if observation is not None:
                     observation.asks_fallback(model)
                 urls = service.v2_urls if call.v2 else ("",)
+            except GigaChatException as error:
+                if fallback is not None:
+                    fallback.note(error)
+                raise
             else:
                 if call.v2:
                     service.v2_urls = urls[:1]

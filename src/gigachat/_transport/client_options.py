@@ -28,15 +28,15 @@ def client_options(settings: Settings, url: str, timeouts: Timeouts | None = Non
         timeouts: Timeouts in place of those of the settings.
     """
     proxy = proxy_for(settings, url)
-    inner = None
+    http_proxy = None
     if proxy is not None:
         parts = urlsplit(proxy.url)
-        address = proxy.url if not parts.scheme.startswith("socks") else f"socks5://{parts.netloc}"
-        inner = httpx2.Proxy(address, ssl_context=proxy_context(settings) if proxy.speaks_tls else None)
+        proxy_address = proxy.url if not parts.scheme.startswith("socks") else f"socks5://{parts.netloc}"
+        http_proxy = httpx2.Proxy(proxy_address, ssl_context=proxy_context(settings) if proxy.speaks_tls else None)
     phases = settings.timeouts if timeouts is None else (timeouts.connect, timeouts.read, timeouts.write)
     return {
         "verify": context_for(settings, urlsplit(url).hostname or ""),
-        "proxy": inner,
+        "proxy": http_proxy,
         "trust_env": False,
         "limits": httpx2.Limits(
             max_connections=settings.max_connections, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from gigachat import models
 from gigachat._engine.calls import Call, get, segment
@@ -16,7 +18,6 @@ from gigachat.exceptions import GigaChatException, NotFoundError
 
 if TYPE_CHECKING:
     from gigachat._engine.session import Session
-    from gigachat._engine.transport import Upload
     from gigachat.api.uploads import UploadTypes
 
     Attached: TypeAlias = str | models.UploadedFile | models.AnswerFile
@@ -43,11 +44,13 @@ async def attached(session: Session, file: UploadTypes, kind: str | None = None)
             formats = ", ".join(name[1:] for name, mime in FILE_TYPES.items() if FILE_KINDS[mime].name == kind)
             raise ValueError(f"{upload.filename} is {upload.content_type}, not {kind}: give one of {formats}")
         call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
+        content: Any = _HashedContent(upload.file)
         digest = None
         if upload.repeatable:
-            digest = await session.transport.call(partial(_digest, upload), None, awaited=False)
+            digest = await session.transport.call(partial(_digest, content, upload.filename), None, awaited=False)
         if digest is None:
             return await session.send(call)
+        call.upload = replace(upload, file=content)
         key = f"{digest} {upload.content_type}"
         known = session.service.attached
         async with known.turn(key, session.transport):
@@ -58,19 +61,54 @@ async def attached(session: Session, file: UploadTypes, kind: str | None = None)
                 except NotFoundError:
                     pass  # deleted since then, or it belongs to another account
             uploaded = await session.send(call)
-            known.remember(key, uploaded.id_)
+            if content.digest() == digest:  # otherwise the file has changed since
+                known.remember(key, uploaded.id_)
             return uploaded
 
 
-def _digest(upload: Upload) -> str | None:
-    """Return the digest of a content; None if it can be read only once."""
-    import hashlib  # deferred: few chats have files
+class _HashedContent:
+    """A content with the digest of what has been read since its beginning.
 
-    digest = hashlib.sha256()
-    content: Any = upload.file
-    if isinstance(content, bytes):
-        digest.update(content)
-        return digest.hexdigest()
+    Args:
+        file: The content.
+    """
+
+    def __init__(self, file: bytes | IO[bytes]) -> None:
+        import hashlib  # deferred: few chats have files
+
+        self._new_hash = hashlib.sha256
+        self._file: Any = BytesIO(file) if isinstance(file, bytes) else file
+        self._hash = self._new_hash()
+
+    def digest(self) -> str:
+        """Return the digest of the bytes read."""
+        return self._hash.hexdigest()
+
+    def read(self, size: int = -1) -> Any:
+        """Return the next bytes."""
+        block = self._file.read(size)
+        if isinstance(block, bytes):
+            self._hash.update(block)
+        return block
+
+    def seek(self, *place: int) -> int:
+        """Move, and begin a new digest."""
+        self._hash = self._new_hash()
+        position: int = self._file.seek(*place)
+        return position
+
+    def tell(self) -> int:
+        """Return the position."""
+        position: int = self._file.tell()
+        return position
+
+    def seekable(self) -> bool:
+        """Whether it can be sent again."""
+        return True
+
+
+def _digest(content: _HashedContent, filename: str) -> str | None:
+    """Return the digest of a content; None if it can be read only once."""
     try:
         content.seek(0)
     except OSError:  # a file of the system, such as those in /proc
@@ -79,11 +117,11 @@ def _digest(upload: Upload) -> str | None:
         while block := content.read(_BLOCK):
             if not isinstance(block, bytes):
                 raise OSError(f"it gives {type(block).__name__}, not bytes")
-            digest.update(block)
+        digest = content.digest()
         content.seek(0)
     except OSError as error:
-        raise GigaChatException(f"the file {upload.filename} cannot be read: {error}") from error
-    return digest.hexdigest()
+        raise GigaChatException(f"the file {filename} cannot be read: {error}") from error
+    return digest
 
 
 def attached_ids(files: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """Files of an answer: the marks in a text that stand for files, and reading and saving (reference, section 6).
 
-A completion has what reads its files in the slot `_reader`, which the engine sets. A slot is no field: dumps, copies,
-pickles and comparisons do not have it.
+A completion has what reads its files in the slot `_reader`, which the engine sets, and the marks of its text in the
+slot `_marks`. A slot is no field: dumps, copies, pickles and comparisons do not have it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AnswerFile"]
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# No two tags share a character: the search takes linear time.
+# A tag contains no `<`: an attempt ends where the next one begins, so the search takes linear time.
 _TAG = re.compile(r"<(img|video|div)\s([^<>]*)>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(rf"""(?<![\w-])(src|cover|data-model-id)\s?=\s?(["']?)({_ID})\2(?![\w-])""", re.IGNORECASE)
 _TARGETS = {
@@ -147,15 +147,24 @@ def _in_slot(owner: object, name: str) -> Any:
         return None
 
 
-def marked_files(text: str, kind: type[FileT]) -> Iterator[FileT]:
-    """Yield the files that a text has marks of; ids that are no UUID are not the service's.
+def marked_files(completion: APIResponse, text: str, kind: type[FileT]) -> list[FileT]:
+    """Return the files that the text of a completion has marks of; ids that are no UUID are not the service's.
 
     Args:
-        text: The text.
+        completion: Keeps the marks, so that a text is searched once.
+        text: Its text.
         kind: Class of the files.
     """
+    searched: tuple[str, list[dict[str, str]]] | None = _in_slot(completion, "_marks")
+    if searched is None or searched[0] != text:
+        searched = text, [*_marks(text)]
+        object.__setattr__(completion, "_marks", searched)
+    return [kind.model_validate(mark) for mark in searched[1]]
+
+
+def _marks(text: str) -> Iterator[dict[str, str]]:
     for tag in _TAG.finditer(text):
         for attribute in _ATTRIBUTE.finditer(tag[2]):
             target = _TARGETS.get((tag[1].lower(), attribute[1].lower()))
             if target is not None:
-                yield kind.model_validate({"id": attribute[3], "target": target})
+                yield {"id": attribute[3], "target": target}

@@ -250,7 +250,7 @@ class Chat(WireModel):
 class ChatCompletion(NotebookResult, APIResponse):
     """Answer of a chat (reference, section 4.3)."""
 
-    __slots__ = ("_reader",)
+    __slots__ = ("_marks", "_reader")
 
     choices: list[Choices] = Field(description="The answers; one.")
     created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")
@@ -277,7 +277,7 @@ class ChatCompletion(NotebookResult, APIResponse):
     @read_only
     def files(self) -> list[AnswerFile]:
         """The files the model made, which the text of the first answer has marks of (reference, section 6)."""
-        return with_reader(self, marked_files(self.text, AnswerFile))
+        return with_reader(self, marked_files(self, self.text, AnswerFile))
 
     @read_only
     def images(self) -> list[AnswerFile]:

@@ -694,7 +694,7 @@ class _Answer(_Stated, APIResponse):
 class ChatCompletionResponse(NotebookResult, _Answer):
     """Response of a chat (reference, section 5.6)."""
 
-    __slots__ = ("_reader",)
+    __slots__ = ("_marks", "_reader")
 
     messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
         description="The model's message; its reasoning may precede it."
@@ -720,7 +720,7 @@ class ChatCompletionResponse(NotebookResult, _Answer):
         """The files the model made: those in parts, and those that the text has marks of."""
         parts = [part for message in self.messages for part in message.content or ()]
         files = [file for part in parts for file in part.files or ()]
-        return with_reader(self, [*files, *marked_files(self.text, ChatContentFile)])
+        return with_reader(self, [*files, *marked_files(self, self.text, ChatContentFile)])
 
     @read_only
     def images(self) -> list[ChatContentFile]:
