@@ -83,7 +83,7 @@ def scripted_over_http(
         def do_GET(self) -> None:
             self.send_error(405)
 
-        def log_message(self, *arguments: Any) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
