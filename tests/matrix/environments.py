@@ -68,11 +68,15 @@ def bounds(name: str) -> list[str]:
 
 
 def suites(name: str) -> list[str]:
-    """Return pytest's arguments: the tests of the local server run at the ends of the range only."""
+    """Return pytest's arguments: between the ends of the range, a sample without the tests of the local server."""
     names = list(environments())
     if name in (names[0], names[-1]):
         return [f"tests/{suite}" for suite in SUITES]
-    return [*(f"tests/{suite}" for suite in SUITES if suite != "server"), "--ignore-glob=*/e2e/test_testing*"]
+    return [
+        "--sample",
+        *(f"tests/{suite}" for suite in SUITES if suite != "server"),
+        "--ignore-glob=*/e2e/test_testing*",
+    ]
 
 
 def oldest_from(version: str) -> Path:
