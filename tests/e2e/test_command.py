@@ -175,7 +175,9 @@ def test_templates(gigachat: Installed) -> None:
 def test_files_functions_and_a_saved_conversation(gigachat: Installed) -> None:
     assert gigachat.server is not None
     (gigachat.home / "a.txt").write_text("x")
-    (gigachat.home / "tools.py").write_text('def weather(city: str) -> str:\n    "Погода."\n    return city + ": -3"\n')
+    (gigachat.home / "tools.py").write_text(
+        'def weather(city: str) -> str:\n    "Погода."\n    return city + ": -3"\n', "utf-8"
+    )
     gigachat.server.reply_call("weather", {"city": "Псков"})
     gigachat.server.reply("Холодно")
     arguments = ["--file", "a.txt", "--tool", "tools:weather", "--save", "kept.jsonl"]
@@ -192,7 +194,7 @@ def test_files_functions_and_a_saved_conversation(gigachat: Installed) -> None:
 
 def test_a_call_that_nobody_can_approve_is_not_run(gigachat: Installed) -> None:
     assert gigachat.server is not None
-    (gigachat.home / "tools.py").write_text('def erase() -> str:\n    open("ran", "w")\n    return "gone"\n')
+    (gigachat.home / "tools.py").write_text('def erase() -> str:\n    open("ran", "w")\n    return "gone"\n', "utf-8")
     gigachat.server.reply_call("erase", {})
     gigachat.server.reply("Нет так нет")
     command = [*COMMAND] if sys.platform == "win32" else ["setsid", *COMMAND]

@@ -72,7 +72,7 @@ def test_invalid_settings_are_a_finding(variables: dict[str, str], seen: str, se
     assert "s3cr3t" not in done.stdout
     findings = json.loads(done.stdout)["findings"]
     assert findings[1]["code"] == "settings_invalid"
-    assert seen in findings[1]["seen"]
+    assert seen.lower() in findings[1]["seen"].lower()  # Windows has no case in names of variables
     assert {finding["verdict"] for finding in findings[2:]} == {"skipped"}
 
 

@@ -19,6 +19,7 @@ from gigachat import AsyncGigaChat, BadRequestError, ConfigurationError, GigaCha
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.server import GigaChatServer
 from tests.support.callers import options
+from tests.support.systems import needs_listed_roots
 
 MESSAGES: Any = [{"role": "user", "content": "Какая погода в Пскове?"}]
 OPENAI = {
@@ -211,6 +212,7 @@ def test_a_client_without_authorization_takes_that_of_the_context() -> None:
             client.chat.completions.create(model="GigaChat", messages=MESSAGES)
 
 
+@needs_listed_roots
 def test_the_russian_root_is_trusted_for_the_vendors_hosts() -> None:
     from gigachat._transport.tls import context_for
 
