@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,12 +75,12 @@ class Shown:
         return f"{fence}text\n{shown}\n{fence}"
 
 
-class NotebookResult:
+class NotebookResult(ABC):
     """A result that notebooks show by its parts."""
 
+    @abstractmethod
     def _shown(self) -> Shown:
         """Return what is shown."""
-        raise NotImplementedError
 
     def _repr_html_(self) -> str:
         """Return HTML for a notebook; everything in it is escaped."""
