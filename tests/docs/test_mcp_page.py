@@ -14,6 +14,8 @@ from tests.docs.pages import python_blocks
 from tests.mcp.support import official_over_http
 from tests.support.programs import environment
 
+pytestmark = pytest.mark.slow  # each test starts servers
+
 PAGES = ("docs/mcp.md", "docs/mcp.ru.md")
 
 

@@ -27,6 +27,8 @@ import pty
 import struct
 import termios
 
+pytestmark = pytest.mark.slow  # each test starts commands
+
 _SEQUENCE = re.compile(r"\x1b\][^\x07]*\x07|\x1b[\[(?][0-9;?]*[a-zA-Z]|\x1b[=>78]")
 _WHERE_IS_THE_CURSOR = b"\x1b[6n"
 _WITHOUT = (
@@ -228,7 +230,6 @@ def test_ctrl_c_stops_the_answer_and_not_the_session(gigachat: Installed, server
     assert [json.loads(line)["content"] for line in lines[1:]] == [*history, "второй ответ"]
 
 
-@pytest.mark.slow
 def test_the_history_of_lines_is_kept(gigachat: Installed) -> None:
     for _ in range(2):
         with terminal(gigachat, "chat", command=[sys.executable, "-c", _WITHOUT]) as session:

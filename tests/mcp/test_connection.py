@@ -35,6 +35,8 @@ from tests.support.programs import run_program
 from tests.support.waiting import PATIENCE, begun, until
 from tests.wire.modes import EACH_ASYNC_MODE, MODES, Mode
 
+pytestmark = pytest.mark.slow  # each test starts servers
+
 SECRET = "sesame-4711"
 BLOCKING = Mode("blocking")
 

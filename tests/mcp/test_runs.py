@@ -72,6 +72,7 @@ def beside(number: int) -> int:
     return -number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [lambda tools: tools, lambda tools: [beside, tools], lambda tools: [*tools, beside], lambda tools: (tools[0:1],)],
@@ -86,6 +87,7 @@ def test_a_run_takes_the_tools_alone_and_beside_others(
     assert [step.content for step in result.steps] == ['{"result":3}']
 
 
+@pytest.mark.slow
 def test_a_chat_and_a_conversation_take_the_tools(mode: Mode, server: GigaChatServer) -> None:
     async def whole() -> Any:
         async with mode.giga(**server.client_options) as giga, opened(mode, McpTools(OFFICIAL)) as tools:
@@ -115,6 +117,7 @@ SCHEMA = {
 }
 
 
+@pytest.mark.slow
 def test_the_schema_is_sent_as_the_server_wrote_it(version: Version, server: GigaChatServer) -> None:
     tools = McpTools(scripted(tools=[{"name": "go", "title": "Go there", "inputSchema": SCHEMA}]))
     server.reply_call("go", {"place": {"city": "Псков"}, "model_config": 1, "self": [None]})
@@ -127,6 +130,7 @@ def test_the_schema_is_sent_as_the_server_wrote_it(version: Version, server: Gig
     assert json.loads(result.steps[0].content)["arguments"] == arguments
 
 
+@pytest.mark.slow
 def test_the_error_of_a_tool_is_told_to_the_model(
     mode: Mode, version: Version, server: GigaChatServer, official: str | Path
 ) -> None:
@@ -141,6 +145,7 @@ def test_the_error_of_a_tool_is_told_to_the_model(
         ran(mode, version, server, McpTools(official), on_error="raise")
 
 
+@pytest.mark.slow
 def test_calls_of_one_answer_run_side_by_side(mode: Mode, server: GigaChatServer) -> None:
     server.reply_calls(*[("meet", {"count": 5})] * 5)
     server.reply("Met.")
@@ -148,6 +153,7 @@ def test_calls_of_one_answer_run_side_by_side(mode: Mode, server: GigaChatServer
     assert [step.content for step in result.steps] == ['{"result":"met"}'] * 5
 
 
+@pytest.mark.slow
 def test_a_call_is_approved(mode: Mode, version: Version, server: GigaChatServer) -> None:
     asked: list[str] = []
 
@@ -165,6 +171,7 @@ def test_a_call_is_approved(mode: Mode, version: Version, server: GigaChatServer
         ran(mode, version, server, McpTools(OFFICIAL, approve=True))
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_is_an_error_of_the_call(mode: Mode, version: Version, server: GigaChatServer) -> None:
     server.reply_call("die")
     server.reply_call("add", {"a": 1})
@@ -177,6 +184,7 @@ def test_a_server_that_dies_is_an_error_of_the_call(mode: Mode, version: Version
         assert "official_server.py: it has ended, or closed the connection" in str(step.error)
 
 
+@pytest.mark.slow
 def test_the_timeout_of_a_run_ends_a_call(mode: Mode, version: Version, server: GigaChatServer) -> None:
     server.reply_call("slow")
     server.reply_call("add", {"a": 1})
@@ -186,6 +194,7 @@ def test_the_timeout_of_a_run_ends_a_call(mode: Mode, version: Version, server: 
     assert after.content in ('{"result":3}', late.content)  # on a busy machine
 
 
+@pytest.mark.slow
 def test_names_of_two_servers_get_prefixes(server: GigaChatServer) -> None:
     command = scripted(tools=listed("read"))
     with (
