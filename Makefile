@@ -42,8 +42,8 @@ check: $(READY) ## Check style, types of src and a sample of tests/unit, in half
 	@$(BIN)/mypy src
 	@$(BIN)/python -m pytest -n auto --dist loadfile --sample tests/unit
 
-test: $(READY) ## Run a sample of all tests, in about two minutes on two cores
-	@echo "A sample of all tests, about two minutes on two cores; make test-all runs every combination."
+test: $(READY) ## Run a sample of all tests, in about four minutes on two cores
+	@echo "A sample of all tests, about four minutes on two cores; make test-all runs every combination."
 	@$(BIN)/python -m pytest -n auto --dist loadfile --sample
 
 test-all: $(READY) ## Run all tests that need only Python packages, in about eight minutes on two cores
