@@ -101,7 +101,7 @@ matrix-%: .venv-matrix/%/ready
 	@$(<D)/bin/python -m pytest -p no:cacheprovider --hypothesis-profile few tests/matrix/check_wheel.py \
 		$$($(PYTHON) tests/matrix/environments.py $* suites)
 
-test-matrix: $(READY) ## Test the built wheel on each CPython found, with the newest dependencies, on 3.11 also with the lowest
+test-matrix: $(READY) ## Run a sample of the tests on the built wheel, on each CPython found, with the newest and the lowest dependencies
 	@rm -rf $(WHEEL)
 	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
 	@environments=$$($(PYTHON) tests/matrix/environments.py) && \

@@ -1,7 +1,7 @@
 """Name the environments of `make test-matrix` and say what each is made of; make none, run nothing in them.
 
-Without an argument: all names, such as `3.12.1-newest` for the newest dependencies on a CPython found here, and
-`3.11.7-lowest` for the lowest allowed. With a name: the path of its Python. With a name and `bounds`: constraints
+Without an argument: all names, such as `3.12.1-newest` for the newest dependencies on the oldest CPython 3.12 found
+here, and `3.11.7-lowest` for the lowest dependencies allowed. With a name: the path of its Python. With a name and `bounds`: constraints
 for pip. With a name and `suites`: what pytest is to run. With `from` and a version such as `3.12`: the path of the
 oldest CPython found here that is not older.
 """
@@ -50,7 +50,8 @@ def environments() -> dict[str, Path]:
     oldest = [version for version in found if numbers(version)[:2] == numbers(OLDEST)]
     if not oldest:
         sys.exit(f"Python {OLDEST} is needed: the lowest dependencies are tested on it")
-    newest = {f"{version}-newest": path for version, path in found.items()}
+    minors = {tuple(numbers(version)[:2]): version for version in reversed(found)}
+    newest = {f"{version}-newest": found[version] for version in reversed(minors.values())}
     return {f"{oldest[-1]}-lowest": found[oldest[-1]], **newest}
 
 
@@ -68,10 +69,10 @@ def bounds(name: str) -> list[str]:
 
 
 def suites(name: str) -> list[str]:
-    """Return pytest's arguments: between the ends of the range, a sample without the tests of the local server."""
+    """Return pytest's arguments: a sample, between the ends of the range without the tests of the local server."""
     names = list(environments())
     if name in (names[0], names[-1]):
-        return [f"tests/{suite}" for suite in SUITES]
+        return ["--sample", *(f"tests/{suite}" for suite in SUITES)]
     return [
         "--sample",
         *(f"tests/{suite}" for suite in SUITES if suite != "server"),
