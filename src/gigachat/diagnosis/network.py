@@ -219,7 +219,8 @@ class Route:
         except TimeoutError:
             return b""
         except ssl.SSLError as error:
-            if isinstance(error, ssl.SSLEOFError):
+            # Some builds of Python raise the base class for an end without a TLS message.
+            if isinstance(error, ssl.SSLEOFError) or "UNEXPECTED_EOF" in (error.reason or ""):
                 return None
             raise
         except (OSError, HTTPException):
