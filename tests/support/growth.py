@@ -1,0 +1,31 @@
+"""Whether work grows in proportion to its input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from timeit import repeat
+from typing import TypeVar
+
+__all__ = ["is_linear"]
+
+_Input = TypeVar("_Input")
+
+
+def is_linear(work: Callable[[_Input], object], made: Callable[[int], _Input], many: int) -> bool:
+    """Compare the CPU time for ten times as much input.
+
+    Linear work takes ten times as long, quadratic work a hundred times. The bound leaves room for caches and a busy
+    machine.
+
+    Args:
+        work: What is measured.
+        made: Makes the input of a size.
+        many: The larger size.
+    """
+    small, large = made(many // 10), made(many)
+    return _seconds(work, large) < 50 * _seconds(work, small)
+
+
+def _seconds(work: Callable[[_Input], object], value: _Input) -> float:
+    return min(repeat(lambda: work(value), timer=time.process_time, number=1, repeat=3))
