@@ -5,6 +5,12 @@ READY := .venv/ready
 CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard $(addsuffix requirements.txt,tests/clients/*/ tests/clients/*/*/)))
 CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
+# Without compiled files each process of a test compiles the package and the tests again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# In the order of collection: the few tests of a file that starts processes would otherwise be left for the end.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
@@ -40,14 +46,14 @@ check: $(READY) ## Check style, types of src and a sample of tests/unit, in half
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy src
-	@$(BIN)/python -m pytest -n auto --dist loadfile --sample tests/unit
+	@$(BIN)/python -m pytest $(PARALLEL) --sample tests/unit
 
 test: $(READY) ## Run a sample of all tests, in about four minutes on two cores
 	@echo "A sample of all tests, about four minutes on two cores; make test-all runs every combination."
-	@$(BIN)/python -m pytest -n auto --dist loadfile --sample
+	@$(BIN)/python -m pytest $(PARALLEL) --sample
 
 test-all: $(READY) ## Run all tests that need only Python packages, in about eight minutes on two cores
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 test-browser: $(READY) ## Test the local server's page and outputs of notebooks in headless Chromium; installs it with apt-get
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
@@ -144,14 +150,14 @@ test-windows: $(READY) ## Run a sample of the client's tests on CPython for Wind
 	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WINDOWS)/wheel .
 	@$(MAKE) --no-print-directory --jobs 2 $(WINDOWS)/python/ready $(WINDOWS)/wine/ready
 	@$(INSTALL_FOR_WINDOWS) --no-deps $(WINDOWS)/wheel/*.whl
-	@tests/windows/wine.sh $(WINDOWS)/python/python.exe -m pytest -p no:cacheprovider -n 2 --dist loadfile -rs \
+	@tests/windows/wine.sh $(WINDOWS)/python/python.exe -m pytest -p no:cacheprovider $(PARALLEL:auto=2) -rs \
 		--sample tests/unit tests/property tests/contract tests/e2e
 
 # Only the tests of the engine and the transport: the others take minutes and run no further branch. The tests of signals
 # trace each step themselves, as coverage does.
 coverage: $(READY) ## Measure the branch coverage of the engine and the transport
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/faults tests/e2e tests/wire \
+	@$(BIN)/coverage run -m pytest $(PARALLEL) tests/unit tests/faults tests/e2e tests/wire \
 		--ignore=tests/wire/test_signals.py
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
