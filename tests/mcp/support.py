@@ -33,12 +33,13 @@ def official_over_http(**variables: str) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    limit = threading.Timer(5 * PATIENCE, process.kill)
+    limit = threading.Timer(PATIENCE, process.kill)
     limit.start()
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert url, "the server has ended"
+        limit.cancel()
         yield url
     finally:
         limit.cancel()
