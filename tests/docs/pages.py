@@ -11,29 +11,18 @@ READMES = ("README.md", "README.ru.md")
 COMPATIBILITY = ("docs/compatibility.md", "docs/compatibility.ru.md")
 ERRORS = ("docs/errors.md", "docs/errors.ru.md")
 SETTINGS = ("docs/settings.md", "docs/settings.ru.md")
+ENGLISH_ONLY = ("docs/api-notes.md",)
+DOCS = tuple(sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
 TWINS = (
     READMES,
-    ("docs/agents.md", "docs/agents.ru.md"),
-    ("docs/api.md", "docs/api.ru.md"),
-    ("docs/command.md", "docs/command.ru.md"),
-    COMPATIBILITY,
-    ("docs/doctor.md", "docs/doctor.ru.md"),
-    ERRORS,
-    ("docs/files.md", "docs/files.ru.md"),
-    ("docs/local-server.md", "docs/local-server.ru.md"),
-    ("docs/mcp.md", "docs/mcp.ru.md"),
-    ("docs/observability.md", "docs/observability.ru.md"),
-    ("docs/rag.md", "docs/rag.ru.md"),
-    ("docs/reliability.md", "docs/reliability.ru.md"),
-    SETTINGS,
-    ("docs/structured-answers.md", "docs/structured-answers.ru.md"),
-    ("docs/testing.md", "docs/testing.ru.md"),
-    ("docs/tools.md", "docs/tools.ru.md"),
+    *(
+        (page, f"{page.removesuffix('.md')}.ru.md")
+        for page in DOCS
+        if not page.endswith(".ru.md") and page not in ENGLISH_ONLY
+    ),
 )
 """Pages in English and the same in Russian."""
-PAGES = tuple(
-    sorted(path.relative_to(ROOT).as_posix() for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
-)
+PAGES = tuple(sorted([*(path.name for path in ROOT.glob("*.md")), *DOCS]))
 
 _FENCE = re.compile(r"^(`{3,})(\w*)\s*$")
 _HEADING = re.compile(r"^(#+) (.+)$")
