@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "gigachat"
 
 if __name__ == "__main__":
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    pages = [page for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")) if not page.stem.endswith(".ru")]
+    pages = [page for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if not page.stem.endswith(".ru")]
     problems = [
         *private_names(SOURCE),
         *undeclared_packages(SOURCE, project),
