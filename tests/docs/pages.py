@@ -22,6 +22,12 @@ TWINS = (
     ),
 )
 """Pages in English and the same in Russian."""
+FILES = tuple(
+    f"docs/recipes/{name}{language}.md"
+    for name in ("aiogram", "celery", "django", "fastapi", "langchain")
+    for language in ("", ".ru")
+)
+"""Recipes whose snippets are files for other packages."""
 PAGES = tuple(sorted([*(path.name for path in ROOT.glob("*.md")), *DOCS]))
 
 _FENCE = re.compile(r"^(`{3,})(\w*)\s*$")

@@ -57,7 +57,7 @@ def test_commands_have_valid_arguments(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_extras_that_are_installed_exist(page: str) -> None:
     for line in commands(page):
-        for extras in re.findall(r"pip install .*\[([\w,]+)\]", line):
+        for extras in re.findall(r"pip install .*\.\[([\w,]+)\]", line):
             assert set(extras.split(",")) <= EXTRAS, line
 
 
