@@ -274,7 +274,8 @@ def test_requests_with_many_other_names_are_compared_in_linear_time() -> None:
         return [{f"{name}{number}": 1 for number in range(many)} for name in "ab"]
 
     def compared(asked_and_recorded: list[dict[str, int]]) -> list[str]:
-        return [*differences(*asked_and_recorded)]
+        asked, recorded = asked_and_recorded
+        return [*differences(asked, recorded)]
 
     assert len(compared(bodies(20_000))) == 40_000
     assert is_linear(compared, bodies, 20_000)

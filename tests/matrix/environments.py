@@ -1,9 +1,9 @@
 """Name the environments of `make test-matrix` and say what each is made of; make none, run nothing in them.
 
 Without an argument: all names, such as `3.12.1-newest` for the newest dependencies on the oldest CPython 3.12 found
-here, and `3.11.7-lowest` for the lowest dependencies allowed. With a name: the path of its Python. With a name and `bounds`: constraints
-for pip. With a name and `suites`: what pytest is to run. With `from` and a version such as `3.12`: the path of the
-oldest CPython found here that is not older.
+here, and `3.11.7-lowest` for the lowest dependencies allowed. With a name: the path of its Python. With a name and
+`bounds`: constraints for pip. With a name and `suites`: what pytest is to run. With `from` and a version such as
+`3.12`: the path of the oldest CPython found here that is not older.
 """
 
 from __future__ import annotations
