@@ -20,12 +20,12 @@ from gigachat.api import (
     embeddings,
     files,
     functions,
-    models,
     moderation,
     raw_requests,
     runs,
     threads,
 )
+from gigachat.api import models as api_models
 from gigachat.exceptions import ConfigurationError, GigaChatWarning
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Client(
     chat.Chat[Mode],
     runs.Runs[Mode],
     embeddings.Embeddings[Mode],
-    models.Models[Mode],
+    api_models.Models[Mode],
     files.Files[Mode],
     batches.Batches[Mode],
     functions.Functions[Mode],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
@@ -35,7 +35,7 @@ from gigachat.api.arguments import (
 from gigachat.api.attachments import attached, kind_of, with_files
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
-from gigachat.api.structured_chats import StructuredChats
+from gigachat.api.structured_chats import ModelT, StructuredChats, ValueT
 from gigachat.context import chat_url_cvar
 
 if TYPE_CHECKING:
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
 
     Message: TypeAlias = models.Messages | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
-
-ModelT = TypeVar("ModelT", bound="BaseModel")
-ValueT = TypeVar("ValueT")
 
 
 class ChatOptions(TypedDict, total=False):
@@ -160,13 +157,13 @@ class ChatNamespace(StructuredChats[Mode], RunsV2[Mode]):
 
 
 class BlockingChatNamespace(ChatNamespace[Blocking]):
-    """Chats of a client, blocking."""
+    """Return the model's answer: the call itself by API v1, `create` by API v2."""
 
     _mode = Blocking
 
 
 class AsyncChatNamespace(ChatNamespace[Async]):
-    """Chats of a client, awaited."""
+    """Return the model's answer, awaited: the call itself by API v1, `create` by API v2."""
 
     _mode = Async
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, TypeAdapter
 
-    from gigachat.api.chat_v2 import Payload
+    from gigachat.api.chat_v2 import Payload as PayloadV2
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 ValueT = TypeVar("ValueT")
@@ -25,7 +25,7 @@ class StructuredChats(Namespace[Mode]):
     @overload
     def parse(
         self: Resource[Blocking],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         response_format: type[ModelT],
         strict: bool = True,
@@ -36,7 +36,7 @@ class StructuredChats(Namespace[Mode]):
     @overload
     def parse(
         self: Resource[Blocking],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         into: type[ValueT] | TypeAdapter[ValueT],
         strict: bool = True,
@@ -47,7 +47,7 @@ class StructuredChats(Namespace[Mode]):
     @overload
     def parse(
         self: Resource[Async],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         response_format: type[ModelT],
         strict: bool = True,
@@ -58,7 +58,7 @@ class StructuredChats(Namespace[Mode]):
     @overload
     def parse(
         self: Resource[Async],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         into: type[ValueT] | TypeAdapter[ValueT],
         strict: bool = True,
@@ -69,7 +69,7 @@ class StructuredChats(Namespace[Mode]):
     @overloaded_procedure
     async def parse(
         self: Any,
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         into: Any = None,
         response_format: type[BaseModel] | None = None,
