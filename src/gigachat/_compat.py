@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
 
     from gigachat import models
-    from gigachat.api.chat import Payload
+    from gigachat.api.chat import Payload, StructuredChatFields
     from gigachat.api.runs import AsyncConversationV1, AsyncConversationV2, ConversationFields, ConversationFieldsV2
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
@@ -40,7 +40,7 @@ class _Parse(Protocol):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ModelT]: ...
     @overload
     async def __call__(
@@ -51,7 +51,7 @@ class _Parse(Protocol):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ValueT]: ...
     async def __call__(self, payload: Payload | None = None, **fields: Any) -> Any:
         """Return the answer, and its JSON as a value of a type."""

@@ -122,6 +122,8 @@ class Client(
     """
 
     _options: RequestOptions = NO_OPTIONS
+    _settings: Settings
+    _access_token_provider: Callable[[], str | Awaitable[str]] | None
 
     def __init__(
         self,
@@ -169,7 +171,7 @@ class Client(
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
         observers: Sequence[Observer] | None = None,
-        **unknown: Any,
+        **unknown: Never,
     ) -> None:
         if positional:
             del positional  # tools print the variables of frames

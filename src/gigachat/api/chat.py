@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
 
 
-class ChatOptions(TypedDict, total=False):
-    """Fields of a chat that may be given by keyword, but its functions and its storage."""
+class BaseChatFields(TypedDict, total=False):
+    """Fields of a chat that may be given by keyword to each method that chats."""
 
     messages: Sequence[Message]
     model: str | None
@@ -69,18 +69,27 @@ class ChatOptions(TypedDict, total=False):
     function_call: Literal["auto", "none"] | models.ChatFunctionCall | Mapping[str, Any] | None
     flags: Sequence[str] | None
     function_ranker: models.FunctionRanker | Mapping[str, Any] | None
-    response_format: models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     additional_fields: Mapping[str, Any] | None
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
     files: Sequence[Attached] | None
 
 
-class ChatFields(ChatOptions, total=False):
-    """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
+class ChatOptions(BaseChatFields, total=False):
+    """Fields of a chat that may be given by keyword, but its functions and its storage."""
+
+    response_format: models.JsonSchemaResponseFormat | Mapping[str, Any] | None
+
+
+class StructuredChatFields(BaseChatFields, total=False):
+    """Fields of a chat that may be given by keyword, but the form of its answer."""
 
     functions: Sequence[Function] | None
     storage: models.Storage | Mapping[str, Any] | None
+
+
+class ChatFields(StructuredChatFields, ChatOptions, total=False):
+    """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
 
 
 _METHODS = ("chat", "stream")
@@ -221,7 +230,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ModelT]: ...
     @overload
     def chat_parse(
@@ -232,7 +241,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ValueT]: ...
     @overload
     def chat_parse(
@@ -243,7 +252,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ModelT]]: ...
     @overload
     def chat_parse(
@@ -254,7 +263,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ValueT]]: ...
     @overloaded_procedure
     async def chat_parse(
@@ -266,7 +275,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> Any:
         """Return the answer, and its JSON as a value of a type (reference, section 4.6).
 

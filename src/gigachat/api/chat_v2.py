@@ -48,8 +48,8 @@ _PATH = "/chat/completions"
 _DONE = "response.message.done"
 
 
-class ChatCompletionOptions(TypedDict, total=False):
-    """Fields of a chat v2 that may be given by keyword, but its tools and its storage."""
+class BaseChatCompletionFields(TypedDict, total=False):
+    """Fields of a chat v2 that may be given by keyword to each method that chats."""
 
     messages: Sequence[Message]
     model: str | None
@@ -63,7 +63,6 @@ class ChatCompletionOptions(TypedDict, total=False):
     unnormalized_history: bool | None
     top_logprobs: int | None
     preset: str | None
-    response_format: models.ChatResponseFormat | models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     reasoning: models.ChatReasoning | Mapping[str, Any] | None
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
@@ -80,11 +79,21 @@ class ChatCompletionOptions(TypedDict, total=False):
     files: Sequence[Attached] | None
 
 
-class ChatCompletionFields(ChatCompletionOptions, total=False):
-    """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
+class ChatCompletionOptions(BaseChatCompletionFields, total=False):
+    """Fields of a chat v2 that may be given by keyword, but its tools and its storage."""
+
+    response_format: models.ChatResponseFormat | models.JsonSchemaResponseFormat | Mapping[str, Any] | None
+
+
+class StructuredChatCompletionFields(BaseChatCompletionFields, total=False):
+    """Fields of a chat v2 that may be given by keyword, but the form of its answer."""
 
     tools: Sequence[Tool] | None
     storage: bool | models.ChatStorage | Mapping[str, Any] | None
+
+
+class ChatCompletionFields(StructuredChatCompletionFields, ChatCompletionOptions, total=False):
+    """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
 
 
 # The state of the tools has three names.

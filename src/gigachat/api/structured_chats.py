@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from gigachat import models
 from gigachat._engine.endpoint import Async, Blocking, Mode, Namespace, Resource, overloaded_procedure
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
 
     from gigachat.api.chat_v2 import Payload as PayloadV2
+    from gigachat.api.chat_v2 import StructuredChatCompletionFields
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 ValueT = TypeVar("ValueT")
@@ -31,7 +32,7 @@ class StructuredChats(Namespace[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> tuple[models.ChatCompletionResponse, ModelT]: ...
     @overload
     def parse(
@@ -42,7 +43,7 @@ class StructuredChats(Namespace[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> tuple[models.ChatCompletionResponse, ValueT]: ...
     @overload
     def parse(
@@ -53,7 +54,7 @@ class StructuredChats(Namespace[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletionResponse, ModelT]]: ...
     @overload
     def parse(
@@ -64,7 +65,7 @@ class StructuredChats(Namespace[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletionResponse, ValueT]]: ...
     @overloaded_procedure
     async def parse(
@@ -76,7 +77,7 @@ class StructuredChats(Namespace[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> Any:
         """Return the answer by API v2, and its JSON as a value of a type (reference, section 5.3).
 

@@ -250,7 +250,12 @@ class ChatMessage(_MessageFields):
             | Sequence[str | ChatContentPart | Mapping[str, Any]]
             | None = None,
             tools_state_id: str | None = None,
-            **fields: Any,
+            message_id: str | None = None,
+            inline_data: ChatInlineData | Mapping[str, Any] | None = None,
+            function_call: ChatFunctionCall | Mapping[str, Any] | None = None,
+            tool_execution: ChatToolExecution | Mapping[str, Any] | None = None,
+            logprobs: Sequence[ChatLogprob | Mapping[str, Any]] | None = None,
+            finish_reason: str | None = None,
         ) -> None: ...
 
     @read_only
@@ -447,7 +452,6 @@ class ChatFunctionSpecification(_Model):
             parameters: FunctionParameters | Mapping[str, Any] | None = None,
             few_shot_examples: Sequence[ChatFunctionExample | Mapping[str, Any]] | None = None,
             return_parameters: Mapping[str, Any] | None = None,
-            **fields: Any,
         ) -> None: ...
 
     else:
