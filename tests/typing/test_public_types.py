@@ -87,13 +87,16 @@ def test_options_of_the_clients_have_types() -> None:
 
     from gigachat import Observer
     from gigachat.settings import Timeout
+    from gigachat.types import ModelName, Scope
 
     names = {
         "Awaitable": Awaitable,
         "Callable": Callable,
         "Mapping": Mapping,
+        "ModelName": ModelName,
         "Observer": Observer,
         "PathLike": os.PathLike,
+        "Scope": Scope,
         "SecretStr": SecretStr,
         "Sequence": Sequence,
         "Timeout": Timeout,

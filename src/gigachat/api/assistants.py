@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from gigachat.api.arguments import Function
+    from gigachat.types import ModelName
 
     Functions: TypeAlias = Sequence[Function]
 
@@ -32,7 +33,7 @@ class AssistantsNamespace(Namespace[Mode]):
     @endpoint
     def create(
         self,
-        model: str,
+        model: ModelName | str,
         name: str,
         instructions: str | None = None,
         description: str | None = None,

@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     from gigachat.api.chat_v2 import ChatCompletionFields
     from gigachat.api.chat_v2 import Payload as PayloadV2
     from gigachat.api.uploads import UploadTypes
+    from gigachat.types import MessageFields, ModelName
 
-    Message: TypeAlias = models.Messages | Mapping[str, Any]
+    Message: TypeAlias = models.Messages | MessageFields | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
 
 
@@ -57,7 +58,7 @@ class BaseChatFields(TypedDict, total=False):
     """Fields of a chat that may be given by keyword to each method that chats."""
 
     messages: Sequence[Message]
-    model: str | None
+    model: ModelName | str | None
     assistant_id: str | None
     temperature: float | None
     top_p: float | None
@@ -205,7 +206,7 @@ class Chat(Resource[Mode]):
 
     @procedure
     async def transcribe(
-        self, file: UploadTypes, *, prompt: str = _TRANSCRIBE, model: str | None = None
+        self, file: UploadTypes, *, prompt: str = _TRANSCRIBE, model: ModelName | str | None = None
     ) -> models.ChatCompletion:
         """Return the answer to a recording, by default its text (reference, sections 6 and 9.2).
 

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from gigachat._engine.sse import Event
     from gigachat.api.arguments import Function
     from gigachat.api.attachments import Attached
+    from gigachat.types import ChatMessageFields, ModelName
 
-    Message: TypeAlias = models.ChatMessage | Mapping[str, Any]
+    Message: TypeAlias = models.ChatMessage | ChatMessageFields | Mapping[str, Any]
     Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
     Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | Function
 
@@ -52,7 +53,7 @@ class BaseChatCompletionFields(TypedDict, total=False):
     """Fields of a chat v2 that may be given by keyword to each method that chats."""
 
     messages: Sequence[Message]
-    model: str | None
+    model: ModelName | str | None
     assistant_id: str | None
     model_options: models.ChatModelOptions | Mapping[str, Any] | None
     temperature: float | None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from gigachat.api.arguments import Message
+    from gigachat.types import ModelName
 
     Options: TypeAlias = models.ThreadRunOptions | Mapping[str, Any]
     ThreadStream: TypeAlias = StreamCall[models.ThreadCompletionChunk, models.ThreadCompletion]
@@ -145,7 +146,7 @@ class ThreadsNamespace(Namespace[Mode]):
         messages: Sequence[Message],
         thread_id: str | None = None,
         assistant_id: str | None = None,
-        model: str | None = None,
+        model: ModelName | str | None = None,
         thread_options: Options | None = None,
     ) -> Call[models.ThreadCompletion]:
         """Add messages to a thread and return the answer to them (reference, section 12.2).
@@ -166,7 +167,7 @@ class ThreadsNamespace(Namespace[Mode]):
         messages: Sequence[Message],
         thread_id: str | None = None,
         assistant_id: str | None = None,
-        model: str | None = None,
+        model: ModelName | str | None = None,
         thread_options: Options | None = None,
         update_interval: float | None = None,
     ) -> ThreadStream:

@@ -31,6 +31,9 @@ from gigachat.models.functions import FewShotExample, FunctionParameters
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
 from gigachat.models.sources import CitedSource, cited_sources
 
+if TYPE_CHECKING:
+    from gigachat.types import ChatRole
+
 __all__ = [
     "ChatCompletionRequest",
     "ChatCompletionResponse",
@@ -243,7 +246,7 @@ class ChatMessage(_MessageFields):
         def __init__(
             self,
             *,
-            role: str,
+            role: ChatRole | str,
             content: str
             | ChatContentPart
             | Mapping[str, Any]
