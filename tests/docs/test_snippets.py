@@ -62,6 +62,7 @@ API_PRINTED = (
     r"request-42",
     r".*«Привет!».*",
     r".*«Привет!».*",
+    r".*«Привет!».*",
 )
 
 # Quotations, see test_pages; and files, see test_mcp_page and test_testing_page.
