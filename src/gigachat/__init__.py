@@ -3,17 +3,47 @@
 Clients and models are imported when first used: `import gigachat` loads neither pydantic nor the HTTP library.
 """
 
-# ruff: noqa: F403, F405 - the star imports export every error
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import typing as _typing  # an editor completes every public name of this module, also `TYPE_CHECKING`
 
 from gigachat import exceptions as exceptions
 from gigachat.context import custom_headers_cvar, request_id_cvar, session_id_cvar
-from gigachat.exceptions import *
+from gigachat.exceptions import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    CertificateError,
+    ClientClosedError,
+    ConfigurationError,
+    ContentFilterFinishReasonError,
+    ConversationFormatError,
+    ForbiddenError,
+    GenerationError,
+    GigaChatException,
+    GigaChatWarning,
+    InvalidJSONError,
+    LengthFinishReasonError,
+    McpError,
+    ModelNotSpecifiedError,
+    ModelUnavailableError,
+    NotFoundError,
+    PaymentRequiredError,
+    RateLimitError,
+    RefusalError,
+    RequestEntityTooLargeError,
+    ResponseError,
+    SchemaMismatchError,
+    ServerError,
+    StreamInterruptedError,
+    ToolArgumentsError,
+    ToolError,
+    ToolNotFoundError,
+    TotalTimeoutError,
+    UnprocessableEntityError,
+)
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from gigachat import assistants as assistants
     from gigachat import client as client
     from gigachat import models as models
@@ -131,8 +161,8 @@ __all__ = [
     "tool",
 ]
 
-if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
-    from importlib import import_module
+if not _typing.TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
+    from importlib import import_module as _import_module
 
     # Which `import gigachat` loads in 0.2.
     _SUBMODULES = ("assistants", "client", "models", "resources", "settings", "threads")
@@ -164,10 +194,10 @@ if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has ever
 
     def __getattr__(name):
         if name in _SUBMODULES:
-            return import_module(f"{__name__}.{name}")
+            return _import_module(f"{__name__}.{name}")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = import_module(f"{__name__}.{_MODULES.get(name, 'models')}")
+        module = _import_module(f"{__name__}.{_MODULES.get(name, 'models')}")
         value = globals()[name] = getattr(module, name)
         return value
 

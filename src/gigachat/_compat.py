@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, Unpack, overl
 
 from gigachat._engine.endpoint import Async, Resource, async_variant, namespace, overloaded_async_variant
 from gigachat.api.account import Account
-from gigachat.api.assistants import AssistantsNamespace
+from gigachat.api.assistants import AssistantsNamespace, AsyncAssistantsNamespace
 from gigachat.api.authentication import Authentication
 from gigachat.api.batches import Batches
 from gigachat.api.chat import AsyncChatNamespace, Chat, ChatNamespace
@@ -17,13 +17,13 @@ from gigachat.api.models import Models
 from gigachat.api.moderation import Moderation
 from gigachat.api.raw_requests import RawRequests
 from gigachat.api.runs import Runs
-from gigachat.api.threads import ThreadsNamespace
+from gigachat.api.threads import AsyncThreadsNamespace, ThreadsNamespace
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
 
     from gigachat import models
-    from gigachat.api.chat import Payload
+    from gigachat.api.chat import Payload, StructuredChatFields
     from gigachat.api.runs import AsyncConversationV1, AsyncConversationV2, ConversationFields, ConversationFieldsV2
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
@@ -40,7 +40,7 @@ class _Parse(Protocol):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ModelT]: ...
     @overload
     async def __call__(
@@ -51,7 +51,7 @@ class _Parse(Protocol):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ValueT]: ...
     async def __call__(self, payload: Payload | None = None, **fields: Any) -> Any:
         """Return the answer, and its JSON as a value of a type."""
@@ -91,12 +91,12 @@ class AsyncNames(Resource[Any]):
     @namespace
     def a_assistants(self) -> AssistantsNamespace[Async]:
         """Assistants, awaited: `await client.a_assistants.get()`."""
-        return AssistantsNamespace(self, Async)
+        return AsyncAssistantsNamespace(self)
 
     @namespace
     def a_threads(self) -> ThreadsNamespace[Async]:
         """Threads, awaited: `await client.a_threads.get_threads()`."""
-        return ThreadsNamespace(self, Async)
+        return AsyncThreadsNamespace(self)
 
     astream = async_variant(Chat.stream)
     achat_parse: _Parse = overloaded_async_variant(Chat.chat_parse)

@@ -20,12 +20,12 @@ from gigachat.api import (
     embeddings,
     files,
     functions,
-    models,
     moderation,
     raw_requests,
     runs,
     threads,
 )
+from gigachat.api import models as api_models
 from gigachat.exceptions import ConfigurationError, GigaChatWarning
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Transport
     from gigachat.observers import Observer
     from gigachat.settings import Settings, Timeout
+    from gigachat.types import ModelName, Scope
 
 __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"]
 
@@ -48,7 +49,7 @@ class Client(
     chat.Chat[Mode],
     runs.Runs[Mode],
     embeddings.Embeddings[Mode],
-    models.Models[Mode],
+    api_models.Models[Mode],
     files.Files[Mode],
     batches.Batches[Mode],
     functions.Functions[Mode],
@@ -122,6 +123,8 @@ class Client(
     """
 
     _options: RequestOptions = NO_OPTIONS
+    _settings: Settings
+    _access_token_provider: Callable[[], str | Awaitable[str]] | None
 
     def __init__(
         self,
@@ -129,9 +132,9 @@ class Client(
         base_url: str | None = None,
         auth_url: str | None = None,
         credentials: str | SecretStr | None = None,
-        scope: str | None = None,
+        scope: Scope | str | None = None,
         access_token: str | SecretStr | None = None,
-        model: str | None = None,
+        model: ModelName | str | None = None,
         session_id: str | None = None,
         profanity_check: bool | None = None,
         user: str | None = None,
@@ -165,11 +168,11 @@ class Client(
         proxy: str | SecretStr | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, str] | None = None,
-        fallback_models: Sequence[str] | None = None,
+        fallback_models: Sequence[ModelName | str] | None = None,
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
         observers: Sequence[Observer] | None = None,
-        **unknown: Any,
+        **unknown: Never,
     ) -> None:
         if positional:
             del positional  # tools print the variables of frames
@@ -231,7 +234,7 @@ class Client(
         timeout: Timeout | None = None,
         max_retries: int | None = None,
         session_id: str | None = None,
-        fallback_models: Sequence[str] | None = None,
+        fallback_models: Sequence[ModelName | str] | None = None,
         **unknown: Never,
     ) -> Self:
         """Return a view of this client whose requests differ. It shares everything else with this client.

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from gigachat._engine.endpoint import Async, Blocking
-from gigachat.api.threads import ThreadsNamespace
+from gigachat.api.threads import AsyncThreadsNamespace, BlockingThreadsNamespace
 from gigachat.models import Messages as Messages
 from gigachat.models import MessagesRole as MessagesRole
 from gigachat.models.threads import *  # noqa: F403
 
-
-class ThreadsSyncClient(ThreadsNamespace[Blocking]):
-    """Threads of a client, blocking."""
-
-    _mode = Blocking
-
-
-class ThreadsAsyncClient(ThreadsNamespace[Async]):
-    """Threads of a client, awaited."""
-
-    _mode = Async
+ThreadsSyncClient = BlockingThreadsNamespace
+ThreadsAsyncClient = AsyncThreadsNamespace

@@ -52,6 +52,7 @@ API_PRINTED = (
     r"request-42",
     r".*«Привет!».*",
     r".*«Привет!».*",
+    r".*«Привет!».*",
 )
 
 # Quotations, see test_pages; and files, see test_mcp_page, test_testing_page and test_recipes.

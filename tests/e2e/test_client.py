@@ -630,7 +630,7 @@ def test_a_proxy_gets_the_requests_and_its_password_stays_hidden(mode: Mode) -> 
 
 def test_http_clients_of_the_users_own_are_used_and_not_closed(server: GigaChatServer) -> None:
     context = ssl.create_default_context(cafile=server.ca_bundle_file)
-    reach = options(server) | {"ca_bundle_file": None}
+    reach: dict[str, Any] = options(server) | {"ca_bundle_file": None}
     with httpx2.Client(verify=context, headers={"X-Own": "yes"}) as own:
         with GigaChat(**reach, http_client=own) as giga:
             giga.chat("x")
@@ -649,7 +649,7 @@ def test_http_clients_of_the_users_own_are_used_and_not_closed(server: GigaChatS
 
 def test_a_hook_may_read_the_answer_of_a_stream(server: GigaChatServer) -> None:
     context = ssl.create_default_context(cafile=server.ca_bundle_file)
-    reach = options(server) | {"ca_bundle_file": None}
+    reach: dict[str, Any] = options(server) | {"ca_bundle_file": None}
     with httpx2.Client(verify=context, event_hooks={"response": [lambda response: response.read()]}) as own:
         with GigaChat(**reach, http_client=own) as giga:
             assert len(list(giga.stream("x"))) > 1

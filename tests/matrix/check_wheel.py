@@ -36,6 +36,7 @@ def test_its_files_are_those_of_the_source() -> None:
     kinds = (".py", ".pem", ".html", ".toml")
     expected = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.suffix in kinds}
     expected.add("gigachat/py.typed")
+    expected |= {f"gigachat/{name}.pyi" for name in ("client", "api/assistants", "api/chat", "api/threads")}
     recorded = {file.as_posix() for file in WHEEL.files or () if file.hash is not None}
     assert {name for name in recorded if name.startswith("gigachat/")} == expected
 

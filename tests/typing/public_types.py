@@ -49,6 +49,7 @@ from gigachat.mcp import McpTools
 from gigachat.observers import Attempt, ObservedCall, ObservedRun, ObservedTool, Outcome, TokenRenewal
 from gigachat.otel import OpenTelemetry
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
+from gigachat.types import ChatMessageFields, MessageFields, ModelName, Scope
 from gigachat.usage import ClientUsage, ModelUsage, TokenCounts
 
 if TYPE_CHECKING:
@@ -128,6 +129,35 @@ def chat(giga: GigaChat) -> None:
         models.ChatCompletion,
     )
     assert_type(giga.chat("text", function_call={"name": "f"}, model=None), models.ChatCompletion)
+
+
+def names(giga: GigaChat, model: ModelName, scope: Scope) -> None:
+    GigaChat(model=model, scope=scope, fallback_models=[model, "another"])
+    GigaChat(model="another", scope="ANOTHER")
+    assert_type(giga.chat("text", model=model), models.ChatCompletion)
+    assert_type(giga.chat.create("text", model="another"), models.ChatCompletionResponse)
+
+
+def messages_as_dictionaries(giga: GigaChat, message: MessageFields, message_v2: ChatMessageFields) -> None:
+    assert_type(giga.chat([message]), models.ChatCompletion)
+    assert_type(giga.chat(messages=[message, {"role": "user", "content": "text"}]), models.ChatCompletion)
+    giga.stream([message, models.Messages(role=models.MessagesRole.USER)])
+    giga.chat_run([message], tools=[])
+    giga.chat_parse([message], into=int)
+    giga.conversation().send(message)
+    giga.conversation().send([message, "text"])
+    giga.check_filter(message)
+    giga.check_filter([message, "text"])
+    giga.estimate_tokens([message])
+    giga.threads.add_message("id", message)
+    giga.threads.run_messages([message])
+    assert_type(giga.chat.create([message_v2]), models.ChatCompletionResponse)
+    giga.chat.create(messages=[message_v2, models.ChatMessage(role="user", content="text")])
+    giga.chat.stream([message_v2])
+    giga.chat.run([message_v2], tools=[])
+    giga.chat.parse([message_v2], into=int)
+    giga.conversation(api="v2").send([message_v2])
+    giga.estimate_tokens([message_v2])
 
 
 async def achat(giga: GigaChat) -> None:

@@ -1,13 +1,15 @@
 """No public name without its type, and type checkers that refuse what is wrong.
 
 The types themselves stand in `public_types.py`, which `make lint` checks; `must_fail/` is kept out of that run and
-checked here: the lines that mypy and pyright refuse are just those that say `must fail`.
+checked here: the lines that mypy and pyright refuse are just those that say `must fail`. Both are checked here with the
+source and with the wheel, whose stubs replace modules of the source.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -85,13 +87,16 @@ def test_options_of_the_clients_have_types() -> None:
 
     from gigachat import Observer
     from gigachat.settings import Timeout
+    from gigachat.types import ModelName, Scope
 
     names = {
         "Awaitable": Awaitable,
         "Callable": Callable,
         "Mapping": Mapping,
+        "ModelName": ModelName,
         "Observer": Observer,
         "PathLike": os.PathLike,
+        "Scope": Scope,
         "SecretStr": SecretStr,
         "Sequence": Sequence,
         "Timeout": Timeout,
@@ -115,19 +120,33 @@ def expected_failures() -> set[tuple[str, int]]:
     }
 
 
-def checker(*command: str) -> subprocess.CompletedProcess[str]:
+def checker(*command: str, package: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=1200
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "MYPYPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
     )
 
 
+@pytest.fixture(scope="module", params=["source", "wheel"])
+def package(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of the package: without stubs, and with them."""
+    folder: Path = ROOT / "src" if request.param == "source" else request.getfixturevalue("installed")
+    return folder
+
+
 @pytest.mark.slow
-def test_mypy_refuses_what_is_wrong(pytestconfig: pytest.Config) -> None:
+def test_mypy_refuses_only_what_is_wrong(package: Path, pytestconfig: pytest.Config) -> None:
     cache = pytestconfig.cache
     assert cache is not None  # it can be switched off, by nobody here
-    folder = str(cache.mkdir("mypy"))
+    folder = str(cache.mkdir(f"mypy-{package.name}"))
     # Named on the command line, the files are checked although the settings exclude them.
-    result = checker("mypy", "--cache-dir", folder, "--output", "json", *map(str, MUST_FAIL))
+    files = [*map(str, MUST_FAIL), str(TYPES)]
+    result = checker("mypy", "--cache-dir", folder, "--output", "json", *files, package=package)
     problems = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
     refused = {(Path(one["file"]).name, one["line"]) for one in problems if one["severity"] == "error"}
     assert refused == expected_failures(), result.stdout + result.stderr
@@ -135,14 +154,15 @@ def test_mypy_refuses_what_is_wrong(pytestconfig: pytest.Config) -> None:
 
 
 @pytest.mark.slow
-def test_pyright_refuses_what_is_wrong(tmp_path: Path) -> None:
+def test_pyright_refuses_only_what_is_wrong(package: Path, tmp_path: Path) -> None:
     # It would not check an excluded file even if named: copies, under the project's settings.
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyright"]
     config = tmp_path / "pyrightconfig.json"
-    config.write_text(json.dumps({**settings, "include": ["."], "exclude": [], "venvPath": str(ROOT)}))
-    for path in MUST_FAIL:
+    own = {"include": ["."], "exclude": [], "extraPaths": [str(package)], "venvPath": str(ROOT)}
+    config.write_text(json.dumps({**settings, **own}))
+    for path in (*MUST_FAIL, TYPES):
         shutil.copy(path, tmp_path)
-    result = checker("pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(config))
+    result = checker("pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(config), package=package)
     problems = json.loads(result.stdout)["generalDiagnostics"]
     # It counts lines from 0.
     refused = {

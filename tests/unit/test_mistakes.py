@@ -147,16 +147,18 @@ def test_other_unknown_arguments_are_logged_without_their_values(kind: Any, capl
 
 
 def test_each_unknown_argument_has_its_warning() -> None:
+    mistakes: dict[str, Any] = {"api_key": "a", "modell": "b"}
     with pytest.warns(GigaChatWarning) as caught:
-        GigaChat(api_key="a", modell="b")
+        GigaChat(**mistakes)
     assert [str(warning.message).split()[4] for warning in caught] == ["api_key=,", "modell=,"]
 
 
 def test_a_warning_that_is_an_error_comes_before_anything_is_opened() -> None:
+    options: dict[str, Any] = {"api_key": "a", "ca_bundle_file": "/no/such/file"}
     with warnings.catch_warnings():
         warnings.simplefilter("error", GigaChatWarning)
         with pytest.raises(GigaChatWarning):
-            GigaChat(api_key="a", ca_bundle_file="/no/such/file")
+            GigaChat(**options)
 
 
 @both_clients
@@ -867,7 +869,8 @@ def test_an_argument_that_with_options_does_not_have_is_named(name: str, instead
 
 
 def test_a_field_of_a_chat_is_no_argument_of_the_client(caplog: pytest.LogCaptureFixture) -> None:
-    GigaChat(temperature=0.5, zone="z")
+    mistakes: dict[str, Any] = {"temperature": 0.5, "zone": "z"}
+    GigaChat(**mistakes)
     assert [record.getMessage() for record in caplog.records] == [
         "GigaChat got unknown arguments, which do nothing: temperature, zone",
         "temperature= is a field of a chat: giga.chat(..., temperature=...)",

@@ -108,7 +108,8 @@ def test_an_option_means_the_same_wherever_it_comes_from(
     assert getattr(Settings(), option) == given
     # The argument wins, and None is no argument.
     assert getattr(kind(**{option: other})._settings, option) == other
-    assert getattr(kind(**{option: None})._settings, option) == given
+    nothing: dict[str, Any] = {option: None}
+    assert getattr(kind(**nothing)._settings, option) == given
 
 
 def test_a_dotenv_file_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

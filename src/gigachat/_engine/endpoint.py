@@ -67,16 +67,13 @@ class Namespace(Resource[Mode]):
 
     Args:
         base_client: The client that it is an attribute of.
-        mode: Mode of its methods, if its class has none.
     """
 
     _attribute: tuple[Resource[Any], str]
     """Its client, and its name there."""
 
-    def __init__(self, base_client: Resource[Any], mode: type[Blocking | Async] | None = None) -> None:
+    def __init__(self, base_client: Resource[Any]) -> None:
         self._service, self._blocking, self._async = base_client._service, base_client._blocking, base_client._async
-        if mode is not None:
-            self._mode = mode
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle it as an attribute of its client."""

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
+    from gigachat.types import MessageFields
+
     ModelT = TypeVar("ModelT", bound=BaseModel)
-    Message: TypeAlias = str | models.Messages | Mapping[str, Any]
+    Message: TypeAlias = str | models.Messages | MessageFields | Mapping[str, Any]
     Function: TypeAlias = models.Function | Mapping[str, Any] | Callable[..., Any]
     """A description, a `Tool`, or the Python function that one is made of."""
 

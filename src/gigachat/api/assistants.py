@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat import models
 from gigachat._engine.calls import Call, get, post
-from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace
+from gigachat._engine.endpoint import Async, Blocking, Mode, Namespace, Resource, endpoint, namespace
 from gigachat.api.arguments import checked_ids, given, ids, models_of, with_described
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from gigachat.api.arguments import Function
+    from gigachat.types import ModelName
 
     Functions: TypeAlias = Sequence[Function]
 
@@ -32,7 +33,7 @@ class AssistantsNamespace(Namespace[Mode]):
     @endpoint
     def create(
         self,
-        model: str,
+        model: ModelName | str,
         name: str,
         instructions: str | None = None,
         description: str | None = None,
@@ -83,13 +84,27 @@ class AssistantsNamespace(Namespace[Mode]):
         return post("/assistants/files/delete", body, models.AssistantFileDelete)
 
 
+class BlockingAssistantsNamespace(AssistantsNamespace[Blocking]):
+    """Create, list, change and delete assistants."""
+
+    _mode = Blocking
+
+
+class AsyncAssistantsNamespace(AssistantsNamespace[Async]):
+    """Create, list, change and delete assistants, awaited."""
+
+    _mode = Async
+
+
 class Assistants(Resource[Mode]):
     """Assistants on the client itself."""
 
     @namespace
     def assistants(self) -> AssistantsNamespace[Mode]:
         """Assistants: `client.assistants.get()`."""
-        return AssistantsNamespace(self, self._mode)
+        kind: Any = AsyncAssistantsNamespace if self._mode is Async else BlockingAssistantsNamespace
+        assistants: AssistantsNamespace[Mode] = kind(self)
+        return assistants
 
 
 def _lists(file_ids: Sequence[str] | None, functions: Functions | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
@@ -35,7 +35,7 @@ from gigachat.api.arguments import (
 from gigachat.api.attachments import attached, kind_of, with_files
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
-from gigachat.api.structured_chats import StructuredChats
+from gigachat.api.structured_chats import ModelT, StructuredChats, ValueT
 from gigachat.context import chat_url_cvar
 
 if TYPE_CHECKING:
@@ -48,19 +48,17 @@ if TYPE_CHECKING:
     from gigachat.api.chat_v2 import ChatCompletionFields
     from gigachat.api.chat_v2 import Payload as PayloadV2
     from gigachat.api.uploads import UploadTypes
+    from gigachat.types import MessageFields, ModelName
 
-    Message: TypeAlias = models.Messages | Mapping[str, Any]
+    Message: TypeAlias = models.Messages | MessageFields | Mapping[str, Any]
     Payload: TypeAlias = str | models.Chat | Mapping[str, Any] | Sequence[Message]
 
-ModelT = TypeVar("ModelT", bound="BaseModel")
-ValueT = TypeVar("ValueT")
 
-
-class ChatOptions(TypedDict, total=False):
-    """Fields of a chat that may be given by keyword, but its functions and its storage."""
+class BaseChatFields(TypedDict, total=False):
+    """Fields of a chat that may be given by keyword to each method that chats."""
 
     messages: Sequence[Message]
-    model: str | None
+    model: ModelName | str | None
     assistant_id: str | None
     temperature: float | None
     top_p: float | None
@@ -72,18 +70,27 @@ class ChatOptions(TypedDict, total=False):
     function_call: Literal["auto", "none"] | models.ChatFunctionCall | Mapping[str, Any] | None
     flags: Sequence[str] | None
     function_ranker: models.FunctionRanker | Mapping[str, Any] | None
-    response_format: models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     additional_fields: Mapping[str, Any] | None
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
     files: Sequence[Attached] | None
 
 
-class ChatFields(ChatOptions, total=False):
-    """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
+class ChatOptions(BaseChatFields, total=False):
+    """Fields of a chat that may be given by keyword, but its functions and its storage."""
+
+    response_format: models.JsonSchemaResponseFormat | Mapping[str, Any] | None
+
+
+class StructuredChatFields(BaseChatFields, total=False):
+    """Fields of a chat that may be given by keyword, but the form of its answer."""
 
     functions: Sequence[Function] | None
     storage: models.Storage | Mapping[str, Any] | None
+
+
+class ChatFields(StructuredChatFields, ChatOptions, total=False):
+    """Fields of a chat that may be given by keyword; None means not given (reference, section 4.1)."""
 
 
 _METHODS = ("chat", "stream")
@@ -160,13 +167,13 @@ class ChatNamespace(StructuredChats[Mode], RunsV2[Mode]):
 
 
 class BlockingChatNamespace(ChatNamespace[Blocking]):
-    """Chats of a client, blocking."""
+    """Return the model's answer: the call itself by API v1, `create` by API v2."""
 
     _mode = Blocking
 
 
 class AsyncChatNamespace(ChatNamespace[Async]):
-    """Chats of a client, awaited."""
+    """Return the model's answer, awaited: the call itself by API v1, `create` by API v2."""
 
     _mode = Async
 
@@ -199,7 +206,7 @@ class Chat(Resource[Mode]):
 
     @procedure
     async def transcribe(
-        self, file: UploadTypes, *, prompt: str = _TRANSCRIBE, model: str | None = None
+        self, file: UploadTypes, *, prompt: str = _TRANSCRIBE, model: ModelName | str | None = None
     ) -> models.ChatCompletion:
         """Return the answer to a recording, by default its text (reference, sections 6 and 9.2).
 
@@ -224,7 +231,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ModelT]: ...
     @overload
     def chat_parse(
@@ -235,7 +242,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> tuple[models.ChatCompletion, ValueT]: ...
     @overload
     def chat_parse(
@@ -246,7 +253,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ModelT]]: ...
     @overload
     def chat_parse(
@@ -257,7 +264,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletion, ValueT]]: ...
     @overloaded_procedure
     async def chat_parse(
@@ -269,7 +276,7 @@ class Chat(Resource[Mode]):
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatFields],
     ) -> Any:
         """Return the answer, and its JSON as a value of a type (reference, section 4.6).
 

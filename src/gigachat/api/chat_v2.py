@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from gigachat._engine.sse import Event
     from gigachat.api.arguments import Function
     from gigachat.api.attachments import Attached
+    from gigachat.types import ChatMessageFields, ModelName
 
-    Message: TypeAlias = models.ChatMessage | Mapping[str, Any]
+    Message: TypeAlias = models.ChatMessage | ChatMessageFields | Mapping[str, Any]
     Payload: TypeAlias = str | models.ChatCompletionRequest | Mapping[str, Any] | Sequence[Message]
     Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | Function
 
@@ -48,11 +49,11 @@ _PATH = "/chat/completions"
 _DONE = "response.message.done"
 
 
-class ChatCompletionOptions(TypedDict, total=False):
-    """Fields of a chat v2 that may be given by keyword, but its tools and its storage."""
+class BaseChatCompletionFields(TypedDict, total=False):
+    """Fields of a chat v2 that may be given by keyword to each method that chats."""
 
     messages: Sequence[Message]
-    model: str | None
+    model: ModelName | str | None
     assistant_id: str | None
     model_options: models.ChatModelOptions | Mapping[str, Any] | None
     temperature: float | None
@@ -63,7 +64,6 @@ class ChatCompletionOptions(TypedDict, total=False):
     unnormalized_history: bool | None
     top_logprobs: int | None
     preset: str | None
-    response_format: models.ChatResponseFormat | models.JsonSchemaResponseFormat | Mapping[str, Any] | None
     reasoning: models.ChatReasoning | Mapping[str, Any] | None
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
@@ -80,11 +80,21 @@ class ChatCompletionOptions(TypedDict, total=False):
     files: Sequence[Attached] | None
 
 
-class ChatCompletionFields(ChatCompletionOptions, total=False):
-    """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
+class ChatCompletionOptions(BaseChatCompletionFields, total=False):
+    """Fields of a chat v2 that may be given by keyword, but its tools and its storage."""
+
+    response_format: models.ChatResponseFormat | models.JsonSchemaResponseFormat | Mapping[str, Any] | None
+
+
+class StructuredChatCompletionFields(BaseChatCompletionFields, total=False):
+    """Fields of a chat v2 that may be given by keyword, but the form of its answer."""
 
     tools: Sequence[Tool] | None
     storage: bool | models.ChatStorage | Mapping[str, Any] | None
+
+
+class ChatCompletionFields(StructuredChatCompletionFields, ChatCompletionOptions, total=False):
+    """Fields of a chat v2 that may be given by keyword; None means not given (reference, section 5.1)."""
 
 
 # The state of the tools has three names.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gigachat._engine.items import NextItems
     from gigachat.api.vectors import EmbeddingJob, Vectors
     from gigachat.estimates import Content, TokenEstimate
+    from gigachat.types import EmbedderName, ModelName
 
 _EMBEDDER = "Embeddings"
 MOST_TEXTS = 90  # of a request: the service documents no limit, and its clients send as many
@@ -24,7 +25,7 @@ class Embeddings(Resource[Mode]):
     """Embeddings and token counts."""
 
     @endpoint
-    def embeddings(self, texts: str | Sequence[str], model: str = _EMBEDDER) -> Call[models.Embeddings]:
+    def embeddings(self, texts: str | Sequence[str], model: EmbedderName | str = _EMBEDDER) -> Call[models.Embeddings]:
         """Return a vector for each text (reference, section 8.1).
 
         Args:
@@ -40,7 +41,7 @@ class Embeddings(Resource[Mode]):
     async def embed(
         self,
         texts: str | Iterable[str],
-        model: str | None = None,
+        model: EmbedderName | str | None = None,
         *,
         batch_size: int = MOST_TEXTS,
         concurrency: int | None = None,
@@ -77,7 +78,7 @@ class Embeddings(Resource[Mode]):
     def embed_slices(
         self,
         texts: str | Iterable[str],
-        model: str | None = None,
+        model: EmbedderName | str | None = None,
         *,
         batch_size: int = MOST_TEXTS,
         concurrency: int | None = None,
@@ -101,7 +102,9 @@ class Embeddings(Resource[Mode]):
         return self._embedding(texts, model, batch_size, concurrency).next_items
 
     @endpoint
-    def tokens_count(self, input_: str | Sequence[str], model: str | None = None) -> Call[list[models.TokensCount]]:
+    def tokens_count(
+        self, input_: str | Sequence[str], model: ModelName | str | None = None
+    ) -> Call[list[models.TokensCount]]:
         """Count the tokens and characters of each text (reference, section 8.2).
 
         Args:
@@ -111,7 +114,7 @@ class Embeddings(Resource[Mode]):
         body = {"model": model or self._service.model, "input": _texts(input_)}
         return Call("POST", "/tokens/count", read_list(list[models.TokensCount]), json=body, repeatable=True)
 
-    def estimate_tokens(self, content: Content, model: str | None = None) -> TokenEstimate:
+    def estimate_tokens(self, content: Content, model: ModelName | str | None = None) -> TokenEstimate:
         """Estimate the tokens of texts or of a prompt without a request (reference, section 8.2).
 
         Images, files and descriptions of functions are not counted.

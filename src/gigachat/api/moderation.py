@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gigachat.api.arguments import Message
+    from gigachat.types import CheckerName
 
 
 class Moderation(Resource[Mode]):
     """Checks of texts."""
 
     @endpoint
-    def check_ai(self, text: str, model: str) -> Call[models.AICheckResult]:
+    def check_ai(self, text: str, model: CheckerName | str) -> Call[models.AICheckResult]:
         """Return who wrote a text: a person or a model (reference, section 10.3).
 
         Args:

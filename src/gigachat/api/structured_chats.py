@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from gigachat import models
 from gigachat._engine.endpoint import Async, Blocking, Mode, Namespace, Resource, overloaded_procedure
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, TypeAdapter
 
-    from gigachat.api.chat_v2 import Payload
+    from gigachat.api.chat_v2 import Payload as PayloadV2
+    from gigachat.api.chat_v2 import StructuredChatCompletionFields
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 ValueT = TypeVar("ValueT")
@@ -25,58 +26,58 @@ class StructuredChats(Namespace[Mode]):
     @overload
     def parse(
         self: Resource[Blocking],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         response_format: type[ModelT],
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> tuple[models.ChatCompletionResponse, ModelT]: ...
     @overload
     def parse(
         self: Resource[Blocking],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         into: type[ValueT] | TypeAdapter[ValueT],
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> tuple[models.ChatCompletionResponse, ValueT]: ...
     @overload
     def parse(
         self: Resource[Async],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         response_format: type[ModelT],
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletionResponse, ModelT]]: ...
     @overload
     def parse(
         self: Resource[Async],
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         into: type[ValueT] | TypeAdapter[ValueT],
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> Coroutine[Any, Any, tuple[models.ChatCompletionResponse, ValueT]]: ...
     @overloaded_procedure
     async def parse(
         self: Any,
-        payload: Payload | None = None,
+        payload: PayloadV2 | None = None,
         *,
         into: Any = None,
         response_format: type[BaseModel] | None = None,
         strict: bool = True,
         simplify: bool = False,
         repair: int = 0,
-        **fields: Any,
+        **fields: Unpack[StructuredChatCompletionFields],
     ) -> Any:
         """Return the answer by API v2, and its JSON as a value of a type (reference, section 5.3).
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
-from gigachat._engine.endpoint import Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
+from gigachat._engine.endpoint import Async, Blocking, Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
 from gigachat._engine.failures import ERROR, failure_text
 from gigachat._engine.parsing import read_chunk, read_completion, read_model
 from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of, with_described
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from gigachat.api.arguments import Message
+    from gigachat.types import ModelName
 
     Options: TypeAlias = models.ThreadRunOptions | Mapping[str, Any]
     ThreadStream: TypeAlias = StreamCall[models.ThreadCompletionChunk, models.ThreadCompletion]
@@ -145,7 +146,7 @@ class ThreadsNamespace(Namespace[Mode]):
         messages: Sequence[Message],
         thread_id: str | None = None,
         assistant_id: str | None = None,
-        model: str | None = None,
+        model: ModelName | str | None = None,
         thread_options: Options | None = None,
     ) -> Call[models.ThreadCompletion]:
         """Add messages to a thread and return the answer to them (reference, section 12.2).
@@ -166,7 +167,7 @@ class ThreadsNamespace(Namespace[Mode]):
         messages: Sequence[Message],
         thread_id: str | None = None,
         assistant_id: str | None = None,
-        model: str | None = None,
+        model: ModelName | str | None = None,
         thread_options: Options | None = None,
         update_interval: float | None = None,
     ) -> ThreadStream:
@@ -212,13 +213,27 @@ class ThreadsNamespace(Namespace[Mode]):
         return {**_options(thread_options), **place, "messages": messages_of(messages)}
 
 
+class BlockingThreadsNamespace(ThreadsNamespace[Blocking]):
+    """Create, read, run and delete threads."""
+
+    _mode = Blocking
+
+
+class AsyncThreadsNamespace(ThreadsNamespace[Async]):
+    """Create, read, run and delete threads, awaited."""
+
+    _mode = Async
+
+
 class Threads(Resource[Mode]):
     """Threads on the client itself."""
 
     @namespace
     def threads(self) -> ThreadsNamespace[Mode]:
         """Threads: `client.threads.get_threads()`."""
-        return ThreadsNamespace(self, self._mode)
+        kind: Any = AsyncThreadsNamespace if self._mode is Async else BlockingThreadsNamespace
+        threads: ThreadsNamespace[Mode] = kind(self)
+        return threads
 
 
 def _page(limit: int | None, before: int | None) -> dict[str, str]:

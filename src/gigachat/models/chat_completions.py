@@ -31,6 +31,9 @@ from gigachat.models.functions import FewShotExample, FunctionParameters
 from gigachat.models.response_format import JsonSchemaResponseFormat, json_schema
 from gigachat.models.sources import CitedSource, cited_sources
 
+if TYPE_CHECKING:
+    from gigachat.types import ChatRole
+
 __all__ = [
     "ChatCompletionRequest",
     "ChatCompletionResponse",
@@ -243,14 +246,19 @@ class ChatMessage(_MessageFields):
         def __init__(
             self,
             *,
-            role: str,
+            role: ChatRole | str,
             content: str
             | ChatContentPart
             | Mapping[str, Any]
             | Sequence[str | ChatContentPart | Mapping[str, Any]]
             | None = None,
             tools_state_id: str | None = None,
-            **fields: Any,
+            message_id: str | None = None,
+            inline_data: ChatInlineData | Mapping[str, Any] | None = None,
+            function_call: ChatFunctionCall | Mapping[str, Any] | None = None,
+            tool_execution: ChatToolExecution | Mapping[str, Any] | None = None,
+            logprobs: Sequence[ChatLogprob | Mapping[str, Any]] | None = None,
+            finish_reason: str | None = None,
         ) -> None: ...
 
     @read_only
@@ -447,7 +455,6 @@ class ChatFunctionSpecification(_Model):
             parameters: FunctionParameters | Mapping[str, Any] | None = None,
             few_shot_examples: Sequence[ChatFunctionExample | Mapping[str, Any]] | None = None,
             return_parameters: Mapping[str, Any] | None = None,
-            **fields: Any,
         ) -> None: ...
 
     else:

@@ -121,7 +121,6 @@ class Function(WireModel):
             parameters: FunctionParameters | Mapping[str, Any] | None = None,
             few_shot_examples: Sequence[FewShotExample | Mapping[str, Any]] | None = None,
             return_parameters: Mapping[Any, Any] | None = None,
-            **fields: Any,
         ) -> None: ...
 
     else:

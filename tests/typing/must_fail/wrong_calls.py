@@ -21,6 +21,7 @@ giga.chat("text").choices[0].message.content + 1  # must fail: content is text
 print(giga.chat("text").no_such_field)  # must fail: fields are known
 giga.chat("text").text = ""  # must fail: it is only read
 giga.chat_parse("text")  # must fail: into what?
+giga.chat_parse("text", into=Answer, temperatur=0.2)  # must fail: no such field
 giga.chat_parse("text", into=Answer(text=""))  # must fail: the class, not an instance
 giga.chat_parse("text", into=Answer, repair="once")  # must fail: a number
 print(giga.chat_parse("text", into=list[Answer])[1].text)  # must fail: it is a list
@@ -37,6 +38,7 @@ giga.chat.create("text", storage="yes")  # must fail: a flag, storage or a mappi
 giga.chat.create("text").choices  # must fail: of v1; here it is messages
 giga.chat.create("text").text + 1  # must fail: text
 giga.chat.parse("text")  # must fail: into what?
+giga.chat.parse("text", into=Answer, temperatur=0.2)  # must fail: no such field
 giga.chat.parse("text", into=Answer(text=""))  # must fail: the class, not an instance
 giga.chat.parse("text", into=Answer, repair="once")  # must fail: a number
 print(giga.chat.parse("text", into=list[Answer])[1].text)  # must fail: it is a list
@@ -46,6 +48,12 @@ models.ChatMesage(role="user")  # must fail: misspelt
 models.ChatMessage(content="text")  # must fail: of whom?
 models.ChatMessage(role="user", content=5)  # must fail: text or parts
 models.ChatMessage.function_result("f")  # must fail: what did it return?
+models.ChatMessage(role="user", contents="text")  # must fail: misspelt
+models.Function(name="f", parameter={})  # must fail: misspelt
+models.ChatFunctionSpecification(name="f", descripton="")  # must fail: misspelt
+giga.chat_run("text", tools=[], temperatur=0.2)  # must fail: no such field
+giga.chat.run_stream("text", tools=[], max_step=2)  # must fail: no such option
+giga.conversation(sistem="text")  # must fail: no such option
 giga.embeddings(5)  # must fail: text
 giga.embeddings([5])  # must fail: text
 giga.embeddings(["text"], model=5)  # must fail: a name
@@ -96,6 +104,9 @@ for part in giga.astream("text"):  # must fail: it is async
 async def awaited() -> None:
     agiga = AsyncGigaChat()
     await giga.chat("text")  # must fail: it blocks; achat is awaited
+    await giga.achat("text", temperatur=0.2)  # must fail: no such field
+    await giga.achat_parse("text", into=Answer, temperatur=0.2)  # must fail: no such field
+    await agiga.chat_parse("text", into=Answer, temperatur=0.2)  # must fail: no such field
     await giga.embeddings(["text"])  # must fail: it blocks
     await giga.stream("text")  # must fail: it is iterated
     await giga.astream("text")  # must fail: a stream itself is never awaited

@@ -5,6 +5,8 @@ from gigachat import AsyncGigaChat, GigaChat
 
 gigachat.GigaChta()  # must fail: misspelt
 GigaChat("key")  # must fail: options have names
+GigaChat(credential="key")  # must fail: misspelt
+AsyncGigaChat(access_tokens="token")  # must fail: misspelt
 GigaChat(credentials=1)  # must fail: a key is text
 GigaChat(timeout="5")  # must fail: seconds, a pair or an object
 GigaChat(timeout=(1, 2, 3))  # must fail: a pair

@@ -20,7 +20,7 @@ weather("x", hours=1)  # must fail: no such parameter
 weather("x") + 1  # must fail: a mapping
 Forecast().of(1)  # must fail: the name is text
 weather.parameter  # must fail: parameters
-weather.bind({"city": "x"})  # must fail: in which context?
+weather.bind()  # must fail: which arguments?
 tool(5)  # must fail: a function
 tool(weather.name)  # must fail: a function
 tool(on_error="ignore")  # must fail: tell or raise
