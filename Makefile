@@ -63,7 +63,7 @@ test-browser: $(READY) ## Test the local server's page and outputs of notebooks 
 .venv-docs/ready: constraints.txt
 	$(need_python)
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt zensical mkdocstrings-python
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt zensical mkdocstrings-python ruff
 	@touch $@
 
 docs: .venv-docs/ready ## Build the site of the documentation, English and Russian, in build/site

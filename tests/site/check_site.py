@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from docs.staging import ROOT, site_path
+from markdown_it import MarkdownIt
 
 import gigachat
 from tests.browser.driver import Browser
@@ -21,6 +24,7 @@ EACH_PAGE = [SITE / page for page in pages(SITE)] + [RUSSIAN / page for page in 
 EACH_SITE = pytest.mark.parametrize(("folder", "language"), [(SITE, "en"), (RUSSIAN, "ru")], ids=["en", "ru"])
 
 SEARCH = "[...document.querySelectorAll('*')].find(node => node.shadowRoot)?.shadowRoot"
+BLOCKS = r"<(li|ul|ol|table|tr|pre|blockquote)\b"
 DESKTOP, PHONE = (1280, 800), (390, 800)
 
 # The forms of a word, and a page that all of them find.
@@ -78,6 +82,19 @@ def test_pages_load_only_files_of_the_site(path: Path) -> None:
     page = read(path)
     assert page.loaded
     assert [address for address in page.loaded if urlsplit(address).scheme or page.is_broken(address)] == []
+
+
+@EACH_SITE
+def test_blocks_are_those_that_github_shows(folder: Path, language: str) -> None:
+    staged = ROOT / "build/docs" / language
+    for path in sorted(staged.rglob("*.md")):
+        page = path.relative_to(staged).with_suffix(".html")
+        page = page.with_name("index.html") if page.name == "README.html" else page
+        if page.parts[0] == "reference":
+            continue
+        shown = Counter(re.findall(BLOCKS, MarkdownIt("commonmark").enable("table").render(path.read_text("utf-8"))))
+        _, article, _ = re.split(r"</?article.*?>", (folder / page).read_text("utf-8"))
+        assert Counter(re.findall(BLOCKS, article)) == shown, f"{language}: {page}"
 
 
 @EACH_SITE
