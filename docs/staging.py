@@ -78,8 +78,8 @@ def _rewritten(path: Path, language: str) -> tuple[str, set[Path]]:
             return found[0]
         name, hash_, anchor = link.partition("#")
         target = _english((path.parent / name).resolve())
-        if target.is_dir():
-            return text
+        if target.is_dir() or any(part.startswith(".") for part in site_path(target).parts):
+            return text  # the site has no folders, and leaves hidden files out
         linked.add(target)
         if text.endswith(".md"):
             text = LANGUAGES[language].format(_title(_source(target, language)))

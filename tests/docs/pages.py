@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.ru.md")
+SKILL = "src/gigachat/.agents/skills/gigachat/SKILL.md"
 COMPATIBILITY = ("docs/compatibility.md", "docs/compatibility.ru.md")
 ERRORS = ("docs/errors.md", "docs/errors.ru.md")
 SETTINGS = ("docs/settings.md", "docs/settings.ru.md")
@@ -32,7 +33,7 @@ TWINS = (
 )
 """Pages in English and the same in Russian."""
 PAGES = tuple(
-    sorted(path.relative_to(ROOT).as_posix() for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
+    sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / SKILL))
 )
 
 _FENCE = re.compile(r"^(`{3,})(\w*)\s*$")
