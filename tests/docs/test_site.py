@@ -12,6 +12,7 @@ import pytest
 from docs.staging import LANGUAGES, ROOT, site_path, stage
 
 CONFIGURATIONS = {"en": "zensical.toml", "ru": "zensical.ru.toml"}
+REFERENCE = sorted(path for path in (ROOT / "docs/reference").glob("*.md") if not path.match("*.ru.md"))
 EACH_LANGUAGE = pytest.mark.parametrize("language", LANGUAGES)
 
 
@@ -61,3 +62,11 @@ def test_the_navigation_leads_to_pages_and_their_links_into_the_site(language: s
     texts = {path.name: path.read_text("utf-8") for path in tmp_path.glob("*.md")}
     assert all("](" in texts[name] for name in ("index.md", "api.md"))
     assert [name for name, text in texts.items() if re.search(r"\]\([^)]*(\.ru\.md|\.\./)|\.md\]\(", text)] == []
+
+
+@pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)
+def test_both_languages_have_the_same_reference(path: Path) -> None:
+    english, russian = (page.read_text("utf-8") for page in (path, path.with_suffix(".ru.md")))
+    names = re.findall(r"^(?::::| ).*$", english, re.MULTILINE)
+    assert names
+    assert re.findall(r"^(?::::| ).*$", russian, re.MULTILINE) == names
