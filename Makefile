@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check test test-all test-browser test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check docs test test-all test-browser test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -55,12 +55,32 @@ test: $(READY) ## Run a sample of all tests, in about four minutes on two cores
 test-all: $(READY) ## Run all tests that need only Python packages, in about eight minutes on two cores
 	@$(BIN)/python -m pytest $(PARALLEL)
 
-test-browser: $(READY) ## Test the local server's page and outputs of notebooks in headless Chromium; installs it with apt-get
+define need_chromium
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 			apt-get install -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; } || \
 		{ echo "Chromium and its driver are needed: the packages chromium and chromium-driver of Debian"; exit 1; }
+endef
+
+test-browser: $(READY) ## Test the local server's page and outputs of notebooks in headless Chromium; installs it with apt-get
+	$(need_chromium)
 	@$(BIN)/python -m pytest -c tests/browser/pytest.ini tests/browser
+
+.venv-docs/ready: constraints.txt
+	$(need_python)
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt zensical mkdocstrings-python ruff
+	@touch $@
+
+docs: .venv-docs/ready ## Build the site of the documentation, English and Russian, in build/site
+	@rm -rf build/site
+	@$(<D)/bin/python docs/staging.py build/docs
+	@$(<D)/bin/zensical build --clean --strict --config-file zensical.toml
+	@$(<D)/bin/zensical build --clean --strict --config-file zensical.ru.toml
+
+test-docs: docs $(READY) ## Build the site, check its links and languages, search in it in headless Chromium; installs it with apt-get
+	$(need_chromium)
+	@$(BIN)/python -m pytest -c tests/site/pytest.ini tests/site
 
 # Each published package runs on this client in its own environment; tests/clients has a folder for each release.
 # Packages in alone.txt require an older client, so they are installed without dependencies. Packages in beside.txt are
@@ -210,4 +230,4 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format
 
 clean: ## Remove the environments and the files of tools
-	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* .fuzz
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* .fuzz .cache

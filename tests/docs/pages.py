@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.ru.md")
+SKILL = "src/gigachat/.agents/skills/gigachat/SKILL.md"
 COMPATIBILITY = ("docs/compatibility.md", "docs/compatibility.ru.md")
 ERRORS = ("docs/errors.md", "docs/errors.ru.md")
 SETTINGS = ("docs/settings.md", "docs/settings.ru.md")
@@ -28,7 +29,7 @@ FILES = tuple(
     for language in ("", ".ru")
 )
 """Recipes whose snippets are files for other packages."""
-PAGES = tuple(sorted([*(path.name for path in ROOT.glob("*.md")), *DOCS]))
+PAGES = tuple(sorted([*(path.name for path in ROOT.glob("*.md")), *DOCS, SKILL]))
 
 _FENCE = re.compile(r"^(`{3,})(\w*)\s*$")
 _HEADING = re.compile(r"^(#+) (.+)$")

@@ -135,7 +135,7 @@ def _snippet(page: str, text: str) -> Block:
 
 
 def _run(code: str, block: Block) -> None:
-    program = compile("\n" * block.line + code, block.page, "exec")
+    program = compile("\n" * block.line + code, block.page, "exec", dont_inherit=True)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     # A context of its own: what a snippet sets there must not reach other tests.
     contextvars.copy_context().run(exec, program, namespace)

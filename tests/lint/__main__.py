@@ -15,11 +15,11 @@ SOURCE = ROOT / "src" / "gigachat"
 
 if __name__ == "__main__":
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    pages = [page for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if not page.stem.endswith(".ru")]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *SOURCE.rglob("*.md")]
     problems = [
         *private_names(SOURCE),
         *undeclared_packages(SOURCE, project),
-        *banned_phrases(*SOURCE.rglob("*.py"), *pages),
+        *banned_phrases(*SOURCE.rglob("*.py"), *(page for page in pages if not page.stem.endswith(".ru"))),
     ]
     for path, line, text in problems:
         print(f"{path.relative_to(ROOT)}:{line}: {text}")

@@ -33,7 +33,7 @@ def test_the_wheel_is_what_is_imported(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_its_files_are_those_of_the_source() -> None:
     source = Path(__file__).parents[2] / "src"
-    kinds = (".py", ".pem", ".html", ".toml")
+    kinds = (".py", ".pem", ".html", ".toml", ".md")
     expected = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.suffix in kinds}
     expected.add("gigachat/py.typed")
     expected |= {f"gigachat/{name}.pyi" for name in ("client", "api/assistants", "api/chat", "api/threads")}
