@@ -132,7 +132,7 @@ def test_both_languages_say_the_same_things(browser: Browser) -> None:
     assert english == russian
     used = set(re.findall(r'data-(?:text|label)="(\w+)"', text)) | set(re.findall(r"\bT\.(\w+)", text))
     assert used - set(english) == set()
-    assert set(english) - used == {"echo", "scripted", "llama", "upstream"}  # of `engines`
+    assert set(english) - used == {"echo", "scripted", "llama", "upstream", "embedder", "aicheck", "filter"}  # inside
 
 
 def test_it_says_what_the_server_is_and_how_to_point_the_sdk_at_it(server: GigaChatServer, browser: Browser) -> None:
