@@ -7,14 +7,16 @@ import re
 import ssl
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from gigachat import BadRequestError, GigaChat, NotFoundError, ServerError
+from gigachat import BadRequestError, GigaChat, GigaChatException, NotFoundError, ServerError
 from gigachat.server import GigaChatServer
 from tests.browser.driver import FOREIGN, Browser
 from tests.support.callers import options
+from tests.support.waiting import until
 
 CHAT = "/api/v1/chat/completions"
 ONLINE = "document.querySelector('#lamp.on')"
@@ -236,6 +238,53 @@ def test_it_finds_the_server_again(server: GigaChatServer, page: Browser) -> Non
         assert len(another.chats) == 1
 
 
+def test_who_accepted_the_certificate_is_not_warned_again(tmp_path: Path) -> None:
+    with Browser(trusting=False) as browser:
+        with GigaChatServer(state=tmp_path) as server:
+            browser.open(server.origin)
+            assert browser.run("return document.querySelector('#lamp')") is None
+            browser.type("body", "thisisunsafe")  # as if one proceeded
+            until(lambda: browser.run(f"return Boolean({ONLINE})"))
+        browser.until("document.querySelector('#lamp:not(.on)')")
+        browser.until("!document.querySelector('#trouble').hidden")
+        with GigaChatServer(state=tmp_path):
+            browser.until(ONLINE)
+            assert browser.text("#trouble") == ""
+
+
+@at_pace(0)
+def test_a_fast_stream_is_drawn(server: GigaChatServer, page: Browser) -> None:
+    chunk = {"choices": [{"delta": {"content": "слово "}, "index": 0}]}
+    end = {"choices": [{"delta": {}, "index": 0, "finish_reason": "stop"}]}
+    server.stream_events([*[chunk] * 5000, end])
+    page.type("#said", "Много\n")
+    page.until(ANSWERED)
+    assert page.run("return document.querySelector('.model').textContent") == "слово " * 5000
+
+
+def test_a_sign_in_that_is_cut_is_seen(server: GigaChatServer, page: Browser) -> None:
+    server.fail(cut_bytes=10, path="/oauth")
+    with GigaChat(**options(server), max_retries=0) as giga, pytest.raises(GigaChatException):
+        giga.get_models()
+    page.until(row("cut short", "broken"))
+    assert "/api/v2/oauth" in shown(page)[0]
+
+
+def test_text_from_right_to_left_turns_nothing_else_round(server: GigaChatServer, page: Browser) -> None:
+    with GigaChat(**options(server)) as giga:
+        giga.chat("שלום\u202e")
+    page.until(row("שלום"))
+    places = page.run("""
+        const what = document.querySelector("#log .what").firstChild, range = document.createRange();
+        return [0, what.length - 1].map(at => {
+            range.setStart(what, at);
+            range.setEnd(what, at + 1);
+            return range.getBoundingClientRect().left;
+        });
+    """)
+    assert places[0] < places[1]  # the closing quotation mark is on the right
+
+
 def test_a_foreign_name_shows_nothing(browser: Browser, server: GigaChatServer) -> None:
     browser.open(f"{server.origin.replace('localhost', FOREIGN)}/")
     assert "on the server's own machine" in browser.text("body")
@@ -341,7 +390,7 @@ HOSTILE = "<img src=x onerror=window.harmed=1><script>window.harmed=1</script>\"
 def test_nothing_in_a_request_or_a_response_runs(server: GigaChatServer, page: Browser) -> None:
     before = page.run("return document.querySelectorAll('img, script, b:not(.row b)').length")
     server.reply(HOSTILE)
-    server.fail(502, body=f"<html>{HOSTILE}</html>")
+    server.fail(502, body=f"<html>{HOSTILE}</html>".encode())
     with GigaChat(**options(server), max_retries=0) as giga:
         with pytest.raises(ServerError):
             giga.chat(HOSTILE, model=HOSTILE)

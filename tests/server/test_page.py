@@ -343,6 +343,12 @@ def test_a_stream_opens_while_it_lasts(server: GigaChatServer, browser: Browser)
     assert dict(card["response"]["headers"])["content-type"] == "text/event-stream"
 
 
+def test_a_line_break_of_a_path_begins_no_header(browser: Browser) -> None:
+    browser.open()
+    browser.http.get("/odd%0Aauthorization:%20x%E2%80%AE")
+    assert browser.exchange(1)["line"] == "GET /odd\ufffdauthorization: x\ufffd"
+
+
 def test_an_exchange_that_is_not_kept_is_not_found(browser: Browser) -> None:
     browser.open()
     for number in (0, 5, -1, "x", "", "9" * 30, "٣"):

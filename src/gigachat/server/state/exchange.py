@@ -85,7 +85,8 @@ class Exchange:
 
     def __init__(self, received: Received) -> None:
         self.signs_in = received.path.endswith(_SIGN_IN)
-        self._line = f"{received.method} {received.path}"
+        # A path may contain line breaks: %0A.
+        self._line = "".join(char if char.isprintable() else "\ufffd" for char in f"{received.method} {received.path}")
         self._request_headers = [_harmless(name, value) for name, value in _read(received.raw_headers)]
         self._request = Body(kept=not self.signs_in)
         self._request.add(received.body)
