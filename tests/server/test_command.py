@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -59,7 +60,7 @@ def start(*arguments: str) -> list[str]:
     command = [sys.executable, "-W", "error", "-m", "gigachat", "serve", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
         assert process.stdout is not None
-        printed = []
+        printed: list[str] = []
         while not printed or "Ctrl-C" not in printed[-1]:
             printed.append(process.stdout.readline().rstrip("\n"))
             assert printed[-1], printed
@@ -316,8 +317,8 @@ def test_a_taken_port_is_named() -> None:
         command = [sys.executable, "-m", "gigachat", "serve", "--port", port]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Can't listen on 127.0.0.1:{port}: ")
-    assert "--port 0 takes a free port" in done.stderr
+    reason = os.strerror(errno.EADDRINUSE)
+    assert done.stderr == f"Can't listen on 127.0.0.1:{port}: {reason}; --port 0 takes a free port\n"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_a_wanted_port_wins_and_a_taken_one_leaves_the_folder_unlocked(tmp_path:
 
 
 def test_one_folder_is_for_one_server_at_a_time(tmp_path: Path) -> None:
-    with GigaChatServer(state=tmp_path), pytest.raises(ValueError, match="locked"):
+    with GigaChatServer(state=tmp_path), pytest.raises(ValueError, match="another server uses it"):
         GigaChatServer(state=tmp_path)
     server = GigaChatServer(state=tmp_path)
     for _ in range(2):

@@ -63,7 +63,8 @@ def serve(options: argparse.Namespace) -> int:
         with ExitStack() as opened:
             _serve(options, stopped, opened)
     except OSError as error:
-        print(error if error.filename is None else f"{error.filename}: {error.strerror}", file=sys.stderr)
+        reason = error.strerror or error
+        print(reason if error.filename is None else f"{error.filename}: {reason}", file=sys.stderr)
         return 1
     except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)
@@ -102,7 +103,7 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
             raise
         taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
         advice = "--port 0 takes a free port" if taken else "--host is an address or a name of this machine"
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while attempting")[0]
         raise ValueError(f"Can't listen on {options.host}:{options.port}: {reason}; {advice}") from None
     if not _is_loopback(options.host):
         print(f"Warning: listening on {options.host}, reachable from other machines.", file=sys.stderr)
