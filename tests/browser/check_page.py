@@ -309,6 +309,10 @@ def test_it_is_legible(server: GigaChatServer, page: Browser, theme: str, size: 
     assert [one for one in contrasts if one[0] < 4.5] == []
     wide = "const root = document.documentElement; return root.scrollWidth - root.clientWidth"
     assert page.run(wide) == 0
+    squeezed = (
+        "return [...document.querySelectorAll('.head, form')].filter(box => box.scrollHeight > box.clientHeight).length"
+    )
+    assert page.run(squeezed) == 0
 
 
 def test_an_example_is_one_click_away(server: GigaChatServer, page: Browser) -> None:
@@ -339,6 +343,7 @@ def test_a_row_opens_by_keyboard_and_says_why(server: GigaChatServer, page: Brow
         assert "messages[0].content: Invalid type. Expected: string, given: integer" in shown(page)[0]
         page.type("#log [data-failed] summary", "\n")
         request, response = bodies(page)
+        assert "HTTP 400" in shown(page)[0]
         assert '"max_tokens": 12345678901234567890,' in request  # as it was sent, and laid out
         assert json.loads(request) == json.loads(sent)
         assert json.loads(response)["status"] == 400

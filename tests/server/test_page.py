@@ -289,6 +289,7 @@ def test_a_row_opens_to_the_request_and_the_response(browser: Browser) -> None:
     shown = dict(card["request"]["headers"])
     assert (shown["x-api-key"], shown["x-request-id"], shown["user-agent"]) == ("…", "r-1", "bot/1.0")
     assert shown["authorization"] == "Bearer …"
+    assert card["status"] == 422
     assert card["response"]["body"]["text"] == answer.text
     assert dict(card["response"]["headers"])["x-request-id"] == "r-1"
 

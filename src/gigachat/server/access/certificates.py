@@ -54,7 +54,8 @@ class Certificates:
             self._folder, self._authority = Path(self._temporary.name), _new_authority()
         else:
             self._folder, self._authority = store.certificates, _kept_authority(store)
-        known = list(dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])]))
+        unique: dict[str, None] = dict.fromkeys([*_LOCAL, *names, *([host] if host not in _WILDCARDS else [])])
+        known = list(unique)
         server_pem = _kept_server(store, known) if store is not None else None
         if server_pem is None:
             try:

@@ -90,19 +90,22 @@ class Exchange:
         self._request_headers = [_harmless(name, value) for name, value in _read(received.raw_headers)]
         self._request = Body(kept=not self.signs_in)
         self._request.add(received.body)
+        self._status: int | None = None
         self._response_headers: list[tuple[str, str]] = []
         self.response = Body()
 
     def begin_response(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Note the beginning of the response."""
+        self._status = status
         self._response_headers = _read(headers)
         self.response.kept = not self.signs_in or status >= 400
 
     def card(self) -> dict[str, Any]:
-        """Return both messages, for JSON."""
+        """Return both messages, for JSON; the status is null before the response."""
         return {
             "line": _short(self._line),
             "request": {"headers": self._request_headers, "body": self._request.card()},
+            "status": self._status,
             "response": {"headers": self._response_headers, "body": self.response.card()},
         }
 
