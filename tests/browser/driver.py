@@ -34,7 +34,14 @@ _ARGUMENTS = [
 
 
 class Browser:
-    """One window, open between entering and leaving."""
+    """One window, open between entering and leaving.
+
+    Args:
+        trusting: Whether it takes every certificate. Otherwise it warns, as that of a user.
+    """
+
+    def __init__(self, *, trusting: bool = True) -> None:
+        self._trusting = trusting
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
@@ -48,7 +55,7 @@ class Browser:
             # Chromium's sandbox refuses to run as root.
             arguments = [*_ARGUMENTS, "--no-sandbox"] if os.geteuid() == 0 else _ARGUMENTS
             wanted = {
-                "acceptInsecureCerts": True,
+                "acceptInsecureCerts": self._trusting,
                 "timeouts": {"script": _PATIENCE * 1000},
                 "goog:chromeOptions": {"args": arguments},
                 "goog:loggingPrefs": {"browser": "ALL"},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -20,7 +22,7 @@ import pytest
 
 from gigachat import GigaChat, RateLimitError, ServerError, UnprocessableEntityError, __version__
 from gigachat.__main__ import main
-from gigachat.server import cli
+from gigachat.server import GigaChatServer, cli
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="the printed lines are for another shell there")
 
@@ -53,8 +55,93 @@ def serving(
         )
 
 
+def start(*arguments: str) -> list[str]:
+    """Return the lines that the command prints on start, through a pipe."""
+    command = [sys.executable, "-W", "error", "-m", "gigachat", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        assert process.stdout is not None
+        printed: list[str] = []
+        while not printed or "Ctrl-C" not in printed[-1]:
+            printed.append(process.stdout.readline().rstrip("\n"))
+            assert printed[-1], printed
+        process.terminate()
+        process.communicate(timeout=60)
+    return printed
+
+
 def client(environment: dict[str, Any]) -> GigaChat:
     return GigaChat(**{name.removeprefix("GIGACHAT_").lower(): value for name, value in environment.items()})
+
+
+def values(line: str) -> dict[str, str]:
+    """Return the variables that a line of PowerShell sets."""
+    pairs = re.findall(r"\$env:(\w+) = '((?:[^']|'')*)'(?:; |$)", line)
+    assert "; ".join(f"$env:{name} = '{value}'" for name, value in pairs) == line
+    return {name: value.replace("''", "'") for name, value in pairs}
+
+
+@needs_posix
+def test_the_start_says_where_it_is_and_what_to_set(tmp_path: Path) -> None:
+    printed = start("--state", str(tmp_path / "it's mine"))
+    address, page, certificate, elsewhere, *exports, label, powershell, stop = printed
+    assert len(printed) == 12
+    origin = re.fullmatch(r"# Local GigaChat at (https://localhost:\d+): an echo answers, no model\.", address)
+    assert origin is not None
+    assert page == f"# Page with a chat and a log of requests: {origin[1]}/"
+    assert "warns of the certificate" in certificate
+    assert "in another terminal" in elsewhere
+    in_bash = dict(shlex.split(line)[1].split("=", 1) for line in exports)
+    assert in_bash["GIGACHAT_BASE_URL"] == f"{origin[1]}/api/v1"
+    assert in_bash["GIGACHAT_CA_BUNDLE_FILE"] == str(tmp_path / "it's mine" / "certificates" / "ca.pem")
+    assert label == "# In PowerShell:"
+    assert values(powershell) == in_bash
+    assert stop == "# Ctrl-C stops the server."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--no-tls"], "a page"),
+        (["--host", "127.0.0.2"], "a page and a warning"),
+        (["--host", "0.0.0.0"], "a page and a warning"),
+        (["--mtls"], "no page"),
+    ],
+)
+@needs_posix
+def test_the_start_names_the_page_where_a_browser_can_open_it(arguments: list[str], said: str) -> None:
+    text = "\n".join(start(*arguments))
+    assert ("# Page " in text) is (said != "no page")
+    assert ("Your browser warns" in text) is (said == "a page and a warning")
+
+
+def test_windows_has_its_own_shell_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            return True
+
+    monkeypatch.setattr(cli, "threading", SimpleNamespace(Event=Stopped))
+    monkeypatch.setattr(cli, "sys", SimpleNamespace(platform="win32", stderr=sys.stderr))
+    assert main(["serve", "--port", "0", "--no-tls"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    powershell = {name: value for line in lines if line.startswith("$env:") for name, value in values(line).items()}
+    [bash] = [line for line in lines if line.startswith("export ")]
+    assert dict(word.split("=", 1) for word in shlex.split(bash.replace("; ", " ")) if word != "export") == powershell
+    assert set(powershell) >= {"GIGACHAT_BASE_URL", "GIGACHAT_CREDENTIALS"}
+
+
+@needs_posix
+def test_a_changed_address_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gigachat", "serve", "--port", "0", "--state", str(tmp_path)]
+    with GigaChatServer(state=tmp_path) as server:
+        port = int(server.origin.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert f":{port}:" not in process.stdout.readline()
+            process.terminate()
+            _, said = process.communicate(timeout=60)
+    assert said == "Warning: the port of the last start is taken, the address has changed.\n"
 
 
 @needs_posix
@@ -230,8 +317,8 @@ def test_a_taken_port_is_named() -> None:
         command = [sys.executable, "-m", "gigachat", "serve", "--port", port]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Can't listen on 127.0.0.1:{port}: ")
-    assert "--port 0 takes a free port" in done.stderr
+    reason = os.strerror(errno.EADDRINUSE)
+    assert done.stderr == f"Can't listen on 127.0.0.1:{port}: {reason}; --port 0 takes a free port\n"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from gigachat.server.state.activity import Activity
 from gigachat.server.state.requests import Received
 from tests.support.callers import options
 
+INVALID_JSON = "Your request contains invalid JSON syntax."
+STREAM = {"model": "GigaChat", "messages": [{"role": "user", "content": "x"}], "stream": True}
 SECRET = "sk-Совершенно-секретно".encode()
 
 
@@ -55,6 +57,10 @@ class Browser:
     def chat(self, text: str, **fields: Any) -> httpx2.Response:
         body = {"model": "GigaChat", "messages": [{"role": "user", "content": text}], **fields}
         return self.http.post("/api/v1/chat/completions", json=body)
+
+    def exchange(self, number: object) -> Any:
+        """Return what a row of the log opens to."""
+        return self.http.get("/exchange", params={"number": str(number)}).raise_for_status().json()
 
     @contextmanager
     def events(self) -> Iterator[Log]:
@@ -126,7 +132,7 @@ def test_both_languages_say_the_same_things(browser: Browser) -> None:
     assert english == russian
     used = set(re.findall(r'data-(?:text|label)="(\w+)"', text)) | set(re.findall(r"\bT\.(\w+)", text))
     assert used - set(english) == set()
-    assert set(english) - used == {"echo", "scripted", "llama", "upstream"}  # of `engines`
+    assert set(english) - used == {"echo", "scripted", "llama", "upstream", "embedder", "aicheck", "filter"}  # inside
 
 
 def test_it_says_what_the_server_is_and_how_to_point_the_sdk_at_it(server: GigaChatServer, browser: Browser) -> None:
@@ -156,9 +162,13 @@ def test_no_secret_is_in_the_page_nor_in_the_log(server: GigaChatServer, browser
         basic = httpx2.BasicAuth(server.account.user, server.account.password)
         browser.http.post("/api/v1/token", auth=basic).raise_for_status()
         browser.http.post("/api/v2/oauth", content=SECRET, headers={"Authorization": "Basic bm9ib2R5"})
-        log.until("/api/v2/oauth", status=400, state="whole")
+        log.until("/api/v2/oauth", status=400, state="whole", reason="RqUID header must be a uuid4")
+        opened = json.dumps([browser.exchange(number) for number in range(1, 5)], ensure_ascii=False)
     assert "/api/v1/token" in log.text
     assert token is not None
+    for secret in (server.credentials, token, "bm9ib2R5", "Совершенно", "q-secret", browser.token, "access_token"):
+        assert secret not in opened
+    assert "Привет" in opened
     for secret in (server.credentials, server.account.client_secret, server.account.password, token, "bm9ib2R5"):
         assert secret not in page + log.text
     for secret in ("Совершенно", "q-secret", browser.token, server.account.client_id):
@@ -179,10 +189,12 @@ def test_the_log_shows_a_chat(browser: Browser) -> None:
         "number": 1,
         "method": "POST",
         "path": "/api/v1/chat/completions",
+        "sign_in": False,
         "model": "GigaChat",
         "said": "Привет, мир",
         "state": "whole",
         "status": 200,
+        "reason": None,
         "sent": size,
         "events": None,
     }
@@ -262,6 +274,88 @@ def test_the_page_takes_no_order_and_is_in_no_journal(server: GigaChatServer, br
     assert browser.chat("x").json()["choices"][0]["message"]["content"] == "По заказу"
 
 
+def test_a_row_opens_to_the_request_and_the_response(browser: Browser) -> None:
+    browser.open()
+    headers = {"X-Api-Key": "sk-1", "X-Request-ID": "r-1", "User-Agent": "bot/1.0"}
+    body = {"model": "GigaChat", "messages": [{"role": "function", "name": "погода", "content": "{}"}]}
+    answer = browser.http.post("/api/v1/chat/completions", json=body, headers=headers)
+    assert answer.status_code == 422
+    with browser.events() as log:
+        number = log.until("/api/v1/chat/completions", reason=answer.json()["message"])["number"]
+    card = browser.exchange(number)
+    assert card["line"] == "POST /api/v1/chat/completions"
+    sent = {"size": len(answer.request.content), "shown": len(answer.request.content), "kept": True}
+    assert card["request"]["body"] == {**sent, "text": answer.request.content.decode()}
+    shown = dict(card["request"]["headers"])
+    assert (shown["x-api-key"], shown["x-request-id"], shown["user-agent"]) == ("…", "r-1", "bot/1.0")
+    assert shown["authorization"] == "Bearer …"
+    assert card["status"] == 422
+    assert card["response"]["body"]["text"] == answer.text
+    assert dict(card["response"]["headers"])["x-request-id"] == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"model": "x", "messages": [}', "Expecting value: line 1 column 29 (char 28)."),
+        (b"\xff", "The body is not UTF-8."),
+        (b"[]", "The body is not an object."),
+        (b'{"temperature": NaN}', "NaN is not JSON."),
+        (b"[" * 200_000, "The body is nested too deeply."),
+        (b"{}", "messages is required"),
+        (b'{"messages": [{"role": "user", "content": 5}]}', "messages[0].content: Invalid type. Expected: string, "),
+        (b'{"model": "GigaChat", "messages": [{"role": "bot"}]}', "The role of a message must be one of: assistant, "),
+    ],
+)
+def test_the_log_says_why_a_body_is_refused(browser: Browser, body: bytes, reason: str) -> None:
+    browser.open()
+    path = "/api/v1/chat/completions"
+    assert browser.http.post(path, content=body).json() == {"status": 400, "message": INVALID_JSON}
+    with browser.events() as log:
+        card = log.until(path, state="whole")
+    assert card["reason"].startswith(f"{INVALID_JSON} {reason}")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", ""),
+        ("ж".encode() * 40_000, "ж" * 32_768),
+        (b"a" + "ж".encode() * 40_000, "a" + "ж" * 32_767),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), None),
+        (b"with \0 NUL", None),
+        (b"cut in a character \xd0", None),
+    ],
+)
+def test_the_beginning_of_a_text_is_shown(browser: Browser, content: bytes, text: str | None) -> None:
+    browser.open()
+    browser.http.post("/api/v1/nothing", content=content)
+    body = browser.exchange(1)["request"]["body"]
+    assert body == {"size": len(content), "shown": min(len(content), 65_536), "kept": True, "text": text}
+
+
+def test_a_stream_opens_while_it_lasts(server: GigaChatServer, browser: Browser) -> None:
+    server.stream_events([{"choices": [], "number": 1}], keep_open=True)
+    browser.open()
+    with browser.events() as log, browser.http.stream("POST", "/api/v1/chat/completions", json=STREAM):
+        number = log.until("/api/v1/chat/completions", events=1)["number"]
+        card = browser.exchange(number)
+    assert card["response"]["body"]["text"] == 'data: {"choices":[],"number":1}\n\n'
+    assert dict(card["response"]["headers"])["content-type"] == "text/event-stream"
+
+
+def test_a_line_break_of_a_path_begins_no_header(browser: Browser) -> None:
+    browser.open()
+    browser.http.get("/odd%0Aauthorization:%20x%E2%80%AE")
+    assert browser.exchange(1)["line"] == "GET /odd\ufffdauthorization: x\ufffd"
+
+
+def test_an_exchange_that_is_not_kept_is_not_found(browser: Browser) -> None:
+    browser.open()
+    for number in (0, 5, -1, "x", "", "9" * 30, "٣"):
+        assert browser.http.get("/exchange", params={"number": str(number)}).status_code == 404, number
+
+
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "LOCALHOST", "127.0.0.1:1234")
 FOREIGN = (
     "evil.example",
@@ -275,7 +369,7 @@ FOREIGN = (
 )
 
 
-@pytest.mark.parametrize("address", ["GET /", "POST /page", "GET /events"])
+@pytest.mark.parametrize("address", ["GET /", "POST /page", "GET /events", "GET /exchange"])
 def test_a_foreign_name_is_refused(browser: Browser, address: str) -> None:
     browser.open()
     method, path = address.split()
@@ -312,7 +406,7 @@ def test_another_site_gets_neither_token_nor_log(browser: Browser, headers: dict
     browser.open()
     host = browser.origin.partition("//")[2]
     sent = {name: value.format(host=host) for name, value in headers.items()}
-    for method, path in (("POST", "/page"), ("GET", "/events")):
+    for method, path in (("POST", "/page"), ("GET", "/events"), ("GET", "/exchange?number=1")):
         answer = browser.http.request(method, path, headers=sent)
         assert answer.status_code == 403
         assert "access-control-allow-origin" not in answer.headers
@@ -323,7 +417,8 @@ def test_a_token_is_given_to_pages_only_and_the_log_to_who_has_one(browser: Brow
     assert browser.http.post("/page").status_code == 403  # what has no Origin is no page
     assert browser.http.get("/page").status_code == 404
     for authorization in ({}, {"Authorization": "Bearer guessed"}):
-        assert browser.http.get("/events", headers=authorization).status_code == 401
+        for path in ("/events", "/exchange?number=1"):
+            assert browser.http.get(path, headers=authorization).status_code == 401
 
 
 def test_other_machines_see_no_page() -> None:
@@ -363,6 +458,19 @@ def test_only_the_last_requests_are_kept_and_those_in_progress() -> None:
     slow.over()
     _, [card] = activity.since(version)
     assert (card["number"], card["state"]) == (1, "broken")
+
+
+def test_sign_ins_do_not_push_out_other_requests() -> None:
+    activity = Activity()
+    chat, sign_in = (Received("POST", path, [], b"", b"") for path in ("/api/v1/chat/completions", "/api/v2/oauth"))
+    answered = {"type": "http.response.start", "status": 200, "headers": []}
+    refused = answered | {"status": 401}
+    for received, message in [(chat, answered), (sign_in, refused), *[(sign_in, answered)] * 500]:
+        entry = activity.begin(received)
+        entry.note(message)
+        entry.over()
+    _, cards = activity.since(0)
+    assert [card["number"] for card in cards] == [1, 2, *range(405, 503)]
 
 
 @pytest.mark.parametrize("tls", [True, False])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sqlite3
 import ssl
 import stat
@@ -29,9 +30,7 @@ def test_everything_outlives_the_server(tmp_path: Path) -> None:
         balance = giga.get_balance()
 
     with GigaChatServer(state=tmp_path / "state") as server, GigaChat(**options(server)) as giga:
-        now = server.environment
-        for name in ("GIGACHAT_CREDENTIALS", "GIGACHAT_SCOPE", "GIGACHAT_CA_BUNDLE_FILE"):
-            assert now[name] == known[name]
+        assert server.environment == known
         assert [one.id_ for one in giga.get_files().data] == [file]
         assert giga.get_file(file).filename == "заметки.txt"
         assert giga.get_balance().balance == balance.balance
@@ -74,8 +73,44 @@ def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
         assert message.content == "a?b"
 
 
+def test_a_browser_meets_the_same_certificate_again(tmp_path: Path) -> None:
+    """A browser remembers the certificate that its user accepted, not its authority."""
+    shown = []
+    for names in ([], [], ["gigachat.test"], ["gigachat.test"]):
+        with GigaChatServer(state=tmp_path, names=names) as server:
+            shown.append(ssl.get_server_certificate(("127.0.0.1", int(server.origin.rpartition(":")[2]))))
+    assert shown[0] == shown[1] != shown[2] == shown[3]
+
+
+def test_a_taken_port_is_replaced_by_another_that_is_kept(tmp_path: Path) -> None:
+    with GigaChatServer(state=tmp_path) as server:
+        first = server.origin
+    with socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))):
+        with GigaChatServer(state=tmp_path) as server:
+            second = server.origin
+            assert server.port_changed
+    assert second != first
+    with GigaChatServer(state=tmp_path) as server:
+        assert (server.origin, server.port_changed) == (second, False)
+
+
+def test_a_wanted_port_wins_and_a_taken_one_leaves_the_folder_unlocked(tmp_path: Path) -> None:
+    with GigaChatServer(state=tmp_path) as server:
+        first = int(server.origin.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(OSError, match=r"."):
+            GigaChatServer(state=tmp_path, port=port).start()
+        with GigaChatServer(state=tmp_path) as server:
+            assert server.origin.endswith(f":{first}")
+    with GigaChatServer(state=tmp_path, port=port) as server:
+        assert server.origin.endswith(f":{port}")
+    with GigaChatServer(state=tmp_path) as server:
+        assert server.origin.endswith(f":{port}")
+
+
 def test_one_folder_is_for_one_server_at_a_time(tmp_path: Path) -> None:
-    with GigaChatServer(state=tmp_path), pytest.raises(ValueError, match="locked"):
+    with GigaChatServer(state=tmp_path), pytest.raises(ValueError, match="another server uses it"):
         GigaChatServer(state=tmp_path)
     server = GigaChatServer(state=tmp_path)
     for _ in range(2):
@@ -123,7 +158,7 @@ def test_a_folder_with_other_files_stays_open_and_what_the_server_writes_does_no
         assert stat.S_IMODE((tmp_path / "files").stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("name", ["ca.pem", "ca.der", "client.pem", "client.key"])
+@pytest.mark.parametrize("name", ["ca.pem", "ca.der", "client.pem", "client.key", "server.pem"])
 def test_a_damaged_certificate_file_is_written_again(tmp_path: Path, name: str) -> None:
     with GigaChatServer(state=tmp_path) as server:
         trusted = Path(server.ca_bundle_file).read_bytes()
@@ -133,7 +168,7 @@ def test_a_damaged_certificate_file_is_written_again(tmp_path: Path, name: str) 
         assert giga.get_models().data
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_a_start_that_is_killed_while_it_writes_a_file_does_no_harm(
     tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +201,7 @@ def test_a_file_without_its_content_is_left_out(tmp_path: Path, caplog: pytest.L
     assert f"file {lost} is left out: its content is missing from {tmp_path}" in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["files", "account", "authority", "threads"])
+@pytest.mark.parametrize("kind", ["files", "account", "address", "authority", "certificate", "threads"])
 @pytest.mark.parametrize("record", [b'{"new": 1}', b"[]", b"{", b"\xff"])
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, kind: str, record: bytes) -> None:
     with GigaChatServer(state=tmp_path) as server, GigaChat(**options(server)) as giga:

@@ -151,6 +151,7 @@ _TABLES = {
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
+    request.state.refusal_detail = error.detail
     return refusal(request.headers, error)
 
 

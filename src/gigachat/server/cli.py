@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,14 +25,14 @@ from gigachat.server.orders.rules import rules_from_file
 from gigachat.server.server import GigaChatServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from gigachat.server.engine import Engine
 
 ValueT = TypeVar("ValueT")
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _UPSTREAM_KEY = "UPSTREAM_API_KEY"
 _ANSWERS = {
     "echo": "an echo answers, no model",
@@ -62,7 +63,8 @@ def serve(options: argparse.Namespace) -> int:
         with ExitStack() as opened:
             _serve(options, stopped, opened)
     except OSError as error:
-        print(error if error.filename is None else f"{error.filename}: {error.strerror}", file=sys.stderr)
+        reason = error.strerror or error
+        print(reason if error.filename is None else f"{error.filename}: {reason}", file=sys.stderr)
         return 1
     except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)
@@ -101,19 +103,43 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
             raise
         taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
         advice = "--port 0 takes a free port" if taken else "--host is an address or a name of this machine"
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while attempting")[0]
         raise ValueError(f"Can't listen on {options.host}:{options.port}: {reason}; {advice}") from None
-    if options.host not in _LOOPBACK:
+    if not _is_loopback(options.host):
         print(f"Warning: listening on {options.host}, reachable from other machines.", file=sys.stderr)
     if not options.tls:
         print("Warning: without TLS keys, tokens and messages travel in the clear.", file=sys.stderr)
-    who = _ANSWERS[options.engine].format(model=options.model_file, upstream=_shown(options.upstream))
-    print(f"# Local GigaChat at {server.origin}: {who}. Ctrl-C stops it.")
-    for name, value in server.environment.items():
-        print(f"$env:{name} = '{value}'" if sys.platform == "win32" else f"export {name}={shlex.quote(value)}")
-    sys.stdout.flush()
+    if server.port_changed:
+        print("Warning: the port of the last start is taken, the address has changed.", file=sys.stderr)
+    print(*_description(server, options), sep="\n", flush=True)
     while not stopped.wait(_A_WAIT):
         pass
+
+
+def _description(server: GigaChatServer, options: argparse.Namespace) -> Iterator[str]:
+    """Yield the lines printed on start: a line for each variable in this system's shell, one line for the other."""
+    engine = _ANSWERS[options.engine].format(model=options.model_file, upstream=_shown(options.upstream))
+    yield f"# Local GigaChat at {server.origin}: {engine}."
+    # Only this machine sees the page, and a browser has no client certificate.
+    if (_is_loopback(options.host) or options.host in _EVERYWHERE) and not options.mtls:
+        yield f"# Page with a chat and a log of requests: {server.origin}/"
+        if options.tls:
+            yield "# Your browser warns of the certificate, because this server made it itself. It is safe to proceed."
+    yield "# Set these variables in another terminal and start your program there:"
+    bash = [f"export {name}={shlex.quote(value)}" for name, value in server.environment.items()]
+    powershell = ["$env:{} = '{}'".format(name, value.replace("'", "''")) for name, value in server.environment.items()]
+    here, name, other = (powershell, "bash", bash) if sys.platform == "win32" else (bash, "PowerShell", powershell)
+    yield from here
+    yield f"# In {name}:"
+    yield "; ".join(other)
+    yield "# Ctrl-C stops the server."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _shown(upstream: str | None) -> str:
@@ -180,7 +206,9 @@ _SEED = _number("seed", int, 0, 2**32 - 1)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the server's arguments to a parser."""
     parser.add_argument("--host", type=_text, default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=_PORT, default=8443, help="port, 0 for a free one (%(default)s)")
+    parser.add_argument(
+        "--port", type=_PORT, default=8443, help="port, 0 for a free one, which --state keeps (%(default)s)"
+    )
     parser.add_argument(
         "--name", action="append", default=[], help="a name under which other machines reach it, for its certificate"
     )
@@ -223,7 +251,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests let in within a second; 429 beyond",
     )
     parser.add_argument(
-        "--state", type=_path, metavar="DIR", help="folder to keep account, files, threads in; memory without it"
+        "--state",
+        type=_path,
+        metavar="DIR",
+        help="folder to keep account, certificates, files, threads in, so that the variables stay valid",
     )
     parser.add_argument("--faults", type=_path, metavar="FILE", help="what goes wrong and how often, YAML or JSON")
     parser.add_argument("--seed", type=_SEED, help="of what is left to chance: faults, a model's sampling")

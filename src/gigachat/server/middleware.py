@@ -70,7 +70,7 @@ class FrontDesk:
             else:
                 await self._obey(received, scope, receive, sending, known=denied is None)
         finally:
-            entry.over()
+            entry.over(scope.get("state", {}).get("refusal_detail"))
 
     def _denied(self, scope: Scope) -> Refusal | None:
         """Return the refusal of a request without valid authorization."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gigachat.server.engine import Embedder, Engine
     from gigachat.server.state.state import Account, AccountKind
 
+_ADDRESS = "address"
+
 
 class GigaChatServer(Controls):
     """A local GigaChat, running in a thread between `start` and `stop`; a context manager does both.
@@ -37,7 +39,7 @@ class GigaChatServer(Controls):
         tls: Serve HTTPS with a certificate of the server's own authority.
         mtls: Require a client certificate of that authority, which replaces the token. Needs `tls`.
         host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
+        port: Port to listen on; 0 takes a free one, with `state` that of the last server if it is still free.
         names: Further names and addresses of the server, for its certificate.
         pace: Seconds between the chunks of a stream; 0 is full speed.
         token_lifetime: Seconds an OAuth token lives.
@@ -55,8 +57,8 @@ class GigaChatServer(Controls):
         bare_batches: Answer `GET /batches` with a list, as official clients read it, instead of an object with a list.
         rate: Requests a second; more are refused with 429. Unlimited when None.
         seed: Makes faults with a probability repeatable.
-        state: Folder in which account, certificates, files, batches, assistants and threads are stored, for later
-            servers; memory when None. One server uses it at a time.
+        state: Folder in which account, port, certificates, files, batches, assistants and threads are stored, for
+            later servers; memory when None. One server uses it at a time.
 
     Raises:
         ValueError: An invalid setting: mTLS without TLS, a negative time, an unknown kind, tool or role; or the state
@@ -127,6 +129,8 @@ class GigaChatServer(Controls):
                 self._store.close()
             raise
         super().__init__(memory, Orders(seed))
+        self.port_changed = False
+        """Whether the port of the last server with this state was taken, so that the address is another one."""
         self._port: int | None = None
         self._certificates: Certificates | None = None
         self._thread: UvicornThread | None = None
@@ -141,12 +145,12 @@ class GigaChatServer(Controls):
         """
         if self._thread is not None:
             raise RuntimeError("the server runs already")
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._wanted_port), family=family, backlog=2048)
+        listener = None
         try:
-            self._port = listener.getsockname()[1]
             if self._store is not None:
                 self._store.open()
+            listener = self._listen()
+            self._port = listener.getsockname()[1]
             self._certificates = Certificates(self._host, self._names, self._store)
             self._app = self._application()
             tls = self._certificates.server_context(client_certificate=self._mtls) if self._tls else None
@@ -154,9 +158,25 @@ class GigaChatServer(Controls):
             self._thread.start()
         except BaseException:
             self.stop()
-            listener.close()
+            if listener is not None:
+                listener.close()
             raise
         return self
+
+    def _listen(self) -> socket.socket:
+        """Return the listening socket. The state keeps its port."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        kept = [] if self._store is None or self._wanted_port else self._store.read(_ADDRESS, _checked_port)
+        self.port_changed = False
+        for port in kept:
+            try:
+                return socket.create_server((self._host, port), family=family, backlog=2048)
+            except OSError:
+                self.port_changed = True
+        listener = socket.create_server((self._host, self._wanted_port), family=family, backlog=2048)
+        if self._store is not None:
+            self._store.save(_ADDRESS, _ADDRESS, {"port": listener.getsockname()[1]})
+        return listener
 
     def stop(self) -> None:
         """Close all connections, stop, and remove the certificate files. Calling it again has no effect."""
@@ -282,3 +302,9 @@ class GigaChatServer(Controls):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+def _checked_port(port: int) -> int:
+    if port not in range(1, 65536):
+        raise ValueError(f"{port!r} is not a port")
+    return port

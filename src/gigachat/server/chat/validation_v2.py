@@ -91,7 +91,7 @@ def _tools(options: Mapping[str, Any], state: State) -> tuple[list[Mapping[str, 
     names: list[str] = []
     for tool in options.get("tools") or ():
         if len(tool) != 1 or None in tool.values():
-            raise invalid_shape()
+            raise invalid_shape("Each of tools must be an object with one field, the name of the tool.")
         [name] = tool
         if name == "functions":
             functions += tool[name].get("specifications") or ()

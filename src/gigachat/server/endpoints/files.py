@@ -30,7 +30,7 @@ async def _upload(request: Request, service: Service) -> dict[str, Any]:
     try:
         form = await request.form(max_files=1)
     except (HTTPException, FormParserError):  # starlette 1.0 lets the parser's own error through
-        raise invalid_shape() from None
+        raise invalid_shape("The body is not multipart/form-data with one file.") from None
     try:
         uploaded = form.get("file")
         if not isinstance(uploaded, UploadFile) or not uploaded.filename:

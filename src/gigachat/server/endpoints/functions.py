@@ -86,7 +86,7 @@ async def _convert(request: Request, service: Service) -> dict[str, Any]:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise invalid_shape() from None
+        raise invalid_shape("The body is not UTF-8.") from None
     # Reading a large YAML document takes seconds.
     return {"functions": await asyncio.to_thread(converted, text)}
 

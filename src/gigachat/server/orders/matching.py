@@ -83,7 +83,7 @@ def read_chat(body: Mapping[str, Any]) -> ReceivedChat:
     for raw in body["messages"]:
         messages += v2_messages(raw) if isinstance(raw.get("content"), list) else [v1_message(raw)]
     if not messages:
-        raise invalid_shape()
+        raise invalid_shape("messages is empty.")
     names = [one["name"] for one in body.get("functions") or ()]
     for tool in body.get("tools") or ():
         functions = tool.get("functions") or {}

@@ -11,7 +11,8 @@ request without that header is refused. Each request to the page must come
 * from the page itself: `Origin`, which browsers send with each POST, is the address asked; `Sec-Fetch-Site` agrees.
 
 Programs of this machine pass these checks if they want to: who can connect to the loopback address can chat and can see
-the log, as with any development server. Beyond the machine there is no page, whatever the server listens on.
+the log with the bodies of requests, as with any development server. Keys and tokens are in neither. Beyond the machine
+there is no page, whatever the server listens on.
 
 Requests to the page itself are neither in the journal nor in the log, and no order of a test is spent on them.
 """
@@ -61,6 +62,7 @@ _ELSEWHERE = """This page is for browsers on the server's own machine, at localh
 Эта страница открывается в браузере на той же машине, по адресу localhost. API находится по адресу /api/v1.
 """
 _LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE | re.ASCII)
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _PROXIED = ("forwarded", "x-forwarded-for")
 _HEADERS = {
     "cache-control": "no-store",
@@ -139,10 +141,21 @@ async def _events(request: Request, service: Service) -> Response:
     return EventStream(changes(), {}, pace=0)
 
 
+async def _exchange(request: Request, service: Service) -> Response:
+    """Return a request and its response, by its number in the log."""
+    check_access(request, service.state)
+    number = request.query_params.get("number", "")
+    found = service.state.activity.exchange(int(number)) if _NUMBER.fullmatch(number) else None
+    if found is None:
+        raise Refusal(404)
+    return Response(compact(found.card()), media_type="application/json")
+
+
 ENDPOINTS: Sequence[tuple[str, str, _Endpoint]] = (
     ("GET", "/", _show),
     ("POST", "/page", _open),
     ("GET", "/events", _events),
+    ("GET", "/exchange", _exchange),
 )
 _BY_ADDRESS = {(method, path): endpoint for method, path, endpoint in ENDPOINTS}
 

@@ -1,7 +1,7 @@
 """In-progress and recent requests, for the web page: each with its outcome, in bounded size.
 
-Headers, query strings and bodies of sign-ins are left out; of a chat there are the model and the beginning of the last
-message. Only the server's event loop uses it, so it needs no lock.
+A card describes a request: without its query string, of a chat the model and the beginning of the last message, of an
+error its reason. `exchange` has the rest. Only the server's event loop uses it, so it needs no lock.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
+from gigachat.server.state.exchange import Exchange
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.requests import read_object
 
@@ -36,15 +37,20 @@ class Entry:
         self._activity = activity
         self._begun = received.at
         self._ended: float | None = None
+        self._whole = False
+        self.exchange = Exchange(received)
+        """The request and the response."""
         self._card: dict[str, Any] = {
             "number": number,
             "at": int(time.time() * 1000),
             "method": _short(received.method),
             "path": _short(received.path),
             "received": len(received.body),
+            "sign_in": self.exchange.signs_in,
             **_of_chat(received),
             "state": "open",
             "status": None,
+            "reason": None,
             "sent": 0,
             "events": None,
         }
@@ -56,26 +62,39 @@ class Entry:
         """Whether more of the response may come."""
         return self._ended is None
 
+    @property
+    def signed_in(self) -> bool:
+        """Whether it is a sign-in that succeeded."""
+        return self.exchange.signs_in and self._card["status"] == 200
+
     def note(self, message: Message) -> None:
         """Note a part of the response: an ASGI message that was sent."""
         if message["type"] == "http.response.start":
             self._card["status"] = message["status"]
+            self.exchange.begin_response(message["status"], message.get("headers", []))
             if Headers(raw=message.get("headers", [])).get("content-type", "").startswith("text/event-stream"):
                 self._card["events"] = 0
         elif message["type"] == "http.response.body":
             piece = message.get("body", b"")
             self._card["sent"] += len(piece)
+            self.exchange.response.add(piece)
             if self._card["events"] is not None:
                 self._card["events"] += piece.count(b"\n\n")
             if not message.get("more_body", False):
-                self._card["state"] = "whole"
+                self._whole = True
         self._activity.change(self)
 
-    def over(self) -> None:
-        """Note that nothing more will be sent."""
+    def over(self, detail: str | None = None) -> None:
+        """Note that nothing more will be sent.
+
+        Args:
+            detail: What the response does not say about its reason.
+        """
         self._ended = time.monotonic()
-        if self._card["state"] == "open":
-            self._card["state"] = "broken"
+        if (self._card["status"] or 0) >= 400:
+            message = self.exchange.response.message()
+            self._card["reason"] = _short(" ".join(filter(None, (message, detail)))) or None
+        self._card["state"] = "whole" if self._whole else "broken"
         self._activity.change(self)
 
     def card(self) -> dict[str, Any]:
@@ -99,9 +118,11 @@ class Activity:
         self._begun += 1
         entry = self._entries[self._begun] = Entry(self, self._begun, received)
         if len(self._entries) > _RECENT:
-            ended = next((number for number, one in self._entries.items() if not one.in_progress), None)
-            if ended is not None:
-                del self._entries[ended]
+            ended = [number for number, one in self._entries.items() if not one.in_progress]
+            # Each program signs in: its sign-ins must not push out the requests that follow.
+            oldest = next((number for number in ended if self._entries[number].signed_in), ended[0] if ended else None)
+            if oldest is not None:
+                del self._entries[oldest]
         self.change(entry)
         return entry
 
@@ -109,6 +130,11 @@ class Activity:
         """Note that an entry has changed."""
         self._version += 1
         entry.version = self._version
+
+    def exchange(self, number: int) -> Exchange | None:
+        """Return the request of a number with its response; None if it is no longer kept."""
+        entry = self._entries.get(number)
+        return None if entry is None else entry.exchange
 
     def since(self, version: int) -> tuple[int, list[dict[str, Any]]]:
         """Return the version of now, and the cards of what has changed after another one; after 0 all of them."""

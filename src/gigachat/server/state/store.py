@@ -83,9 +83,11 @@ class Store:
             self._open.execute("COMMIT")
         except (OSError, ValueError, sqlite3.Error) as error:
             self.close()
-            problem = (
-                "it is a file, name a folder" if os.path.isfile(self.folder) else getattr(error, "strerror", error)
-            )
+            problem = getattr(error, "strerror", error)
+            if os.path.isfile(self.folder):
+                problem = "it is a file, name a folder"
+            elif getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                problem = "another server uses it"
             raise ValueError(f"the state cannot be kept in {self.folder}: {problem}") from None
 
     def _prepare(self) -> None:

@@ -36,12 +36,16 @@ class Refusal(Exception):
         status: HTTP status of the response.
         message: Text of the response; by default that of the status.
         code: Number of the OAuth gateway's error shape; None means the API's shape.
+        detail: What the service does not say; only the web page shows it.
     """
 
-    def __init__(self, status: int, message: str | None = None, *, code: int | None = None) -> None:
+    def __init__(
+        self, status: int, message: str | None = None, *, code: int | None = None, detail: str | None = None
+    ) -> None:
         self.status = status
         self.message = default_message(status) if message is None else message
         self.code = code
+        self.detail = detail
         super().__init__(f"{status} {self.message}")
 
     def body(self) -> dict[str, Any]:
@@ -51,9 +55,13 @@ class Refusal(Exception):
         return {"status": self.status, "message": self.message}
 
 
-def invalid_shape() -> Refusal:
-    """Return the refusal of a body that can't be parsed or whose fields have the wrong JSON type."""
-    return Refusal(400, INVALID_JSON)
+def invalid_shape(detail: str) -> Refusal:
+    """Return the refusal of a body that can't be parsed or whose fields have the wrong JSON type.
+
+    Args:
+        detail: What is wrong with it, for the web page: the service does not say.
+    """
+    return Refusal(400, INVALID_JSON, detail=detail)
 
 
 def invalid_params(text: str) -> Refusal:

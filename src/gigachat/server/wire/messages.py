@@ -37,7 +37,7 @@ def v1_message(raw: Any) -> Message:
     check_shape(raw, v1.Messages)
     role = raw["role"]
     if role not in _ROLES:
-        raise invalid_shape()
+        raise invalid_shape(f"The role of a message must be one of: {', '.join(sorted(_ROLES))}.")
     call = raw.get("function_call")
     calls = () if call is None else (_call(call),)
     files = tuple(raw.get("attachments") or ())
@@ -56,14 +56,15 @@ def v2_messages(raw: Any, result_role: str | None = None) -> list[Message]:
     """
     check_shape(raw, v2.ChatMessage)
     role, parts, state_id = raw["role"], raw["content"], state_of(raw)
-    if role not in _V2_ROLES or (role in RESULT_ROLES and result_role not in (None, role)):
-        raise invalid_shape()
+    roles = set(_V2_ROLES) if result_role is None else set(_V2_ROLES) - set(RESULT_ROLES) | {result_role}
+    if role not in roles:
+        raise invalid_shape(f"The role of a message must be one of: {', '.join(sorted(roles))}.")
     if not all(_PART_KEYS & part.keys() for part in parts):
-        raise invalid_shape()
+        raise invalid_shape(f"Each part of content must have one of: {', '.join(sorted(_PART_KEYS))}.")
     results = [_v2_result(part["function_result"], state_id) for part in parts if part.get("function_result")]
     if role in RESULT_ROLES:
         if not results:
-            raise invalid_shape()
+            raise invalid_shape(f"A message of the role {role} must have a part with function_result.")
         return results
     text = "".join(part.get("text") or "" for part in parts)
     calls = tuple(_call(part["function_call"]) for part in parts if part.get("function_call"))
@@ -214,7 +215,7 @@ def check_result(name: str, text: str, status: int) -> None:
             f"error: JSON parse error at line {error.lineno} column {error.colno}",
         ) from None
     except (ValueError, RecursionError):
-        raise invalid_shape() from None
+        raise invalid_shape(f"The result of the function {name} is not JSON that can be read.") from None
 
 
 def _unasked() -> Refusal:

@@ -33,10 +33,14 @@ def read_object(body: bytes) -> dict[str, Any]:
     """
     try:
         read = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise invalid_shape() from None
+    except UnicodeDecodeError:
+        raise invalid_shape("The body is not UTF-8.") from None
+    except RecursionError:
+        raise invalid_shape("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise invalid_shape(f"{error}.") from None
     if not isinstance(read, dict):
-        raise invalid_shape()
+        raise invalid_shape("The body is not an object.")
     return read
 
 

@@ -54,6 +54,12 @@ class Problem(NamedTuple):
     text: str
     unknown: bool = False
 
+    @property
+    def path(self) -> str:
+        """The place as text: `messages[0].content`."""
+        text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.way)
+        return text.removeprefix(".")
+
 
 def check_shape(value: Any, shape: Shape, *, strict: bool = False) -> None:
     """Check the JSON types of a value and of all that is inside.
@@ -69,10 +75,10 @@ def check_shape(value: Any, shape: Shape, *, strict: bool = False) -> None:
     found = list(problems(value, shape))
     for problem in found:
         if strict and problem.unknown:
-            path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.way)
-            raise invalid_params(f"unknown field {path.removeprefix('.')}")
-    if not all(problem.unknown for problem in found):
-        raise invalid_shape()
+            raise invalid_params(f"unknown field {problem.path}")
+    for problem in found:
+        if not problem.unknown:
+            raise invalid_shape(f"{problem.path}: {problem.text}" if problem.way else problem.text)
 
 
 def problems(value: Any, shape: Shape, way: tuple[str | int, ...] = ()) -> Iterator[Problem]:
