@@ -11,6 +11,7 @@ import functools
 import inspect
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typing_extensions
@@ -239,7 +240,10 @@ class Signature:
         raise ToolArgumentsError(f"{self._name}: {reason}")
 
     def as_json(self, arguments: ValidArguments) -> dict[str, Any]:
-        """Return valid arguments as plain JSON: values as they were validated, under the names that were given."""
+        """Return valid arguments as plain JSON: values as they were validated, under the names that were given.
+
+        The caller may change it: what the model said stays as it is.
+        """
         try:
             values = self._adapter.dump_python(
                 arguments.values, mode="json", by_alias=True, exclude_unset=True, warnings=False
@@ -247,7 +251,7 @@ class Signature:
         except Exception:  # of a type without a JSON form
             values = None
         known = values if isinstance(values, dict) else {}
-        return {name: known.get(name, value) for name, value in arguments.given.items()}
+        return {name: known.get(name, value) for name, value in deepcopy(dict(arguments.given)).items()}
 
     def _object(self, arguments: Any) -> Mapping[Any, Any]:
         if isinstance(arguments, str | bytes | bytearray):

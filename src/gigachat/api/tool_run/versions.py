@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -101,7 +100,7 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
         self._resource = resource
         self._request = chat.request(resource, payload, fields, stream)
         if self._request.function_call is None and self._request.functions:
-            self._request = self._request.model_copy(update={"function_call": "auto"})
+            self._request.function_call = "auto"
         self.messages = self._request.messages
 
     def function_names(self) -> list[str]:
@@ -254,7 +253,7 @@ def _with_results_together(messages: list[models.ChatMessage]) -> list[models.Ch
 
 def _arguments(call: models.FunctionCall | models.PrimaryChatFunctionCall) -> dict[str, Any] | str:
     if isinstance(call.arguments, dict):
-        return deepcopy(call.arguments)  # what an approval changes is not what the model said
+        return call.arguments
     if call.arguments is not None:
         return call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
     return str((call.model_extra or {}).get("arguments_text") or "{}")
