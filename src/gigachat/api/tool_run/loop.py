@@ -4,7 +4,8 @@ State rules of `ToolRun`: it asks (perhaps over a stream), then either ends or r
 again. No slot and no connection is held while tools run. An answer is added to the conversation together with the
 results of its calls, so that the conversation can be sent at any moment; calls that did not end, since the run was
 interrupted, have a result that says so. Only calls that the caller runs have no result, and end the run. The loop never
-suspends in blocking mode, and iterates no async generator.
+suspends in blocking mode, and iterates no async generator. The results of one answer are events together: to tell each
+one as it ends, tools would have to run between two reads, where no task group can stay open to stop them.
 """
 
 from __future__ import annotations
