@@ -94,6 +94,7 @@ class Signature:
             types = annotated_types(inner, self._parameters, names)
         except TypeError as error:
             raise TypeError(f"tool {name}: {error}") from None
+        self._several = next((one.name for one in self._parameters if one.kind is _Kind.VAR_POSITIONAL), None)
         self._contexts = {parameter for parameter, kind in types.items() if is_context(kind)}
         self._hidden = {*self._contexts, *bound}
         told = [one for one in self._parameters if one.name not in self._contexts]
@@ -277,7 +278,7 @@ class Signature:
         values = self._values(arguments.values)
         by_place: list[Any] = []
         by_name: dict[str, Any] = {}
-        more = any(one.kind is _Kind.VAR_POSITIONAL and values.get(one.name) for one in self._parameters)
+        more = self._several is not None and values.get(self._several)
         for parameter in self._parameters:
             kind = parameter.kind
             if kind is _Kind.VAR_KEYWORD:
