@@ -52,6 +52,10 @@ class Version(ABC, Generic[CompletionT, ChunkT, MessageT, UsageT]):
     """The usage of no answer."""
 
     @abstractmethod
+    def use(self, messages: list[MessageT]) -> None:
+        """Keep the conversation in a list."""
+
+    @abstractmethod
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
 
@@ -103,6 +107,10 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
             self._request.function_call = "auto"
         self.messages = self._request.messages
 
+    def use(self, messages: list[models.Messages]) -> None:
+        """Keep the conversation in a list."""
+        self.messages = self._request.messages = messages
+
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
         return [function.name for function in self._request.functions or ()]
@@ -117,7 +125,6 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
 
     def _next_request(self) -> models.Chat:
         request = self._request
-        request.messages = self.messages
         if isinstance(request.function_call, models.ChatFunctionCall):
             self._request = request.model_copy(update={"function_call": "auto"})
         return request
@@ -172,7 +179,11 @@ class V2(
         self.no_usage = models.ChatUsage()
         self._resource = resource
         self._request = chat_v2.request(resource._service, payload, fields, stream)
-        self.messages = _with_results_together(self._request.messages)
+        self.use(_with_results_together(self._request.messages))
+
+    def use(self, messages: list[models.ChatMessage]) -> None:
+        """Keep the conversation in a list."""
+        self.messages = self._request.messages = messages
 
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
@@ -189,7 +200,6 @@ class V2(
 
     def _next_request(self) -> models.ChatCompletionRequest:
         request = self._request
-        request.messages = self.messages
         if request.tool_config is not None:
             self._request = request.model_copy(update={"tool_config": None})
         return request
