@@ -22,6 +22,7 @@ from benchmarks.table import BARE, CHATS, JSON, OURS, PUBLISHED, Row, Target, sh
 
 ROOT = Path(__file__).parent.parent
 ENGINE_ROUNDS, CALL_ROUNDS, START_ROUNDS = 5, 7, 9
+RUN_TURNS = 10
 
 ENGINE = Target(2.5, of=JSON)
 
@@ -97,14 +98,17 @@ def interpreter(name: str, *what: str) -> str:
     return str(python)
 
 
-def measure(address: str, rounds: int, clients: dict[str, tuple[str, str]], cases: dict[str, Row]) -> dict[str, str]:
+def measure(
+    address: str, rounds: int, clients: dict[str, tuple[str, str]], cases: dict[str, Row], turns: int = 1
+) -> dict[str, str]:
     """Measure calls, and return which libraries each client brought.
 
     Args:
         address: Where the server is.
-        rounds: How many samples are taken, each of fresh processes: where their memory lies is a matter of luck.
+        rounds: How often processes are started: where their memory lies is a matter of luck.
         clients: By name, the interpreter and the kind of client.
         cases: By line for `benchmarks.measure`, the row it fills.
+        turns: How many samples each process takes, by turns. A small difference needs many short ones.
     """
     libraries: dict[str, str] = {}
     for _ in range(rounds):
@@ -117,8 +121,9 @@ def measure(address: str, rounds: int, clients: dict[str, tuple[str, str]], case
             for case, row in cases.items():
                 for child in children.values():
                     child.ask(case)  # for connections, caches and what is built when first used
-                for name, child in children.items():
-                    row.add(name, float(child.ask(case)))
+                for _ in range(turns):
+                    for name, child in children.items():
+                        row.add(name, float(child.ask(case)))
     return libraries
 
 
@@ -168,7 +173,7 @@ def main() -> int:
         "embeddings 3": Row(f"embeddings, {TEXTS} texts"),
         "aembeddings 3": Row(f"aembeddings, {TEXTS} texts"),
     }
-    runs = {"run 200": Row("run of one tool", Target(1.1, of=CHATS))}
+    runs = {"run 20": Row("run of one tool", Target(1.1, of=CHATS))}
     reading = {"embeddings 3": Row("embeddings, no network")}
     print("Measuring, about a minute", flush=True)
     with Child(sys.executable, "benchmarks.server") as server:
@@ -176,7 +181,7 @@ def main() -> int:
         measure(address, ENGINE_ROUNDS, {OURS: (here, "engine"), JSON: (here, "json")}, engine)
         clients = {OURS: (here, "gigachat"), BARE: (here, "httpcore2"), PUBLISHED: (published, "gigachat")}
         libraries = measure(address, CALL_ROUNDS, clients, calls)
-        measure(address, CALL_ROUNDS, {OURS: (here, "tool-runs"), CHATS: (here, "two-chats")}, runs)
+        measure(address, CALL_ROUNDS, {OURS: (here, "tool-runs"), CHATS: (here, "two-chats")}, runs, RUN_TURNS)
         clients = {OURS: (here, "without-network"), PUBLISHED: (published, "without-network")}
         measure(address, CALL_ROUNDS, clients, reading)
         rows = [

@@ -76,15 +76,17 @@ class ToolRuns(GigaChatClient):
 
 
 class TwoChats(ToolRuns):
-    """The two chats of such a run, without the loop."""
+    """The two chats of such a run, without the loop: the same tool is given, and the same bodies are sent."""
 
     def run(self) -> None:
-        function = self.add.function()
         asked: list[Any] = [{"role": "user", "content": TEXT}]
-        call = self.client.chat(asked, functions=[function]).choices[0].message
-        result = json.dumps({"result": self.add(**call.function_call.arguments)})
+        call = self.chat_with_tool(asked)
+        result = json.dumps({"result": self.add(**call.function_call.arguments)}, separators=(",", ":"))
         asked += [call, {"role": "function", "name": "add", "content": result}]
-        assert self.client.chat(asked, functions=[function]).choices[0].message.content
+        assert self.chat_with_tool(asked).content
+
+    def chat_with_tool(self, messages: list[Any]) -> Any:
+        return self.client.chat(messages, functions=[self.add], function_call="auto").choices[0].message
 
 
 class WithoutNetwork(GigaChatClient):

@@ -1000,6 +1000,22 @@ def test_an_approval_cannot_change_what_the_model_said(mode: Mode, version: Vers
     assert '"a": 100' not in json.dumps(last_chat(server))
 
 
+def test_an_approval_cannot_change_what_the_model_said_if_the_values_have_no_json_form(server: GigaChatServer) -> None:
+    @tool(parameters={"type": "object", "properties": {"things": {}}})
+    def use(things: Annotated[Any, AfterValidator(lambda value: object())]) -> None: ...
+
+    def approve(call: ToolCall) -> bool:
+        assert isinstance(call.arguments, dict)
+        call.arguments["things"].append(100)
+        return True
+
+    server.reply_call("use", {"things": [1]})
+    server.reply("done")
+    result = program(MODES[0], "v2", server, lambda runner: runner.run("x", tools=[use], approve=approve))
+    assert result.steps[0].call.arguments == {"things": [1]}
+    assert "100" not in json.dumps(last_chat(server))
+
+
 def test_the_result_of_a_sync_tool_is_read_in_its_thread(server: GigaChatServer) -> None:
     threads: list[threading.Thread] = []
 

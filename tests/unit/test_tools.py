@@ -390,6 +390,42 @@ def test_items_of_an_iterable_are_checked_before_the_call(kind: Any) -> None:
         as_tool(add).bind({"numbers": [1, "a"]}, CONTEXT)
 
 
+def test_items_of_an_iterable_inside_a_type_are_checked_before_the_call() -> None:
+    def add(numbers: dict[str, Iterable[int]]) -> Any:
+        return numbers
+
+    assert called(add, {"numbers": {"a": ["1"]}}) == {"a": [1]}
+    with pytest.raises(ToolArgumentsError, match=r"numbers\.a\[0\]: Input should be a valid integer"):
+        as_tool(add).bind({"numbers": {"a": ["x"]}}, CONTEXT)
+
+
+class Corner(enum.Enum):
+    START = (0, 0)
+    END = (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        (Corner, [2, 3], Corner.END),
+        (Corner | None, [0, 0], Corner.START),
+        (list[Corner], [[0, 0]], [Corner.START]),
+        (Annotated[Corner, Field(description="of the map")], [2, 3], Corner.END),
+        (Literal[Corner.END, "middle"], [2, 3], Corner.END),
+        (Literal[Color.RED], "red", Color.RED),
+        (Literal[Color.RED, 5], 5, 5),
+    ],
+)
+def test_a_member_of_an_enum_is_found_by_the_json_of_its_value(kind: Any, given: Any, expected: Any) -> None:
+    def move(to: Any) -> Any:
+        return to
+
+    move.__annotations__["to"] = kind
+    assert called(move, {"to": given}) == expected
+    with pytest.raises(ToolArgumentsError, match="to"):
+        as_tool(move).bind({"to": [2, 4]}, CONTEXT)
+
+
 # Names in annotations
 
 

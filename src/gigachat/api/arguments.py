@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -256,11 +255,13 @@ def refuse_repeated_names(names: Iterable[str]) -> None:
     Raises:
         ValueError: A name occurs twice.
     """
-    for name, count in Counter(names).items():
-        if count > 1:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             raise ValueError(
                 f"two tools are called {name!r}: give one of them another name=, or its McpTools a prefix="
             )
+        seen.add(name)
 
 
 def field_of(value: Any, name: str) -> Any:

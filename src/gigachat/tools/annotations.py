@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import enum
 import inspect
 import sys
 import types
@@ -10,13 +11,14 @@ import typing
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typing_extensions
-from pydantic import Field, PydanticUserError
+from pydantic import BeforeValidator, Field, PydanticUserError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from gigachat.tools.context import ToolContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def annotated_types(
@@ -50,7 +52,7 @@ def annotated_types(
             raise TypeError(f"{place}: the annotation is not a type: {reason_of(error)}") from None
         if _has_self(hint):
             raise TypeError(f"{place}: Self has no JSON form here: write the name of the class")
-        hints[parameter.name] = hint
+        hints[parameter.name] = _read_from_json(hint)
     return hints
 
 
@@ -77,7 +79,6 @@ def key_of(parameter: inspect.Parameter, hint: Any, text: str | None) -> Any:
         text: Its text in the docstring.
     """
     kind, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    kind = _of_lists(kind)
     default = parameter.default
     if parameter.kind is parameter.VAR_POSITIONAL:
         kind, metadata = list[hint], [Field(default_factory=list)]
@@ -96,14 +97,45 @@ def key_of(parameter: inspect.Parameter, hint: Any, text: str | None) -> Any:
     return whole if all(one.is_required() for one in infos) else typing_extensions.NotRequired[whole]
 
 
-def _of_lists(kind: Any) -> Any:
-    """Return a type with lists for iterables: pydantic checks the items of an iterable only when they are read."""
+def _read_from_json(kind: Any) -> Any:
+    """Return a type that pydantic reads from JSON as the schema of another type says.
+
+    Iterables become lists: pydantic checks the items of an iterable only when they are read. The members of an enum
+    and of a literal are found by their JSON: pydantic compares Python values.
+    """
     origin, inner = get_origin(kind), get_args(kind)
-    if origin is collections.abc.Iterable and inner:
-        return list[inner[0]]  # type: ignore[valid-type]
+    if inspect.isclass(kind) and issubclass(kind, enum.Enum):
+        return _with_choices(kind, [(one, one.value) for one in kind])
+    if origin is typing.Literal:
+        return _with_choices(kind, [(one, one) for one in inner])
+    if origin is Annotated:
+        return Annotated[(_read_from_json(inner[0]), *inner[1:])]
     if origin in (typing.Union, types.UnionType):
-        return typing.Union[tuple(map(_of_lists, inner))]  # noqa: UP007 - of a tuple
-    return kind
+        return typing.Union[tuple(map(_read_from_json, inner))]  # noqa: UP007 - of a tuple
+    if not (inner and inspect.isclass(origin) and issubclass(origin, collections.abc.Iterable)):
+        return kind
+    as_list = origin in (collections.abc.Iterable, collections.abc.Collection)
+    generic: Any = list if as_list else origin
+    return generic[tuple(map(_read_from_json, inner))]
+
+
+def _with_choices(kind: Any, choices: Sequence[tuple[Any, Any]]) -> Any:
+    """Return a type whose choices are also taken as the JSON of their values.
+
+    Args:
+        kind: The type.
+        choices: Each choice with its value.
+    """
+    try:
+        forms = [(choice, to_jsonable_python(value), value) for choice, value in choices]
+    except PydanticSerializationError:  # there is no schema of it either
+        return kind
+    others = [(choice, form) for choice, form, value in forms if form != value]
+
+    def choice_of(given: Any) -> Any:
+        return next((choice for choice, form in others if form == given), given)
+
+    return Annotated[kind, BeforeValidator(choice_of)] if others else kind
 
 
 def unpacked_keys(hint: Any) -> dict[str, Any] | None:

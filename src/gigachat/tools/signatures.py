@@ -11,6 +11,7 @@ import functools
 import inspect
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typing_extensions
@@ -93,6 +94,7 @@ class Signature:
             types = annotated_types(inner, self._parameters, names)
         except TypeError as error:
             raise TypeError(f"tool {name}: {error}") from None
+        self._several = next((one.name for one in self._parameters if one.kind is _Kind.VAR_POSITIONAL), None)
         self._contexts = {parameter for parameter, kind in types.items() if is_context(kind)}
         self._hidden = {*self._contexts, *bound}
         told = [one for one in self._parameters if one.name not in self._contexts]
@@ -239,7 +241,10 @@ class Signature:
         raise ToolArgumentsError(f"{self._name}: {reason}")
 
     def as_json(self, arguments: ValidArguments) -> dict[str, Any]:
-        """Return valid arguments as plain JSON: values as they were validated, under the names that were given."""
+        """Return valid arguments as plain JSON: values as they were validated, under the names that were given.
+
+        The caller may change it: what the model said stays as it is.
+        """
         try:
             values = self._adapter.dump_python(
                 arguments.values, mode="json", by_alias=True, exclude_unset=True, warnings=False
@@ -247,7 +252,7 @@ class Signature:
         except Exception:  # of a type without a JSON form
             values = None
         known = values if isinstance(values, dict) else {}
-        return {name: known.get(name, value) for name, value in arguments.given.items()}
+        return {name: known.get(name, value) for name, value in deepcopy(dict(arguments.given)).items()}
 
     def _object(self, arguments: Any) -> Mapping[Any, Any]:
         if isinstance(arguments, str | bytes | bytearray):
@@ -273,7 +278,7 @@ class Signature:
         values = self._values(arguments.values)
         by_place: list[Any] = []
         by_name: dict[str, Any] = {}
-        more = any(one.kind is _Kind.VAR_POSITIONAL and values.get(one.name) for one in self._parameters)
+        more = self._several is not None and values.get(self._several)
         for parameter in self._parameters:
             kind = parameter.kind
             if kind is _Kind.VAR_KEYWORD:

@@ -90,7 +90,7 @@ class Calls:
         self._options = options
         self._client = client
         self.observation: RunObservation | None = None
-        self._last: str | None = None
+        self._last: tuple[str, dict[str, Any] | str] | None = None
         self._repeats = 0
         for tool in tools.values():
             if tool.approve is True and options.approve is None:
@@ -144,9 +144,9 @@ class Calls:
         return function
 
     def _refuse_repeated(self, call: ToolCall) -> None:
-        same = json.dumps([call.name, call.arguments], sort_keys=True, default=str)
-        self._repeats = self._repeats + 1 if same == self._last else 1
-        self._last = same
+        called = call.name, call.arguments
+        self._repeats = self._repeats + 1 if called == self._last else 1
+        self._last = called
         if self._repeats > self._options.max_repeats:
             raise _Failed(
                 ToolError(

@@ -4,7 +4,8 @@ State rules of `ToolRun`: it asks (perhaps over a stream), then either ends or r
 again. No slot and no connection is held while tools run. An answer is added to the conversation together with the
 results of its calls, so that the conversation can be sent at any moment; calls that did not end, since the run was
 interrupted, have a result that says so. Only calls that the caller runs have no result, and end the run. The loop never
-suspends in blocking mode, and iterates no async generator.
+suspends in blocking mode, and iterates no async generator. The results of one answer are events together: to tell each
+one as it ends, tools would have to run between two reads, where no task group can stay open to stop them.
 """
 
 from __future__ import annotations
@@ -121,11 +122,12 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         self._described = described
         self._options = options
         self._calls = Calls(session.transport, tools, options, client)
-        self._context = context_headers()
+        self._context = context_headers() if stream else {}  # else every request reads them
         self._streams = stream
         self._source: EventStream[Any, CompletionT] | None = None
         self._waiting: list[ToolCall] = []
         self._completions: list[CompletionT] = []
+        self._text = ""
         self._steps: list[ToolStep] = []
         self._over = False
         self._one_reader = OneReader()
@@ -140,22 +142,38 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
             GigaChatException: A request failed, or the service failed to generate.
             Exception: A tool failed, if its errors are raised.
         """
-        events: Sequence[RunEvent[CompletionT, MessageT, UsageT]] = ()
         with self._one_reader.reading():
-            try:
-                if not self._begun:
-                    self._begin()
-                while not events and not self._over:
-                    if self._waiting:
-                        events = await self._run_tools()
-                    elif self._streams:
-                        events = await self._stream()
-                    else:
-                        events = self._take(await self._session.send(self._version.call(), self._observation))
-            except BaseException as error:
-                self._over = True
-                self._tell_end("failed", error)
-                raise
+            return await self._next_events()
+
+    async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:
+        """Run to the end and return the result.
+
+        Raises:
+            GigaChatException: The run failed, or was closed before its end.
+        """
+        with self._one_reader.reading():
+            while self.result is None and await self._next_events():
+                pass
+        if self.result is None:
+            raise GigaChatException("the run failed, or was closed, before its end")
+        return self.result
+
+    async def _next_events(self) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
+        events: Sequence[RunEvent[CompletionT, MessageT, UsageT]] = ()
+        try:
+            if not self._begun:
+                self._begin()
+            while not events and not self._over:
+                if self._waiting:
+                    events = await self._run_tools()
+                elif self._streams:
+                    events = await self._stream()
+                else:
+                    events = self._take(await self._session.send(self._version.call(), self._observation))
+        except BaseException as error:
+            self._over = True
+            self._tell_end("failed", error)
+            raise
         if self.result is not None:
             self._tell_end("answered")
         return events
@@ -171,18 +189,6 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         if observation is not None:
             stop = None if self.result is None else self.result.stop
             observation.ended(outcome, error, steps=len(self._completions), stop=stop)
-
-    async def finish(self) -> RunResult[CompletionT, MessageT, UsageT]:
-        """Run to the end and return the result.
-
-        Raises:
-            GigaChatException: The run failed, or was closed before its end.
-        """
-        while await self.advance():
-            pass
-        if self.result is None:
-            raise GigaChatException("the run failed, or was closed, before its end")
-        return self.result
 
     async def close(self) -> None:
         """Release what a stream holds; no event follows. Tools that run are not stopped."""
@@ -220,6 +226,7 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         """Take an answer of the model: it ends the run, or its calls are to be run."""
         self._completions.append(completion)
         answer = self._version.answer(completion)
+        self._text = answer.text
         failure = self._version.failure(completion)
         if failure is None and answer.finish_reason == _INVALID_CALL:
             failure = "the model called a function with arguments that are not valid JSON"
@@ -264,11 +271,10 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         return events
 
     def _end(self, stop: Stop) -> Sequence[RunEvent[CompletionT, MessageT, UsageT]]:
-        completion = self._completions[-1]
         self._over = True
         self.result = RunResult(
-            completion,
-            self._version.answer(completion).text,
+            self._completions[-1],
+            self._text,
             self.messages,
             self._steps,
             stop,

@@ -109,7 +109,7 @@ def _start(
     described = frozenset(names) - callable_tools.keys()
     if transcript is not None:
         transcript[:] = version.messages
-        version.messages = transcript
+        version.use(transcript)
     return RunInBothModes(resource, version, callable_tools, described, options, stream=stream)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -51,6 +50,10 @@ class Version(ABC, Generic[CompletionT, ChunkT, MessageT, UsageT]):
     """The conversation so far: it can be sent at any moment."""
     no_usage: UsageT
     """The usage of no answer."""
+
+    @abstractmethod
+    def use(self, messages: list[MessageT]) -> None:
+        """Keep the conversation in a list."""
 
     @abstractmethod
     def function_names(self) -> list[str]:
@@ -101,8 +104,12 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
         self._resource = resource
         self._request = chat.request(resource, payload, fields, stream)
         if self._request.function_call is None and self._request.functions:
-            self._request = self._request.model_copy(update={"function_call": "auto"})
+            self._request.function_call = "auto"
         self.messages = self._request.messages
+
+    def use(self, messages: list[models.Messages]) -> None:
+        """Keep the conversation in a list."""
+        self.messages = self._request.messages = messages
 
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
@@ -118,7 +125,6 @@ class V1(Version[models.ChatCompletion, models.ChatCompletionChunk, models.Messa
 
     def _next_request(self) -> models.Chat:
         request = self._request
-        request.messages = self.messages
         if isinstance(request.function_call, models.ChatFunctionCall):
             self._request = request.model_copy(update={"function_call": "auto"})
         return request
@@ -173,7 +179,11 @@ class V2(
         self.no_usage = models.ChatUsage()
         self._resource = resource
         self._request = chat_v2.request(resource._service, payload, fields, stream)
-        self.messages = _with_results_together(self._request.messages)
+        self.use(_with_results_together(self._request.messages))
+
+    def use(self, messages: list[models.ChatMessage]) -> None:
+        """Keep the conversation in a list."""
+        self.messages = self._request.messages = messages
 
     def function_names(self) -> list[str]:
         """Return the names of all functions that are described to the model."""
@@ -190,7 +200,6 @@ class V2(
 
     def _next_request(self) -> models.ChatCompletionRequest:
         request = self._request
-        request.messages = self.messages
         if request.tool_config is not None:
             self._request = request.model_copy(update={"tool_config": None})
         return request
@@ -254,7 +263,7 @@ def _with_results_together(messages: list[models.ChatMessage]) -> list[models.Ch
 
 def _arguments(call: models.FunctionCall | models.PrimaryChatFunctionCall) -> dict[str, Any] | str:
     if isinstance(call.arguments, dict):
-        return deepcopy(call.arguments)  # what an approval changes is not what the model said
+        return call.arguments
     if call.arguments is not None:
         return call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
     return str((call.model_extra or {}).get("arguments_text") or "{}")
