@@ -290,7 +290,7 @@ class ToolNotFoundError(GigaChatException):
 
 
 class McpError(GigaChatException, ConnectionError):
-    """An MCP server did not start, ended, broke the connection, or sent an invalid response."""
+    """An MCP server did not start, ended, broke the connection, or sent an HTTP error or an invalid response."""
 
 
 class _AnswerError(APIResponseValidationError):

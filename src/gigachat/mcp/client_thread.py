@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._engine.signals import Signal
 from gigachat._transport import event_loops
-from gigachat.exceptions import ConfigurationError
+from gigachat.exceptions import ConfigurationError, McpError
 from gigachat.mcp.errors import closed_error, reason_of, says_closed, server_error, tool_error
 from gigachat.mcp.listing import ListingStream
 from gigachat.mcp.results import value_of
@@ -49,12 +49,14 @@ class ClientThread:
         listed: The tools of the server.
         ready: Set when the tools are listed or the client has failed.
         ended: Set when the client has disconnected.
+        has_failed: Whether a request has raised `McpError`.
     """
 
     def __init__(self, server: Server, startup_timeout: float | None, timeout: float | None) -> None:
         self.listed: list[Tool] = []
         self.ready = Signal()
         self.ended = Signal()
+        self.has_failed = False
         self._server = server
         self._startup_timeout = startup_timeout
         self._timeout = timeout
@@ -201,7 +203,7 @@ class ClientThread:
             response_error: Makes the error of a response that is an error or is late.
 
         Raises:
-            McpError: The response is invalid.
+            McpError: The server did not respond to the request, or its response is invalid.
             ConnectionLostError: The connection has ended.
         """
         from mcp import MCPError
@@ -218,10 +220,11 @@ class ClientThread:
                 self._error = self._error or self._failure(error)
                 self._disconnecting.set()
                 failure = ConnectionLostError()
-            elif isinstance(error, MCPError):
+            elif isinstance(error, MCPError) and self._server.has_sent(error):
                 failure = response_error(self._server, self._server.without_secrets(error.message))
             else:
                 failure = server_error(self._server, reason_of(error, self._server, self._messages))
+        self.has_failed = self.has_failed or isinstance(failure, McpError)
         raise failure
 
     def _failure(self, error: BaseException) -> Exception:

@@ -84,9 +84,9 @@ class Connection:
         self._thread.stop()
         return True
 
-    def has_ended(self) -> bool:
-        """Whether the connection was closed or is broken."""
-        return self._is_forked() or self._thread.ended.is_set()
+    def has_failed(self) -> bool:
+        """Whether a request has raised `McpError`, or the connection has ended."""
+        return self._is_forked() or self._thread.has_failed or self._thread.ended.is_set()
 
     def list_tools(self) -> None:
         """Read the list of tools again.

@@ -12,8 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
+
+from pydantic_core import from_json
 
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret, hidden
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     import httpx2
+    from mcp import MCPError
 
 _log = logging.getLogger("gigachat")
 _STDERR_BYTES = 4_000  # that are kept
 _STDERR_WAIT = 0.5  # seconds in which the last lines of a program arrive after its end
+_BROKEN_BODY = {-32700: "Failed to parse ", -32000: "SSE stream "}  # errors of the package mcp by their codes
 _NAMED_ARGUMENT = re.compile(r"@[\w.-]+/[\w.-]+|[^:=]+\.(py|js|mjs|cjs|ts|sh)")
 
 
@@ -54,6 +58,10 @@ class Server(ABC):
     def error_status(self) -> int | None:
         """Return the HTTP status of the last response to the caller's task if it was an error."""
         return None
+
+    def has_sent(self, error: MCPError) -> bool:
+        """Whether the server has sent a JSON-RPC error; otherwise the HTTP client made it."""
+        return True
 
     def stderr_lines(self) -> list[str]:
         """Return the last lines that a program wrote to its standard error, without secrets."""
@@ -229,7 +237,7 @@ class HttpServer(Server):
         )
         self._url = Secret(url)
         self._headers = headers
-        self._statuses: ContextVar[list[int]] = ContextVar("gigachat_mcp_statuses")
+        self._responses: ContextVar[list[_Response]] = ContextVar("gigachat_mcp_responses")
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[Any]:
@@ -240,21 +248,57 @@ class HttpServer(Server):
         client = httpx2.AsyncClient(
             headers=dict(self._headers),
             timeout=httpx2.Timeout(30.0, read=None),  # calls have a timeout of their own
-            event_hooks={"response": [self._record_status]},
+            event_hooks={"response": [self._record]},
         )
         async with client, streamable_http_client(str(self._url), http_client=client) as streams:
             yield streams
 
-    async def _record_status(self, response: httpx2.Response) -> None:
-        statuses = self._statuses.get(None)
-        if statuses is not None and response.request.method == "POST":
-            statuses.append(response.status_code)
+    async def _record(self, response: httpx2.Response) -> None:
+        responses = self._responses.get(None)
+        if responses is not None and response.request.method == "POST":
+            responses.append(_Response(response.status_code, await _has_message(response)))
 
     def start_request(self) -> None:
         """Forget the HTTP responses to earlier requests of the caller's task."""
-        self._statuses.set([])  # the package mcp runs the hook in a copy of the caller's context: it has the same list
+        self._responses.set([])  # the package mcp runs the hook in a copy of the caller's context: it has the same list
 
     def error_status(self) -> int | None:
         """Return the HTTP status of the last response to the caller's task if it was an error."""
-        statuses = self._statuses.get(None)
-        return statuses[-1] if statuses and statuses[-1] >= 400 else None
+        last = self._last_response()
+        return last.status if last is not None and last.status >= 400 else None
+
+    def has_sent(self, error: MCPError) -> bool:
+        """Whether the server has sent a JSON-RPC error; otherwise the HTTP client made it."""
+        last = self._last_response()
+        return last is not None and last.has_message and not error.message.startswith(_BROKEN_BODY.get(error.code, ()))
+
+    def _last_response(self) -> _Response | None:
+        responses = self._responses.get(None)
+        return responses[-1] if responses else None
+
+
+class _Response(NamedTuple):
+    """A response to an HTTP request.
+
+    Attributes:
+        status: Its HTTP status.
+        has_message: Whether its body is a response to the JSON-RPC request.
+    """
+
+    status: int
+    has_message: bool
+
+
+async def _has_message(response: httpx2.Response) -> bool:
+    """Whether the body of a response is a response to the JSON-RPC request, or may be one that is not yet read."""
+    content_type = response.headers.get("content-type", "").lower()
+    if response.is_success:
+        return response.status_code != 202 and content_type.startswith(("application/json", "text/event-stream"))
+    if not response.is_error or not content_type.startswith("application/json"):
+        return False
+    try:
+        message = from_json(await response.aread())
+    except ValueError:
+        return False
+    # An error without the id of the request is about the HTTP request, such as that of an unknown session.
+    return isinstance(message, dict) and "error" in message and message.get("id") is not None

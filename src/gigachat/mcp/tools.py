@@ -151,8 +151,10 @@ class McpTools(Sequence[Tool[..., Any]]):
 
     def _begin(self, *, blocking: bool) -> Connection:
         with self._lock:
-            if self._connection is not None and not self._connection.has_ended():
-                raise McpError(f"MCP server {self._server.name} is already open")
+            if self._connection is not None:
+                if not self._connection.has_failed():
+                    raise McpError(f"MCP server {self._server.name} is already open")
+                self._connection.stop()
             connection = Connection(self._server, self._startup_timeout, self._timeout)
             self._connection = connection
             self._blocking = blocking
