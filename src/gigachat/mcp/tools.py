@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mcp import types
 
     from gigachat.tools.definition import Approval
+
+_log = logging.getLogger("gigachat")
+_MANY_TOOLS = 128
 
 Allowed: TypeAlias = Collection[str] | Callable[[str], bool]
 """Names of tools, or a function that gets a name and returns whether the tool is used."""
@@ -225,6 +229,12 @@ class McpTools(Sequence[Tool[..., Any]]):
                     f"MCP server {self._server.name}: two of its tools are called {tool.name!r}: leave them out by "
                     "allow="
                 )
+        if len(by_name) > _MANY_TOOLS:
+            _log.warning(
+                "MCP server %s: all %d tools are sent with each request: choose those that you need by allow=",
+                self._server.name,
+                len(by_name),
+            )
         return [self._tool(connection, tool, ours) for ours, tool in by_name.items()]
 
     def _allows(self, name: str) -> bool:
