@@ -234,8 +234,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
     def completion(self) -> CompletionT:
         """Return the whole completion; raises as `whole`."""
         completion = self.call.accumulate(self.whole())
-        if self.call.call.file_reader is not None:
-            object.__setattr__(completion, "_reader", self.call.call.file_reader)  # its slot: see `models.answer_files`
+        reader_factory = self.call.call.file_reader_factory
+        if reader_factory is not None:
+            object.__setattr__(completion, "_reader_factory", reader_factory)  # its slot: see `models.answer_files`
         return completion
 
     def _chunks(self) -> list[ChunkT]:
