@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
+from gigachat._engine.errors import error_for_status
 from gigachat._engine.failures import error_of_details
 from gigachat._engine.parsing import json_object, page_advice, x_headers
 from gigachat._engine.sse import EventSplitter
@@ -24,7 +25,6 @@ from gigachat.exceptions import (
     GigaChatException,
     StreamInterruptedError,
     TotalTimeoutError,
-    error_for_status,
 )
 
 if TYPE_CHECKING:
