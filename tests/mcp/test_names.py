@@ -33,7 +33,7 @@ def names(tools: McpTools) -> list[str]:
         ({"allow": lambda name: "_" in name}, ["get_weather"]),
         ({"allow": ()}, []),
     ],
-    ids=["mended", "prefix", "list", "function", "none"],
+    ids=["changed", "prefix", "list", "function", "none"],
 )
 def test_names_and_choice_of_tools(options: dict[str, Any], expected: list[str]) -> None:
     assert names(McpTools(scripted(tools=ODD), **options)) == expected
@@ -48,7 +48,7 @@ def test_a_long_list_of_tools_is_a_warning(caplog: pytest.LogCaptureFixture, all
     assert [one.startswith(warning) for one in said if "each request" in one] == [True] * warns
 
 
-def test_a_mended_name_calls_the_tool_of_the_server() -> None:
+def test_a_changed_name_calls_the_tool_of_the_server() -> None:
     with McpTools(scripted(tools=ODD), prefix="x") as tools:
         assert named(tools, "xfiles_read")(path="a") == '{"name": "files/read", "arguments": {"path": "a"}}'
 

@@ -89,7 +89,7 @@ class McpTools(Sequence[Tool[..., Any]]):
         connection = self._begin(blocking=True)
         try:
             connection.open()
-            self._tools = self._made(connection)
+            self._tools = self._tools_of(connection)
         except BaseException:
             self._forget(connection)
             connection.close()
@@ -106,7 +106,7 @@ class McpTools(Sequence[Tool[..., Any]]):
         connection = self._begin(blocking=False)
         try:
             await connection.aopen()
-            self._tools = self._made(connection)
+            self._tools = self._tools_of(connection)
         except Exception:
             self._forget(connection)
             await connection.aclose()
@@ -133,13 +133,13 @@ class McpTools(Sequence[Tool[..., Any]]):
         """Read the list of tools again. Runs that have begun keep the tools that they have."""
         connection = self._opened()
         connection.list_tools()
-        self._tools = self._made(connection)
+        self._tools = self._tools_of(connection)
 
     async def arefresh(self) -> None:
         """Read the list of tools again, as `refresh`."""
         connection = self._opened()
         await connection.alist_tools()
-        self._tools = self._made(connection)
+        self._tools = self._tools_of(connection)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -207,7 +207,7 @@ class McpTools(Sequence[Tool[..., Any]]):
 
     # Tools
 
-    def _made(self, connection: Connection) -> list[Tool[..., Any]]:
+    def _tools_of(self, connection: Connection) -> list[Tool[..., Any]]:
         """Return the tools of a connection that are allowed.
 
         Raises:
@@ -217,12 +217,12 @@ class McpTools(Sequence[Tool[..., Any]]):
         allowed = [tool for tool in connection.listed if self._allows(tool.name)]
         by_name: dict[str, types.Tool] = {}
         for tool in allowed:
-            ours = self._name(tool.name)
-            before = by_name.setdefault(ours, tool)
+            our_name = self._name(tool.name)
+            before = by_name.setdefault(our_name, tool)
             if before.name != tool.name:
                 raise ConfigurationError(
                     f"MCP server {self._server.name}: the tools {before.name!r} and {tool.name!r} would both be called "
-                    f"{ours!r}: leave one of them out by allow="
+                    f"{our_name!r}: leave one of them out by allow="
                 )
             if before is not tool:
                 raise ConfigurationError(
@@ -235,7 +235,7 @@ class McpTools(Sequence[Tool[..., Any]]):
                 self._server.name,
                 len(by_name),
             )
-        return [self._tool(connection, tool, ours) for ours, tool in by_name.items()]
+        return [self._tool(connection, tool, our_name) for our_name, tool in by_name.items()]
 
     def _allows(self, name: str) -> bool:
         if self._allow is None:
@@ -253,14 +253,14 @@ class McpTools(Sequence[Tool[..., Any]]):
 
     def _name(self, name: str) -> str:
         """Return the name for the model: other characters than the service accepts become underscores."""
-        mended = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
-        if not re.search(r"[A-Za-z0-9]", mended):
+        accepted = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
+        if not re.search(r"[A-Za-z0-9]", accepted):
             raise ConfigurationError(
                 f"MCP server {self._server.name}: the service would refuse the name {name!r}, which has no Latin "
                 "letters or digits: leave the tool out by allow="
             )
-        mended = self._prefix + mended
-        return f"_{mended}" if mended[0].isdigit() else mended
+        accepted = self._prefix + accepted
+        return f"_{accepted}" if accepted[0].isdigit() else accepted
 
     def _tool(self, connection: Connection, listed: types.Tool, name: str) -> Tool[..., Any]:
         async def acall(**arguments: Any) -> Any:
