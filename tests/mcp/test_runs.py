@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -14,15 +14,10 @@ from gigachat.mcp import McpTools
 from gigachat.server import GigaChatServer
 from gigachat.tools.runs import ToolCall
 from tests.mcp.support import OFFICIAL, HttpReply, listed, opened, scripted, scripted_over_http
+from tests.support.fixtures import VERSIONS, Version, each_of
 from tests.wire.modes import Giga, Mode
 
-Version = Literal["v1", "v2"]
-
-
-@pytest.fixture(params=["v1", "v2"])
-def version(request: pytest.FixtureRequest) -> Version:
-    chosen: Version = request.param
-    return chosen
+version = each_of(VERSIONS)
 
 
 async def run(giga: Giga, version: Version, question: str, **options: Any) -> Any:
