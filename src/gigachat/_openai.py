@@ -26,8 +26,7 @@ _NOT_OURS = ("OpenAI-Organization", "OpenAI-Project")  # the package takes them 
 class OpenAIClients(Resource[Mode]):
     """The method that returns a client of `openai`."""
 
-    _own_clients: tuple[httpx2.Client | None, httpx2.AsyncClient | None]
-    """The HTTP clients of the user."""
+    _own_clients: tuple[httpx2.Client | None, httpx2.AsyncClient | None]  # of the user; the client sets them
 
     @mode_endpoint  # the caller gets what the method of its mode returns
     def openai_client(self) -> OpenAIInBothModes:

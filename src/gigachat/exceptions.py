@@ -1,4 +1,4 @@
-"""The errors of the SDK, and the table from HTTP status to class.
+"""The errors of the SDK.
 
 An error holds plain values and can be pickled and copied. Its text is one line: the server's words verbatim, ours in
 English, and what to do about it where that is known. An error never contains a secret.
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from gigachat._advice import CREDENTIALS, response_advice
-from gigachat._headers import Headers, retry_after
+from gigachat._headers import retry_after
 
 __all__ = [
     "APIConnectionError",
@@ -290,7 +290,7 @@ class ToolNotFoundError(GigaChatException):
 
 
 class McpError(GigaChatException, ConnectionError):
-    """An MCP server did not start, ended, broke the connection, or sent an invalid response."""
+    """An MCP server did not start, ended, broke the connection, or sent an HTTP error or an invalid response."""
 
 
 class _AnswerError(APIResponseValidationError):
@@ -367,45 +367,3 @@ class ContentFilterFinishReasonError(_FinishReasonError, ValueError):
     def __str__(self) -> str:
         reason = getattr(self.completion, "finish_reason", None) or "blacklist"  # chats v1 have one such reason only
         return f"the service restricted this topic (finish_reason {reason!r}) and answered with a stock phrase"
-
-
-_BY_STATUS: dict[int, type[ResponseError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    402: PaymentRequiredError,
-    403: ForbiddenError,
-    404: NotFoundError,
-    413: RequestEntityTooLargeError,
-    422: UnprocessableEntityError,
-    423: ModelUnavailableError,
-    429: RateLimitError,
-}
-
-
-def error_for_status(
-    url: str,
-    status_code: int,
-    content: bytes | None,
-    headers: Mapping[str, str] | None,
-    *,
-    authorization: str = CREDENTIALS,
-) -> ResponseError:
-    """Return the error for an HTTP status.
-
-    Args:
-        url: Address of the request.
-        status_code: The status.
-        content: Raw body of the response.
-        headers: Headers of the response.
-        authorization: Where that of the request came from; a constant of `_advice`.
-    """
-    kind = _BY_STATUS.get(status_code, ServerError if status_code >= 500 else ResponseError)
-    error = kind(url, status_code, content, Headers(headers or {}))
-    if authorization != CREDENTIALS:
-        error._authorization = authorization
-    return error
-
-
-def total_timeout_error(seconds: float | None, reason: str) -> TotalTimeoutError:
-    """Return the error for a call that took longer than `total_timeout`."""
-    return TotalTimeoutError(f"the call took longer than total_timeout={seconds or 0:g} s: {reason}")

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 import gigachat
 from gigachat import GigaChat, GigaChatException, exceptions
+from gigachat._engine.errors import error_for_status
 from gigachat._engine.service import MODEL
 from gigachat.models.chat import Chat
 from gigachat.models.chat_completions import ChatCompletionRequest
@@ -232,7 +233,7 @@ def test_the_tree_of_errors_is_the_one_of_the_code(page: str) -> None:
             assert ancestors[0] is path[-1], line
         if match[3]:
             status = int(match[3].replace("xx", "03"))
-            assert type(exceptions.error_for_status("", status, None, None)) is kind, line
+            assert type(error_for_status("", status, None, None)) is kind, line
         path.append(kind)
         named.add(match[2])
     assert named == set(exceptions.__all__) - {"GigaChatWarning"}
@@ -243,7 +244,7 @@ def test_names_of_the_api_in_the_tree_of_errors_exist(page: str) -> None:
     (tree,) = (block.text for block in read(page).blocks if block.language == "text")
     attributes = re.search(r"ResponseError .*: (\w+(?:, \w+)+)$", tree, re.MULTILINE)
     assert attributes is not None
-    error = exceptions.error_for_status("https://localhost", 404, b"{}", {})
+    error = error_for_status("https://localhost", 404, b"{}", {})
     assert all(hasattr(error, name) for name in attributes[1].split(", "))
     for name in ("get_models", "chat_parse"):
         assert name in tree
@@ -254,7 +255,7 @@ def test_names_of_the_api_in_the_tree_of_errors_exist(page: str) -> None:
 def test_errors_have_the_attributes_of_the_table(page: str) -> None:
     (table,) = read(page).tables
     errors = {
-        "ResponseError": exceptions.error_for_status("https://localhost", 404, b"{}", {}),
+        "ResponseError": error_for_status("https://localhost", 404, b"{}", {}),
         "APIConnectionError": exceptions.APIConnectionError("text"),
         "APIResponseValidationError": exceptions.APIResponseValidationError("text"),
         "GenerationError": exceptions.GenerationError("text"),

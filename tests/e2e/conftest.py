@@ -8,12 +8,9 @@ import pytest
 
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options
+from tests.support.fixtures import each_of
 
-
-@pytest.fixture(params=["blocking", "hybrid"])
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
+mode = each_of(["blocking", "hybrid"])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,23 +22,13 @@ from hypothesis import strategies as st
 from gigachat import ConversationFormatError, GigaChat, GigaChatException, ResponseError, RunText
 from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall
+from tests.support.fixtures import VERSIONS, Version, each_of
 from tests.support.systems import needs_pipes
 from tests.support.waiting import PATIENCE, begun
 from tests.wire.modes import EACH_ASYNC_MODE, EACH_MODE, MODES, Giga, Mode
 
-Version = Literal["v1", "v2"]
-
-
-@pytest.fixture(params=EACH_MODE)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
-
-
-@pytest.fixture(params=["v1", "v2"])
-def version(request: pytest.FixtureRequest) -> Version:
-    chosen: Version = request.param
-    return chosen
+mode = each_of(EACH_MODE)
+version = each_of(VERSIONS)
 
 
 @pytest.fixture(scope="module")

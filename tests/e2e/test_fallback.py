@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import httpx2
 import pytest
@@ -20,16 +20,13 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer
 from tests.support.callers import Caller, Mode, options, whole
+from tests.support.fixtures import VERSIONS, Version, each_of
 
-Version = Literal["v1", "v2"]
 CHATS = "/chat/completions"
 MODELS: dict[str, Any] = {"model": "GigaChat-9", "fallback_models": ["GigaChat-2-Pro", "GigaChat-2-Max"]}
 
 
-@pytest.fixture(params=["v1", "v2"])
-def version(request: pytest.FixtureRequest) -> Version:
-    chosen: Version = request.param
-    return chosen
+version = each_of(VERSIONS)
 
 
 @pytest.fixture

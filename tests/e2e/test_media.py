@@ -20,6 +20,7 @@ from gigachat import APIConnectionError, AsyncGigaChat, ClientClosedError, GigaC
 from gigachat.context import client_id_cvar
 from gigachat.server import GigaChatServer
 from tests.support.callers import MODES, Caller, Mode, options, whole
+from tests.support.fixtures import VERSIONS, each_of
 from tests.support.payloads import http
 from tests.support.raw_servers import raw_server
 from tests.support.systems import needs_trio
@@ -34,16 +35,8 @@ ASK = {"v1": "chat", "v2": "chat.create"}
 STREAMS = {"v1": "stream", "v2": "chat.stream"}
 
 
-@pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
-
-
-@pytest.fixture(params=["v1", "v2"])
-def version(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
-    return chosen
+mode = each_of(MODES)
+version = each_of(VERSIONS)
 
 
 def recording(seconds: float = 1.5) -> bytes:

@@ -17,6 +17,7 @@ from gigachat import ConfigurationError, GigaChat, Observer
 from gigachat.observers import ObservedCall
 from gigachat.server import GigaChatServer
 from tests.support.callers import MODES, Caller, Mode, options
+from tests.support.fixtures import each_of
 from tests.support.programs import environment
 from tests.support.systems import needs_fork
 
@@ -48,10 +49,7 @@ def server() -> Iterator[GigaChatServer]:
         yield running
 
 
-@pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
+mode = each_of(MODES)
 
 
 def test_calls_and_streams_are_observed_in_each_mode(server: GigaChatServer, mode: Mode) -> None:

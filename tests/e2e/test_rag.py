@@ -15,16 +15,14 @@ import pytest
 from gigachat import RequestEntityTooLargeError, catalogue
 from gigachat.server import GigaChatServer
 from tests.support.callers import MODES, Caller, Mode, options
+from tests.support.fixtures import each_of
 from tests.support.programs import environment
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag_folder.py"
 TEXTS = [f"Текст номер {number}" for number in range(205)]
 
 
-@pytest.fixture(params=MODES)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
+mode = each_of(MODES)
 
 
 @pytest.fixture

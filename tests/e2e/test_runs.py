@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from datetime import date
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pytest
 import trio
@@ -32,24 +32,15 @@ from gigachat import (
 )
 from gigachat.server import GigaChatServer, ReceivedChat
 from gigachat.tools.runs import RunCall, RunDone, RunText, RunToolResult, ToolCall
+from tests.support.fixtures import VERSIONS, Version, each_of
 from tests.support.programs import run_quietly
 from tests.wire.modes import EACH_ASYNC_MODE, EACH_MODE, MODES, Giga, Mode
-
-Version = Literal["v1", "v2"]
 
 SETTING: ContextVar[str] = ContextVar("SETTING", default="unset")
 
 
-@pytest.fixture(params=EACH_MODE)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
-
-
-@pytest.fixture(params=["v1", "v2"])
-def version(request: pytest.FixtureRequest) -> Version:
-    chosen: Version = request.param
-    return chosen
+mode = each_of(EACH_MODE)
+version = each_of(VERSIONS)
 
 
 @pytest.fixture(scope="module")

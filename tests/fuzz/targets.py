@@ -20,10 +20,11 @@ import httpx2
 
 from gigachat import GigaChat, GigaChatException, models
 from gigachat._engine.auth.methods import OAuth
+from gigachat._engine.errors import error_for_status
 from gigachat._engine.parsing import parse
 from gigachat._engine.sse import Event, EventSplitter
 from gigachat._headers import server_time
-from gigachat.exceptions import APIResponseValidationError, error_for_status
+from gigachat.exceptions import APIResponseValidationError
 from gigachat.models import APIResponse
 from gigachat.schema import inline_references, simplify
 

@@ -10,13 +10,10 @@ import pytest
 
 from gigachat.server import GigaChatServer
 from tests.mcp.support import OFFICIAL, official_over_http
-from tests.wire.modes import EACH_MODE, Mode
+from tests.support.fixtures import each_of
+from tests.wire.modes import EACH_MODE
 
-
-@pytest.fixture(params=EACH_MODE)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
+mode = each_of(EACH_MODE)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gigachat import Tool
 from gigachat.mcp import McpTools
@@ -52,13 +52,27 @@ def scripted(**script: Any) -> list[str]:
     return [sys.executable, str(SCRIPTED), json.dumps(script)]
 
 
+class HttpReply(NamedTuple):
+    """A response to an HTTP request, whatever the request is."""
+
+    status: int
+    content_type: str = "text/plain"
+    body: str = ""
+    location: str = ""
+
+
 @contextmanager
 def scripted_over_http(
-    *, statuses: Mapping[str, int] | None = None, held: Mapping[str, threading.Barrier] | None = None, **script: Any
+    *,
+    replies: Mapping[str, HttpReply] | None = None,
+    statuses: Mapping[str, int] | None = None,
+    held: Mapping[str, threading.Barrier] | None = None,
+    **script: Any,
 ) -> Iterator[str]:
     """Run a scripted server over HTTP and yield its URL.
 
     Args:
+        replies: Whole response by the name of a method or tool.
         statuses: HTTP status by the name of a method or tool; the body is the JSON-RPC error if there is one.
         held: Barrier by the name of a tool: passed once after the header fields, and once more before the body.
         script: The script.
@@ -72,8 +86,14 @@ def scripted_over_http(
             reply = answer(asked, script) if "id" in asked else {}
             body = {"jsonrpc": "2.0", "id": asked.get("id"), **reply}
             sent = json.dumps(body).encode() if status == 200 or "error" in reply else b""
+            content_type, location = "application/json", ""
+            if replies and named in replies:
+                status, content_type, text, location = replies[named]
+                sent = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", content_type)
+            if location:
+                self.send_header("Location", location)
             self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
             if held and named in held:

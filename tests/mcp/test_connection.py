@@ -22,6 +22,7 @@ from gigachat import McpError, Tool, ToolError
 from gigachat.mcp import McpTools
 from tests.mcp.support import (
     OFFICIAL,
+    HttpReply,
     call,
     listed,
     named,
@@ -320,6 +321,53 @@ def test_an_error_of_the_server_while_it_opens(mode: Mode) -> None:
     assert text == f"MCP server {url}: Bad Request: No valid session ID provided; HTTP status 400 Bad Request"
 
 
+HTTP_ERROR = "Server returned an error response; HTTP status "
+NO_SESSION = '{"jsonrpc": "2.0", "id": null, "error": {"code": -32001, "message": "Session not found"}}'
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (HttpReply(500, body="oops"), f"{HTTP_ERROR}500 Internal Server Error"),
+        (HttpReply(500, "application/json", "oops"), f"{HTTP_ERROR}500 Internal Server Error"),
+        (HttpReply(502, "text/html"), f"{HTTP_ERROR}502 Bad Gateway"),
+        (HttpReply(401, "application/json", '{"error": "x"}'), f"{HTTP_ERROR}401 Unauthorized: check headers="),
+        (HttpReply(404), "Not Found; HTTP status 404 Not Found"),
+        (HttpReply(404, "application/json", NO_SESSION), "Session not found; HTTP status 404 Not Found"),
+        (HttpReply(202), "server answered a request with 202 Accepted"),
+        (HttpReply(307, location="http://127.0.0.1:9/x"), "Redirect to http://127.0.0.1:9/x not followed; "),
+        (HttpReply(200, "text/html"), "Unexpected content type: text/html"),
+        (HttpReply(200, "application/json", "{"), "Failed to parse JSON response: "),
+        (HttpReply(200, "text/event-stream"), "SSE stream ended without a response"),
+        (HttpReply(200, "text/event-stream", "data: {\n\n"), "Failed to parse SSE message: "),
+    ],
+    ids=lambda value: f"{value.status} {value.content_type}" if isinstance(value, HttpReply) else "",
+)
+def test_an_http_error_of_a_call(mode: Mode, reply: HttpReply, says: str) -> None:
+    async def main(url: str) -> None:
+        tools = McpTools(url)
+        async with opened(mode, tools):
+            with pytest.raises(McpError) as failed:
+                await call(mode, tools, "a")
+            assert str(failed.value).startswith(f"MCP server {url}: {says}")
+            assert "\n" not in str(failed.value)
+            assert await call(mode, tools, "b")  # the next request may succeed
+            await tools.aopen() if mode.is_async else tools.open()
+            assert await call(mode, tools, "b")
+            with pytest.raises(McpError, match="is already open"):
+                tools.open()
+
+    with scripted_over_http(tools=listed("a", "b"), replies={"a": reply}) as url:
+        mode.run(lambda: main(url))
+
+
+def test_a_jsonrpc_error_of_a_call_with_an_http_status() -> None:
+    refusal = {"code": -32602, "message": "no such city"}
+    with scripted_over_http(tools=listed("a"), errors={"a": refusal}, statuses={"a": 400}) as url:
+        with McpTools(url) as tools, pytest.raises(ToolError, match=r"^no such city; HTTP status 400 Bad Request$"):
+            tools[0]()
+
+
 def test_the_http_status_of_an_error_is_that_of_its_own_request() -> None:
     half_sent = threading.Barrier(2)
     errors: list[BaseException] = []
@@ -343,7 +391,7 @@ def test_the_http_status_of_an_error_is_that_of_its_own_request() -> None:
         half_sent.wait(PATIENCE)
         thread.join(PATIENCE)
     assert [*map(str, errors)] == [
-        "Server returned an error response; HTTP status 500 Internal Server Error",
+        f"MCP server {url}: {HTTP_ERROR}500 Internal Server Error",
         "no such city",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,22 @@ def names(tools: McpTools) -> list[str]:
         ({"allow": lambda name: "_" in name}, ["get_weather"]),
         ({"allow": ()}, []),
     ],
-    ids=["mended", "prefix", "list", "function", "none"],
+    ids=["changed", "prefix", "list", "function", "none"],
 )
 def test_names_and_choice_of_tools(options: dict[str, Any], expected: list[str]) -> None:
     assert names(McpTools(scripted(tools=ODD), **options)) == expected
 
 
-def test_a_mended_name_calls_the_tool_of_the_server() -> None:
+@pytest.mark.parametrize(("allow", "warns"), [(None, True), (lambda name: name != "t0", False)], ids=["all", "128"])
+def test_a_long_list_of_tools_is_a_warning(caplog: pytest.LogCaptureFixture, allow: Any, warns: bool) -> None:
+    many = listed(*(f"t{number}" for number in range(129)))
+    assert len(names(McpTools(scripted(tools=many), allow=allow))) == (129 if warns else 128)
+    warning = "MCP server python scripted_server.py: all 129 tools are sent with each request: choose"
+    said = [record.getMessage().replace(Path(sys.executable).name, "python") for record in caplog.records]
+    assert [one.startswith(warning) for one in said if "each request" in one] == [True] * warns
+
+
+def test_a_changed_name_calls_the_tool_of_the_server() -> None:
     with McpTools(scripted(tools=ODD), prefix="x") as tools:
         assert named(tools, "xfiles_read")(path="a") == '{"name": "files/read", "arguments": {"path": "a"}}'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -13,16 +13,11 @@ from gigachat import GigaChat, McpError, ToolError
 from gigachat.mcp import McpTools
 from gigachat.server import GigaChatServer
 from gigachat.tools.runs import ToolCall
-from tests.mcp.support import OFFICIAL, listed, opened, scripted
+from tests.mcp.support import OFFICIAL, HttpReply, listed, opened, scripted, scripted_over_http
+from tests.support.fixtures import VERSIONS, Version, each_of
 from tests.wire.modes import Giga, Mode
 
-Version = Literal["v1", "v2"]
-
-
-@pytest.fixture(params=["v1", "v2"])
-def version(request: pytest.FixtureRequest) -> Version:
-    chosen: Version = request.param
-    return chosen
+version = each_of(VERSIONS)
 
 
 async def run(giga: Giga, version: Version, question: str, **options: Any) -> Any:
@@ -182,6 +177,21 @@ def test_a_server_that_dies_is_an_error_of_the_call(mode: Mode, version: Version
         assert step.content == '{"error": "the MCP server of the tool has failed"}'  # without paths of this machine
         assert isinstance(step.error, McpError)
         assert "official_server.py: it has ended, or closed the connection" in str(step.error)
+
+
+@pytest.mark.slow
+def test_an_http_error_is_an_error_of_the_call(mode: Mode, version: Version, server: GigaChatServer) -> None:
+    server.reply_call("a")
+    server.reply_call("b")
+    server.reply("Broken.")
+    with scripted_over_http(tools=listed("a", "b"), replies={"a": HttpReply(500, body="in /home/me")}) as url:
+        failed, after = ran(mode, version, server, McpTools(url)).steps
+        server.reply_call("a")
+        with pytest.raises(McpError, match=r"HTTP status 500 Internal Server Error$"):
+            ran(mode, version, server, McpTools(url), on_error="raise")
+    assert failed.content == '{"error": "the MCP server of the tool has failed"}'
+    assert isinstance(failed.error, McpError)
+    assert json.loads(after.content)["name"] == "b"
 
 
 @pytest.mark.slow

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gigachat._engine.errors import error_for_status
 from gigachat._engine.retry import Retry, RetryPolicy
-from gigachat.exceptions import APIConnectionError, APITimeoutError, GigaChatException, error_for_status
+from gigachat.exceptions import APIConnectionError, APITimeoutError, GigaChatException
 
 LONGEST = 60.0
 STATUSES = (429, 500, 502, 503, 504)

@@ -21,7 +21,7 @@ from gigachat import (
     ResponseError,
     StreamInterruptedError,
 )
-from gigachat.exceptions import error_for_status
+from gigachat._engine.errors import error_for_status
 
 HEADER = "X-Soak"
 RETRIED = (429, 500, 502, 503, 504)

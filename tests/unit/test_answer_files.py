@@ -243,7 +243,7 @@ def test_dumps_and_copies_know_no_client(world: World, method: str) -> None:
     assert len(world.api_requests) == 1
 
 
-@pytest.mark.parametrize("name", ["_origin", "_reader", "read", "save", "is_image"])
+@pytest.mark.parametrize("name", ["_origin", "_reader_factory", "read", "save", "is_image"])
 def test_a_response_cannot_pretend_to_be_a_reader(world: World, name: str) -> None:
     part = {"files": [{"id": ID, "target": "image", name: ["x", "y"]}]}
     world.answers += [Answer(v2(part, **{name: ["x", "y"]})), Answer(b"\xff\xd8")]

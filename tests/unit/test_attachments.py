@@ -173,14 +173,14 @@ def test_a_file_that_gives_no_bytes(world: World) -> None:
 def test_a_caller_does_not_wait_for_ever() -> None:
     """The one that uploads may be in an event loop that was stopped."""
     world = World("async")
-    known = world.client()._service.attached
+    ids = world.client()._service.uploaded_ids
 
     async def main() -> None:
-        async with known.turn("key", world):
+        async with ids.lock("key", world):
             before = world.time
-            async with known.turn("key", world):
+            async with ids.lock("key", world):
                 assert world.time == before + 60
-            async with known.turn("other", world):
+            async with ids.lock("other", world):
                 assert world.time == before + 60
 
     asyncio.run(main())

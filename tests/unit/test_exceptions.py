@@ -15,6 +15,7 @@ import pytest
 
 import gigachat
 from gigachat import exceptions
+from gigachat._engine.errors import error_for_status
 from gigachat._headers import Headers
 from gigachat.exceptions import (
     APIConnectionError,
@@ -39,7 +40,6 @@ from gigachat.exceptions import (
     ToolError,
     ToolNotFoundError,
     TotalTimeoutError,
-    error_for_status,
 )
 from gigachat.models import ChatCompletion
 from tests.unit.world import COMPLETION, World, error

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gigachat._engine.errors import error_for_status
 from gigachat._engine.retry import Retry, RetryPolicy
 from gigachat._headers import Headers
 from gigachat.exceptions import (
@@ -16,7 +17,6 @@ from gigachat.exceptions import (
     CertificateError,
     GigaChatException,
     ResponseError,
-    error_for_status,
 )
 
 ALL = frozenset((429, 500, 502, 503, 504))

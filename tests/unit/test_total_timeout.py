@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gigachat import APITimeoutError, AuthenticationError, ServerError, TotalTimeoutError
+from gigachat._engine.errors import total_timeout_error
 from gigachat._engine.transport import Failure, Request, Stage
-from gigachat.exceptions import total_timeout_error
 from tests.support.payloads import DONE
 from tests.unit.test_stream import FIRST, texts
 from tests.unit.world import Answer, World, error, finish, lost

@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.support.certificates import Authority
-from tests.wire.modes import EACH_MODE, Mode
+from tests.support.fixtures import each_of
+from tests.wire.modes import EACH_MODE
 
-
-@pytest.fixture(params=EACH_MODE)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    chosen: Mode = request.param
-    return chosen
+mode = each_of(EACH_MODE)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from gigachat._advice import ACCESS_TOKEN, NO_AUTHORIZATION, SIGN_IN
+from gigachat._engine.errors import error_for_status, total_timeout_error
 from gigachat._engine.retry import Retry
 from gigachat._engine.transport import Failure, Stage
 from gigachat._service import MOST_ERROR_BYTES
@@ -20,8 +21,6 @@ from gigachat.exceptions import (
     GigaChatException,
     ResponseError,
     TotalTimeoutError,
-    error_for_status,
-    total_timeout_error,
 )
 
 if TYPE_CHECKING:

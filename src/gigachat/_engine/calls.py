@@ -43,7 +43,7 @@ class Call(Generic[T]):
         upload: body as a file.
         headers: Headers of this call, their names in lower case.
         query: Query parameters; a list repeats one.
-        file_reader: Makes what reads the files of a completion; None if the result is no completion.
+        file_reader_factory: Makes what reads the files of a completion; None if the result is no completion.
         v2: Whether the path is one of API v2, whose address may have to be found.
         repeatable: Whether it only reads, so that it may be retried when the service may have received it.
         chat: Whether its body is a chat, whose model fallback models may replace.
@@ -57,7 +57,7 @@ class Call(Generic[T]):
     upload: Upload | None = None
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     query: Mapping[str, str | Sequence[str]] | None = field(default=None, repr=False)
-    file_reader: Callable[[], FileReader] | None = None
+    file_reader_factory: Callable[[], FileReader] | None = None
     repeatable: bool = False
     v2: bool = False
     chat: bool = False

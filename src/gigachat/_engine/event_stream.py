@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
+from gigachat._engine.errors import error_for_status
 from gigachat._engine.failures import error_of_details
 from gigachat._engine.parsing import json_object, page_advice, x_headers
 from gigachat._engine.sse import EventSplitter
@@ -24,7 +25,6 @@ from gigachat.exceptions import (
     GigaChatException,
     StreamInterruptedError,
     TotalTimeoutError,
-    error_for_status,
 )
 
 if TYPE_CHECKING:
@@ -234,8 +234,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
     def completion(self) -> CompletionT:
         """Return the whole completion; raises as `whole`."""
         completion = self.call.accumulate(self.whole())
-        if self.call.call.file_reader is not None:
-            object.__setattr__(completion, "_reader", self.call.call.file_reader)  # its slot: see `models.answer_files`
+        reader_factory = self.call.call.file_reader_factory
+        if reader_factory is not None:
+            object.__setattr__(completion, "_reader_factory", reader_factory)  # its slot: see `models.answer_files`
         return completion
 
     def _chunks(self) -> list[ChunkT]:

@@ -82,7 +82,7 @@ class Fallback:
         service, call = self._service, self._call
         addresses = [f"{url}{call.path}" for url in service.v2_urls] if call.v2 else [service.url(call.path)]
         if error.url not in addresses:
-            return False  # the sign-in failed
+            return False  # an error of the sign-in, or of a request that a token provider made
         return error.status_code < 500 or error.status_code in service.policy.on_status_codes
 
 

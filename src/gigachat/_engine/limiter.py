@@ -17,9 +17,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from gigachat._engine.errors import total_timeout_error
 from gigachat._engine.registry import Registry
 from gigachat._engine.signals import Signal
-from gigachat.exceptions import APITimeoutError, total_timeout_error
+from gigachat.exceptions import APITimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

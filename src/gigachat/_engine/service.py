@@ -12,13 +12,13 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gigachat._engine.attached import AttachedFiles
 from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.auth.choice import authorization_for
 from gigachat._engine.auth.methods import checked_token
 from gigachat._engine.limiter import shared_limiters
 from gigachat._engine.retry import NO_RETRIES, RetryPolicy
 from gigachat._engine.transport import Failure, Request, Timeouts
+from gigachat._engine.uploaded_ids import UploadedIds
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret
 from gigachat._service import MOST_ERROR_BYTES, is_vendor_host
@@ -85,7 +85,7 @@ class Service:
         defaults = {"profanity_check": settings.profanity_check, "flags": settings.flags}
         self.chat_defaults = {name: value for name, value in defaults.items() if value is not None}
         self.token_sums: dict[str, TokenSums] = {}
-        self.attached = AttachedFiles()
+        self.uploaded_ids = UploadedIds()
         self.timeouts = Timeouts(*settings.timeouts, settings.queue_timeout, settings.total_timeout)
         self.policy = RetryPolicy(
             max_retries=settings.max_retries,

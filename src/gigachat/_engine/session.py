@@ -128,8 +128,9 @@ class Session:
                 self.service.usage.count(answer)
             if observation is not None:
                 observation.took(answer)
-            if call.file_reader is not None:
-                object.__setattr__(answer, "_reader", call.file_reader)  # its slot: see `models.answer_files`
+            if call.file_reader_factory is not None:
+                # Its slot: see `models.answer_files`.
+                object.__setattr__(answer, "_reader_factory", call.file_reader_factory)
             return answer
 
     @asynccontextmanager

@@ -27,6 +27,7 @@ from gigachat._advice import (
     certificate_advice,
     connecting_advice,
 )
+from gigachat._engine.errors import total_timeout_error
 from gigachat._engine.transport import Failure, Stage, clock
 from gigachat.exceptions import (
     APIConnectionError,
@@ -34,7 +35,6 @@ from gigachat.exceptions import (
     CertificateError,
     ConfigurationError,
     GigaChatException,
-    total_timeout_error,
 )
 
 if TYPE_CHECKING:

@@ -18,17 +18,18 @@ from gigachat.exceptions import GigaChatException, NotFoundError
 
 if TYPE_CHECKING:
     from gigachat._engine.session import Session
+    from gigachat._engine.transport import Upload
     from gigachat.api.uploads import UploadTypes
 
-    Attached: TypeAlias = str | models.UploadedFile | models.AnswerFile
+    FileReference: TypeAlias = str | models.UploadedFile | models.AnswerFile
 
 MessageT = TypeVar("MessageT")
 
 _BLOCK = 256 * 1024  # bytes read at once for the digest
 
 
-async def attached(session: Session, file: UploadTypes, kind: str | None = None) -> models.UploadedFile:
-    """Return the uploaded file of a content: one that the client knows and the service still has, or a new one.
+async def attach_file(session: Session, file: UploadTypes, kind: str | None = None) -> models.UploadedFile:
+    """Return the uploaded file of a content: one that this client has uploaded and the service still has, or a new one.
 
     Args:
         session: Sends the requests.
@@ -39,10 +40,8 @@ async def attached(session: Session, file: UploadTypes, kind: str | None = None)
         ValueError, TypeError: The service, or the kind, does not accept such a file; nothing is sent.
     """
     with opened_upload(file, "general") as upload:
-        found = FILE_KINDS.get(upload.content_type.partition(";")[0].strip().lower())
-        if kind is not None and (found is None or found.name != kind):
-            formats = ", ".join(name[1:] for name, mime in FILE_TYPES.items() if FILE_KINDS[mime].name == kind)
-            raise ValueError(f"{upload.filename} is {upload.content_type}, not {kind}: give one of {formats}")
+        if kind is not None:
+            _check_kind(upload, kind)
         call = Call("POST", "/files", read_model(models.UploadedFile), upload=upload)
         content: Any = _HashedContent(upload.file)
         digest = None
@@ -52,9 +51,9 @@ async def attached(session: Session, file: UploadTypes, kind: str | None = None)
             return await session.send(call)
         call.upload = replace(upload, file=content)
         key = f"{digest} {upload.content_type}"
-        known = session.service.attached
-        async with known.turn(key, session.transport):
-            file_id = known.id_of(key)
+        ids = session.service.uploaded_ids
+        async with ids.lock(key, session.transport):
+            file_id = ids.id_of(key)
             if file_id is not None:
                 try:
                     return await session.send(get(f"/files/{segment(file_id)}", models.UploadedFile))
@@ -62,8 +61,20 @@ async def attached(session: Session, file: UploadTypes, kind: str | None = None)
                     pass  # deleted since then, or it belongs to another account
             uploaded = await session.send(call)
             if content.digest() == digest:  # otherwise the file has changed since
-                known.remember(key, uploaded.id_)
+                ids.remember(key, uploaded.id_)
             return uploaded
+
+
+def _check_kind(upload: Upload, kind: str) -> None:
+    """Refuse a file of another kind.
+
+    Raises:
+        ValueError: It is one.
+    """
+    upload_kind = FILE_KINDS.get(upload.content_type.partition(";")[0].strip().lower())
+    if upload_kind is None or upload_kind.name != kind:
+        formats = ", ".join(name[1:] for name, mime in FILE_TYPES.items() if FILE_KINDS[mime].name == kind)
+        raise ValueError(f"{upload.filename} is {upload.content_type}, not {kind}: give one of {formats}")
 
 
 class _HashedContent:
@@ -124,7 +135,7 @@ def _digest(content: _HashedContent, filename: str) -> str | None:
     return digest
 
 
-def attached_ids(files: Any) -> list[str]:
+def ids_of(files: Any) -> list[str]:
     """Return the ids of files of one message.
 
     Args:
@@ -135,22 +146,22 @@ def attached_ids(files: Any) -> list[str]:
     """
     if isinstance(files, str | bytes) or not isinstance(files, Sequence):
         raise TypeError(f"files= takes a list, not {type(files).__name__}: files=[giga.attach(path)]")
-    found: dict[str, Any] = {}
+    by_id: dict[str, Any] = {}
     for file in files:
         file_id = getattr(file, "id_", file)
         if not isinstance(file_id, str):
             raise TypeError(f"files= takes uploaded files or their ids, not {type(file).__name__}: giga.attach(path)")
         if not file_id or (file is file_id and os.path.splitext(file_id)[1].lower() in FILE_TYPES):
             raise ValueError(f"files= takes ids of uploaded files, not {file_id[:100]!r}: giga.attach(path)")
-        found.setdefault(file_id, file)
-    kinds = [kind_of(file) for file in found.values()]
+        by_id.setdefault(file_id, file)
+    kinds = [kind_of(file) for file in by_id.values()]
     if kinds.count("image") > 1:
         raise ValueError("a message can have one image: send each image in a message of its own")
-    media = zip(found.values(), kinds, strict=True)
+    media = zip(by_id.values(), kinds, strict=True)
     size = sum(getattr(file, "bytes_", 0) for file, kind in media if kind in ("image", "audio"))
     if size >= MOST_MEDIA_MEGABYTES * 1024 * 1024:
         raise ValueError(f"images and audio of a request must have less than {MOST_MEDIA_MEGABYTES} MB together")
-    return [*found]
+    return [*by_id]
 
 
 def kind_of(file: Any) -> str | None:
@@ -167,9 +178,9 @@ def with_files(messages: Sequence[MessageT], files: Any) -> list[MessageT]:
     """Return messages, v1 or v2, with files attached to the last one; the caller's message is not changed.
 
     Raises:
-        TypeError, ValueError: See `attached_ids`; or the last message is not the user's.
+        TypeError, ValueError: See `ids_of`; or the last message is not the user's.
     """
-    ids = attached_ids(files)
+    ids = ids_of(files)
     message: Any = messages[-1]
     if message.role != "user":
         raise ValueError("files= are attached to the last message, which must be the user's")

@@ -32,7 +32,7 @@ from gigachat.api.arguments import (
     refuse_keywords,
     with_described,
 )
-from gigachat.api.attachments import attached, kind_of, with_files
+from gigachat.api.attachments import attach_file, kind_of, with_files
 from gigachat.api.runs import RunsV2
 from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
 from gigachat.api.structured_chats import ModelT, StructuredChats, ValueT
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
 
     from gigachat.api.arguments import Function
-    from gigachat.api.attachments import Attached
+    from gigachat.api.attachments import FileReference
     from gigachat.api.chat_v2 import ChatCompletionFields
     from gigachat.api.chat_v2 import Payload as PayloadV2
     from gigachat.api.uploads import UploadTypes
@@ -73,7 +73,7 @@ class BaseChatFields(TypedDict, total=False):
     additional_fields: Mapping[str, Any] | None
     reasoning_effort: str | None
     reasoning_max_tokens: int | None
-    files: Sequence[Attached] | None
+    files: Sequence[FileReference] | None
 
 
 class ChatOptions(BaseChatFields, total=False):
@@ -219,7 +219,7 @@ class Chat(Resource[Mode]):
             ValueError, TypeError: It is no audio, or larger than the service takes; nothing is sent.
         """
         chat = request(self, prompt, {"model": model}, stream=False)
-        chat.messages = with_files(chat.messages, [await attached(self._session, file, "audio")])
+        chat.messages = with_files(chat.messages, [await attach_file(self._session, file, "audio")])
         return await self._session.send(call_for(self, chat))
 
     @overload
@@ -320,7 +320,7 @@ def _call(
         body = _body(request(resource, payload, fields, stream))
     read = read_completion(models.ChatCompletion, failure, _has_content)
     return Call(
-        "POST", chat_url_cvar.get(), read, json=body, chat=True, file_reader=partial(AnswerFileReader, resource)
+        "POST", chat_url_cvar.get(), read, json=body, chat=True, file_reader_factory=partial(AnswerFileReader, resource)
     )
 
 
@@ -328,7 +328,12 @@ def call_for(resource: Resource[Any], chat: models.Chat) -> Call[models.ChatComp
     """Return the call that sends a request."""
     read = read_completion(models.ChatCompletion, failure, _has_content)
     return Call(
-        "POST", chat_url_cvar.get(), read, json=_body(chat), chat=True, file_reader=partial(AnswerFileReader, resource)
+        "POST",
+        chat_url_cvar.get(),
+        read,
+        json=_body(chat),
+        chat=True,
+        file_reader_factory=partial(AnswerFileReader, resource),
     )
 
 

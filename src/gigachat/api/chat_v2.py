@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gigachat._engine.service import Service
     from gigachat._engine.sse import Event
     from gigachat.api.arguments import Function
-    from gigachat.api.attachments import Attached
+    from gigachat.api.attachments import FileReference
     from gigachat.types import ChatMessageFields, ModelName
 
     Message: TypeAlias = models.ChatMessage | ChatMessageFields | Mapping[str, Any]
@@ -77,7 +77,7 @@ class BaseChatCompletionFields(TypedDict, total=False):
     profanity_check: bool | None
     flags: Sequence[str] | None
     additional_fields: Mapping[str, Any] | None
-    files: Sequence[Attached] | None
+    files: Sequence[FileReference] | None
 
 
 class ChatCompletionOptions(BaseChatCompletionFields, total=False):
@@ -159,8 +159,16 @@ def _posted(
 ) -> Call[models.ChatCompletionResponse]:
     read = read_completion(models.ChatCompletionResponse, failure, _has_content)
     url = chat_completions_url_cvar.get()
-    reader = partial(AnswerFileReader, resource)
-    return Call("POST", _PATH if url is None else url, read, json=body, file_reader=reader, v2=url is None, chat=True)
+    reader_factory = partial(AnswerFileReader, resource)
+    return Call(
+        "POST",
+        _PATH if url is None else url,
+        read,
+        json=body,
+        file_reader_factory=reader_factory,
+        v2=url is None,
+        chat=True,
+    )
 
 
 def _defaults(service: Service, fields: Mapping[str, Any]) -> dict[str, Any]:

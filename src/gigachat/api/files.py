@@ -9,7 +9,7 @@ from gigachat import models
 from gigachat._engine.calls import Call, get, segment
 from gigachat._engine.endpoint import Mode, Resource, endpoint, procedure
 from gigachat._engine.parsing import read_model, x_headers
-from gigachat.api.attachments import attached
+from gigachat.api.attachments import attach_file
 from gigachat.api.downloads import is_directory, replacing, safe_name
 from gigachat.api.uploads import opened_upload
 
@@ -66,7 +66,7 @@ class Files(Resource[Mode]):
             ValueError, TypeError: There is no such file, it is empty or too large, or nothing the service takes;
                 nothing is sent.
         """
-        return await attached(self._session, file)
+        return await attach_file(self._session, file)
 
     @endpoint
     def get_files(self) -> Call[models.UploadedFiles]:

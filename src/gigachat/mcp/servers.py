@@ -1,4 +1,4 @@
-"""MCP servers: programs that are started, and addresses. Their texts contain no secrets."""
+"""MCP servers: programs that are started, and URLs."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ import re
 import shlex
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
+
+from pydantic_core import from_json
 
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret, hidden
 from gigachat.exceptions import ConfigurationError
+from gigachat.mcp.masking import SecretMask, secret_arguments, secret_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
     from contextlib import AbstractAsyncContextManager
 
     import httpx2
+    from mcp import MCPError
 
 _log = logging.getLogger("gigachat")
-_HIDDEN = "**********"
-_SHORTEST_SECRET = 4  # characters; shorter values occur in ordinary words
-_TAIL = 4_000  # bytes of stderr that are kept
-_MOMENT = 0.5  # seconds
-_LINES = 5  # lines of stderr in an error
-_WIDTH = 300  # characters of such a line
-_SECRET_OPTION = re.compile(r"-.*(key|token|secret|passw|auth|credential)", re.IGNORECASE)
-_SECRETS = re.compile(
-    r"(?<=://)[^/\s@]+(?=@)|(?<=bearer )\S+|(?<=basic )\S+|\b(sk|ghp|xox\w)[-_][\w-]{8,}", re.IGNORECASE
-)
-_SECRET_VARIABLE = re.compile(r"key|token|secret|pass(w|p|$)|auth|credential|cookie", re.IGNORECASE)
-_PASSWORD_OF_URL = re.compile(r"://[^/@\s]*:([^/@\s]*)@")
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_STDERR_BYTES = 4_000  # that are kept
+_STDERR_WAIT = 0.5  # seconds in which the last lines of a program arrive after its end
+_BROKEN_BODY = {-32700: "Failed to parse ", -32000: "SSE stream "}  # errors of the package mcp by their codes
 _NAMED_ARGUMENT = re.compile(r"@[\w.-]+/[\w.-]+|[^:=]+\.(py|js|mjs|cjs|ts|sh)")
 
 
-class Server(Protocol):
+class Server(ABC):
     """A server that can be connected to.
 
-    Attributes:
-        name: What errors call it.
+    Args:
+        name: Its name in errors.
+        secrets: Values that are masked in texts about it.
     """
 
-    name: str
+    def __init__(self, name: str, secrets: Iterable[str]) -> None:
+        self.name = name
+        self._mask = SecretMask(secrets)
 
+    @abstractmethod
     def connect(self) -> AbstractAsyncContextManager[Any]:
         """Return a context manager of the streams of a connection."""
-        ...
 
-    def start_request(self) -> None:
-        """Forget the HTTP statuses of earlier requests, for the task of the caller."""
-        ...
+    def start_request(self) -> None:  # noqa: B027 - only HTTP servers need it
+        """Forget the HTTP responses to earlier requests of the caller's task."""
 
-    def status(self) -> str:
-        """Return the HTTP status of the last response to the caller's task if it was an error, for an error's text."""
-        ...
+    def error_status(self) -> int | None:
+        """Return the HTTP status of the last response to the caller's task if it was an error."""
+        return None
 
-    def last_words(self) -> str:
-        """Return what a program wrote last to its standard error, to be added to an error's text."""
-        ...
+    def has_sent(self, error: MCPError) -> bool:
+        """Whether the server has sent a JSON-RPC error; otherwise the HTTP client made it."""
+        return True
+
+    def stderr_lines(self) -> list[str]:
+        """Return the last lines that a program wrote to its standard error, without secrets."""
+        return []
 
     def without_secrets(self, text: str) -> str:
-        """Return a text in one line, with its secrets replaced."""
-        ...
+        """Return a text in one line, with its secrets masked."""
+        return self._mask.masked(text)
 
 
 def server_of(
@@ -87,10 +87,10 @@ def server_of(
         if isinstance(server, str) and re.match(r"https?://", server, re.IGNORECASE):
             if env is not None or cwd is not None:
                 raise ConfigurationError("env= and cwd= are options of a command, not of a URL")
-            return Address(server, checked_headers(headers, "headers"))
+            return HttpServer(server, checked_headers(headers, "headers"))
         if headers is not None:
             raise ConfigurationError("headers= is an option of a URL, which begins with http:// or https://")
-        return Command(_command(server), hidden(env, "env"), cwd)
+        return StdioServer(_command(server), hidden(env, "env"), cwd)
     except ConfigurationError:
         raise
     except (TypeError, ValueError) as error:
@@ -123,8 +123,8 @@ def _command(server: Any) -> list[str]:
     return parts
 
 
-class Command:
-    """A server that is started as a program, and speaks over its standard streams.
+class StdioServer(Server):
+    """A server that is started as a program and connected by its standard streams.
 
     Args:
         command: The program and its arguments.
@@ -145,7 +145,6 @@ class Command:
         self._command = [Secret(part) for part in command]
         self._env = env
         self._cwd = None if cwd is None else os.fspath(cwd)
-        self._secrets = _texts((*_secret_variables(env or {}), *_secret_arguments(command[1:])))
         program = re.split(r"[/\\]", command[0])[-1]
         named = next(
             (
@@ -155,8 +154,11 @@ class Command:
             ),
             None,
         )
-        self.name = f"{program} {named}" if named else program
-        self._errors: _Tail | None = None
+        super().__init__(
+            f"{program} {named}" if named else program,
+            (*secret_variables(env or {}), *secret_arguments(command[1:])),
+        )
+        self._stderr: _StderrReader | None = None
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[Any]:
@@ -172,61 +174,48 @@ class Command:
             encoding_error_handler="replace",  # a line that is no message is skipped
         )
         reading, writing = os.pipe()
-        self._errors = _Tail(reading, self)
+        self._stderr = _StderrReader(reading, self)
         async with AsyncExitStack() as stack:
             with os.fdopen(writing, "w", encoding="utf-8") as stderr:  # the program has a copy
                 streams = await stack.enter_async_context(stdio_client(parameters, errlog=stderr))
             yield streams
 
-    def start_request(self) -> None:
-        """Do nothing: there are no HTTP statuses."""
-
-    def status(self) -> str:
-        """Return an empty text."""
-        return ""
-
-    def last_words(self) -> str:
-        """Return the last lines of the program's standard error."""
-        lines = [] if self._errors is None else self._errors.lines()
-        shown = " | ".join(self.without_secrets(line)[:_WIDTH] for line in lines[-_LINES:])
-        return f"; its last lines on stderr: {shown}" if shown else ""
-
-    def without_secrets(self, text: str) -> str:
-        """Return a text in one line, with its secrets replaced."""
-        return _without(self._secrets, text)
+    def stderr_lines(self) -> list[str]:
+        """Return the last lines of the program's standard error, without secrets."""
+        return [] if self._stderr is None else [self.without_secrets(line) for line in self._stderr.lines()]
 
 
-class _Tail:
-    """The end of what a program writes to its standard error, read by a thread.
+class _StderrReader:
+    """Reads the standard error of a program in a thread, and keeps its end.
 
     Args:
-        reading: Descriptor to read from; it is closed at the end.
+        descriptor: What is read; it is closed at the end.
         server: The program.
     """
 
-    def __init__(self, reading: int, server: Command) -> None:
-        self._reading = reading
+    def __init__(self, descriptor: int, server: StdioServer) -> None:
+        self._descriptor = descriptor
         self._server = server
-        self._kept = b""
+        self._end = b""
         self._thread = threading.Thread(target=self._read, name="gigachat-mcp-stderr", daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        with os.fdopen(self._reading, "rb", buffering=0) as stream:
-            while chunk := stream.read(_TAIL):
-                self._kept = (self._kept + chunk)[-_TAIL:]
+        with os.fdopen(self._descriptor, "rb", buffering=0) as stream:
+            while block := stream.read(_STDERR_BYTES):
+                self._end = (self._end + block)[-_STDERR_BYTES:]
                 if _log.isEnabledFor(logging.DEBUG):
-                    text = self._server.without_secrets(chunk.decode("utf-8", "replace"))
+                    text = self._server.without_secrets(block.decode("utf-8", "replace"))
                     _log.debug("MCP server %s: %s", self._server.name, text)
 
     def lines(self) -> list[str]:
-        """Return the lines, after a moment for those of a program that has just ended."""
-        self._thread.join(_MOMENT)
-        text = self._kept.decode("utf-8", "replace")
+        """Return the last lines; wait shortly for those of a program that has just ended."""
+        self._thread.join(_STDERR_WAIT)
+        text = self._end.decode("utf-8", "replace")
         return [line for line in text.splitlines() if line.strip()]
 
 
-class Address:
+class HttpServer(Server):
     """A server that is reached by streamable HTTP.
 
     Args:
@@ -240,13 +229,15 @@ class Address:
             raise ConfigurationError("the URL of an MCP server has no host, or contains spaces")
         port = "" if parts.port is None else f":{parts.port}"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        self.name = f"{parts.scheme}://{host}{port}{parts.path}"
-        self._url = Secret(url)
-        self._headers = headers
         values = [value for header in headers.values() for value in (header, *header.split())]
         query = [value for _, value in parse_qsl(parts.query)]
-        self._secrets = _texts((*values, *query, parts.query, parts.username or "", parts.password or ""))
-        self._statuses: ContextVar[list[int]] = ContextVar("gigachat_mcp_statuses")
+        super().__init__(
+            f"{parts.scheme}://{host}{port}{parts.path}",
+            (*values, *query, parts.query, parts.username or "", parts.password or ""),
+        )
+        self._url = Secret(url)
+        self._headers = headers
+        self._responses: ContextVar[list[_Response]] = ContextVar("gigachat_mcp_responses")
 
     @asynccontextmanager
     async def connect(self) -> AsyncGenerator[Any]:
@@ -257,78 +248,57 @@ class Address:
         client = httpx2.AsyncClient(
             headers=dict(self._headers),
             timeout=httpx2.Timeout(30.0, read=None),  # calls have a timeout of their own
-            event_hooks={"response": [self._note]},
+            event_hooks={"response": [self._record]},
         )
         async with client, streamable_http_client(str(self._url), http_client=client) as streams:
             yield streams
 
-    async def _note(self, response: httpx2.Response) -> None:
-        statuses = self._statuses.get(None)
-        if statuses is not None and response.request.method == "POST":
-            statuses.append(response.status_code)
+    async def _record(self, response: httpx2.Response) -> None:
+        responses = self._responses.get(None)
+        if responses is not None and response.request.method == "POST":
+            responses.append(_Response(response.status_code, await _has_message(response)))
 
     def start_request(self) -> None:
-        """Forget the HTTP statuses of earlier requests, for the task of the caller."""
-        self._statuses.set([])  # the package mcp runs the hook in a copy of the caller's context: it has the same list
+        """Forget the HTTP responses to earlier requests of the caller's task."""
+        self._responses.set([])  # the package mcp runs the hook in a copy of the caller's context: it has the same list
 
-    def last_words(self) -> str:
-        """Return an empty text."""
-        return ""
-
-    def status(self) -> str:
+    def error_status(self) -> int | None:
         """Return the HTTP status of the last response to the caller's task if it was an error."""
-        statuses = self._statuses.get(None)
-        if not statuses or statuses[-1] < 400:
-            return ""
-        status = statuses[-1]
-        phrase = {one.value: f" {one.phrase}" for one in HTTPStatus}.get(status, "")
-        advice = ": check headers=" if status in (401, 403) else ""
-        return f"; HTTP status {status}{phrase}{advice}"
+        last = self._last_response()
+        return last.status if last is not None and last.status >= 400 else None
 
-    def without_secrets(self, text: str) -> str:
-        """Return a text in one line, with its secrets replaced."""
-        return _without(self._secrets, text)
+    def has_sent(self, error: MCPError) -> bool:
+        """Whether the server has sent a JSON-RPC error; otherwise the HTTP client made it."""
+        last = self._last_response()
+        return last is not None and last.has_message and not error.message.startswith(_BROKEN_BODY.get(error.code, ()))
 
-
-def _secret_variables(variables: Mapping[str, str]) -> Iterable[str]:
-    """Yield the values that may be secrets: of variables named so, and passwords in URLs."""
-    for name, value in variables.items():
-        if _SECRET_VARIABLE.search(name):
-            yield value
-        yield from _PASSWORD_OF_URL.findall(value)
+    def _last_response(self) -> _Response | None:
+        responses = self._responses.get(None)
+        return responses[-1] if responses else None
 
 
-def _secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
-    """Yield the arguments that may be secrets: values of options named so, and addresses."""
-    before = ""
-    for argument in arguments:
-        option, _, value = argument.partition("=")
-        if "://" in argument:
-            yield value or argument
-            yield from _PASSWORD_OF_URL.findall(argument)
-        elif value and _SECRET_OPTION.match(option):
-            yield value
-        elif not argument.startswith("-") and "=" not in before and _SECRET_OPTION.match(before):
-            yield argument
-        elif value:
-            yield value
-        before = argument
+class _Response(NamedTuple):
+    """A response to an HTTP request.
+
+    Attributes:
+        status: Its HTTP status.
+        has_message: Whether its body is a response to the JSON-RPC request.
+    """
+
+    status: int
+    has_message: bool
 
 
-def _texts(values: Iterable[str]) -> list[Secret]:
-    """Return the lines that are long enough to be secrets, the longest first."""
-    lines = {_line(line) for value in values for line in value.splitlines()}
-    return [Secret(one) for one in sorted(lines, key=len, reverse=True) if len(one) >= _SHORTEST_SECRET]
-
-
-def _without(secrets: Iterable[str], text: str) -> str:
-    text = _line(text)  # first: a character inside a secret would hide it
-    for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
-    return _SECRETS.sub(_HIDDEN, text)
-
-
-def _line(text: str) -> str:
-    """Return a text in one line, without colours and control characters."""
-    text = _COLOURS.sub("", text)
-    return " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())
+async def _has_message(response: httpx2.Response) -> bool:
+    """Whether the body of a response is a response to the JSON-RPC request, or may be one that is not yet read."""
+    content_type = response.headers.get("content-type", "").lower()
+    if response.is_success:
+        return response.status_code != 202 and content_type.startswith(("application/json", "text/event-stream"))
+    if not response.is_error or not content_type.startswith("application/json"):
+        return False
+    try:
+        message = from_json(await response.aread())
+    except ValueError:
+        return False
+    # An error without the id of the request is about the HTTP request, such as that of an unknown session.
+    return isinstance(message, dict) and "error" in message and message.get("id") is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mcp import types
 
     from gigachat.tools.definition import Approval
+
+_log = logging.getLogger("gigachat")
+_MANY_TOOLS = 128
 
 Allowed: TypeAlias = Collection[str] | Callable[[str], bool]
 """Names of tools, or a function that gets a name and returns whether the tool is used."""
@@ -85,7 +89,7 @@ class McpTools(Sequence[Tool[..., Any]]):
         connection = self._begin(blocking=True)
         try:
             connection.open()
-            self._tools = self._made(connection)
+            self._tools = self._tools_of(connection)
         except BaseException:
             self._forget(connection)
             connection.close()
@@ -102,7 +106,7 @@ class McpTools(Sequence[Tool[..., Any]]):
         connection = self._begin(blocking=False)
         try:
             await connection.aopen()
-            self._tools = self._made(connection)
+            self._tools = self._tools_of(connection)
         except Exception:
             self._forget(connection)
             await connection.aclose()
@@ -129,13 +133,13 @@ class McpTools(Sequence[Tool[..., Any]]):
         """Read the list of tools again. Runs that have begun keep the tools that they have."""
         connection = self._opened()
         connection.list_tools()
-        self._tools = self._made(connection)
+        self._tools = self._tools_of(connection)
 
     async def arefresh(self) -> None:
         """Read the list of tools again, as `refresh`."""
         connection = self._opened()
         await connection.alist_tools()
-        self._tools = self._made(connection)
+        self._tools = self._tools_of(connection)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -151,8 +155,10 @@ class McpTools(Sequence[Tool[..., Any]]):
 
     def _begin(self, *, blocking: bool) -> Connection:
         with self._lock:
-            if self._connection is not None and not self._connection.has_ended():
-                raise McpError(f"MCP server {self._server.name} is already open")
+            if self._connection is not None:
+                if not self._connection.has_failed():
+                    raise McpError(f"MCP server {self._server.name} is already open")
+                self._connection.stop()
             connection = Connection(self._server, self._startup_timeout, self._timeout)
             self._connection = connection
             self._blocking = blocking
@@ -201,7 +207,7 @@ class McpTools(Sequence[Tool[..., Any]]):
 
     # Tools
 
-    def _made(self, connection: Connection) -> list[Tool[..., Any]]:
+    def _tools_of(self, connection: Connection) -> list[Tool[..., Any]]:
         """Return the tools of a connection that are allowed.
 
         Raises:
@@ -211,19 +217,25 @@ class McpTools(Sequence[Tool[..., Any]]):
         allowed = [tool for tool in connection.listed if self._allows(tool.name)]
         by_name: dict[str, types.Tool] = {}
         for tool in allowed:
-            ours = self._name(tool.name)
-            before = by_name.setdefault(ours, tool)
+            our_name = self._name(tool.name)
+            before = by_name.setdefault(our_name, tool)
             if before.name != tool.name:
                 raise ConfigurationError(
                     f"MCP server {self._server.name}: the tools {before.name!r} and {tool.name!r} would both be called "
-                    f"{ours!r}: leave one of them out by allow="
+                    f"{our_name!r}: leave one of them out by allow="
                 )
             if before is not tool:
                 raise ConfigurationError(
                     f"MCP server {self._server.name}: two of its tools are called {tool.name!r}: leave them out by "
                     "allow="
                 )
-        return [self._tool(connection, tool, ours) for ours, tool in by_name.items()]
+        if len(by_name) > _MANY_TOOLS:
+            _log.warning(
+                "MCP server %s: all %d tools are sent with each request: choose those that you need by allow=",
+                self._server.name,
+                len(by_name),
+            )
+        return [self._tool(connection, tool, our_name) for our_name, tool in by_name.items()]
 
     def _allows(self, name: str) -> bool:
         if self._allow is None:
@@ -241,14 +253,14 @@ class McpTools(Sequence[Tool[..., Any]]):
 
     def _name(self, name: str) -> str:
         """Return the name for the model: other characters than the service accepts become underscores."""
-        mended = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
-        if not re.search(r"[A-Za-z0-9]", mended):
+        accepted = re.sub(r"[^A-Za-z0-9_.\-]", "_", name)
+        if not re.search(r"[A-Za-z0-9]", accepted):
             raise ConfigurationError(
                 f"MCP server {self._server.name}: the service would refuse the name {name!r}, which has no Latin "
                 "letters or digits: leave the tool out by allow="
             )
-        mended = self._prefix + mended
-        return f"_{mended}" if mended[0].isdigit() else mended
+        accepted = self._prefix + accepted
+        return f"_{accepted}" if accepted[0].isdigit() else accepted
 
     def _tool(self, connection: Connection, listed: types.Tool, name: str) -> Tool[..., Any]:
         async def acall(**arguments: Any) -> Any:

@@ -1,7 +1,7 @@
 """Files of an answer: the marks in a text that stand for files, and reading and saving (reference, section 6).
 
-A completion has what reads its files in the slot `_reader`, which the engine sets, and the marks of its text in the
-slot `_marks`. A slot is no field: dumps, copies, pickles and comparisons do not have it.
+A completion has two slots: `_reader_factory`, set by the engine, which makes the reader of its files, and `_marks`, the
+marks found in its text. A slot is no field: dumps, copies, pickles and comparisons do not have it.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class AnswerFile(WireModel):
             GigaChatException: The request failed.
             ValueError: The file has no client, or one that is only awaited; nothing is sent.
         """
-        reader, client_id = self._reader()
+        reader, client_id = self._origin_or_error()
         return reader.read(self, client_id)
 
     async def aread(self) -> bytes:
         """Return the content, held in memory; `read` for async callers."""
-        reader, client_id = self._reader()
+        reader, client_id = self._origin_or_error()
         return await reader.aread(self, client_id)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -105,15 +105,20 @@ class AnswerFile(WireModel):
                 sent.
             OSError: It cannot be written.
         """
-        reader, client_id = self._reader()
+        reader, client_id = self._origin_or_error()
         return reader.save(self, path, client_id)
 
     async def asave(self, path: str | os.PathLike[str]) -> Path:
         """Write the content to disk piece by piece; `save` for async callers."""
-        reader, client_id = self._reader()
+        reader, client_id = self._origin_or_error()
         return await reader.asave(self, path, client_id)
 
-    def _reader(self) -> tuple[FileReader, str | None]:
+    def _origin_or_error(self) -> tuple[FileReader, str | None]:
+        """Return the reader of the file, and the `X-Client-ID` of the request that made it.
+
+        Raises:
+            ValueError: The file has no client.
+        """
         origin: tuple[FileReader, str | None] | None = _in_slot(self, "_origin")
         if origin is None:
             raise ValueError("this file has no client, as a copy has none: giga.download_file(file.id, path)")
@@ -128,15 +133,21 @@ def with_reader(completion: APIResponse, files: Iterable[FileT]) -> list[FileT]:
 
     They are read with the `X-Client-ID` of the request that made them: the service demands it.
     """
-    found: dict[str, FileT] = {}
+    by_id: dict[str, FileT] = {}
     for file in files:
-        found.setdefault(file.id_, file)
-    reader: Callable[[], FileReader] | None = _in_slot(completion, "_reader")
-    if reader is not None:
-        origin = reader(), (completion.x_headers or {}).get("x-client-id")
-        for file in found.values():
+        by_id.setdefault(file.id_, file)
+    reader_factory = _reader_factory(completion)
+    if reader_factory is not None:
+        origin = reader_factory(), (completion.x_headers or {}).get("x-client-id")
+        for file in by_id.values():
             object.__setattr__(file, "_origin", origin)
-    return [*found.values()]
+    return [*by_id.values()]
+
+
+def _reader_factory(completion: APIResponse) -> Callable[[], FileReader] | None:
+    """Return what the engine has set; None for a completion that no client requested."""
+    factory: Callable[[], FileReader] | None = _in_slot(completion, "_reader_factory")
+    return factory
 
 
 def _in_slot(owner: object, name: str) -> Any:

@@ -250,7 +250,7 @@ class Chat(WireModel):
 class ChatCompletion(NotebookResult, APIResponse):
     """Answer of a chat (reference, section 4.3)."""
 
-    __slots__ = ("_marks", "_reader")
+    __slots__ = ("_marks", "_reader_factory")
 
     choices: list[Choices] = Field(description="The answers; one.")
     created: Annotated[int, NullAs(int)] = Field(default=0, description="Unix time in seconds.")

@@ -701,7 +701,7 @@ class _Answer(_Stated, APIResponse):
 class ChatCompletionResponse(NotebookResult, _Answer):
     """Response of a chat (reference, section 5.6)."""
 
-    __slots__ = ("_marks", "_reader")
+    __slots__ = ("_marks", "_reader_factory")
 
     messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
         description="The model's message; its reasoning may precede it."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gigachat._engine.endpoint import Resource
     from gigachat._engine.session import Session
-    from gigachat.api.attachments import Attached
+    from gigachat.api.attachments import FileReference
     from gigachat.api.conversation.versions import ConversationVersion
     from gigachat.tools.runs import RunResult
 
@@ -80,7 +80,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for blocking callers. One turn is in progress at a time."""
 
     def send(
-        self, message: Given[MessageT], files: Sequence[Attached] = ()
+        self, message: Given[MessageT], files: Sequence[FileReference] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
@@ -97,7 +97,7 @@ class Conversation(_Conversation[CompletionT, MessageT, UsageT]):
         return run(self._turn(message, files, stream=False).finish())
 
     def stream(
-        self, message: Given[MessageT], files: Sequence[Attached] = ()
+        self, message: Given[MessageT], files: Sequence[FileReference] = ()
     ) -> RunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 
@@ -142,7 +142,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
     """A conversation for async callers. One turn is in progress at a time."""
 
     async def send(
-        self, message: Given[MessageT], files: Sequence[Attached] = ()
+        self, message: Given[MessageT], files: Sequence[FileReference] = ()
     ) -> RunResult[CompletionT, MessageT, UsageT]:
         """Send a message and return the model's answer. Before it, the model may call tools.
 
@@ -159,7 +159,7 @@ class AsyncConversation(_Conversation[CompletionT, MessageT, UsageT]):
         return await self._turn(message, files, stream=False).finish()
 
     def stream(
-        self, message: Given[MessageT], files: Sequence[Attached] = ()
+        self, message: Given[MessageT], files: Sequence[FileReference] = ()
     ) -> AsyncRunStream[CompletionT, MessageT, UsageT]:
         """Send a message and return the answer as a stream of events, as `chat_run_stream` does.
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from gigachat import models
 from gigachat.api.arguments import validated
-from gigachat.api.attachments import attached_ids, kind_of
+from gigachat.api.attachments import ids_of, kind_of
 from gigachat.api.conversation.history import is_result
 from gigachat.api.tool_run.start import start_v1, start_v2
 from gigachat.exceptions import ConversationFormatError, GigaChatException
@@ -75,7 +75,7 @@ class ConversationVersion(ABC, Generic[CompletionT, MessageT, UsageT]):
         Raises:
             TypeError, ValueError: An argument is invalid.
         """
-        ids = attached_ids(files)
+        ids = ids_of(files)
         self.has_documents = self.has_documents or "text" in map(kind_of, files)
         if isinstance(message, Sequence) and not isinstance(message, str | bytes | bytearray):
             if ids:

@@ -1,4 +1,4 @@
-"""The files that a client has attached, by content: each is uploaded once, by threads and tasks together.
+"""The ids of the files that a client has uploaded by `attach`: each content once, by threads and tasks together.
 
 It has no lock: every operation on its dictionaries is atomic.
 """
@@ -20,8 +20,8 @@ _TAKEOVER = 60.0
 """Seconds after which a caller no longer waits for another one, whose event loop may have been stopped."""
 
 
-class AttachedFiles:
-    """Ids of attached files by a key of their content."""
+class UploadedIds:
+    """Ids of uploaded files by a key of their content."""
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
@@ -39,8 +39,8 @@ class AttachedFiles:
             self._ids.pop(oldest, None)
 
     @asynccontextmanager
-    async def turn(self, key: str, transport: Transport) -> AsyncIterator[None]:
-        """Let one caller at a time attach a content.
+    async def lock(self, key: str, transport: Transport) -> AsyncIterator[None]:
+        """Let one caller at a time upload a content.
 
         Args:
             key: The key of the content.
