@@ -418,6 +418,27 @@ def test_closed_streams(redirected: str, status: int, out: str, said: str, gigac
     assert said in done.err
 
 
+@needs_posix
+@pytest.mark.parametrize(("arguments", "status", "out"), [(["--schema", "{"], 2, ""), (["--save", "kept"], 0, "да\n")])
+def test_errors_and_notes_are_not_written_to_the_output(
+    arguments: list[str], status: int, out: str, gigachat: Installed
+) -> None:
+    replying(gigachat, "да")
+    done = gigachat.run("chat", "x", *arguments, command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND])
+    assert done == Done(status, out, "")
+
+
+@needs_posix
+@pytest.mark.parametrize("arguments", ["", "--help", "chat --help", "--version"])
+@pytest.mark.parametrize(("reader", "status", "lines"), [("| :", 0, 0), (">/dev/full", 1, 1)])
+def test_a_help_that_nobody_reads(arguments: str, reader: str, status: int, lines: int, gigachat: Installed) -> None:
+    if "/dev/full" in reader and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    command = ["bash", "-c", f'"$@" {arguments} {reader}; exit ${{PIPESTATUS[0]}}', "bash", *COMMAND]
+    done = gigachat.run(command=command)
+    assert (done.status, len(done.err.splitlines())) == (status, lines), done.err
+
+
 def test_a_reader_that_leaves_early_is_no_error(gigachat: Installed) -> None:
     command = [*COMMAND, "embed", "--lines"]
     pipe = subprocess.PIPE
@@ -434,10 +455,10 @@ def test_a_reader_that_leaves_early_is_no_error(gigachat: Installed) -> None:
 
 
 @needs_posix
-def test_an_argument_that_is_not_utf_8(gigachat: Installed) -> None:
-    done = gigachat.run("chat", os.fsdecode(b"\xff"))
-    assert (done.status, done.out) == (2, "")
-    assert len(done.err.splitlines()) == 1
+@pytest.mark.parametrize("command", ["chat", "tokens", "embed", "check-ai", "image", "files show", "batch show"])
+def test_an_argument_that_is_not_utf_8(command: str, gigachat: Installed) -> None:
+    done = gigachat.run(*command.split(), os.fsdecode(b"\xff"))
+    assert done == Done(2, "", "gigachat: an argument or a file has text that is not UTF-8\n")
 
 
 def test_a_home_that_cannot_be_written(gigachat: Installed) -> None:
