@@ -116,6 +116,17 @@ def test_an_answer_that_is_cut_says_so(gigachat: Installed) -> None:
     assert (done.status, done.err) == (0, "(the answer is cut: it reached the limit of tokens)\n")
 
 
+_TREE = {
+    "$ref": "#/definitions/Tree",
+    "definitions": {
+        "Tree": {
+            "type": "object",
+            "properties": {"children": {"type": "array", "items": {"$ref": "#/definitions/Tree"}}},
+        }
+    },
+}
+
+
 @pytest.mark.parametrize("version", [[], ["--v2"]], ids=["v1", "v2"])
 def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) -> None:
     (gigachat.home / "s.json").write_text('{"type": "object", "properties": {"имя": {"type": "string"}}}', "utf-8")
@@ -124,6 +135,12 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
         ("имя, возраст int, рост float: в метрах", {"имя": "Иван", "возраст": 5, "рост": 1.1}),
         ("s.json", {"имя": "Иван"}),
         ('{"type": "object"}', {"a": [1]}),
+        ("{}", {"a": [1]}),
+        (
+            '{"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "string"}}}',
+            {"a": "x"},
+        ),
+        (json.dumps(_TREE), {"children": [{"children": []}]}),
     ):
         replying(gigachat, json.dumps(answer))
         done = gigachat.run("chat", *version, "--schema", schema, "--file", "a.txt", "-s", "x", "Кто?")
@@ -137,6 +154,13 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
         (["--schema", "a, a"], "two fields are named 'a'"),
         (["--schema", "{"], "invalid JSON"),
         (["--schema", "a" * 5000 + "!"], "is not a field"),
+        (["--schema", ""], "'' is not a field"),
+        (["--schema", "s.json"], "'s.json' is not a field: NAME, NAME TYPE or NAME: DESCRIPTION"),
+        (["--schema", "s.json"], "nor is there such a file"),
+        (["--schema", '{"$ref": "#/x"}'], "the schema refers to '#/x', which it does not define"),
+        (["--schema", '{"$ref": 5}'], "the schema refers to 5 outside itself"),
+        (["--schema", "deep.json"], "nested too deeply"),
+        (["--schema", "list.json"], "--schema: a JSON object is needed"),
         (["--schema", "a", "-c"], "cannot be used with --continue"),
         (["--schema", "a", "--tool", "a:b"], "cannot be used with --tool"),
         (["--tool", "json"], "MODULE:NAME is needed"),
@@ -150,6 +174,8 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
 )
 def test_an_argument_that_cannot_be_used_is_named(arguments: list[str], said: str, gigachat: Installed) -> None:
     (gigachat.home / "broken.py").write_text("oops")
+    (gigachat.home / "deep.json").write_text('{"a":' * 100_000)
+    (gigachat.home / "list.json").write_text("[]")
     done = gigachat.run("chat", *arguments, "x")
     assert (done.status, done.out) == (2, "")
     [line] = done.err.splitlines()

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, or begin a session."""
-    if options.schema:
+    if options.schema is not None:
         _refuse_beside_schema(options)
     text = _question(options)
     fields = _fields(options)
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
                 tools += opened.enter_context(mcp_tools(server, ask=options.approve))
             fields.update(tools=tools, approve=approval)
         giga = opened.enter_context(client(options, model=options.model))
-        if options.schema and text is not None:
+        if options.schema is not None and text is not None:
             return _structured(giga, text, fields, options)
         if name := options.conversation or (_LAST if options.last else None):
             from gigachat.cli.conversations import conversation_file
@@ -104,7 +104,7 @@ def _question(options: argparse.Namespace) -> str | None:
     if not is_terminal(sys.stdin):
         given = read_input()
         text = "\n\n".join(part for part in (text, given.strip("\r\n")) if part.strip())
-    elif not (text or options.template or options.json or options.schema):
+    elif not (text or options.template or options.json or options.schema is not None):
         return None
     if options.template:
         text = _templated(options.template, text)
@@ -136,6 +136,8 @@ def _fields(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _structured(giga: GigaChat, text: str, fields: dict[str, Any], options: argparse.Namespace) -> int:
+    from pydantic_core import to_jsonable_python
+
     from gigachat.cli.schemas import answer_type
 
     into = answer_type(options.schema)
@@ -150,7 +152,7 @@ def _structured(giga: GigaChat, text: str, fields: dict[str, Any], options: argp
         messages.insert(0, {"role": "system", "content": system})
     chats: Any = giga.chat.parse if options.api == "v2" else giga.chat_parse
     _, value = chats(messages, into=into, **fields)
-    print_json(value)
+    print_json(to_jsonable_python(value))
     return OK
 
 
