@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
             model = options.model or load_settings({}).model or MODEL
             session = ChatSession(giga, fields, model=model, api=options.api, plain=options.plain)
-            return opened.enter_context(session).run(options.files)
+            return session.run(options.files)
         return _answer(giga, text, fields, options)
 
 
