@@ -166,6 +166,7 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
         (["--tool", "json"], "MODULE:NAME is needed"),
         (["--tool", "nowhere:f"], "No module named 'nowhere'"),
         (["--tool", "broken:f"], "NameError: name 'oops' is not defined"),
+        (["--tool", "leaving:f"], "SystemExit: 3"),
         (["--tool", "json:decoder"], "it is not a function"),
         (["--conversation", "../x"], "'../x' is not a name of a conversation"),
         (["--temperature", "nan"], "temperature"),
@@ -174,6 +175,7 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
 )
 def test_an_argument_that_cannot_be_used_is_named(arguments: list[str], said: str, gigachat: Installed) -> None:
     (gigachat.home / "broken.py").write_text("oops")
+    (gigachat.home / "leaving.py").write_text("raise SystemExit(3)")
     (gigachat.home / "deep.json").write_text('{"a":' * 100_000)
     (gigachat.home / "list.json").write_text("[]")
     done = gigachat.run("chat", *arguments, "x")
@@ -194,8 +196,9 @@ def test_templates(gigachat: Installed) -> None:
     gigachat.run("chat", "--template", "short.txt", stdin="длинно")
     assert asked(gigachat)["messages"][-1]["content"] == "Сократи\n\nдлинно"
     done = gigachat.run("chat", "-t", "missing", "x")
-    assert (done.status, done.out) == (1, "")
-    assert "missing.txt: " in done.err
+    assert (done.status, done.out) == (2, "")
+    assert "there is no template 'missing': neither a file of this name, nor " in done.err
+    assert gigachat.run("chat", "-t", "no/where", "x").err == "gigachat: no/where: there is no such file\n"
 
 
 def test_files_functions_and_a_saved_conversation(gigachat: Installed) -> None:
@@ -349,6 +352,7 @@ def test_settings_and_their_sources(gigachat: Installed) -> None:
     assert shown["model"].lower() == "gigachat-2  (gigachat_model)"
     assert "timeout" not in shown
     assert "queue_timeout = 600.0  (default)" in gigachat.run("config", "--all").out
+    assert "total_timeout = not set  (default)" in gigachat.run("config", "--all").out
     assert shown["max_retries"] == "0  (GIGACHAT_MAX_RETRIES)"
 
 
@@ -372,7 +376,10 @@ def test_errors_of_the_service_have_exit_statuses(code: int, status: int, gigach
     [
         ([], {"GIGACHAT_CREDENTIALS": "", "GIGACHAT_BASE_URL": ""}, 2, "no authorization"),
         (["--file", "nowhere.txt"], {}, 2, "nowhere.txt: there is no such file"),
-        (["--save", "no/where"], {}, 1, "no"),
+        (["--save", "no/where"], {}, 2, "no: there is no such directory"),
+        (["--save", "."], {}, 2, ". is a directory: name a file"),
+        (["--save", ""], {}, 2, ". is a directory: name a file"),
+        (["--conversation", ""], {}, 2, "'' is not a name of a conversation"),
         (["--bad"], {}, 2, "unrecognized arguments: --bad"),
         (["--max-tokens", "x"], {}, 2, "invalid int value: 'x'"),
         ([], {"GIGACHAT_TIMEOUT": "x"}, 2, "GIGACHAT_TIMEOUT"),
@@ -518,6 +525,9 @@ def test_without_arguments_it_prints_its_help(gigachat: Installed) -> None:
         (["models", "x"], "usage: gigachat models"),
         (["files", "show"], "files show needs an id"),
         (["files", "list", "x"], "files list takes no names"),
+        (["files", "download", "x", "-o", "no/where"], "no: there is no such directory"),
+        (["files", "download", "x", "y", "-o", "z"], "z: there are several files, name a directory"),
+        (["image", "x", "-o", "no/where"], "no: there is no such directory"),
         (["batch", "create"], "batch create needs a file"),
         (["run", "--"], "a program is needed"),
     ],
