@@ -113,7 +113,7 @@ def _without_order(graph: Mapping[str, Collection[str]]) -> frozenset[str]:
     return frozenset(graph.keys() - ordered)
 
 
-def target_of(root: Any, reference: str) -> Any:
+def target_of(root: Any, reference: object) -> Any:
     """Return the schema that a local reference leads to: a URI fragment with a JSON pointer.
 
     Args:
@@ -123,7 +123,7 @@ def target_of(root: Any, reference: str) -> Any:
     Raises:
         ValueError: There is none.
     """
-    if not reference.startswith("#"):
+    if not isinstance(reference, str) or not reference.startswith("#"):
         raise ValueError(f"the schema refers to {reference!r} outside itself: put the definition into the schema")
     target: Any = root
     start, *steps = unquote(reference).split("/")

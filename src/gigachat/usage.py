@@ -90,6 +90,11 @@ class ClientUsage:
         """Prompt tokens taken from the cache."""
         return self.total.cached_tokens
 
+    @property
+    def unknown(self) -> int:
+        """How many of the calls did not report their tokens."""
+        return self.total.unknown
+
     def cost(self, prices: Mapping[str, catalogue.Price] | None = None) -> float | None:
         """Return what the counted tokens cost; cached ones are not charged.
 

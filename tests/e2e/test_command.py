@@ -116,6 +116,17 @@ def test_an_answer_that_is_cut_says_so(gigachat: Installed) -> None:
     assert (done.status, done.err) == (0, "(the answer is cut: it reached the limit of tokens)\n")
 
 
+_TREE = {
+    "$ref": "#/definitions/Tree",
+    "definitions": {
+        "Tree": {
+            "type": "object",
+            "properties": {"children": {"type": "array", "items": {"$ref": "#/definitions/Tree"}}},
+        }
+    },
+}
+
+
 @pytest.mark.parametrize("version", [[], ["--v2"]], ids=["v1", "v2"])
 def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) -> None:
     (gigachat.home / "s.json").write_text('{"type": "object", "properties": {"имя": {"type": "string"}}}', "utf-8")
@@ -124,6 +135,12 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
         ("имя, возраст int, рост float: в метрах", {"имя": "Иван", "возраст": 5, "рост": 1.1}),
         ("s.json", {"имя": "Иван"}),
         ('{"type": "object"}', {"a": [1]}),
+        ("{}", {"a": [1]}),
+        (
+            '{"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "string"}}}',
+            {"a": "x"},
+        ),
+        (json.dumps(_TREE), {"children": [{"children": []}]}),
     ):
         replying(gigachat, json.dumps(answer))
         done = gigachat.run("chat", *version, "--schema", schema, "--file", "a.txt", "-s", "x", "Кто?")
@@ -137,11 +154,19 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
         (["--schema", "a, a"], "two fields are named 'a'"),
         (["--schema", "{"], "invalid JSON"),
         (["--schema", "a" * 5000 + "!"], "is not a field"),
+        (["--schema", ""], "'' is not a field"),
+        (["--schema", "s.json"], "'s.json' is not a field: NAME, NAME TYPE or NAME: DESCRIPTION"),
+        (["--schema", "s.json"], "nor is there such a file"),
+        (["--schema", '{"$ref": "#/x"}'], "the schema refers to '#/x', which it does not define"),
+        (["--schema", '{"$ref": 5}'], "the schema refers to 5 outside itself"),
+        (["--schema", "deep.json"], "nested too deeply"),
+        (["--schema", "list.json"], "--schema: a JSON object is needed"),
         (["--schema", "a", "-c"], "cannot be used with --continue"),
         (["--schema", "a", "--tool", "a:b"], "cannot be used with --tool"),
         (["--tool", "json"], "MODULE:NAME is needed"),
         (["--tool", "nowhere:f"], "No module named 'nowhere'"),
         (["--tool", "broken:f"], "NameError: name 'oops' is not defined"),
+        (["--tool", "leaving:f"], "SystemExit: 3"),
         (["--tool", "json:decoder"], "it is not a function"),
         (["--conversation", "../x"], "'../x' is not a name of a conversation"),
         (["--temperature", "nan"], "temperature"),
@@ -150,6 +175,9 @@ def test_an_answer_in_json_by_a_schema(version: list[str], gigachat: Installed) 
 )
 def test_an_argument_that_cannot_be_used_is_named(arguments: list[str], said: str, gigachat: Installed) -> None:
     (gigachat.home / "broken.py").write_text("oops")
+    (gigachat.home / "leaving.py").write_text("raise SystemExit(3)")
+    (gigachat.home / "deep.json").write_text('{"a":' * 100_000)
+    (gigachat.home / "list.json").write_text("[]")
     done = gigachat.run("chat", *arguments, "x")
     assert (done.status, done.out) == (2, "")
     [line] = done.err.splitlines()
@@ -168,8 +196,9 @@ def test_templates(gigachat: Installed) -> None:
     gigachat.run("chat", "--template", "short.txt", stdin="длинно")
     assert asked(gigachat)["messages"][-1]["content"] == "Сократи\n\nдлинно"
     done = gigachat.run("chat", "-t", "missing", "x")
-    assert (done.status, done.out) == (1, "")
-    assert "missing.txt: " in done.err
+    assert (done.status, done.out) == (2, "")
+    assert "there is no template 'missing': neither a file of this name, nor " in done.err
+    assert gigachat.run("chat", "-t", "no/where", "x").err == "gigachat: no/where: there is no such file\n"
 
 
 def test_files_functions_and_a_saved_conversation(gigachat: Installed) -> None:
@@ -323,6 +352,7 @@ def test_settings_and_their_sources(gigachat: Installed) -> None:
     assert shown["model"].lower() == "gigachat-2  (gigachat_model)"
     assert "timeout" not in shown
     assert "queue_timeout = 600.0  (default)" in gigachat.run("config", "--all").out
+    assert "total_timeout = not set  (default)" in gigachat.run("config", "--all").out
     assert shown["max_retries"] == "0  (GIGACHAT_MAX_RETRIES)"
 
 
@@ -346,7 +376,10 @@ def test_errors_of_the_service_have_exit_statuses(code: int, status: int, gigach
     [
         ([], {"GIGACHAT_CREDENTIALS": "", "GIGACHAT_BASE_URL": ""}, 2, "no authorization"),
         (["--file", "nowhere.txt"], {}, 2, "nowhere.txt: there is no such file"),
-        (["--save", "no/where"], {}, 1, "no"),
+        (["--save", "no/where"], {}, 2, "no: there is no such directory"),
+        (["--save", "."], {}, 2, ". is a directory: name a file"),
+        (["--save", ""], {}, 2, ". is a directory: name a file"),
+        (["--conversation", ""], {}, 2, "'' is not a name of a conversation"),
         (["--bad"], {}, 2, "unrecognized arguments: --bad"),
         (["--max-tokens", "x"], {}, 2, "invalid int value: 'x'"),
         ([], {"GIGACHAT_TIMEOUT": "x"}, 2, "GIGACHAT_TIMEOUT"),
@@ -418,6 +451,27 @@ def test_closed_streams(redirected: str, status: int, out: str, said: str, gigac
     assert said in done.err
 
 
+@needs_posix
+@pytest.mark.parametrize(("arguments", "status", "out"), [(["--schema", "{"], 2, ""), (["--save", "kept"], 0, "да\n")])
+def test_errors_and_notes_are_not_written_to_the_output(
+    arguments: list[str], status: int, out: str, gigachat: Installed
+) -> None:
+    replying(gigachat, "да")
+    done = gigachat.run("chat", "x", *arguments, command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND])
+    assert done == Done(status, out, "")
+
+
+@needs_posix
+@pytest.mark.parametrize("arguments", ["", "--help", "chat --help", "--version"])
+@pytest.mark.parametrize(("reader", "status", "lines"), [("| :", 0, 0), (">/dev/full", 1, 1)])
+def test_a_help_that_nobody_reads(arguments: str, reader: str, status: int, lines: int, gigachat: Installed) -> None:
+    if "/dev/full" in reader and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    command = ["bash", "-c", f'"$@" {arguments} {reader}; exit ${{PIPESTATUS[0]}}', "bash", *COMMAND]
+    done = gigachat.run(command=command)
+    assert (done.status, len(done.err.splitlines())) == (status, lines), done.err
+
+
 def test_a_reader_that_leaves_early_is_no_error(gigachat: Installed) -> None:
     command = [*COMMAND, "embed", "--lines"]
     pipe = subprocess.PIPE
@@ -434,10 +488,10 @@ def test_a_reader_that_leaves_early_is_no_error(gigachat: Installed) -> None:
 
 
 @needs_posix
-def test_an_argument_that_is_not_utf_8(gigachat: Installed) -> None:
-    done = gigachat.run("chat", os.fsdecode(b"\xff"))
-    assert (done.status, done.out) == (2, "")
-    assert len(done.err.splitlines()) == 1
+@pytest.mark.parametrize("command", ["chat", "tokens", "embed", "check-ai", "image", "files show", "batch show"])
+def test_an_argument_that_is_not_utf_8(command: str, gigachat: Installed) -> None:
+    done = gigachat.run(*command.split(), os.fsdecode(b"\xff"))
+    assert done == Done(2, "", "gigachat: an argument or a file has text that is not UTF-8\n")
 
 
 def test_a_home_that_cannot_be_written(gigachat: Installed) -> None:
@@ -471,6 +525,9 @@ def test_without_arguments_it_prints_its_help(gigachat: Installed) -> None:
         (["models", "x"], "usage: gigachat models"),
         (["files", "show"], "files show needs an id"),
         (["files", "list", "x"], "files list takes no names"),
+        (["files", "download", "x", "-o", "no/where"], "no: there is no such directory"),
+        (["files", "download", "x", "y", "-o", "z"], "z: there are several files, name a directory"),
+        (["image", "x", "-o", "no/where"], "no: there is no such directory"),
         (["batch", "create"], "batch create needs a file"),
         (["run", "--"], "a program is needed"),
     ],

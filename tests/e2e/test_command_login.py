@@ -125,6 +125,8 @@ def test_a_damaged_file_is_named(content: str, gigachat: Installed) -> None:
     done = gigachat.run("models")
     assert (done.status, done.out) == (2, "")
     assert "run gigachat login again" in done.err
+    assert gigachat.run("login", "--forget").err == "The key is removed.\n"
+    assert gigachat.run("login", "--forget").err == "No key is stored.\n"
 
 
 def test_the_environment_wins(gigachat: Installed, running: GigaChatServer) -> None:
@@ -160,7 +162,7 @@ WAITS = "import os, time; print(os.getpid(), os.environ['GIGACHAT_CA_BUNDLE_FILE
 
 
 @needs_posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGTERM)])
 def test_a_signal_ends_the_program_and_the_server(number: int, gigachat: Installed) -> None:
     command = [*COMMAND, "run", "--quiet", "--", sys.executable, "-c", WAITS]
     with subprocess.Popen(

@@ -244,11 +244,12 @@ def test_the_history_of_lines_is_kept(gigachat: Installed) -> None:
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_a_terminal_obeys_no_character_of_the_model(plain: bool, gigachat: Installed, server: GigaChatServer) -> None:
-    server.reply("раз\x1b]0;title\x07 два\x9b2J три\x08\r")
+    server.reply("раз\x1b]0;title\x07 два\x9b2J три\x08\r \u202eчетыре [пять](http://a.example)")
     with terminal(gigachat, "chat", *(["--plain"] if plain else []), "x") as shown:
         assert shown.ended() == 0
     assert "title" in shown.raw.decode()
-    assert not re.search(rb"\x1b\]|\x07|\xc2\x9b|\x08", shown.raw)
+    assert "http://a.example" in shown.raw.decode()
+    assert not re.search("\x1b\\]|\x07|\x9b|\x08|\u202e", shown.raw.decode())
 
 
 def test_markdown_is_drawn_with_rich(gigachat: Installed, server: GigaChatServer) -> None:
@@ -279,6 +280,16 @@ def test_the_user_is_asked_before_a_call(key: str, ran: bool, gigachat: Installe
     assert (gigachat.home / "ran").exists() is ran
 
 
+def test_the_user_sees_all_arguments_of_a_call(gigachat: Installed, server: GigaChatServer) -> None:
+    (gigachat.home / "tools.py").write_text('def erase(path: str) -> str:\n    return "gone"\n')
+    server.reply_call("erase", {"path": "a" * 300 + "/important"})
+    server.reply("готово")
+    with terminal(gigachat, "chat", "--tool", "tools:erase", "--approve", "x") as shown:
+        shown.until('/important"}? [y/N] ')
+        shown.type("n")
+        assert shown.ended() == 0
+
+
 def test_ctrl_c_at_one_question(gigachat: Installed, server: GigaChatServer) -> None:
     server.stream_events([CHUNK], keep_open=True)
     with terminal(gigachat, "chat", "x") as shown:
@@ -294,6 +305,28 @@ def test_sigterm_ends_a_session(gigachat: Installed) -> None:
         os.kill(session.pid, signal.SIGTERM)
         assert session.ended() == -signal.SIGTERM
     assert b"Traceback" not in session.raw
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_session_leaves_no_file_of_its_own(number: int, gigachat: Installed, server: GigaChatServer) -> None:
+    place = gigachat.home / "temporary"
+    place.mkdir()
+    gigachat.variables["TMPDIR"] = str(place)
+    server.reply("ответ")
+    with terminal(gigachat, "chat") as session:
+        session.until("Ctrl-D leaves")
+        session.type("вопрос")
+        session.until("tokens/s)")
+        os.kill(session.pid, number)
+        assert session.ended() == -number
+    assert list(place.iterdir()) == []
+
+
+def test_words_behind_quit_change_nothing(gigachat: Installed) -> None:
+    with terminal(gigachat, "chat") as session:
+        session.until("Ctrl-D leaves")
+        session.type("/quit now")
+        assert session.ended() == 0
 
 
 def test_the_key_is_asked_for_without_an_echo(gigachat: Installed, server: GigaChatServer) -> None:

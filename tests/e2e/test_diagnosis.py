@@ -373,7 +373,7 @@ def test_a_proxy_that_works(world: World) -> None:
         reach = {**options(server), "proxy": f"http://user:Pa%25ss@127.0.0.1:{proxy.port}"}
         report = examined(reach)
     assert report.ok, report.render()
-    assert f"through 127.0.0.1:{proxy.port} (proxy= (or GIGACHAT_PROXY))" in found(report, Code.PROXY_WORKS).seen
+    assert f"through 127.0.0.1:{proxy.port}, set by proxy= (or GIGACHAT_PROXY)" in found(report, Code.PROXY_WORKS).seen
     assert "Pa%" not in report.model_dump_json()
 
 
@@ -406,7 +406,9 @@ def test_a_proxy_that_is_not_there(world: World) -> None:
     report = examined(proxied(world, world.closed_port()))
     assert found(report, Code.PROXY_UNREACHABLE).step is Step.TCP
     report = examined({**proxied(world, 1), "proxy": "http://proxy.example:3128"})
-    assert found(report, Code.PROXY_UNREACHABLE).step is Step.NAMES
+    finding = found(report, Code.PROXY_UNREACHABLE)
+    assert finding.step is Step.NAMES
+    assert finding.seen.endswith("cannot be reached (no such name)")
 
 
 @needs_own_roots

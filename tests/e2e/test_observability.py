@@ -83,7 +83,7 @@ def test_a_stream_that_is_collected_ends(server: GigaChatServer) -> None:
         del stream
         gc.collect()
         assert [call.outcome for call in ends.calls] == ["abandoned"]
-        assert giga.usage.total.unknown == 1
+        assert giga.usage.unknown == giga.usage.total.unknown == 1
 
 
 def test_threads_count_together(server: GigaChatServer) -> None:

@@ -280,6 +280,13 @@ def test_content_stays_off(
     assert "canary" not in telemetry.span.to_json()
 
 
+def test_a_mask_changes_nothing_but_content(world: World, telemetry: Telemetry) -> None:
+    observer = telemetry.observer(capture_content=True, mask=["."])
+    world.chat(world.client(access_token="t", observers=[observer]), "hello")
+    found = json.loads(attributes(telemetry.span)["gen_ai.input.messages"])
+    assert found == [{"role": "user", "parts": [{"type": "text", "content": "*" * 15}]}]
+
+
 def test_content_is_masked(world: World, telemetry: Telemetry) -> None:
     observer = telemetry.observer(capture_content=True, mask=[r"\d{4}", re.compile("hello", re.IGNORECASE)])
     world.chat(world.client(access_token="t", observers=[observer]), "card 1234 5678, name Anna")
@@ -330,8 +337,8 @@ def test_messages_of_v2_are_content(world: World, telemetry: Telemetry) -> None:
         ("a", "mask= takes a list of regular expressions"),
         (re.compile("a"), "mask= takes a list"),
         (5, "mask= takes a list"),
-        (["("], r"mask\[0\] is no regular expression"),
-        (["a", None], r"mask\[1\] is no regular expression"),
+        (["("], r"mask\[0\] is not a regular expression"),
+        (["a", None], r"mask\[1\] is not a regular expression"),
         ([b"a"], r"mask\[0\] is a regular expression of bytes"),
     ],
 )

@@ -52,11 +52,16 @@ def note_stop(stop: str) -> None:
         print_note(_NOTES[stop])
 
 
-def shown_call(call: ToolCall) -> str:
-    """Return a call of a function on one line."""
+def shown_call(call: ToolCall, *, most: int | None = _ARGUMENTS_SHOWN) -> str:
+    """Return a call of a function on one line.
+
+    Args:
+        call: The call.
+        most: Most characters of its arguments; None for all.
+    """
     arguments = json.dumps(call.arguments, ensure_ascii=False, default=str)
-    if len(arguments) > _ARGUMENTS_SHOWN:
-        arguments = f"{arguments[:_ARGUMENTS_SHOWN]}…"
+    if most is not None and len(arguments) > most:
+        arguments = f"{arguments[:most]}…"
     return f"{call.name} {arguments}"
 
 
@@ -129,7 +134,8 @@ class _Markdown:
                 console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
             )
             self._live.start()
-        self._live.update(self._markdown(text), refresh=True)
+        # Many terminals hide the address of a hyperlink.
+        self._live.update(self._markdown(text, hyperlinks=False), refresh=True)
 
     def _stop(self) -> None:
         if self._live is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
-from gigachat.cli.files import uploaded
+from gigachat.cli.files import check_output, uploaded
 from gigachat.cli.keys import directory
 from gigachat.cli.status import OK
 from gigachat.cli.streams import is_terminal, print_json, print_model, print_note, printable, read_file, read_input
@@ -55,8 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, or begin a session."""
-    if options.schema:
+    if options.schema is not None:
         _refuse_beside_schema(options)
+    if options.save is not None:
+        check_output(options.save)
     text = _question(options)
     fields = _fields(options)
     with ExitStack() as opened:
@@ -68,9 +70,10 @@ def run(options: argparse.Namespace) -> int:
                 tools += opened.enter_context(mcp_tools(server, ask=options.approve))
             fields.update(tools=tools, approve=approval)
         giga = opened.enter_context(client(options, model=options.model))
-        if options.schema and text is not None:
+        if options.schema is not None and text is not None:
             return _structured(giga, text, fields, options)
-        if name := options.conversation or (_LAST if options.last else None):
+        name = _LAST if options.conversation is None and options.last else options.conversation
+        if name is not None:
             from gigachat.cli.conversations import conversation_file
 
             fields["storage"] = opened.enter_context(conversation_file(name, options.api))
@@ -81,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
             model = options.model or load_settings({}).model or MODEL
             session = ChatSession(giga, fields, model=model, api=options.api, plain=options.plain)
-            return opened.enter_context(session).run(options.files)
+            return session.run(options.files)
         return _answer(giga, text, fields, options)
 
 
@@ -90,7 +93,7 @@ def _refuse_beside_schema(options: argparse.Namespace) -> None:
         "--tool": options.tool,
         "--mcp": options.mcp,
         "--continue": options.last,
-        "--conversation": options.conversation,
+        "--conversation": options.conversation is not None,
         "--save": options.save,
     }
     for name, value in given.items():
@@ -104,7 +107,7 @@ def _question(options: argparse.Namespace) -> str | None:
     if not is_terminal(sys.stdin):
         given = read_input()
         text = "\n\n".join(part for part in (text, given.strip("\r\n")) if part.strip())
-    elif not (text or options.template or options.json or options.schema):
+    elif not (text or options.template or options.json or options.schema is not None):
         return None
     if options.template:
         text = _templated(options.template, text)
@@ -119,6 +122,10 @@ def _templated(name: str, text: str) -> str:
     path = Path(name)
     if path.name == name and not path.is_file():
         path = directory() / "templates" / f"{name}.txt"
+        if not path.is_file():
+            raise ValueError(f"there is no template {name!r}: neither a file of this name, nor {path}")
+    if not path.exists():
+        raise ValueError(f"{name}: there is no such file")
     template = read_file(path).strip()
     if "$input" not in template and "${input}" not in template:
         return f"{template}\n\n{text}" if text else template
@@ -136,6 +143,8 @@ def _fields(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _structured(giga: GigaChat, text: str, fields: dict[str, Any], options: argparse.Namespace) -> int:
+    from pydantic_core import to_jsonable_python
+
     from gigachat.cli.schemas import answer_type
 
     into = answer_type(options.schema)
@@ -150,7 +159,7 @@ def _structured(giga: GigaChat, text: str, fields: dict[str, Any], options: argp
         messages.insert(0, {"role": "system", "content": system})
     chats: Any = giga.chat.parse if options.api == "v2" else giga.chat_parse
     _, value = chats(messages, into=into, **fields)
-    print_json(value)
+    print_json(to_jsonable_python(value))
     return OK
 
 
@@ -169,7 +178,7 @@ def _answer(giga: GigaChat, text: str, fields: dict[str, Any], options: argparse
     else:
         with conversation.stream(text, files) as stream:
             show_stream(stream, plain=options.plain)
-    if options.save:
+    if options.save is not None:
         conversation.save(options.save)
         print_note(f"The conversation is in {options.save}.")
     return OK

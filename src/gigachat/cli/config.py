@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     if not shown:
         print("All settings have their default values. gigachat config show --all lists them.")
     for name, facts in shown.items():
-        print(f"{name} = {facts['value']}  ({facts['source']})")
+        value = "not set" if facts["value"] is None else facts["value"]
+        print(f"{name} = {value}  ({facts['source']})")
     return OK
 
 

@@ -40,6 +40,10 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("files list takes no names: use files show")
     if options.action != "list" and not options.names:
         raise ValueError(f"files {options.action} needs {'a path' if options.action == 'upload' else 'an id'}")
+    if options.action == "download":
+        check_output(options.output, folder=True)
+        if len(options.names) > 1 and not options.output.is_dir():
+            raise ValueError(f"{options.output}: there are several files, name a directory")
     with client(options) as giga:
         if options.action == "list":
             for file in giga.get_files().data:
@@ -47,6 +51,23 @@ def run(options: argparse.Namespace) -> int:
         for name in options.names:
             _one(giga, name, options)
     return OK
+
+
+def check_output(path: Path, *, folder: bool = False) -> None:
+    """Check before any request whether a file can be written.
+
+    Args:
+        path: Path of the file.
+        folder: Whether it may be a directory, in which the file gets a name.
+
+    Raises:
+        ValueError: It is a directory, or its directory is missing.
+    """
+    if path.is_dir():
+        if not folder:
+            raise ValueError(f"{path} is a directory: name a file")
+    elif not path.parent.is_dir():
+        raise ValueError(f"{path.parent}: there is no such directory")
 
 
 def uploaded(giga: GigaChat, path: str) -> models.UploadedFile:

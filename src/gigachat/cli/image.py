@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
+from gigachat.cli.files import check_output
 from gigachat.cli.status import FAILED, OK
 from gigachat.cli.streams import print_error, print_json
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw, and print the path of each picture."""
+    check_output(options.output, folder=True)
     with client(options, model=options.model) as giga:
         completion = giga.chat.create(" ".join(options.text), tools=[_TOOL])
         if not completion.images:

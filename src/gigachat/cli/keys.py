@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -153,16 +153,25 @@ def store_key(store: Store, key: str, scope: str | None) -> Path:
 
 def forget_key() -> bool:
     """Remove the stored key; whether there was one."""
-    login = read_login()
-    if not login:
-        return False
-    if login["store"] == "keyring":
-        module = keyring()
-        with _keyring_errors():
-            if module.get_password(_SERVICE, _ACCOUNT) is not None:
-                module.delete_password(_SERVICE, _ACCOUNT)
+    try:
+        login = read_login()
+    except ConfigurationError:  # the file is damaged: the key may be in the keyring
+        with suppress(ConfigurationError):
+            _forget_in_keyring()
+    else:
+        if not login:
+            return False
+        if login["store"] == "keyring":
+            _forget_in_keyring()
     login_file().unlink()
     return True
+
+
+def _forget_in_keyring() -> None:
+    module = keyring()
+    with _keyring_errors():
+        if module.get_password(_SERVICE, _ACCOUNT) is not None:
+            module.delete_password(_SERVICE, _ACCOUNT)
 
 
 def check_keyring() -> None:

@@ -59,6 +59,13 @@ _EPILOG = """\
 Exit status: 0 success, 1 failure, 2 wrong arguments or settings, 3 sign-in or access refused, 4 limit of the account
 reached, 5 no connection, 130 interrupted with Ctrl-C.
 """
+_NOTES = {
+    "GIGACHAT_CREDENTIALS": (
+        "`gigachat login` stores a key for this command; `gigachat run -- gigachat chat` needs none."
+    ),
+    "get_models()": "`gigachat models` prints the list.",
+}
+"""What the command adds to errors of the client that have these words."""
 _WIDTH = 100
 _PROTECTED = "\0"  # no argument of a process contains it
 
@@ -87,9 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complete()
     prepare_streams()
     try:
-        status = _main(words)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        try:
+            return _main(words)
+        finally:  # also after --help, which exits
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of the output is gone, as after `| head`
@@ -99,7 +108,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         print_error(error)
         return FAILED
-    return status
 
 
 def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
@@ -164,9 +172,10 @@ def _run(name: str, words: list[str]) -> int:
         module = import_module(COMMANDS[name].module)
         status: int = module.run(_parsed(name, module, words))
     except GigaChatException as error:
-        print_error(error)
-        if "GIGACHAT_CREDENTIALS" in str(error):
-            print_note("`gigachat login` stores a key for this command; `gigachat run -- gigachat chat` needs none.")
+        print_error(_in_words_of_the_command(error))
+        for text, note in _NOTES.items():
+            if text in str(error):
+                print_note(note)
         return status_of(error)
     except ImportError as error:  # of an extra that is not installed
         if error.name is None or error.name.startswith("gigachat"):
@@ -174,9 +183,16 @@ def _run(name: str, words: list[str]) -> int:
         print_error(error)
         return FAILED
     except (ValueError, TypeError) as error:  # an argument that the client refuses
-        print_error(error)
+        print_error(_in_words_of_the_command(error))
         return USAGE
     return status
+
+
+def _in_words_of_the_command(error: Exception) -> Exception | str:
+    """Return an error, or its text without the advice in Python that the client gives."""
+    from gigachat._advice import HALF_A_PAIR
+
+    return "an argument or a file has text that is not UTF-8" if HALF_A_PAIR in str(error) else error
 
 
 def _parsed(name: str, module: ModuleType, words: list[str]) -> argparse.Namespace:

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 from gigachat.cli.streams import print_error, print_note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
     from gigachat.server import GigaChatServer
 
 _NOT_FOUND = 127  # as shells show it
 _NOT_STARTED = 126
+_ENDING = (signal.SIGTERM,) if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a program; the second one is sent when a terminal is closed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
     if program is None:
         print_error(f"there is no program {words[0]!r}")
         return _NOT_FOUND
-    signal.signal(signal.SIGTERM, _leave)
+    ending = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]  # as nohup ignores SIGHUP
+    for number in ending:
+        signal.signal(number, _leave)
     with GigaChatServer() as server:
         if not options.quiet:
             print_note(f"# Local GigaChat at {server.origin}; an echo answers, no model.")
@@ -55,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         except OSError as error:
             print_error(f"{program}: {error.strerror}")
             return _NOT_STARTED
-        status = _waited(child)
+        status = _waited(child, ending)
     return status if status >= 0 else 128 - status  # as shells show signals
 
 
@@ -63,17 +68,22 @@ def _leave(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)  # and stop the server
 
 
-def _waited(child: subprocess.Popen[Any]) -> int:
-    """Return the exit status of a program that gets the signals of this process."""
+def _waited(child: subprocess.Popen[Any], ending: Sequence[signal.Signals]) -> int:
+    """Return the exit status of a program.
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        child.terminate()
+    Args:
+        child: The program.
+        ending: Signals that it gets when this process gets them.
+    """
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        child.send_signal(number)
 
     def leave_to_program(number: int, frame: FrameType | None) -> None:
         # The terminal sends it to the program, too. An exception here could lose the program's status.
         pass
 
-    handlers = {signal.SIGTERM: terminate, signal.SIGINT: leave_to_program}
+    handlers = {**dict.fromkeys(ending, pass_on), signal.SIGINT: leave_to_program}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         return child.wait()

@@ -7,16 +7,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, WithJsonSchema
+from pydantic import Field, RootModel
 from typing_extensions import TypedDict
 
 from gigachat.cli.streams import read_file
+from gigachat.schema import inline_references
 
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
 _FIELD = re.compile(r"(?P<name>[^\W\d]\w*)(?:\s+(?P<type>\w+))?(?:\s*:\s*(?P<description>.+))?")
 
 
-def answer_type(text: str) -> TypeAdapter[dict[str, Any]]:
+def answer_type(text: str) -> Any:
     """Return the type of an answer.
 
     Args:
@@ -31,11 +32,27 @@ def answer_type(text: str) -> TypeAdapter[dict[str, Any]]:
         text = read_file(Path(text))
     try:
         schema = json.loads(text)
-    except ValueError as error:
+        if not isinstance(schema, dict):
+            raise ValueError("a JSON object is needed")
+        inline_references(schema)
+    except json.JSONDecodeError as error:
         raise ValueError(f"--schema: invalid JSON: {error}") from None
-    if not isinstance(schema, dict):
-        raise ValueError("--schema: a JSON object is needed")
-    return TypeAdapter(Annotated[dict[str, Any], WithJsonSchema(schema)])
+    except RecursionError:
+        raise ValueError("--schema: the JSON is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"--schema: {error}") from None
+    return _of_schema(schema)
+
+
+def _of_schema(schema: dict[str, Any]) -> type[RootModel[Any]]:
+    class Answer(RootModel[Any]):
+        """Any JSON. The service keeps to the schema."""
+
+        @classmethod
+        def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+            return schema
+
+    return Answer
 
 
 def _is_file(text: str) -> bool:
@@ -45,17 +62,18 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _of_fields(text: str) -> TypeAdapter[dict[str, Any]]:
+def _of_fields(text: str) -> Any:
     fields: dict[str, Any] = {}
     for part in text.split(","):
         match = _FIELD.fullmatch(part.strip())
         kind = match and (match["type"] or "str")
         if match is None or kind not in _TYPES:
             known = ", ".join(_TYPES)
+            missing = "" if "," in text else ", nor is there such a file"
             raise ValueError(
-                f"--schema: {part.strip()!r} is not a field: NAME, NAME TYPE or NAME: DESCRIPTION ({known})"
+                f"--schema: {part.strip()!r} is not a field: NAME, NAME TYPE or NAME: DESCRIPTION ({known}){missing}"
             )
         if match["name"] in fields:
             raise ValueError(f"--schema: two fields are named {match['name']!r}")
         fields[match["name"]] = Annotated[_TYPES[kind], Field(description=match["description"])]
-    return TypeAdapter(TypedDict("Answer", fields))  # type: ignore[operator]
+    return TypedDict("Answer", fields)  # type: ignore[operator]

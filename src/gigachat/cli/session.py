@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.answers import show_stream
 from gigachat.cli.files import uploaded
@@ -15,7 +14,7 @@ from gigachat.cli.streams import error_text, print_note
 from gigachat.exceptions import GigaChatException
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gigachat import GigaChat
 
@@ -31,8 +30,23 @@ A space before / makes it a message."""
 _LEAVING = ("quit", "exit")
 
 
+class _Memory:
+    """The storage of a conversation without a file. A new conversation with another model continues it."""
+
+    def __init__(self) -> None:
+        self._lines: Sequence[Mapping[str, Any]] = ()
+
+    def load(self) -> Sequence[Mapping[str, Any]]:
+        """Return the lines that were saved last."""
+        return self._lines
+
+    def save(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Keep the lines of a conversation."""
+        self._lines = lines
+
+
 class ChatSession:
-    """A session. It is closed as a context manager.
+    """A session.
 
     Args:
         giga: The client.
@@ -47,10 +61,7 @@ class ChatSession:
         self._api = api
         self._plain = plain
         self._name_of_model = model
-        # The conversation is in a file, so that a new one with another model can continue it.
-        self._folder = tempfile.TemporaryDirectory(prefix="gigachat-")
-        self._storage: Path = fields.get("storage") or Path(self._folder.name) / "conversation.jsonl"
-        self._fields = {**fields, "storage": self._storage}
+        self._fields = {"storage": _Memory(), **fields}
         self._conversation = self._begun(self._fields)
         self._files: list[Any] = []
         self._asked: tuple[str, list[Any]] | None = None
@@ -68,12 +79,6 @@ class ChatSession:
             "help": lambda _: print_note(_HELP),
         }
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._folder.cleanup()
-
     def run(self, files: Sequence[str]) -> int:
         """Talk until the user leaves.
 
@@ -87,7 +92,7 @@ class ChatSession:
         while True:
             try:
                 text = read_message(lines)
-                if text.startswith("/") and text[1:].strip() in _LEAVING:
+                if text.startswith("/") and text[1:].partition(" ")[0].strip() in _LEAVING:
                     return OK
                 if text.strip():
                     self._obey(text)

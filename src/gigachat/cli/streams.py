@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""Control characters but tab and newline: a terminal would obey them."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, and those that change the direction of text: a terminal would obey them."""
 
 
 def prepare_streams() -> None:
@@ -75,8 +75,7 @@ def print_model(value: BaseModel) -> None:
 
 def print_error(error: Exception | str) -> None:
     """Write an error to standard error, on one line."""
-    text = error if isinstance(error, str) else error_text(error)
-    print(f"gigachat: {_CONTROL.sub(' ', text)}", file=sys.stderr)
+    print_note(f"gigachat: {error if isinstance(error, str) else error_text(error)}")
 
 
 def error_text(error: Exception) -> str:
@@ -87,8 +86,9 @@ def error_text(error: Exception) -> str:
 
 
 def print_note(text: str, end: str = "\n") -> None:
-    """Write what is not part of the result to standard error."""
-    print(_CONTROL.sub(" ", text), end=end, file=sys.stderr, flush=True)
+    """Write what is not part of the result to standard error, if it is open."""
+    if sys.stderr is not None:  # print() would write to standard output instead
+        print(_CONTROL.sub(" ", text), end=end, file=sys.stderr, flush=True)
 
 
 def read_input() -> str:

@@ -57,7 +57,7 @@ def _tool(name: str, *, ask: bool) -> Any:
         raise ValueError(f"--tool {name}: MODULE:NAME is needed, as in --tool tools:weather")
     try:
         function = reduce(getattr, path.split("."), import_module(module))
-    except Exception as error:  # of the module, which is the user's
+    except (Exception, SystemExit) as error:  # of the module, which is the user's
         raise ValueError(f"--tool {name}: {type(error).__name__}: {error}") from None
     if not callable(function):
         raise ValueError(f"--tool {name}: it is not a function")
@@ -71,7 +71,7 @@ def approval(call: ToolCall) -> bool | str:
     """Ask on the terminal whether a call may run."""
     try:
         with open("CONIN$" if sys.platform == "win32" else "/dev/tty", encoding="utf-8", errors="replace") as terminal:
-            print_note(f"Run {shown_call(call)}? [y/N] ", end="")
+            print_note(f"Run {shown_call(call, most=None)}? [y/N] ", end="")
             return terminal.readline().strip().lower() in _YES
     except OSError:
         return "there is no terminal to ask the user"

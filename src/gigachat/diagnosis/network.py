@@ -110,11 +110,11 @@ class Route:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
             if self.proxy is not None:
-                return Code.PROXY_UNREACHABLE, {"problem": "unknown"}
+                return Code.PROXY_UNREACHABLE, {"problem": "no_name"}
             if not is_local(host) and not has_route():
                 return Code.NO_NETWORK, {}
             if variable := other_proxy(host):
-                return Code.PROXY_NEEDED, {"problem": "unknown", "variable": variable}
+                return Code.PROXY_NEEDED, {"problem": "no_name", "variable": variable}
             silent = isinstance(error, socket.gaierror) and error.errno in (socket.EAI_AGAIN, socket.EAI_FAIL)
             return (Code.NAME_SERVER_SILENT if silent else Code.NAME_UNKNOWN), {}
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -146,10 +146,18 @@ METHODS: Mapping[Language, Mapping[str, str]] = {
 }
 
 PROBLEMS: Mapping[Language, Mapping[str, str]] = {
-    "en": {"refused": "refused", "timeout": "timed out", "unknown": "unknown", "hidden": "(not shown)", "none": "none"},
+    "en": {
+        "refused": "refused",
+        "timeout": "timed out",
+        "no_name": "no such name",
+        "unknown": "unknown",
+        "hidden": "(not shown)",
+        "none": "none",
+    },
     "ru": {
         "refused": "отказ",
         "timeout": "нет ответа",
+        "no_name": "нет такого имени",
         "unknown": "неизвестно",
         "hidden": "(не показано)",
         "none": "нет",

@@ -48,7 +48,8 @@ def object_schema(kind: Any) -> tuple[dict[str, Any], bool]:
     else:
         schema = _written(adapter_of(kind).json_schema, name_of(kind))
     if "$ref" in schema:  # a type that contains itself
-        schema = {**target_of(schema, schema["$ref"]), "$defs": schema["$defs"]}
+        kept = {name: part for name, part in schema.items() if name in ("$defs", "definitions")}
+        schema = {**target_of(schema, schema["$ref"]), **kept}
     if schema.get("type") == "object":
         return schema, False
     definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+CONTENT = ("content", "response", "arguments")
+"""Keys of the parts of a message that have content. The others have kinds, names and ids."""
+
+
 def of_request(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the messages of a request, or the texts for embeddings."""
     texts = request.get("input")

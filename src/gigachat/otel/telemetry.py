@@ -41,7 +41,7 @@ class OpenTelemetry(Observer):
         mask: Regular expressions. What they match in messages is replaced by `***`.
 
     Raises:
-        ConfigurationError: `mask` is no list of regular expressions.
+        ConfigurationError: `mask` is not a list of regular expressions.
     """
 
     def __init__(
@@ -155,7 +155,15 @@ class OpenTelemetry(Observer):
                 (names.OUTPUT_MESSAGES, messages.of_response(response or {})),
             ):
                 if found:
-                    span.set_attribute(name, json.dumps(self._masked(found), ensure_ascii=False))
+                    span.set_attribute(name, json.dumps([self._message(one) for one in found], ensure_ascii=False))
+
+    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a message with its content masked."""
+        parts = [
+            {name: self._masked(value) if name in messages.CONTENT else value for name, value in part.items()}
+            for part in message["parts"]
+        ]
+        return {**message, "parts": parts}
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -265,7 +273,7 @@ def _patterns(mask: Sequence[str | re.Pattern[str]]) -> list[re.Pattern[str]]:
         try:
             compiled = re.compile(pattern)
         except (re.error, TypeError):
-            raise ConfigurationError(f"mask[{index}] is no regular expression") from None
+            raise ConfigurationError(f"mask[{index}] is not a regular expression") from None
         if not isinstance(compiled.pattern, str):
             raise ConfigurationError(f"mask[{index}] is a regular expression of bytes, not of text")
         patterns.append(compiled)
