@@ -20,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run each value of each parameter once, in one of the modes; few random examples; no slow tests",
     )
+    parser.addoption("--fewer-costly", action="store_true", help="with --sample: run a third of the costly tests")
 
 
 def pytest_configure() -> None:
@@ -39,6 +40,7 @@ def pytest_sessionfinish() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--sample"):
         return
+    few_costly = config.getoption("--fewer-costly")
     covered: set[tuple[object, ...]] = set()
     sample: set[pytest.Item] = set()
     # In the order of a checksum, so that the values of one parameter meet different values of another.
@@ -52,8 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             (test, name, _key(value)) for name, value in parameters.items() if name not in _MODES
         }
         values = values or {(test,)}
-        if not values <= covered:
-            covered |= values
+        if values <= covered:
+            continue
+        covered |= values
+        if not (few_costly and item.get_closest_marker("costly") and crc32(item.nodeid.encode()) % 3):
             sample.add(item)
     config.hook.pytest_deselected(items=[item for item in items if item not in sample])
     items[:] = [item for item in items if item in sample]

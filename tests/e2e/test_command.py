@@ -19,6 +19,8 @@ from gigachat.server import GigaChatServer
 from tests.support.commands import COMMAND, Done, Installed
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.costly
+
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="there is no sh there")
 
 

@@ -16,6 +16,8 @@ from gigachat.server import GigaChatServer
 from tests.support.commands import COMMAND, Installed
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.costly
+
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither these modes nor these signals")
 
 # A keyring in a file, in place of the package: the package is not part of the extra `test`.

@@ -35,6 +35,8 @@ from tests.support.raw_servers import listening, raw_server, site
 from tests.support.systems import needs_own_roots
 from tests.support.waiting import PATIENCE, patiently, until
 
+pytestmark = pytest.mark.costly
+
 LANGUAGES: tuple[Language, ...] = ("en", "ru")
 OLD, NEW, SIGN_IN = "gigachat.devices.sberbank.ru", "api.giga.chat", "ngw.devices.sberbank.ru"
 UNKNOWN_KEY = base64.b64encode(f"{uuid.uuid4()}:{uuid.uuid4()}".encode()).decode()

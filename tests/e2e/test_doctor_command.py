@@ -15,6 +15,8 @@ from gigachat.server import GigaChatServer
 from tests.support.programs import environment
 from tests.support.systems import needs_own_roots
 
+pytestmark = pytest.mark.costly
+
 needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 COMMAND = [sys.executable, "-W", "error", "-m", "gigachat", "doctor"]
 

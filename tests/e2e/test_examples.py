@@ -20,6 +20,8 @@ from tests.support.notebooks import code_cells, executed
 from tests.support.programs import environment
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.costly
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHORT = (
     *("weather_agent", "chat_bot", "sse_endpoint", "extract_table", "rag_folder", "mcp_agent"),

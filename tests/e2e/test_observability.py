@@ -21,6 +21,8 @@ from tests.support.fixtures import each_of
 from tests.support.programs import environment
 from tests.support.systems import needs_fork
 
+pytestmark = pytest.mark.costly
+
 
 class Ends(Observer):
     """Notes how calls end."""

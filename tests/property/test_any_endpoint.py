@@ -361,6 +361,7 @@ def instead(place: int) -> list[Any]:
     return INSTEAD[place % turns :: turns]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("method", ANSWERS)
 def test_each_value_may_be_anything(method: str, tmp_path: Path) -> None:
     """Whatever stands in the place of any one value of a good answer, it is read or an error of ours."""
