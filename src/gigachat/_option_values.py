@@ -100,6 +100,8 @@ def http_url(value: str) -> str:
     parts = _parts(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("give a full address that starts with https://")
+    if any(map(str.isspace, value)):
+        raise ValueError("no spaces in the address")
     if parts.username or parts.password:
         raise ValueError("no user or password in the address; use user= and password=")
     if parts.query or parts.fragment:

@@ -329,6 +329,8 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("base_url", "https://", "https://"),
     ("base_url", "https://me:secret@host/v1", "user="),
     ("base_url", "https://host/v1?key=secret", "query"),
+    ("base_url", "https://a host/v1", "spaces"),
+    ("base_url", "https://host/a path/v1", "spaces"),
     ("auth_url", "host:9443", "https://"),
     ("timeout", 0, "above zero"),
     ("timeout", -1, "above zero"),
