@@ -19,6 +19,6 @@ def status_of(error: GigaChatException) -> int:
 
     if isinstance(error, exceptions.ConfigurationError):
         return USAGE
-    if isinstance(error, exceptions.APIConnectionError):
+    if isinstance(error, exceptions.APIConnectionError | exceptions.McpError):
         return NETWORK
     return _OF_STATUS.get(getattr(error, "status_code", 0), FAILED)
