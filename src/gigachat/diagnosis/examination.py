@@ -107,8 +107,8 @@ class _Examination:
         return text.verdict != "failed"
 
     def _shown(self, value: str) -> str:
-        """Return a value in one line and of bounded length; known words are translated."""
-        value = PROBLEMS[self.language].get(value, value)
+        """Return a value in one line and of bounded length, without the home folder; known words are translated."""
+        value = _without_home(PROBLEMS[self.language].get(value, value))
         value = "".join(character if character.isprintable() else " " for character in value)
         return " ".join(value.split())[:_LONGEST_VALUE]
 
@@ -127,7 +127,7 @@ class _Examination:
         try:
             return outcome.result()
         except ConfigurationError as error:
-            return failed((Code.SETTINGS_INVALID, {"problem": _without_home(str(error))}))
+            return failed((Code.SETTINGS_INVALID, {"problem": str(error)}))
         except Exception as error:
             return failed((Code.UNEXPECTED, {"problem": type(error).__name__}))
 
@@ -141,7 +141,7 @@ class _Examination:
     def installation(self) -> None:
         """Tell which packages own the import and the command."""
         facts = {"version": gigachat.__version__, "python": platform.python_version()}
-        folder = _without_home(str(Path(gigachat.__file__).parent))
+        folder = str(Path(gigachat.__file__).parent)
         self.add(Step.INSTALLATION, Code.INSTALLED, {**facts, "folder": folder})
         try:
             of_script, of_import = _owners()
@@ -161,7 +161,7 @@ class _Examination:
             client = self._own_client(given, token)
             address = network.Route(client._settings, client._settings.base_url, "base_url=", self._timeout)
         except ConfigurationError as error:
-            self.add(Step.SETTINGS, Code.SETTINGS_INVALID, {"problem": _without_home(str(error))})
+            self.add(Step.SETTINGS, Code.SETTINGS_INVALID, {"problem": str(error)})
             return None
         except Exception as error:
             self.add(Step.SETTINGS, Code.UNEXPECTED, {"problem": type(error).__name__})
