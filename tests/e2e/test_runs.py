@@ -500,6 +500,22 @@ def test_the_same_call_is_not_run_a_fourth_time_in_a_row(mode: Mode, version: Ve
     assert results(server)[3]["error"].startswith("not run: the same call was made 4 times in a row; ")
 
 
+def test_calls_with_values_of_other_types_are_not_the_same(
+    mode: Mode, version: Version, server: GigaChatServer
+) -> None:
+    ran: list[Any] = []
+
+    def again(value: bool | int | float) -> int:
+        ran.append(value)
+        return 1
+
+    for value in (1, True, 1.0, True):
+        server.reply_call("again", {"value": value})
+    server.reply("done")
+    program(mode, version, server, lambda runner: runner.run("x", tools=[again], max_steps=20))
+    assert [*map(type, ran)] == [int, bool, float, bool]
+
+
 def test_a_run_ends_after_max_steps_and_its_messages_begin_the_next_one(
     mode: Mode, version: Version, server: GigaChatServer
 ) -> None:

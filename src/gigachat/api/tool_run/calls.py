@@ -144,7 +144,7 @@ class Calls:
         return function
 
     def _refuse_repeated(self, call: ToolCall) -> None:
-        called = call.name, call.arguments
+        called = json.dumps([call.name, call.arguments], sort_keys=True, default=str)  # 1 is not True there
         self._repeats = self._repeats + 1 if called == self._last else 1
         self._last = called
         if self._repeats > self._options.max_repeats:
