@@ -24,7 +24,8 @@ def is_linear(work: Callable[[_Input], object], made: Callable[[int], _Input], m
         many: The larger size.
     """
     small, large = made(many // 10), made(many)
-    return _seconds(work, large) < 50 * _seconds(work, small)
+    tick = time.get_clock_info("process_time").resolution
+    return _seconds(work, large) < 50 * max(_seconds(work, small), tick)
 
 
 def _seconds(work: Callable[[_Input], object], value: _Input) -> float:
