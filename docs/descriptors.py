@@ -8,8 +8,11 @@ from typing import Any
 import griffe
 
 _ATTRIBUTES = frozenset({"namespace", "read_only"})
-_ENDPOINTS = frozenset({"endpoint", "procedure", "stream_endpoint", "iterator_procedure", "mode_endpoint"})
+_KINDS = ("endpoint", "procedure", "mode_endpoint")
+_ENDPOINTS = frozenset({*_KINDS, *(f"overloaded_{kind}" for kind in _KINDS), "stream_endpoint", "iterator_procedure"})
 _STREAMS = {"StreamCall": "Stream", "NextItems": "Iterator"}
+_MADE = {"Run": "RunStream", "RunV2": "RunStream", "ThreadStream": "Stream", "ConversationInBothModes": "Conversation"}
+"""What the caller gets for an annotation of ours."""
 
 
 class Descriptors(griffe.Extension):
@@ -42,4 +45,8 @@ def _result(returns: Any) -> Any:
         case griffe.ExprSubscript(left=griffe.ExprName(name=name), slice=given) if name in _STREAMS:
             item = given.elements[0] if isinstance(given, griffe.ExprTuple) else given
             return griffe.ExprSubscript(griffe.ExprName(_STREAMS[name], parent=returns.left.parent), item)
+        case griffe.ExprSubscript(left=griffe.ExprName(name=name) as kind) if name in _MADE:
+            return griffe.ExprName(_MADE[name], parent=kind.parent)
+        case griffe.ExprName(name=name) as kind if name in _MADE:
+            return griffe.ExprName(_MADE[name], parent=kind.parent)
     return returns

@@ -82,7 +82,7 @@ def _rewritten(path: Path, language: str) -> tuple[str, set[Path]]:
             return text  # the site has no folders, and leaves hidden files out
         linked.add(target)
         if text.endswith(".md"):
-            text = LANGUAGES[language].format(_title(_source(target, language)))
+            text = LANGUAGES["en" if source == path else language].format(_title(_source(target, language)))
         if source == path and _source(target, language) != target:
             hash_ = anchor = ""  # the translated page has other headings
         relative = os.path.relpath(site_path(target), site_path(path).parent)
@@ -95,6 +95,6 @@ def _rewritten(path: Path, language: str) -> tuple[str, set[Path]]:
 
 if __name__ == "__main__":
     build = Path(sys.argv[1])
-    shutil.rmtree(build, ignore_errors=True)
     for each in LANGUAGES:
+        shutil.rmtree(build / each, ignore_errors=True)
         stage(each, build / each)
