@@ -72,9 +72,10 @@ def suites(name: str) -> list[str]:
     """Return pytest's arguments: a sample, between the ends of the range without the tests of the local server."""
     names = list(environments())
     if name in (names[0], names[-1]):
-        return ["--sample", *(f"tests/{suite}" for suite in SUITES)]
+        return ["--sample", "--fewer-costly", *(f"tests/{suite}" for suite in SUITES)]
     return [
         "--sample",
+        "--fewer-costly",
         *(f"tests/{suite}" for suite in SUITES if suite != "server"),
         "--ignore-glob=*/e2e/test_testing*",
     ]
