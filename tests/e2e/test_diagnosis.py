@@ -24,6 +24,7 @@ import pytest
 import trustme
 
 from gigachat import AsyncGigaChat, GigaChat
+from gigachat._service import SCOPES
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.diagnosis import Code, Finding, Language, Report, Step, Verdict, diagnose, network
 from gigachat.server import GigaChatServer
@@ -310,6 +311,13 @@ def test_each_fault_is_found_with_its_advice(fault: Fault, language: Language, w
 )
 def test_what_was_seen_names_the_culprit(fault: Fault, code: Code, shown: str, world: World) -> None:
     assert shown in found(examined(fault(world)), code).seen
+
+
+@needs_own_roots
+@pytest.mark.parametrize(("kind", "scope"), [("b2b", SCOPES[0]), ("pers", SCOPES[1]), ("pers", SCOPES[2])])
+def test_a_scope_of_the_documentation_is_shown(kind: Any, scope: str, world: World) -> None:
+    report = examined({**options(world.server(account_kind=kind)), "scope": scope})
+    assert f"the key does not have the scope {scope};" in found(report, Code.OTHER_ACCOUNT).seen
 
 
 @needs_own_roots

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _QUESTION = "Привет"
 _MOST_MODELS = 30
 _SECRET = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-.*|.{48,}|ey.*\..*\..*", re.IGNORECASE)
-_SCOPE = re.compile(r"[A-Z_]{1,32}", re.IGNORECASE)
+_SCOPE = re.compile(r"GIGACHAT_API_[A-Z0-9]{1,8}|[A-Z_]{1,32}", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[\w-]{1,64}")
 _BY_STATUS = {
     401: Code.TOKEN_REFUSED,
