@@ -335,6 +335,15 @@ def test_steps_that_depend_on_a_failed_one_are_skipped_with_the_reason(world: Wo
     assert skipped == dict.fromkeys(rest, "not checked: sign-in")
 
 
+PLACEHOLDERS = ["your-authorization-key", "YOUR_KEY", "<key>", "...", "***", "xxx", "ключ"]
+
+
+@pytest.mark.parametrize("key", PLACEHOLDERS)
+def test_a_placeholder_is_told_from_a_damaged_key(key: str, world: World) -> None:
+    report = examined({**options(world.server(tls=False)), "credentials": key})
+    assert found(report, Code.KEY_IS_PLACEHOLDER).step is Step.SETTINGS
+
+
 @needs_own_roots
 def test_the_network_is_examined_although_the_key_is_malformed(world: World) -> None:
     report = examined(key_is_uuid(world))

@@ -274,6 +274,7 @@ def key_code(settings: Settings) -> Code | None:
 KEY_CODES = {
     "non_ascii": Code.KEY_IS_PLACEHOLDER,
     "brackets": Code.KEY_IS_PLACEHOLDER,
+    "placeholder": Code.KEY_IS_PLACEHOLDER,
     "space": Code.KEY_HAS_SPACE,
     "quote": Code.KEY_HAS_SPACE,
     "uuid": Code.KEY_IS_UUID,
