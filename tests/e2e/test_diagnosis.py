@@ -537,6 +537,14 @@ def test_a_client_without_a_key(world: World) -> None:
     assert hosts == [OLD, SIGN_IN]
 
 
+def test_a_misspelled_variable_is_named_before_the_missing_key(world: World) -> None:
+    world.names = dict.fromkeys((OLD, SIGN_IN), "unknown.example")
+    world.monkeypatch.setenv("GIGACHAT_KEY", UNKNOWN_KEY)
+    findings = [finding for finding in examined({}).findings if finding.step is Step.SETTINGS]
+    assert [finding.code for finding in findings] == [Code.VARIABLE_NOT_READ, Code.NO_KEY]
+    assert findings[0].advice == "Rename it to GIGACHAT_CREDENTIALS."
+
+
 def test_a_client_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIGACHAT_TIMEOUT", "soon")
     report = diagnose(GigaChat, language="en")

@@ -166,6 +166,9 @@ class _Examination:
         except Exception as error:
             self.add(Step.SETTINGS, Code.UNEXPECTED, {"problem": type(error).__name__})
             return None
+        known = (*type(client._settings).model_fields, *_OTHER_VARIABLES)
+        for misspelled, meant in misspelled_variables(ENV_PREFIX, known).items():
+            self.add(Step.SETTINGS, Code.VARIABLE_NOT_READ, {"variable": misspelled, "other_variable": meant})
         method = account.authorization_of(client)
         if method == "none" and account.needs_key(client):
             self.add(Step.SETTINGS, Code.NO_KEY, {})
@@ -175,9 +178,6 @@ class _Examination:
             self.add(Step.SETTINGS, Code.SETTINGS_READ, {**address.facts, "method": METHODS[self.language][method]})
         if variable := _quoted_variable(client._settings):
             self.add(Step.SETTINGS, Code.KEY_WAS_QUOTED, {"variable": variable})
-        known = (*type(client._settings).model_fields, *_OTHER_VARIABLES)
-        for variable, meant in misspelled_variables(ENV_PREFIX, known).items():
-            self.add(Step.SETTINGS, Code.VARIABLE_NOT_READ, {"variable": variable, "other_variable": meant})
         if any(given._own_clients):
             self.add(Step.SETTINGS, Code.OWN_HTTP_CLIENT, {})
         return client
