@@ -56,11 +56,15 @@ class Facts(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What was seen, what it means and what to do, in one language."""
+    """What was seen, what it means and what to do, in one language.
+
+    `local_advice` takes the place of `advice` if the host is this machine.
+    """
 
     seen: str
     meaning: str
     advice: str = ""
+    local_advice: str = ""
 
 
 class Text(NamedTuple):
