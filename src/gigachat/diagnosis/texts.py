@@ -104,7 +104,7 @@ STEPS: Mapping[Language, Mapping[Step, str]] = {
         Step.PROXY: "прокси",
         Step.TLS: "TLS",
         Step.CLOCK: "часы",
-        Step.SIGN_IN: "вход",
+        Step.SIGN_IN: "авторизация",
         Step.SCOPE: "scope",
         Step.MODELS: "модели",
         Step.ANSWER: "ответ",
