@@ -14,6 +14,7 @@ HALF_A_PAIR = (
     "the text has half a surrogate pair, which UTF-8 cannot hold: "
     "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace') mends it"
 )
+WITHOUT_ACCOUNT = "; without an account: gigachat run -- python ..."
 _SCOPES = "{}, {} or {}".format(*SCOPES)
 _BY_OAUTH_CODE = {
     1: f"Check `scope`: {_SCOPES}.",

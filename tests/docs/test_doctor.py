@@ -28,7 +28,8 @@ def described(page: str) -> dict[str, tuple[str, str, str]]:
 def test_every_code_is_described_in_the_words_of_the_reports(page: str) -> None:
     expected = {}
     for code, text in texts().items():
-        _, meaning, advice = (part.format_map(_FIELDS._asdict()) for part in words_of(text, page))
+        _, meaning, advice, local_advice = (part.format_map(_FIELDS._asdict()) for part in words_of(text, page))
+        assert local_advice in " ".join(read(page).prose.split())
         expected[code.value] = (text.verdict, meaning, advice or "–")
     assert described(page) == expected
     assert [*expected] == [code.value for code in Code]

@@ -369,8 +369,9 @@ def test_errors_of_the_service_have_exit_statuses(code: int, status: int, gigach
     gigachat.server.fail(code, path="/chat/completions", times=2)
     done = gigachat.run("chat", "x")
     assert (done.status, done.out) == (status, "")
-    [line] = done.err.splitlines()
+    line, *notes = done.err.splitlines()
     assert line.startswith(f"gigachat: {code} ")
+    assert notes == (["`gigachat doctor` finds out why, step by step."] if status == 3 else [])
 
 
 @pytest.mark.parametrize(
@@ -400,8 +401,20 @@ def test_other_errors_have_exit_statuses(
 def test_without_a_key_it_names_login_and_run(tmp_path: Path) -> None:
     done = Installed(tmp_path).run("models")
     assert (done.status, done.out) == (2, "")
-    assert "gigachat login" in done.err
-    assert "gigachat run" in done.err
+    error, note = done.err.splitlines()
+    assert error.startswith("gigachat: no authorization: ")
+    assert "gigachat run" not in error
+    assert "gigachat login" in note
+    assert "gigachat run -- gigachat chat" in note
+
+
+def test_advice_names_commands_instead_of_methods(gigachat: Installed) -> None:
+    done = gigachat.run("chat", "x", "--model", "GigaChat-9")
+    assert done.status == 1
+    [line] = done.err.splitlines()
+    assert line.endswith(" `gigachat models` lists what this address serves.")
+    done = gigachat.run("files", "show", "00000000-0000-0000-0000-000000000000")
+    assert done.err.endswith(" `gigachat files` lists your files.\n")
 
 
 def test_without_a_network(gigachat: Installed) -> None:

@@ -157,7 +157,16 @@ def test_a_program_runs_against_a_server_of_its_own(gigachat: Installed) -> None
 def test_a_program_that_is_missing(gigachat: Installed) -> None:
     done = gigachat.run("run", "--", "no-such-program")
     assert (done.status, done.out) == (127, "")
-    assert "no-such-program" in done.err
+    assert done.err == "gigachat: there is no program 'no-such-program'\n"
+
+
+@needs_posix
+def test_a_file_of_python_that_is_no_program(gigachat: Installed) -> None:
+    (gigachat.home / "a bot.py").write_text(ASKS)
+    done = gigachat.run("run", "--", "a bot.py", "--quick")
+    assert (done.status, done.out) == (127, "")
+    instead = "gigachat run -- python 'a bot.py'"
+    assert done.err == f"gigachat: there is no program 'a bot.py'; did you mean: {instead}\n"
 
 
 WAITS = "import os, time; print(os.getpid(), os.environ['GIGACHAT_CA_BUNDLE_FILE'], flush=True); time.sleep(100)"

@@ -134,6 +134,21 @@ def chats(server: GigaChatServer) -> list[list[str]]:
     return [[message["content"] for message in body["messages"]] for body in bodies]
 
 
+def test_a_session_is_refused_without_a_key(tmp_path: Path) -> None:
+    with terminal(Installed(tmp_path), "chat") as opened:
+        shown = opened.until("needs none.")
+        assert opened.ended() == 2
+    error, note = shown.splitlines()
+    assert error.startswith("gigachat: no authorization: ")
+    assert "gigachat login" in note
+
+
+def test_a_session_of_a_local_server_without_a_key_begins(tmp_path: Path) -> None:
+    reach = {"GIGACHAT_BASE_URL": "http://127.0.0.1:1/v1"}
+    with terminal(Installed(tmp_path, variables=reach), "chat") as opened:
+        opened.until("/help lists the commands")
+
+
 @pytest.mark.parametrize("kind", ["as installed", "without the extra", "dumb"])
 def test_a_session(kind: str, gigachat: Installed, server: GigaChatServer) -> None:
     command = [sys.executable, "-c", _WITHOUT] if kind == "without the extra" else COMMAND

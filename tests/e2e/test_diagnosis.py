@@ -24,6 +24,7 @@ import pytest
 import trustme
 
 from gigachat import AsyncGigaChat, GigaChat
+from gigachat._service import SCOPES
 from gigachat.context import authorization_cvar, custom_headers_cvar
 from gigachat.diagnosis import Code, Finding, Language, Report, Step, Verdict, diagnose, network
 from gigachat.server import GigaChatServer
@@ -109,6 +110,11 @@ def examined(client_options: Mapping[str, Any], language: Language = "en", timeo
         return giga.diagnose(language=language, timeout=timeout)
 
 
+def named(server: GigaChatServer) -> dict[str, Any]:
+    """Return options of a client for a server by the name of the service."""
+    return {name: str(value).replace("localhost", OLD) for name, value in options(server).items()}
+
+
 # The faults
 
 
@@ -164,19 +170,19 @@ def client_certificate_required(world: World) -> dict[str, Any]:
 
 
 def key_is_uuid(world: World) -> dict[str, Any]:
-    return {**options(world.server()), "credentials": str(uuid.uuid4())}
+    return {**named(world.server(names=[OLD])), "credentials": str(uuid.uuid4())}
 
 
 def key_is_jwt(world: World) -> dict[str, Any]:
-    return {**options(world.server()), "credentials": JWT}
+    return {**named(world.server(names=[OLD])), "credentials": JWT}
 
 
 def key_has_newline(world: World) -> dict[str, Any]:
-    return {**options(world.server()), "credentials": f"{UNKNOWN_KEY[:20]}\n{UNKNOWN_KEY[20:]}"}
+    return {**named(world.server(names=[OLD])), "credentials": f"{UNKNOWN_KEY[:20]}\n{UNKNOWN_KEY[20:]}"}
 
 
 def key_has_quote(world: World) -> dict[str, Any]:
-    return {**options(world.server()), "credentials": f'{UNKNOWN_KEY}"'}
+    return {**named(world.server(names=[OLD])), "credentials": f'{UNKNOWN_KEY}"'}
 
 
 def key_is_quoted_in_the_environment(world: World) -> dict[str, Any]:
@@ -194,11 +200,11 @@ def other_account(world: World) -> dict[str, Any]:
 
 
 def key_revoked(world: World) -> dict[str, Any]:
-    return {**options(world.server()), "credentials": UNKNOWN_KEY}
+    return {**named(world.server(names=[OLD])), "credentials": UNKNOWN_KEY}
 
 
 def no_such_model(world: World) -> dict[str, Any]:
-    return {**options(world.server()), "model": "GigaChat-Pro-Max"}
+    return {**named(world.server(names=[OLD])), "model": "GigaChat-Pro-Max"}
 
 
 def no_tokens_left(world: World) -> dict[str, Any]:
@@ -224,8 +230,7 @@ def old_host(world: World) -> dict[str, Any]:
 def model_of_the_newer_host(world: World) -> dict[str, Any]:
     server = world.server(names=[OLD])
     server.fail(404, "No such model", path="/models/GigaChat-3-Ultra")
-    reach = {name: str(value).replace("localhost", OLD) for name, value in options(server).items()}
-    return {**reach, "model": "GigaChat-3-Ultra"}
+    return {**named(server), "model": "GigaChat-3-Ultra"}
 
 
 Fault = Callable[[World], dict[str, Any]]
@@ -266,7 +271,7 @@ FAULTS: dict[Fault, tuple[Step, Code, Verdict, str, str]] = {
     wrong_scope: (Step.SCOPE, Code.WRONG_SCOPE, "failed", "GIGACHAT_API_B2B (companies", "GIGACHAT_API_B2B (компании"),
     other_account: (Step.SCOPE, Code.OTHER_ACCOUNT, "failed", "to the scope that works", "подходящее значение"),
     key_revoked: (Step.SIGN_IN, Code.KEY_REVOKED, "failed", "Make a new key", "Получите новый ключ"),
-    no_such_model: (Step.MODELS, Code.NO_SUCH_MODEL, "failed", "to one of them", "одну из них"),
+    no_such_model: (Step.MODELS, Code.NO_SUCH_MODEL, "failed", "Newer models are at", "Новые модели: base_url"),
     no_tokens_left: (Step.ANSWER, Code.NO_TOKENS_LEFT, "failed", "Buy a package", "Купите пакет"),
     busy: (Step.ANSWER, Code.BUSY, "failed", "Close streams", "Закройте потоки"),
     old_host: (Step.TCP, Code.OLD_HOST, "failed", "to https://api.giga.chat/v1", ": https://api.giga.chat/v1"),
@@ -313,6 +318,13 @@ def test_what_was_seen_names_the_culprit(fault: Fault, code: Code, shown: str, w
 
 
 @needs_own_roots
+@pytest.mark.parametrize(("kind", "scope"), [("b2b", SCOPES[0]), ("pers", SCOPES[1]), ("pers", SCOPES[2])])
+def test_a_scope_of_the_documentation_is_shown(kind: Any, scope: str, world: World) -> None:
+    report = examined({**options(world.server(account_kind=kind)), "scope": scope})
+    assert f"the key does not have the scope {scope};" in found(report, Code.OTHER_ACCOUNT).seen
+
+
+@needs_own_roots
 def test_an_intercepting_proxy_is_named_by_its_root_where_python_shows_the_chain(world: World) -> None:
     seen = found(examined(intercepted(world)), Code.INTERCEPTED).seen
     root, child = "Office Firewall", "trustme"
@@ -325,6 +337,15 @@ def test_steps_that_depend_on_a_failed_one_are_skipped_with_the_reason(world: Wo
     skipped = {finding.step: finding.seen for finding in report.findings if finding.verdict == "skipped"}
     rest = (Step.SCOPE, Step.MODELS, Step.ANSWER, Step.STREAM, Step.BALANCE)
     assert skipped == dict.fromkeys(rest, "not checked: sign-in")
+
+
+PLACEHOLDERS = ["your-authorization-key", "YOUR_KEY", "<key>", "...", "***", "xxx", "ключ"]
+
+
+@pytest.mark.parametrize("key", PLACEHOLDERS)
+def test_a_placeholder_is_told_from_a_damaged_key(key: str, world: World) -> None:
+    report = examined({**options(world.server(tls=False)), "credentials": key})
+    assert found(report, Code.KEY_IS_PLACEHOLDER).step is Step.SETTINGS
 
 
 @needs_own_roots
@@ -345,6 +366,33 @@ def test_one_of_two_addresses_fails_alone(world: World) -> None:
     tls = [(finding.code, finding.seen) for finding in report.findings if finding.step is Step.TLS]
     assert [code for code, _ in tls] == [Code.SKIPPED, Code.CERTIFICATE_TRUSTED]
     assert tls[0][1] == f"not checked: TCP ({SIGN_IN})"
+
+
+LOCAL_KEY = {
+    "en": "Copy GIGACHAT_CREDENTIALS from the output of gigachat serve; each start without --state has a new key.",
+    "ru": "Скопируйте GIGACHAT_CREDENTIALS из вывода gigachat serve: без --state при каждом запуске новый ключ.",
+}
+LOCAL_MODEL = {
+    "en": "Set model= (GIGACHAT_MODEL) to one of them.",
+    "ru": "Задайте в model= (GIGACHAT_MODEL) одну из них.",
+}
+
+
+@needs_own_roots
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("changed", "code", "advice"),
+    [
+        ({"credentials": "your-authorization-key"}, Code.KEY_IS_PLACEHOLDER, LOCAL_KEY),
+        ({"credentials": UNKNOWN_KEY}, Code.KEY_REVOKED, LOCAL_KEY),
+        ({"credentials": None, "auth_url": None}, Code.NO_KEY, LOCAL_KEY),
+        ({"model": "GigaChat-Pro-Max"}, Code.NO_SUCH_MODEL, LOCAL_MODEL),
+    ],
+)
+def test_the_advice_for_a_local_server(
+    changed: dict[str, Any], code: Code, advice: dict[Language, str], language: Language, world: World
+) -> None:
+    assert found(examined({**options(world.server()), **changed}, language), code).advice == advice[language]
 
 
 # Connections
@@ -518,6 +566,14 @@ def test_a_client_without_a_key(world: World) -> None:
     assert found(report, Code.NO_KEY).step is Step.SETTINGS
     hosts = [finding.seen.partition(":")[0] for finding in report.findings if finding.code is Code.NAME_UNKNOWN]
     assert hosts == [OLD, SIGN_IN]
+
+
+def test_a_misspelled_variable_is_named_before_the_missing_key(world: World) -> None:
+    world.names = dict.fromkeys((OLD, SIGN_IN), "unknown.example")
+    world.monkeypatch.setenv("GIGACHAT_KEY", UNKNOWN_KEY)
+    findings = [finding for finding in examined({}).findings if finding.step is Step.SETTINGS]
+    assert [finding.code for finding in findings] == [Code.VARIABLE_NOT_READ, Code.NO_KEY]
+    assert findings[0].advice == "Rename it to GIGACHAT_CREDENTIALS."
 
 
 def test_a_client_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:

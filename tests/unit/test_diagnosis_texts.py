@@ -33,6 +33,8 @@ def test_a_code_has_all_words_in_both_languages(code: Code) -> None:
         assert words.meaning.endswith(".")
         assert bool(words.advice) is (text.verdict != "ok")
         assert not words.advice or words.advice.endswith((".", "}"))
+        assert not words.local_advice or words.local_advice.endswith(".")
+        assert words.local_advice or "developers.sber.ru" not in words.advice  # a local server has no such page
     assert not any("а" <= letter.lower() <= "я" for part in text.en for letter in part)
     assert any("а" <= letter.lower() <= "я" for letter in text.ru.meaning)
     # The same facts in both, so that none is lost in a translation.

@@ -72,7 +72,8 @@ def test_a_client_with_an_empty_key_sends_nothing_without_authorization(
     empty: dict[str, Any] = {option: ""}
     giga = made(GigaChat(base_url=LOCAL, **empty))
     giga._start(giga._service, world, world)
-    with pytest.raises(ConfigurationError, match=r"^no authorization: pass credentials="):
+    says = r"^no authorization: pass credentials=.*; without an account: gigachat run -- python \.\.\.$"
+    with pytest.raises(ConfigurationError, match=says):
         world.chat(giga, "x")
     assert world.requests == []
     world.chat(giga.with_options(extra_headers={"Authorization": "Bearer token"}), "x")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gigachat._advice import HALF_A_PAIR
+from gigachat._advice import HALF_A_PAIR, WITHOUT_ACCOUNT
 from gigachat._engine.transport import Request
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret
@@ -115,7 +115,7 @@ def missing_authorization() -> ConfigurationError:
     """Return the error for a client without any authorization."""
     return ConfigurationError(
         "no authorization: pass credentials= (or set GIGACHAT_CREDENTIALS), or client_id= and client_secret=, "
-        "user= and password=, access_token=, or cert_file="
+        f"user= and password=, access_token=, or cert_file={WITHOUT_ACCOUNT}"
     )
 
 

@@ -78,10 +78,14 @@ def run(options: argparse.Namespace) -> int:
 
             fields["storage"] = opened.enter_context(conversation_file(name, options.api))
         if text is None:
+            from gigachat._engine.requests import missing_authorization
             from gigachat._engine.service import MODEL
             from gigachat.cli.session import ChatSession
+            from gigachat.diagnosis.account import authorization_of, needs_key
             from gigachat.settings import load_settings
 
+            if authorization_of(giga) == "none" and needs_key(giga):
+                raise missing_authorization()
             model = options.model or load_settings({}).model or MODEL
             session = ChatSession(giga, fields, model=model, api=options.api, plain=options.plain)
             return session.run(options.files)

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigachat.cli.status import FAILED, INTERRUPTED, OK, USAGE, status_of
+from gigachat.cli.status import ACCESS, FAILED, INTERRUPTED, OK, USAGE, status_of
 from gigachat.cli.streams import discard_output, prepare_streams, print_error, print_note
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ _NOTES = {
     "GIGACHAT_CREDENTIALS": (
         "`gigachat login` stores a key for this command; `gigachat run -- gigachat chat` needs none."
     ),
-    "get_models()": "`gigachat models` prints the list.",
 }
 """What the command adds to errors of the client that have these words."""
 _WIDTH = 100
@@ -172,27 +171,22 @@ def _run(name: str, words: list[str]) -> int:
         module = import_module(COMMANDS[name].module)
         status: int = module.run(_parsed(name, module, words))
     except GigaChatException as error:
-        print_error(_in_words_of_the_command(error))
+        print_error(error)
         for text, note in _NOTES.items():
             if text in str(error):
                 print_note(note)
-        return status_of(error)
+        status = status_of(error)
+        if status == ACCESS:
+            print_note("`gigachat doctor` finds out why, step by step.")
     except ImportError as error:  # of an extra that is not installed
         if error.name is None or error.name.startswith("gigachat"):
             raise
         print_error(error)
         return FAILED
     except (ValueError, TypeError) as error:  # an argument that the client refuses
-        print_error(_in_words_of_the_command(error))
+        print_error(error)
         return USAGE
     return status
-
-
-def _in_words_of_the_command(error: Exception) -> Exception | str:
-    """Return an error, or its text without the advice in Python that the client gives."""
-    from gigachat._advice import HALF_A_PAIR
-
-    return "an argument or a file has text that is not UTF-8" if HALF_A_PAIR in str(error) else error
 
 
 def _parsed(name: str, module: ModuleType, words: list[str]) -> argparse.Namespace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -45,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
 
     program = shutil.which(words[0])
     if program is None:
-        print_error(f"there is no program {words[0]!r}")
+        is_python = words[0].endswith(".py") and os.path.isfile(words[0])
+        instead = f"; did you mean: gigachat run -- python {shlex.quote(words[0])}" if is_python else ""
+        print_error(f"there is no program {words[0]!r}{instead}")
         return _NOT_FOUND
     ending = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]  # as nohup ignores SIGHUP
     for number in ending:

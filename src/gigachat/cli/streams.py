@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but tab and newline, and those that change the direction of text: a terminal would obey them."""
 
+_COMMANDS = {
+    "get_models() lists": "`gigachat models` lists",
+    "get_files() lists": "`gigachat files` lists",
+    "get_batches() lists": "`gigachat batch` lists",
+}
+"""What the command says instead of the advice in Python that the client gives."""
+
 
 def prepare_streams() -> None:
     r"""Write characters that the encoding of the output lacks as `\N{...}` or `\u....`, instead of an error."""
@@ -79,10 +86,17 @@ def print_error(error: Exception | str) -> None:
 
 
 def error_text(error: Exception) -> str:
-    """Return the text of an error on one line, without the number that an OSError has."""
+    """Return the text of an error on one line: without the number of an OSError, with commands instead of methods."""
+    from gigachat._advice import HALF_A_PAIR, WITHOUT_ACCOUNT
+
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    if HALF_A_PAIR in text:
+        return "an argument or a file has text that is not UTF-8"
+    for method, command in _COMMANDS.items():
+        text = text.replace(method, command)
+    return text.removesuffix(WITHOUT_ACCOUNT) or type(error).__name__
 
 
 def print_note(text: str, end: str = "\n") -> None:

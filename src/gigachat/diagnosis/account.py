@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _QUESTION = "Привет"
 _MOST_MODELS = 30
 _SECRET = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-.*|.{48,}|ey.*\..*\..*", re.IGNORECASE)
-_SCOPE = re.compile(r"[A-Z_]{1,32}", re.IGNORECASE)
+_SCOPE = re.compile(r"GIGACHAT_API_[A-Z0-9]{1,8}|[A-Z_]{1,32}", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"[\w-]{1,64}")
 _BY_STATUS = {
     401: Code.TOKEN_REFUSED,
@@ -274,6 +274,7 @@ def key_code(settings: Settings) -> Code | None:
 KEY_CODES = {
     "non_ascii": Code.KEY_IS_PLACEHOLDER,
     "brackets": Code.KEY_IS_PLACEHOLDER,
+    "placeholder": Code.KEY_IS_PLACEHOLDER,
     "space": Code.KEY_HAS_SPACE,
     "quote": Code.KEY_HAS_SPACE,
     "uuid": Code.KEY_IS_UUID,

@@ -98,7 +98,9 @@ class _Examination:
         words = text.ru if self.language == "ru" else text.en
         values = Facts(**{name: self._shown(value) for name, value in facts.items()})
         values = Facts(*(value or PROBLEMS[self.language]["unknown"] for value in values))
-        seen, meaning, advice = (part.format_map(values._asdict()) for part in words)
+        seen, meaning, advice, local_advice = (part.format_map(values._asdict()) for part in words)
+        if local_advice and network.is_local(facts.get("host", "").strip("[]")):
+            advice = local_advice
         self.findings.append(
             Finding(step=step, verdict=text.verdict, code=code, seen=seen, meaning=meaning, advice=advice)
         )
@@ -160,24 +162,25 @@ class _Examination:
             given = make()
             client = self._own_client(given, token)
             address = network.Route(client._settings, client._settings.base_url, "base_url=", self._timeout)
+            auth_address = network.Route(client._settings, client._settings.auth_url, "auth_url=", self._timeout)
         except ConfigurationError as error:
             self.add(Step.SETTINGS, Code.SETTINGS_INVALID, {"problem": str(error)})
             return None
         except Exception as error:
             self.add(Step.SETTINGS, Code.UNEXPECTED, {"problem": type(error).__name__})
             return None
+        known = (*type(client._settings).model_fields, *_OTHER_VARIABLES)
+        for misspelled, meant in misspelled_variables(ENV_PREFIX, known).items():
+            self.add(Step.SETTINGS, Code.VARIABLE_NOT_READ, {"variable": misspelled, "other_variable": meant})
         method = account.authorization_of(client)
         if method == "none" and account.needs_key(client):
             self.add(Step.SETTINGS, Code.NO_KEY, {})
         elif method == "credentials" and (code := account.key_code(client._settings)):
-            self.add(Step.SETTINGS, code, {})
+            self.add(Step.SETTINGS, code, auth_address.facts)
         else:
             self.add(Step.SETTINGS, Code.SETTINGS_READ, {**address.facts, "method": METHODS[self.language][method]})
         if variable := _quoted_variable(client._settings):
             self.add(Step.SETTINGS, Code.KEY_WAS_QUOTED, {"variable": variable})
-        known = (*type(client._settings).model_fields, *_OTHER_VARIABLES)
-        for variable, meant in misspelled_variables(ENV_PREFIX, known).items():
-            self.add(Step.SETTINGS, Code.VARIABLE_NOT_READ, {"variable": variable, "other_variable": meant})
         if any(given._own_clients):
             self.add(Step.SETTINGS, Code.OWN_HTTP_CLIENT, {})
         return client

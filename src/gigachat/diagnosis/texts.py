@@ -56,11 +56,15 @@ class Facts(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What was seen, what it means and what to do, in one language."""
+    """What was seen, what it means and what to do, in one language.
+
+    `local_advice` takes the place of `advice` if the host is this machine.
+    """
 
     seen: str
     meaning: str
     advice: str = ""
+    local_advice: str = ""
 
 
 class Text(NamedTuple):
@@ -100,7 +104,7 @@ STEPS: Mapping[Language, Mapping[Step, str]] = {
         Step.PROXY: "прокси",
         Step.TLS: "TLS",
         Step.CLOCK: "часы",
-        Step.SIGN_IN: "вход",
+        Step.SIGN_IN: "авторизация",
         Step.SCOPE: "scope",
         Step.MODELS: "модели",
         Step.ANSWER: "ответ",

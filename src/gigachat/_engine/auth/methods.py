@@ -121,18 +121,21 @@ def _digest(secret: str) -> str:
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Texts that examples have in place of a key: none is base64, but for a run of one letter.
+_PLACEHOLDER = re.compile(r"[.*x_-]+|(your|my)[-_ ].*", re.IGNORECASE)
 _WHERE = "The authorization key is on the page of your project at developers.sber.ru/studio"
 
 
 KEY_PROBLEMS = {
     "non_ascii": "contains non-ASCII characters: it looks like a placeholder",
     "brackets": "contains < or >: it looks like a placeholder",
+    "placeholder": "is a placeholder from an example",
     "space": "has a space or line break inside",
     "quote": "has a quote inside",
     "uuid": "is a UUID, perhaps the client id or secret alone: pass client_id= and client_secret= instead",
     "jwt": "is a JWT, perhaps an access token: pass it as access_token=",
     "colon": "has a colon inside: pass client_id= and client_secret= instead",
-    "not_base64": "is not base64: it looks like a placeholder or was not copied whole",
+    "not_base64": "is not base64: it was not copied whole, or is a placeholder",
 }
 """What can be wrong with an authorization key, by the names that `key_problem` returns."""
 
@@ -144,6 +147,8 @@ def key_problem(key: str) -> str | None:
         return "non_ascii"
     if "<" in key or ">" in key:
         return "brackets"
+    if _PLACEHOLDER.fullmatch(key):
+        return "placeholder"
     if key.split() not in ([], [key]):
         return "space"
     if any(quote in key for quote in "\"'`"):
