@@ -90,7 +90,7 @@ class Calls:
         self._options = options
         self._client = client
         self.observation: RunObservation | None = None
-        self._last: tuple[str, dict[str, Any] | str] | None = None
+        self._last: str | None = None
         self._repeats = 0
         for tool in tools.values():
             if tool.approve is True and options.approve is None:
