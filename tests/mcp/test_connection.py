@@ -538,11 +538,12 @@ def test_another_task_or_thread_closes(mode: Mode, official: str | Path) -> None
     mode.run(main)
 
 
+@pytest.mark.parametrize("startup_timeout", [PATIENCE, None])
 @pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
-def test_cancelling_while_it_opens_stops_the_program(mode: Mode, tmp_path: Path) -> None:
+def test_cancelling_while_it_opens_stops_the_program(mode: Mode, startup_timeout: float | None, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     code = f"import os, pathlib, sys; pathlib.Path({str(pid)!r}).write_text(str(os.getpid()) + ' '); sys.stdin.read()"
-    tools = McpTools(program(code))
+    tools = McpTools(program(code), startup_timeout=startup_timeout)
 
     async def until_it_runs() -> None:
         while not (pid.exists() and pid.read_text()):
@@ -563,6 +564,7 @@ def test_cancelling_while_it_opens_stops_the_program(mode: Mode, tmp_path: Path)
 
     mode.run(main)
     until(lambda: not is_running(int(pid.read_text())))
+    until(lambda: "gigachat-mcp" not in [thread.name for thread in threading.enumerate()])  # an error of it is shown
     assert "closed" in repr(tools)
 
 

@@ -231,7 +231,7 @@ class ClientThread:
         """Return the error that has ended the connection as ours."""
         if isinstance(error, ConfigurationError):
             return error
-        if self._startup is not None and self._startup.expired():
+        if self._startup_timeout is not None and self._startup is not None and self._startup.expired():
             reason = f"it did not list its tools within {self._startup_timeout:g} seconds"
         else:
             reason = reason_of(error, self._server, self._messages)
