@@ -10,10 +10,10 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic_core import from_json
 
@@ -224,10 +224,10 @@ class HttpServer(Server):
     """
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        parts = urlsplit(url)
+        parts, number = _split(url)
         if not parts.hostname or re.search(r"\s", url):
             raise ConfigurationError("the URL of an MCP server has no host, or contains spaces")
-        port = "" if parts.port is None else f":{parts.port}"
+        port = "" if number is None else f":{number}"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         values = [value for header in headers.values() for value in (header, *header.split())]
         query = [value for _, value in parse_qsl(parts.query)]
@@ -275,6 +275,20 @@ class HttpServer(Server):
     def _last_response(self) -> _Response | None:
         responses = self._responses.get(None)
         return responses[-1] if responses else None
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    """Return the parts of a URL, and its port.
+
+    Raises:
+        ConfigurationError: It is invalid. The message has no part of it.
+    """
+    reason = "is invalid: percent-encode special characters in a password"
+    with suppress(ValueError):  # its text may have a part of the password
+        parts = urlsplit(url)
+        reason = "has an invalid port: percent-encode '/', '?' and '#' in a password"
+        return parts, parts.port
+    raise ConfigurationError(f"the URL of an MCP server {reason}")
 
 
 class _Response(NamedTuple):
