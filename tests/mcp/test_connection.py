@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -181,6 +182,29 @@ def test_characters_that_are_not_shown_hide_no_secret(between: str) -> None:
     code = f"import sys; sys.stderr.buffer.write('bad {SECRET[:5]}{between}{SECRET[5:]}'.encode()); sys.exit(1)"
     text = failure_of(BLOCKING, McpTools(program(code), env={"TOKEN": SECRET}))
     assert text.endswith("; its last lines on stderr: bad **********")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ([SECRET, "x" * 3_985, "\nend\n"], ["end"]),
+        (["x\n" * 1_995, "bad ", SECRET, "\nend"], ["x", "bad **********", "end"]),
+        (["x" * 3_995, SECRET, "\nend\n"], ["end"]),
+        ([SECRET, "x" * 4_000], []),
+    ],
+    ids=["at the cut", "between two reads", "in a long line", "no whole line"],
+)
+def test_standard_error_is_masked_line_by_line(
+    written: list[str], shown: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gigachat")
+    code = f"import sys; sys.stderr.write({''.join(written)!r}); sys.exit(1)"
+    text = failure_of(BLOCKING, McpTools(program(code), env={"TOKEN": SECRET}))
+    _, _, said = text.partition("; its last lines on stderr: ")
+    logged = [record.getMessage().partition(": ")[2] for record in caplog.records if record.name == "gigachat"]
+    for lines in (said.split(" | ") if said else [], logged):
+        assert lines[len(lines) - len(shown) :] == shown
+        assert not any(SECRET[:4] in line or SECRET[-4:] in line for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,10 @@ class StdioServer(Server):
 
 
 class _StderrReader:
-    """Reads the standard error of a program in a thread, and keeps its end.
+    """Reads the lines of a program's standard error in a thread, logs them, and keeps the last ones.
+
+    A line is masked as a whole, because a part of it may begin or end inside a secret. A line that is too long to be
+    kept is skipped.
 
     Args:
         descriptor: What is read; it is closed at the end.
@@ -201,12 +204,22 @@ class _StderrReader:
         self._thread.start()
 
     def _read(self) -> None:
-        with os.fdopen(self._descriptor, "rb", buffering=0) as stream:
-            while block := stream.read(_STDERR_BYTES):
-                self._end = (self._end + block)[-_STDERR_BYTES:]
-                if _log.isEnabledFor(logging.DEBUG):
-                    text = self._server.without_secrets(block.decode("utf-8", "replace"))
-                    _log.debug("MCP server %s: %s", self._server.name, text)
+        skips = False
+        with os.fdopen(self._descriptor, "rb") as stream:
+            while line := stream.readline(_STDERR_BYTES):
+                is_cut = len(line) == _STDERR_BYTES and not line.endswith(b"\n")
+                if not (skips or is_cut):
+                    self._add(line)
+                skips = is_cut
+
+    def _add(self, line: bytes) -> None:
+        end = self._end + line
+        while len(end) > _STDERR_BYTES:
+            end = end.partition(b"\n")[2]
+        self._end = end
+        if _log.isEnabledFor(logging.DEBUG):
+            text = self._server.without_secrets(line.decode("utf-8", "replace"))
+            _log.debug("MCP server %s: %s", self._server.name, text)
 
     def lines(self) -> list[str]:
         """Return the last lines; wait shortly for those of a program that has just ended."""
