@@ -177,6 +177,31 @@ def test_errors_contain_no_secrets() -> None:
         assert secret not in text + repr(tools)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--header", "X-Api-Key: abcd-4711"],
+        ["-H", "Authorization: Token abcd-4711"],
+        ["--header", "Authorization:abcd-4711"],
+        ["--header=X: abcd-4711"],
+        ["-HX-Api-Key: abcd-4711"],
+        ["--http-headers", '{"Authorization": "Token abcd-4711", "X": "efgh-4711"}'],
+    ],
+)
+def test_header_fields_of_a_command_are_secret(arguments: list[str]) -> None:
+    words = r"sys.exit(' '.join(re.findall(r'[\w-]*4711', ' '.join(sys.argv[1:]))) + ' end')"
+    text = failure_of(BLOCKING, McpTools([*program(f"import re, sys; {words}"), *arguments]))
+    assert text.endswith("********** end")
+    assert "4711" not in text
+
+
+@pytest.mark.parametrize("name", ["MCP_HEADERS", "AUTH_HEADER"])
+def test_header_fields_of_a_variable_are_secret(name: str) -> None:
+    env = {name: "Authorization: Token abcd-4711"}
+    text = failure_of(BLOCKING, McpTools(program("raise SystemExit('bad abcd-4711')"), env=env))
+    assert text.endswith("; its last lines on stderr: bad **********")
+
+
 @pytest.mark.parametrize("between", [r"\x1b[0m", r"\x1b[38:5:1m", r"\x07", r"\u200b"])
 def test_characters_that_are_not_shown_hide_no_secret(between: str) -> None:
     code = f"import sys; sys.stderr.buffer.write('bad {SECRET[:5]}{between}{SECRET[5:]}'.encode()); sys.exit(1)"

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret, hidden
 from gigachat.exceptions import ConfigurationError
-from gigachat.mcp.masking import SecretMask, secret_arguments, secret_variables
+from gigachat.mcp.masking import SecretMask, header_values, secret_arguments, secret_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -242,7 +242,7 @@ class HttpServer(Server):
             raise ConfigurationError("the URL of an MCP server has no host, or contains spaces")
         port = "" if number is None else f":{number}"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        values = [value for header in headers.values() for value in (header, *header.split())]
+        values = [value for header in headers.values() for value in header_values(header)]
         query = [value for _, value in parse_qsl(parts.query)]
         super().__init__(
             f"{parts.scheme}://{host}{port}{parts.path}",
