@@ -117,14 +117,18 @@ class Activity:
         """Add a request that was received."""
         self._begun += 1
         entry = self._entries[self._begun] = Entry(self, self._begun, received)
-        if len(self._entries) > _RECENT:
-            ended = [number for number, one in self._entries.items() if not one.in_progress]
-            # Each program signs in: its sign-ins must not push out the requests that follow.
-            oldest = next((number for number in ended if self._entries[number].signed_in), ended[0] if ended else None)
-            if oldest is not None:
-                del self._entries[oldest]
+        while len(self._entries) > _RECENT:
+            oldest = self._oldest_ended()
+            if oldest is None:
+                break
+            del self._entries[oldest]
         self.change(entry)
         return entry
+
+    def _oldest_ended(self) -> int | None:
+        ended = [number for number, one in self._entries.items() if not one.in_progress]
+        # Each program signs in: its sign-ins must not push out the requests that follow.
+        return next((number for number in ended if self._entries[number].signed_in), ended[0] if ended else None)
 
     def change(self, entry: Entry) -> None:
         """Note that an entry has changed."""
