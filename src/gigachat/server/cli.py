@@ -1,4 +1,4 @@
-"""The command `gigachat serve`: its arguments and its output. It runs until Ctrl-C or SIGTERM.
+"""The command `gigachat serve`: its arguments and its output. It runs until Ctrl-C, SIGTERM or SIGHUP.
 
 An engine is imported only when it is chosen.
 """
@@ -53,6 +53,9 @@ def serve(options: argparse.Namespace) -> int:
     """
     stopped = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # It is sent when a terminal is closed; nohup ignores it.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.set()
