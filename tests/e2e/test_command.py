@@ -576,8 +576,11 @@ def test_the_help_loads_next_to_nothing(arguments: list[str], gigachat: Installe
         assert not modules & {"shutil", "importlib.metadata"}
 
 
+        (["files", "--", "-x"], "invalid choice: '-x'"),
+        (["models", "--", "-x"], "unrecognized arguments: -x"),
 @pytest.mark.parametrize("arguments", [["chat", "x"], ["models"], ["chat", "--help"]])
 def test_the_server_is_not_loaded_by_clients(arguments: list[str], gigachat: Installed) -> None:
     modules = loaded(gigachat, *arguments)
     assert not {name for name in modules if name.startswith(("gigachat.server", "starlette", "uvicorn"))}
     assert not modules & {"rich", "prompt_toolkit", "keyring", "argcomplete"}
+    assert done.err.replace("\n", "").isprintable()
