@@ -162,7 +162,7 @@ class ChatSession:
         print_note(_text_of(systems[0]) if systems else "There is no system message.")
 
     def _tools(self, _: str) -> None:
-        names = [str(getattr(tool, "name", tool.__name__)) for tool in self._fields.get("tools", ())]
+        names = [tool.name for tool in self._fields.get("tools", ())]
         print_note(", ".join(names) or "There are no functions: gigachat chat --tool MODULE:NAME adds one.")
 
     def _tokens(self, _: str) -> None:
