@@ -311,6 +311,20 @@ def test_functions_of_each_kind_are_listed(gigachat: Installed) -> None:
         assert session.ended() == 0
 
 
+def test_the_home_of_a_user_that_does_not_exist(gigachat: Installed) -> None:
+    with terminal(gigachat, "chat") as session:
+        session.until("Ctrl-D leaves")
+        for command, reason in (
+            ("/file", "there is no such file"),
+            ("/save", "the folder of the conversation does not exist"),
+            ("/load", "the folder of the conversation does not exist"),
+        ):
+            session.type(f"{command} ~nouser/x")
+            assert "~nouser" in session.until(reason)
+        session.type("/quit")
+        assert session.ended() == 0
+
+
 def test_ctrl_c_at_one_question(gigachat: Installed, server: GigaChatServer) -> None:
     server.stream_events([CHUNK], keep_open=True)
     with terminal(gigachat, "chat", "x") as shown:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.answers import show_stream
-from gigachat.cli.files import uploaded
+from gigachat.cli.files import path_of, uploaded
 from gigachat.cli.lines import QUOTES, lines_of_terminal, read_message
 from gigachat.cli.status import OK
 from gigachat.cli.streams import error_text, print_note
@@ -185,13 +184,13 @@ class ChatSession:
     def _save(self, path: str) -> None:
         if not path:
             raise ValueError("/save needs the name of a file")
-        self._conversation.save(Path(path).expanduser())
+        self._conversation.save(path_of(path))
         print_note(f"The conversation is in {path}.")
 
     def _load(self, path: str) -> None:
         if not path:
             raise ValueError("/load needs the name of a file")
-        self._conversation.load(Path(path).expanduser())
+        self._conversation.load(path_of(path))
         self._asked, self._answered = None, False
         print_note(f"{len(self._conversation.messages)} messages are loaded.")
 
