@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
-from gigachat.server.state.exchange import Exchange
+from gigachat.server.state.exchange import Exchange, shortened
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.requests import read_object
 
@@ -43,8 +43,8 @@ class Entry:
         self._card: dict[str, Any] = {
             "number": number,
             "at": int(time.time() * 1000),
-            "method": _short(received.method),
-            "path": _short(received.path),
+            "method": shortened(received.method, _LONGEST),
+            "path": shortened(received.path, _LONGEST),
             "received": len(received.body),
             "sign_in": self.exchange.signs_in,
             **_of_chat(received),
@@ -93,7 +93,7 @@ class Entry:
         self._ended = time.monotonic()
         if (self._card["status"] or 0) >= 400:
             message = self.exchange.response.message()
-            self._card["reason"] = _short(" ".join(filter(None, (message, detail)))) or None
+            self._card["reason"] = shortened(" ".join(filter(None, (message, detail))), _LONGEST) or None
         self._card["state"] = "whole" if self._whole else "broken"
         self._activity.change(self)
 
@@ -160,8 +160,4 @@ def _of_chat(received: Received) -> dict[str, str]:
         texts = (part.get("text") for part in said if isinstance(part, dict))
         said = " ".join(text for text in texts if isinstance(text, str))
     found = {"model": asked.get("model"), "said": said}
-    return {name: _short(text) for name, text in found.items() if isinstance(text, str)}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return {name: shortened(text, _LONGEST) for name, text in found.items() if isinstance(text, str)}
