@@ -223,6 +223,51 @@ def test_files_functions_and_a_saved_conversation(gigachat: Installed) -> None:
         assert conversation.messages[-1].content == "Холодно"
 
 
+def test_a_tilde_in_a_path_is_the_home_directory(gigachat: Installed) -> None:
+    for name in ("a.txt", "t.txt", "a.mp3"):
+        (gigachat.home / name).write_text("x")
+    (gigachat.home / "s.json").write_text('{"type": "object"}')
+    (gigachat.home / "f.json").write_text('{"name": "f", "parameters": {"type": "object"}}')
+    elsewhere = gigachat.home / "elsewhere"
+    elsewhere.mkdir()
+    replying(gigachat, "да", "{}", "текст")
+    for arguments in (
+        ["chat", "--file", "~/a.txt", "-t", "~/t.txt", "--save=~/kept.jsonl", "x"],
+        ["chat", "--schema", "~/s.json", "x"],
+        ["transcribe", "~/a.mp3"],
+        ["image", "кот", "-o", "~/cat.jpg"],
+        ["files", "upload", "~/a.txt"],
+        ["functions", "validate", "~/f.json"],
+    ):
+        done = gigachat.run(*arguments, cwd=elsewhere)
+        assert done.status == 0, done
+    assert (gigachat.home / "kept.jsonl").exists()
+    assert (gigachat.home / "cat.jpg").exists()
+    [uploaded] = gigachat.run("files", "upload", "~/a.txt", "--json").out.splitlines()
+    gigachat.run("files", "download", json.loads(uploaded)["id"], "-o", "~/b.txt", cwd=elsewhere)
+    assert (gigachat.home / "b.txt").read_text() == "x"
+    assert not [*elsewhere.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["chat", "x", "--file", "~nouser/x"],
+        ["chat", "x", "-t", "~nouser/x"],
+        ["chat", "x", "--save", "~nouser/x"],
+        ["files", "upload", "~nouser/x"],
+        ["files", "download", "1", "-o", "~nouser/x"],
+        ["image", "x", "-o", "~nouser/x"],
+        ["transcribe", "~nouser/x"],
+    ],
+)
+def test_the_home_of_a_user_that_does_not_exist(arguments: list[str], gigachat: Installed) -> None:
+    done = gigachat.run(*arguments)
+    assert (done.status, done.out) == (2, "")
+    [line] = done.err.splitlines()
+    assert line.startswith("gigachat: ~nouser")
+
+
 def test_a_call_that_nobody_can_approve_is_not_run(gigachat: Installed) -> None:
     assert gigachat.server is not None
     (gigachat.home / "tools.py").write_text('def erase() -> str:\n    open("ran", "w")\n    return "gone"\n', "utf-8")
@@ -544,6 +589,8 @@ def test_without_arguments_it_prints_its_help(gigachat: Installed) -> None:
         (["files", "download", "x", "y", "-o", "z"], "z: there are several files, name a directory"),
         (["image", "x", "-o", "no/where"], "no: there is no such directory"),
         (["batch", "create"], "batch create needs a file"),
+        (["files", "--", "-x"], "invalid choice: '-x'"),
+        (["models", "--", "-x"], "unrecognized arguments: -x"),
         (["run", "--"], "a program is needed"),
     ],
 )
@@ -551,6 +598,7 @@ def test_mistakes_are_explained(arguments: list[str], said: str, gigachat: Insta
     done = gigachat.run(*arguments)
     assert (done.status, done.out) == (2, "")
     assert said in done.err
+    assert done.err.replace("\n", "").isprintable()
 
 
 LOADED = """

@@ -305,6 +305,41 @@ def test_the_user_sees_all_arguments_of_a_call(gigachat: Installed, server: Giga
         assert shown.ended() == 0
 
 
+_TOOLS = """
+from functools import partial
+from gigachat import tool
+class Weather:
+    def __call__(self, city: str) -> str:
+        return city
+callable_object = tool(Weather(), name="weather", description="Weather.")
+part = tool(partial(Weather().__call__, "Псков"), name="here", description="Weather.")
+"""
+
+
+def test_functions_of_each_kind_are_listed(gigachat: Installed) -> None:
+    (gigachat.home / "tools.py").write_text(_TOOLS, "utf-8")
+    with terminal(gigachat, "chat", "--tool", "tools:callable_object", "--tool", "tools:part") as session:
+        session.until("Ctrl-D leaves")
+        session.type("/tools")
+        session.until("weather, here\n")
+        session.type("/quit")
+        assert session.ended() == 0
+
+
+def test_the_home_of_a_user_that_does_not_exist(gigachat: Installed) -> None:
+    with terminal(gigachat, "chat") as session:
+        session.until("Ctrl-D leaves")
+        for command, reason in (
+            ("/file", "there is no such file"),
+            ("/save", "the folder of the conversation does not exist"),
+            ("/load", "the folder of the conversation does not exist"),
+        ):
+            session.type(f"{command} ~nouser/x")
+            assert "~nouser" in session.until(reason)
+        session.type("/quit")
+        assert session.ended() == 0
+
+
 def test_ctrl_c_at_one_question(gigachat: Installed, server: GigaChatServer) -> None:
     server.stream_events([CHUNK], keep_open=True)
     with terminal(gigachat, "chat", "x") as shown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -176,11 +177,59 @@ def test_errors_contain_no_secrets() -> None:
         assert secret not in text + repr(tools)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--header", "X-Api-Key: abcd-4711"],
+        ["-H", "Authorization: Token abcd-4711"],
+        ["--header", "Authorization:abcd-4711"],
+        ["--header=X: abcd-4711"],
+        ["-HX-Api-Key: abcd-4711"],
+        ["--http-headers", '{"Authorization": "Token abcd-4711", "X": "efgh-4711"}'],
+    ],
+)
+def test_header_fields_of_a_command_are_secret(arguments: list[str]) -> None:
+    words = r"sys.exit(' '.join(re.findall(r'[\w-]*4711', ' '.join(sys.argv[1:]))) + ' end')"
+    text = failure_of(BLOCKING, McpTools([*program(f"import re, sys; {words}"), *arguments]))
+    assert text.endswith("********** end")
+    assert "4711" not in text
+
+
+@pytest.mark.parametrize("name", ["MCP_HEADERS", "AUTH_HEADER"])
+def test_header_fields_of_a_variable_are_secret(name: str) -> None:
+    env = {name: "Authorization: Token abcd-4711"}
+    text = failure_of(BLOCKING, McpTools(program("raise SystemExit('bad abcd-4711')"), env=env))
+    assert text.endswith("; its last lines on stderr: bad **********")
+
+
 @pytest.mark.parametrize("between", [r"\x1b[0m", r"\x1b[38:5:1m", r"\x07", r"\u200b"])
 def test_characters_that_are_not_shown_hide_no_secret(between: str) -> None:
     code = f"import sys; sys.stderr.buffer.write('bad {SECRET[:5]}{between}{SECRET[5:]}'.encode()); sys.exit(1)"
     text = failure_of(BLOCKING, McpTools(program(code), env={"TOKEN": SECRET}))
     assert text.endswith("; its last lines on stderr: bad **********")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ([SECRET, "x" * 3_985, "\nend\n"], ["end"]),
+        (["x\n" * 1_995, "bad ", SECRET, "\nend"], ["x", "bad **********", "end"]),
+        (["x" * 3_995, SECRET, "\nend\n"], ["end"]),
+        ([SECRET, "x" * 4_000], []),
+    ],
+    ids=["at the cut", "between two reads", "in a long line", "no whole line"],
+)
+def test_standard_error_is_masked_line_by_line(
+    written: list[str], shown: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gigachat")
+    code = f"import sys; sys.stderr.write({''.join(written)!r}); sys.exit(1)"
+    text = failure_of(BLOCKING, McpTools(program(code), env={"TOKEN": SECRET}))
+    _, _, said = text.partition("; its last lines on stderr: ")
+    logged = [record.getMessage().partition(": ")[2] for record in caplog.records if record.name == "gigachat"]
+    for lines in (said.split(" | ") if said else [], logged):
+        assert lines[len(lines) - len(shown) :] == shown
+        assert not any(SECRET[:4] in line or SECRET[-4:] in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -538,11 +587,12 @@ def test_another_task_or_thread_closes(mode: Mode, official: str | Path) -> None
     mode.run(main)
 
 
+@pytest.mark.parametrize("startup_timeout", [PATIENCE, None])
 @pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
-def test_cancelling_while_it_opens_stops_the_program(mode: Mode, tmp_path: Path) -> None:
+def test_cancelling_while_it_opens_stops_the_program(mode: Mode, startup_timeout: float | None, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     code = f"import os, pathlib, sys; pathlib.Path({str(pid)!r}).write_text(str(os.getpid()) + ' '); sys.stdin.read()"
-    tools = McpTools(program(code))
+    tools = McpTools(program(code), startup_timeout=startup_timeout)
 
     async def until_it_runs() -> None:
         while not (pid.exists() and pid.read_text()):
@@ -563,6 +613,7 @@ def test_cancelling_while_it_opens_stops_the_program(mode: Mode, tmp_path: Path)
 
     mode.run(main)
     until(lambda: not is_running(int(pid.read_text())))
+    until(lambda: "gigachat-mcp" not in [thread.name for thread in threading.enumerate()])  # an error of it is shown
     assert "closed" in repr(tools)
 
 

@@ -170,7 +170,14 @@ def test_a_list_that_cannot_be_read_again(mode: Mode) -> None:
         ('python "x', {}, "No closing quotation"),
         ("ws://host/mcp", {}, "the URL of an MCP server begins with http:// or https://"),
         ("http:///mcp", {}, "the URL of an MCP server has no host"),
-        ("http://host:port/mcp", {}, "Port could not be cast"),
+        ("http://host:port/mcp", {}, "has an invalid port: percent-encode '/', '?' and '#' in a password"),
+        ("http://host:99999/mcp", {}, "has an invalid port"),
+        ("https://user:4711s/word@host/mcp", {}, "has an invalid port"),
+        ("https://user:4711s?word@host/mcp", {}, "has an invalid port"),
+        ("https://user:4711s#word@host/mcp", {}, "has an invalid port"),
+        ("https://user:[4711]@host/mcp", {}, "is invalid: percent-encode"),
+        ("https://user:4711[@host/mcp", {}, "is invalid: percent-encode"),
+        ("https://user:4711\u2100@host/mcp", {}, "is invalid: percent-encode"),
         ("http://host/a b", {}, "contains spaces"),
         ("http://host", {"env": {}}, "env= and cwd= are options of a command"),
         ("http://host", {"headers": {"a b": "c"}}, "'a b' is not a header name"),
@@ -194,6 +201,7 @@ def test_arguments_that_are_refused(server: Any, options: dict[str, Any], says: 
         McpTools(server, **options)
     assert says in str(error.value)
     assert "4711" not in str(error.value)
+    assert error.value.__context__ is None  # it would have the value
 
 
 def threads() -> list[str]:

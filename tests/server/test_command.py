@@ -165,6 +165,7 @@ def test_batches_are_a_bare_list_if_wanted() -> None:
         (["--pace", "0"], signal.SIGTERM),
         pytest.param(["--no-tls"], signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(["--mtls"], signal.SIGTERM, marks=pytest.mark.slow),
+        (["--pace", "0"], getattr(signal, "SIGHUP", signal.SIGTERM)),
     ],
 )
 def test_it_serves_until_a_signal_and_leaves_nothing(arguments: list[str], stopped_by: int) -> None:
@@ -174,6 +175,26 @@ def test_it_serves_until_a_signal_and_leaves_nothing(arguments: list[str], stopp
         files = [Path(value) for name, value in environment.items() if name.endswith("_FILE")]
         assert all(file.exists() for file in files)
     assert not any(file.parent.exists() for file in files)
+
+
+@needs_posix
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_hangup_is_ignored_where_it_was_ignored(before: signal.Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    while_it_runs: list[bool] = []
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            while_it_runs.append(signal.getsignal(signal.SIGHUP) == before)
+            return True
+
+    monkeypatch.setattr(cli, "threading", SimpleNamespace(Event=Stopped))
+    own = signal.signal(signal.SIGHUP, before)
+    try:
+        assert main(["serve", "--port", "0", "--no-tls"]) == 0
+        assert while_it_runs == [before == signal.SIG_IGN]
+        assert signal.getsignal(signal.SIGHUP) == before
+    finally:
+        signal.signal(signal.SIGHUP, own)
 
 
 RULES = """

@@ -460,6 +460,17 @@ def test_only_the_last_requests_are_kept_and_those_in_progress() -> None:
     assert (card["number"], card["state"]) == (1, "broken")
 
 
+def test_requests_that_ended_together_are_not_all_kept() -> None:
+    activity = Activity()
+    received = Received("GET", "/v1/models", [], b"", b"")
+    for entry in [activity.begin(received) for _ in range(300)]:
+        entry.over()
+    for _ in range(50):
+        activity.begin(received).over()
+    _, cards = activity.since(0)
+    assert [card["number"] for card in cards] == [*range(251, 351)]
+
+
 def test_sign_ins_do_not_push_out_other_requests() -> None:
     activity = Activity()
     chat, sign_in = (Received("POST", path, [], b"", b"") for path in ("/api/v1/chat/completions", "/api/v2/oauth"))

@@ -56,19 +56,22 @@ class Installed:
         served = {} if self.server is None else environment(self.server)
         return {**base, **served, **places, **limits, **self.variables}
 
-    def run(self, *arguments: str, stdin: str | bytes = b"", command: Sequence[str] = COMMAND) -> Done:
+    def run(
+        self, *arguments: str, stdin: str | bytes = b"", command: Sequence[str] = COMMAND, cwd: Path | None = None
+    ) -> Done:
         """Run it to its end, with pipes.
 
         Args:
             *arguments: Of the command.
             stdin: Standard input.
             command: What is run with the arguments.
+            cwd: Where it runs, instead of `home`.
         """
         encoding = self.environment["PYTHONIOENCODING"]
         done = subprocess.run(
             [*command, *arguments],
             env=self.environment,
-            cwd=self.home,
+            cwd=cwd or self.home,
             input=stdin if isinstance(stdin, bytes) else stdin.encode(encoding),
             capture_output=True,
             timeout=PATIENCE * 2,

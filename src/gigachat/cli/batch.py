@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
+from gigachat.cli.files import path_of
 from gigachat.cli.status import OK
 from gigachat.cli.streams import is_terminal, print_model, print_note, printable
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
                 print_model(result)
             return OK
         if options.action == "create":
-            shown = [giga.create_batch(options.name, options.method)]
+            shown = [giga.create_batch(path_of(options.name), options.method)]
         elif options.action == "wait":
             shown = [giga.wait_batch(options.name, progress=_progress if is_terminal(sys.stderr) else None)]
         else:

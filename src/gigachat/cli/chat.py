@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
-from gigachat.cli.files import check_output, uploaded
+from gigachat.cli.files import check_output, path_of, uploaded
 from gigachat.cli.keys import directory
 from gigachat.cli.status import OK
 from gigachat.cli.streams import is_terminal, print_json, print_model, print_note, printable, read_file, read_input
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--approve", action="store_true", help="ask before each call of a function")
     parser.add_argument("-c", "--continue", dest="last", action="store_true", help="continue the last -c conversation")
     parser.add_argument("--conversation", metavar="NAME", help="continue the conversation of this name, or begin it")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write the conversation to a file, for /load")
+    parser.add_argument("--save", type=path_of, metavar="FILE", help="write the conversation to a file, for /load")
     parser.add_argument("--v2", dest="api", action="store_const", const="v2", default="v1", help="use API v2")
     add_json_argument(parser)
     add_client_arguments(parser, model=True)
@@ -123,7 +122,7 @@ def _question(options: argparse.Namespace) -> str | None:
 def _templated(name: str, text: str) -> str:
     from string import Template
 
-    path = Path(name)
+    path = path_of(name)
     if path.name == name and not path.is_file():
         path = directory() / "templates" / f"{name}.txt"
         if not path.is_file():

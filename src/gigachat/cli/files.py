@@ -5,6 +5,7 @@ Upload, list, read and delete the files of the account.
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="(%(default)s)",
     )
     parser.add_argument("names", nargs="*", metavar="FILE", help="paths to upload, ids of the others")
-    parser.add_argument("-o", "--output", type=Path, default=Path(), help="directory, or file, of a download")
+    parser.add_argument("-o", "--output", type=path_of, default=Path(), help="directory, or file, of a download")
     add_json_argument(parser)
     add_client_arguments(parser)
 
@@ -51,6 +52,15 @@ def run(options: argparse.Namespace) -> int:
         for name in options.names:
             _one(giga, name, options)
     return OK
+
+
+def path_of(text: str) -> Path:
+    """Return the path that a user has written, in which `~` is the home directory, if there is one.
+
+    Args:
+        text: The path. `pathlib` would raise an error for the home of a user that does not exist.
+    """
+    return Path(os.path.expanduser(text))
 
 
 def check_output(path: Path, *, folder: bool = False) -> None:
@@ -76,7 +86,7 @@ def uploaded(giga: GigaChat, path: str) -> models.UploadedFile:
     Raises:
         ValueError: There is none.
     """
-    file = Path(path).expanduser()
+    file = path_of(path)
     if not file.is_file():
         raise ValueError(f"{path}: there is no such file")
     return giga.upload_file(file)

@@ -6,10 +6,10 @@ Check the description of a function for a model, or convert an OpenAPI document 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, client
+from gigachat.cli.files import path_of
 from gigachat.cli.status import FAILED, OK
 from gigachat.cli.streams import print_model, read_file, read_input
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Validate or convert."""
-    text = read_input() if options.file == "-" else read_file(Path(options.file))
+    text = read_input() if options.file == "-" else read_file(path_of(options.file))
     with client(options) as giga:
         if options.action == "convert":
             converted = giga.openapi_function_convert(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
-from gigachat.cli.files import check_output
+from gigachat.cli.files import check_output, path_of
 from gigachat.cli.status import FAILED, OK
 from gigachat.cli.streams import print_error, print_json
 
@@ -22,7 +22,7 @@ _TOOL = "image_generate"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("text", nargs="+", metavar="TEXT", help="what to draw")
-    parser.add_argument("-o", "--output", type=Path, default=Path(), metavar="PATH", help="directory, or file")
+    parser.add_argument("-o", "--output", type=path_of, default=Path(), metavar="PATH", help="directory, or file")
     add_json_argument(parser)
     add_client_arguments(parser, model=True)
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from gigachat.cli.status import ACCESS, FAILED, INTERRUPTED, OK, USAGE, status_of
 from gigachat.cli.streams import discard_output, prepare_streams, print_error, print_note
@@ -79,6 +79,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors show the arguments as they were given."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print an error and exit."""
+        for shown in (_PROTECTED, repr(_PROTECTED).strip("'")):  # the second one is within the repr of an argument
+            message = message.replace(f"{shown}-", "-")
+        super().error(message)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
@@ -117,7 +127,7 @@ def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:
         module: Its module.
     """
     description = (module.__doc__ or "").partition("\n")[2].strip() or None
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"gigachat {name}",
         description=description or COMMANDS[name].summary.capitalize() + ".",
         formatter_class=argparse.RawDescriptionHelpFormatter,

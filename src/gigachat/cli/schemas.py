@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, RootModel
 from typing_extensions import TypedDict
 
+from gigachat.cli.files import path_of
 from gigachat.cli.streams import read_file
 from gigachat.schema import inline_references
 
@@ -29,7 +29,7 @@ def answer_type(text: str) -> Any:
     if not text.lstrip().startswith("{"):
         if not _is_file(text):
             return _of_fields(text)
-        text = read_file(Path(text))
+        text = read_file(path_of(text))
     try:
         schema = json.loads(text)
         if not isinstance(schema, dict):
@@ -57,7 +57,7 @@ def _of_schema(schema: dict[str, Any]) -> type[RootModel[Any]]:
 
 def _is_file(text: str) -> bool:
     try:
-        return Path(text).is_file()
+        return path_of(text).is_file()
     except OSError:  # the text is too long for a path
         return False
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.answers import show_stream
-from gigachat.cli.files import uploaded
+from gigachat.cli.files import path_of, uploaded
 from gigachat.cli.lines import QUOTES, lines_of_terminal, read_message
 from gigachat.cli.status import OK
 from gigachat.cli.streams import error_text, print_note
@@ -162,7 +161,7 @@ class ChatSession:
         print_note(_text_of(systems[0]) if systems else "There is no system message.")
 
     def _tools(self, _: str) -> None:
-        names = [str(getattr(tool, "name", tool.__name__)) for tool in self._fields.get("tools", ())]
+        names = [tool.name for tool in self._fields.get("tools", ())]
         print_note(", ".join(names) or "There are no functions: gigachat chat --tool MODULE:NAME adds one.")
 
     def _tokens(self, _: str) -> None:
@@ -185,13 +184,13 @@ class ChatSession:
     def _save(self, path: str) -> None:
         if not path:
             raise ValueError("/save needs the name of a file")
-        self._conversation.save(Path(path).expanduser())
+        self._conversation.save(path_of(path))
         print_note(f"The conversation is in {path}.")
 
     def _load(self, path: str) -> None:
         if not path:
             raise ValueError("/load needs the name of a file")
-        self._conversation.load(Path(path).expanduser())
+        self._conversation.load(path_of(path))
         self._asked, self._answered = None, False
         print_note(f"{len(self._conversation.messages)} messages are loaded.")
 

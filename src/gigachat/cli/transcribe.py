@@ -5,10 +5,10 @@ Print the text of a recording, or the answer to a question about it.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
+from gigachat.cli.files import path_of
 from gigachat.cli.status import OK
 from gigachat.cli.streams import print_model, printable
 
@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Transcribe the recordings, one after the other."""
     for name in options.files:
-        if not Path(name).is_file():
+        if not path_of(name).is_file():
             raise ValueError(f"{name}: there is no such file")
     asked = {"prompt": options.prompt} if options.prompt else {}
     with client(options, model=options.model) as giga:
         for name in options.files:
-            completion = giga.transcribe(Path(name), **asked)
+            completion = giga.transcribe(path_of(name), **asked)
             if options.json:
                 print_model(completion)
             else:

@@ -1,7 +1,7 @@
 """The thread in which the client of the package mcp runs, one for each connection.
 
-The package requires that the task that enters its client also exits it. So one task of an event loop in this thread
-does both, and requests of other threads and event loops are sent in this loop.
+The package requires that the task that enters its client also exits it. One task of an event loop in this thread does
+both. Requests of other threads and event loops are sent in this loop.
 """
 
 from __future__ import annotations
@@ -46,17 +46,16 @@ class ClientThread:
         timeout: Seconds that a request may take; None for no limit.
 
     Attributes:
-        listed: The tools of the server.
+        tools: The tools of the server.
         ready: Set when the tools are listed or the client has failed.
         ended: Set when the client has disconnected.
-        has_failed: Whether a request has raised `McpError`.
     """
 
     def __init__(self, server: Server, startup_timeout: float | None, timeout: float | None) -> None:
-        self.listed: list[Tool] = []
+        self.tools: list[Tool] = []
         self.ready = Signal()
         self.ended = Signal()
-        self.has_failed = False
+        self._has_failed = False
         self._server = server
         self._startup_timeout = startup_timeout
         self._timeout = timeout
@@ -72,6 +71,11 @@ class ClientThread:
         self._error: Exception | None = None
 
     # In the threads of callers
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a request has raised `McpError`."""
+        return self._has_failed
 
     def start(self) -> None:
         """Start the thread, which connects to the server."""
@@ -180,14 +184,14 @@ class ClientThread:
             request.cancel()
 
     async def _list_tools(self, client: Client) -> None:
-        listed: list[Tool] = []
+        tools: list[Tool] = []
         cursor = None
         for _ in range(_MOST_PAGES):
             page = await client.list_tools(cursor=cursor, cache_mode="refresh")
-            listed += page.tools
+            tools += page.tools
             cursor = page.next_cursor
             if cursor is None:
-                self.listed = listed
+                self.tools = tools
                 return
         raise ValueError(f"its list of tools has more than {_MOST_PAGES} pages")
 
@@ -224,14 +228,14 @@ class ClientThread:
                 failure = response_error(self._server, self._server.without_secrets(error.message))
             else:
                 failure = server_error(self._server, reason_of(error, self._server, self._messages))
-        self.has_failed = self.has_failed or isinstance(failure, McpError)
+        self._has_failed = self._has_failed or isinstance(failure, McpError)
         raise failure
 
     def _failure(self, error: BaseException) -> Exception:
         """Return the error that has ended the connection as ours."""
         if isinstance(error, ConfigurationError):
             return error
-        if self._startup is not None and self._startup.expired():
+        if self._startup_timeout is not None and self._startup is not None and self._startup.expired():
             reason = f"it did not list its tools within {self._startup_timeout:g} seconds"
         else:
             reason = reason_of(error, self._server, self._messages)

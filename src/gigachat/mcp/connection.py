@@ -38,9 +38,9 @@ class Connection:
         self._thread = ClientThread(server, startup_timeout, timeout)
 
     @property
-    def listed(self) -> list[Tool]:
+    def tools(self) -> list[Tool]:
         """The tools of the server."""
-        return self._thread.listed
+        return self._thread.tools
 
     def open(self) -> None:
         """Connect.
@@ -84,6 +84,7 @@ class Connection:
         self._thread.stop()
         return True
 
+    @property
     def has_failed(self) -> bool:
         """Whether a request has raised `McpError`, or the connection has ended."""
         return self._is_forked() or self._thread.has_failed or self._thread.ended.is_set()

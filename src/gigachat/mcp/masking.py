@@ -14,6 +14,9 @@ _MASK = "**********"
 _SHORTEST_SECRET = 4  # characters; shorter values occur in ordinary words
 _SECRET_OPTION = re.compile(r"-.*(key|token|secret|passw|auth|credential)", re.IGNORECASE)
 _SECRET_VARIABLE = re.compile(r"key|token|secret|pass(w|p|$)|auth|credential|cookie", re.IGNORECASE)
+_HEADER_OPTION = re.compile(r"-H|(?i:-[\w-]*headers?)")
+_HEADER_VARIABLE = re.compile(r"header", re.IGNORECASE)
+_WORD = re.compile(r'[^\s"{},]+')  # also of JSON
 _PASSWORD_OF_URL = re.compile(r"://[^/@\s]*:([^/@\s]*)@")
 _SECRETS_BY_FORM = re.compile(
     r"(?<=://)[^/\s@]+(?=@)|(?<=bearer )\S+|(?<=basic )\S+|\b(sk|ghp|xox\w)[-_][\w-]{8,}", re.IGNORECASE
@@ -47,18 +50,35 @@ def one_line(text: str) -> str:
     return " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())
 
 
+def header_values(value: str) -> Iterable[str]:
+    """Yield the value of a header field, and its words: a token may follow a scheme."""
+    yield value
+    yield from _WORD.findall(value)
+
+
 def secret_variables(variables: Mapping[str, str]) -> Iterable[str]:
-    """Yield the secrets of environment variables: values of names such as `API_KEY`, and passwords in URLs."""
+    """Yield the secrets of environment variables.
+
+    They are the values of names such as `API_KEY`, header fields, and passwords in URLs.
+    """
     for name, value in variables.items():
         if _SECRET_VARIABLE.search(name):
             yield value
+        if _HEADER_VARIABLE.search(name):
+            yield from header_values(value.partition(":")[2].strip() or value)
         yield from _PASSWORD_OF_URL.findall(value)
 
 
 def secret_arguments(arguments: Sequence[str]) -> Iterable[str]:
-    """Yield the secrets of arguments: values of options such as `--token`, every `value` of `name=value`, and URLs."""
+    """Yield the secrets of arguments.
+
+    They are the values of options such as `--token`, the header fields of options such as `--header`, every `value` of
+    `name=value`, and URLs.
+    """
     before = ""
     for argument in arguments:
+        if _HEADER_OPTION.fullmatch(before) or _HEADER_OPTION.match(argument):
+            yield from header_values(argument.partition(":")[2].strip())
         _, _, value = argument.partition("=")
         if "://" in argument:
             yield value or argument

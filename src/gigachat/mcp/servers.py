@@ -10,17 +10,17 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic_core import from_json
 
 from gigachat._headers import checked_headers
 from gigachat._secret import Secret, hidden
 from gigachat.exceptions import ConfigurationError
-from gigachat.mcp.masking import SecretMask, secret_arguments, secret_variables
+from gigachat.mcp.masking import SecretMask, header_values, secret_arguments, secret_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -186,7 +186,10 @@ class StdioServer(Server):
 
 
 class _StderrReader:
-    """Reads the standard error of a program in a thread, and keeps its end.
+    """Reads the lines of a program's standard error in a thread, logs them, and keeps the last ones.
+
+    A line is masked as a whole, because a part of it may begin or end inside a secret. A line that is too long to be
+    kept is skipped.
 
     Args:
         descriptor: What is read; it is closed at the end.
@@ -201,12 +204,22 @@ class _StderrReader:
         self._thread.start()
 
     def _read(self) -> None:
-        with os.fdopen(self._descriptor, "rb", buffering=0) as stream:
-            while block := stream.read(_STDERR_BYTES):
-                self._end = (self._end + block)[-_STDERR_BYTES:]
-                if _log.isEnabledFor(logging.DEBUG):
-                    text = self._server.without_secrets(block.decode("utf-8", "replace"))
-                    _log.debug("MCP server %s: %s", self._server.name, text)
+        skips = False
+        with os.fdopen(self._descriptor, "rb") as stream:
+            while line := stream.readline(_STDERR_BYTES):
+                is_cut = len(line) == _STDERR_BYTES and not line.endswith(b"\n")
+                if not (skips or is_cut):
+                    self._add(line)
+                skips = is_cut
+
+    def _add(self, line: bytes) -> None:
+        end = self._end + line
+        while len(end) > _STDERR_BYTES:
+            end = end.partition(b"\n")[2]
+        self._end = end
+        if _log.isEnabledFor(logging.DEBUG):
+            text = self._server.without_secrets(line.decode("utf-8", "replace"))
+            _log.debug("MCP server %s: %s", self._server.name, text)
 
     def lines(self) -> list[str]:
         """Return the last lines; wait shortly for those of a program that has just ended."""
@@ -224,12 +237,12 @@ class HttpServer(Server):
     """
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        parts = urlsplit(url)
+        parts, number = _split(url)
         if not parts.hostname or re.search(r"\s", url):
             raise ConfigurationError("the URL of an MCP server has no host, or contains spaces")
-        port = "" if parts.port is None else f":{parts.port}"
+        port = "" if number is None else f":{number}"
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        values = [value for header in headers.values() for value in (header, *header.split())]
+        values = [value for header in headers.values() for value in header_values(header)]
         query = [value for _, value in parse_qsl(parts.query)]
         super().__init__(
             f"{parts.scheme}://{host}{port}{parts.path}",
@@ -275,6 +288,20 @@ class HttpServer(Server):
     def _last_response(self) -> _Response | None:
         responses = self._responses.get(None)
         return responses[-1] if responses else None
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    """Return the parts of a URL, and its port.
+
+    Raises:
+        ConfigurationError: It is invalid. The message has no part of it.
+    """
+    reason = "is invalid: percent-encode special characters in a password"
+    with suppress(ValueError):  # its text may have a part of the password
+        parts = urlsplit(url)
+        reason = "has an invalid port: percent-encode '/', '?' and '#' in a password"
+        return parts, parts.port
+    raise ConfigurationError(f"the URL of an MCP server {reason}")
 
 
 class _Response(NamedTuple):

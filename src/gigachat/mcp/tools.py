@@ -156,7 +156,7 @@ class McpTools(Sequence[Tool[..., Any]]):
     def _begin(self, *, blocking: bool) -> Connection:
         with self._lock:
             if self._connection is not None:
-                if not self._connection.has_failed():
+                if not self._connection.has_failed:
                     raise McpError(f"MCP server {self._server.name} is already open")
                 self._connection.stop()
             connection = Connection(self._server, self._startup_timeout, self._timeout)
@@ -213,8 +213,8 @@ class McpTools(Sequence[Tool[..., Any]]):
         Raises:
             ConfigurationError: A name cannot be used, or is not in the list.
         """
-        self._refuse_unknown([tool.name for tool in connection.listed])
-        allowed = [tool for tool in connection.listed if self._allows(tool.name)]
+        self._refuse_unknown([tool.name for tool in connection.tools])
+        allowed = [tool for tool in connection.tools if self._allows(tool.name)]
         by_name: dict[str, types.Tool] = {}
         for tool in allowed:
             our_name = self._name(tool.name)

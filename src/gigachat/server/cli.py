@@ -1,4 +1,4 @@
-"""The command `gigachat serve`: its arguments and its output. It runs until Ctrl-C or SIGTERM.
+"""The command `gigachat serve`: its arguments and its output. It runs until Ctrl-C, SIGTERM or SIGHUP.
 
 An engine is imported only when it is chosen.
 """
@@ -34,15 +34,15 @@ ValueT = TypeVar("ValueT")
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _UPSTREAM_KEY = "UPSTREAM_API_KEY"
-_ANSWERS = {
+_ENGINES = {
     "echo": "an echo answers, no model",
     "script": "a script answers, no model",
     "llama": "{model} answers",
     "upstream": "{upstream} answers",
 }
 _OF_ENGINES = {"script": "script", "model_file": "llama", "upstream": "upstream", "upstream_model": "upstream"}
-_A_WAIT = 1.0
-"""Seconds of one wait: on Windows Ctrl-C is heard only after it, before Python 3.14."""
+_WAIT_SECONDS = 1.0
+"""One wait: on Windows Ctrl-C is heard only after it, before Python 3.14."""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -53,6 +53,9 @@ def serve(options: argparse.Namespace) -> int:
     """
     stopped = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # It is sent when a terminal is closed; nohup ignores it.
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.set()
@@ -112,13 +115,13 @@ def _serve(options: argparse.Namespace, stopped: threading.Event, opened: ExitSt
     if server.port_changed:
         print("Warning: the port of the last start is taken, the address has changed.", file=sys.stderr)
     print(*_description(server, options), sep="\n", flush=True)
-    while not stopped.wait(_A_WAIT):
+    while not stopped.wait(_WAIT_SECONDS):
         pass
 
 
 def _description(server: GigaChatServer, options: argparse.Namespace) -> Iterator[str]:
     """Yield the lines printed on start: a line for each variable in this system's shell, one line for the other."""
-    engine = _ANSWERS[options.engine].format(model=options.model_file, upstream=_shown(options.upstream))
+    engine = _ENGINES[options.engine].format(model=options.model_file, upstream=_shown(options.upstream))
     yield f"# Local GigaChat at {server.origin}: {engine}."
     # Only this machine sees the page, and a browser has no client certificate.
     if (_is_loopback(options.host) or options.host in _EVERYWHERE) and not options.mtls:
@@ -214,7 +217,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tls", action=argparse.BooleanOptionalAction, default=True, help="serve HTTPS (the default)")
     parser.add_argument("--mtls", action="store_true", help="demand a client certificate instead of a token")
-    parser.add_argument("--engine", choices=tuple(_ANSWERS), default="echo", help="what answers (%(default)s)")
+    parser.add_argument("--engine", choices=tuple(_ENGINES), default="echo", help="what answers (%(default)s)")
     parser.add_argument("--script", type=_path, metavar="FILE", help="rules of the engine script, YAML or JSON")
     parser.add_argument("--model-file", type=_path, metavar="MODEL.gguf", help="weights of the engine llama")
     parser.add_argument(

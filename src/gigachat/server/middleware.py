@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from gigachat.server.access.authorization import check_access
 from gigachat.server.orders.faults import HEADER, DamagingSend, Fault, fault_from_header
+from gigachat.server.state.exchange import SIGN_IN
 from gigachat.server.state.requests import Received
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.responses import JSON_TYPE, api_headers, disconnected, refusal
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _LARGEST = 64 * 1024 * 1024
 _LARGEST_UNKNOWN = 1024 * 1024
 _PATIENCE = 30.0
-_SIGN_IN = ("/oauth", "/token")
 _WITHOUT_BODY = (204, 304)
 
 
@@ -133,7 +133,7 @@ async def _read(scope: Scope, receive: Receive, denied: Refusal | None) -> tuple
     limit, patience = _LARGEST, None
     if denied is not None:
         limit, patience = _LARGEST_UNKNOWN, _PATIENCE
-        too_large = denied if not scope["path"].endswith(_SIGN_IN) else too_large
+        too_large = denied if not scope["path"].endswith(SIGN_IN) else too_large
     length = Headers(scope=scope).get("content-length", "0")
     if len(length) > 20 or (length.isdecimal() and int(length) > limit):
         return b"", too_large

@@ -1,11 +1,11 @@
 """The loop of a run: ask the model, run the tools that it calls, tell it the results, until it answers.
 
-State rules of `ToolRun`: it asks (perhaps over a stream), then either ends or runs the calls of the answer, then asks
+State rules of `ToolRun`: it asks, perhaps over a stream. Then it either ends, or runs the calls of the answer and asks
 again. No slot and no connection is held while tools run. An answer is added to the conversation together with the
-results of its calls, so that the conversation can be sent at any moment; calls that did not end, since the run was
-interrupted, have a result that says so. Only calls that the caller runs have no result, and end the run. The loop never
-suspends in blocking mode, and iterates no async generator. The results of one answer are events together: to tell each
-one as it ends, tools would have to run between two reads, where no task group can stay open to stop them.
+results of its calls. So the conversation can be sent at any moment. An interrupted call has a result that says so. Only
+calls that the caller runs have no result, and end the run. The loop never suspends in blocking mode, and iterates no
+async generator. The results of one answer are events together. Otherwise tools would have to run between two reads,
+where no task group can stay open to stop them.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class ToolRun(Generic[CompletionT, MessageT, UsageT]):
         self._described = described
         self._options = options
         self._calls = Calls(session.transport, tools, options, client)
-        self._context = context_headers() if stream else {}  # else every request reads them
+        self._context = context_headers() if stream else {}  # a request without a stream reads them itself
         self._streams = stream
         self._source: EventStream[Any, CompletionT] | None = None
         self._waiting: list[ToolCall] = []

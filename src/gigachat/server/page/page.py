@@ -1,20 +1,19 @@
 """The page at `/`: a description of the server, its models, a live log and a chat. It is one static file.
 
-Access. The page holds no secret and never shows the account's key. Its script asks `POST /page` for an access
-token of its own, random and as short-lived as any other, and sends it as a header with whatever it does then; there are
-no cookies. So another site, open in the same browser, can do nothing: it can't read the answer (no CORS headers), and a
-request without that header is refused. Each request to the page must come
+Access. The page holds no secret and never shows the account's key. Its script asks `POST /page` for an access token of
+its own. That token is random and as short-lived as any other. The script sends it as a header with each later request.
+There are no cookies. So another site, open in the same browser, can do nothing. It can't read the response, because
+there are no CORS headers. A request without the header of the token is refused. Each request to the page must come
 
-* from this machine: the other end of the connection is a loopback address, and no proxy says it came from elsewhere;
-* under a loopback name: `Host` is localhost or a loopback address. A foreign name that is made to resolve to
-  127.0.0.1 (DNS rebinding) would otherwise make the attacker's page one of our own origin;
+* from this machine: the other end of the connection is a loopback address, and no proxy header names another machine;
+* under a loopback name: `Host` is localhost or a loopback address. A foreign name may be made to resolve to 127.0.0.1
+  (DNS rebinding). The attacker's page would then have our own origin;
 * from the page itself: `Origin`, which browsers send with each POST, is the address asked; `Sec-Fetch-Site` agrees.
 
-Programs of this machine pass these checks if they want to: who can connect to the loopback address can chat and can see
-the log with the bodies of requests, as with any development server. Keys and tokens are in neither. Beyond the machine
-there is no page, whatever the server listens on.
+A program that can connect to the loopback address can chat and read the log, with bodies. Keys and tokens are in
+neither. Other machines get no page, whatever address the server listens on.
 
-Requests to the page itself are neither in the journal nor in the log, and no order of a test is spent on them.
+Requests to the page itself are neither in the journal nor in the log. No order of a test is spent on them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
-from gigachat.server.state.exchange import Exchange
+from gigachat.server.state.exchange import Exchange, shortened
 from gigachat.server.wire.errors import Refusal
 from gigachat.server.wire.requests import read_object
 
@@ -43,8 +43,8 @@ class Entry:
         self._card: dict[str, Any] = {
             "number": number,
             "at": int(time.time() * 1000),
-            "method": _short(received.method),
-            "path": _short(received.path),
+            "method": shortened(received.method, _LONGEST),
+            "path": shortened(received.path, _LONGEST),
             "received": len(received.body),
             "sign_in": self.exchange.signs_in,
             **_of_chat(received),
@@ -93,7 +93,7 @@ class Entry:
         self._ended = time.monotonic()
         if (self._card["status"] or 0) >= 400:
             message = self.exchange.response.message()
-            self._card["reason"] = _short(" ".join(filter(None, (message, detail)))) or None
+            self._card["reason"] = shortened(" ".join(filter(None, (message, detail))), _LONGEST) or None
         self._card["state"] = "whole" if self._whole else "broken"
         self._activity.change(self)
 
@@ -117,14 +117,18 @@ class Activity:
         """Add a request that was received."""
         self._begun += 1
         entry = self._entries[self._begun] = Entry(self, self._begun, received)
-        if len(self._entries) > _RECENT:
-            ended = [number for number, one in self._entries.items() if not one.in_progress]
-            # Each program signs in: its sign-ins must not push out the requests that follow.
-            oldest = next((number for number in ended if self._entries[number].signed_in), ended[0] if ended else None)
-            if oldest is not None:
-                del self._entries[oldest]
+        while len(self._entries) > _RECENT:
+            oldest = self._oldest_ended()
+            if oldest is None:
+                break
+            del self._entries[oldest]
         self.change(entry)
         return entry
+
+    def _oldest_ended(self) -> int | None:
+        ended = [number for number, one in self._entries.items() if not one.in_progress]
+        # Each program signs in: its sign-ins must not push out the requests that follow.
+        return next((number for number in ended if self._entries[number].signed_in), ended[0] if ended else None)
 
     def change(self, entry: Entry) -> None:
         """Note that an entry has changed."""
@@ -156,8 +160,4 @@ def _of_chat(received: Received) -> dict[str, str]:
         texts = (part.get("text") for part in said if isinstance(part, dict))
         said = " ".join(text for text in texts if isinstance(text, str))
     found = {"model": asked.get("model"), "said": said}
-    return {name: _short(text) for name, text in found.items() if isinstance(text, str)}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return {name: shortened(text, _LONGEST) for name, text in found.items() if isinstance(text, str)}

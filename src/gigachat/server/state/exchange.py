@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from gigachat.server.state.requests import Received
 
-__all__ = ["Body", "Exchange"]
+__all__ = ["SIGN_IN", "Body", "Exchange", "shortened"]
 
-_SIGN_IN = ("/oauth", "/token")
+SIGN_IN = ("/oauth", "/token")
+"""Ends of the paths of sign-ins."""
 _LARGEST = 64 * 1024
 """Bytes kept of a body."""
 _LONGEST = 1000
@@ -84,7 +85,7 @@ class Exchange:
     """
 
     def __init__(self, received: Received) -> None:
-        self.signs_in = received.path.endswith(_SIGN_IN)
+        self.signs_in = received.path.endswith(SIGN_IN)
         # A path may contain line breaks: %0A.
         self._line = "".join(char if char.isprintable() else "\ufffd" for char in f"{received.method} {received.path}")
         self._request_headers = [_harmless(name, value) for name, value in _read(received.raw_headers)]
@@ -103,7 +104,7 @@ class Exchange:
     def card(self) -> dict[str, Any]:
         """Return both messages, for JSON; the status is null before the response."""
         return {
-            "line": _short(self._line),
+            "line": shortened(self._line, _LONGEST),
             "request": {"headers": self._request_headers, "body": self._request.card()},
             "status": self._status,
             "response": {"headers": self._response_headers, "body": self.response.card()},
@@ -111,7 +112,7 @@ class Exchange:
 
 
 def _read(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1").lower(), _short(value.decode("latin-1"))) for name, value in headers]
+    return [(name.decode("latin-1").lower(), shortened(value.decode("latin-1"), _LONGEST)) for name, value in headers]
 
 
 def _harmless(name: str, value: str) -> tuple[str, str]:
@@ -122,5 +123,11 @@ def _harmless(name: str, value: str) -> tuple[str, str]:
     return name, f"{scheme} …" if name == "authorization" and scheme.lower() in _SCHEMES else "…"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def shortened(text: str, longest: int) -> str:
+    """Return the beginning of a text.
+
+    Args:
+        text: The text.
+        longest: Most characters of the result.
+    """
+    return text if len(text) <= longest else text[: longest - 1] + "…"
