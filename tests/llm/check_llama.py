@@ -154,12 +154,13 @@ def test_given_arguments_are_kept(giga: GigaChat) -> None:
 def test_the_model_chooses_between_a_function_and_an_answer(giga: GigaChat) -> None:
     """Which it chooses is its own affair: whatever comes must be whole, and over several tries both come."""
     chosen: set[str] = set()
-    for number in range(12):
-        question = [
-            f"What is the weather in the city number {number}? Call the function weather.",
-            f"Hello! My name is Bob {number}. Say hello to me.",
-        ][number % 2]
-        completion = giga.chat(question, functions=[WEATHER], function_call="auto", temperature=1.5, max_tokens=120)
+    for number in range(60):  # this model answers one greeting of eight
+        question = (
+            f"Hello! My name is Bob {number}. Say hello to me."
+            if "call" in chosen
+            else f"What is the weather in the city number {number}? Call the function weather."
+        )
+        completion = giga.chat(question, functions=[WEATHER], function_call="auto", temperature=1.5, max_tokens=60)
         [choice] = completion.choices
         call = choice.message.function_call
         if call is not None:
