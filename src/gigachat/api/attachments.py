@@ -14,7 +14,7 @@ from gigachat._engine.calls import Call, get, segment
 from gigachat._engine.parsing import read_model
 from gigachat._service import FILE_KINDS, FILE_TYPES, MOST_MEDIA_MEGABYTES
 from gigachat.api.uploads import opened_upload
-from gigachat.exceptions import GigaChatException, NotFoundError
+from gigachat.exceptions import APIResponseValidationError, GigaChatException, NotFoundError
 
 if TYPE_CHECKING:
     from gigachat._engine.session import Session
@@ -48,7 +48,7 @@ async def attach_file(session: Session, file: UploadTypes, kind: str | None = No
         if upload.repeatable:
             digest = await session.transport.call(partial(_digest, content, upload.filename), None, awaited=False)
         if digest is None:
-            return await session.send(call)
+            return _with_id(await session.send(call))
         call.upload = replace(upload, file=content)
         key = f"{digest} {upload.content_type}"
         ids = session.service.uploaded_ids
@@ -56,13 +56,24 @@ async def attach_file(session: Session, file: UploadTypes, kind: str | None = No
             file_id = ids.id_of(key)
             if file_id is not None:
                 try:
-                    return await session.send(get(f"/files/{segment(file_id)}", models.UploadedFile))
+                    return _with_id(await session.send(get(f"/files/{segment(file_id)}", models.UploadedFile)))
                 except NotFoundError:
                     pass  # deleted since then, or it belongs to another account
-            uploaded = await session.send(call)
+            uploaded = _with_id(await session.send(call))
             if content.digest() == digest:  # otherwise the file has changed since
                 ids.remember(key, uploaded.id_)
             return uploaded
+
+
+def _with_id(uploaded: models.UploadedFile) -> models.UploadedFile:
+    """Return an uploaded file that can be attached.
+
+    Raises:
+        APIResponseValidationError: Its id is not one of a file.
+    """
+    if uploaded.id_ in ("", ".", ".."):
+        raise APIResponseValidationError(f"the response has {uploaded.id_!r} as the id of the file")
+    return uploaded
 
 
 def _check_kind(upload: Upload, kind: str) -> None:

@@ -219,7 +219,8 @@ class Chat(Resource[Mode]):
             ValueError, TypeError: It is no audio, or larger than the service takes; nothing is sent.
         """
         chat = request(self, prompt, {"model": model}, stream=False)
-        chat.messages = with_files(chat.messages, [await attach_file(self._session, file, "audio")])
+        uploaded = await attach_file(self._session, file, "audio")
+        chat.messages = with_files(chat.messages, [uploaded.id_])  # the service has accepted its size
         return await self._session.send(call_for(self, chat))
 
     @overload
