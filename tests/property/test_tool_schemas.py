@@ -181,8 +181,7 @@ def test_a_published_tool_goes_out_as_written(number: int) -> None:
 def test_a_published_tool_is_called_with_what_its_schema_accepts(data: st.DataObject, number: int) -> None:
     schema, made, inlined = published(number)
     before = Draft202012Validator(schema)
-    arguments = data.draw(valid(schema, schema))
-    assert before.is_valid(arguments)
+    arguments = data.draw(valid(schema, schema).filter(before.is_valid))
     assert made.bind(json.dumps(arguments), CONTEXT)() == json.loads(json.dumps(arguments))
     other = data.draw(nearly_valid(schema))
     assert before.is_valid(other) == inlined.is_valid(other)

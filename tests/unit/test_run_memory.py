@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import tracemalloc
 from collections import deque
 from itertools import pairwise
@@ -45,7 +46,8 @@ def transcript(pages: int) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_a_long_run_holds_the_memory_of_its_transcript_only() -> None:
+def test_a_long_run_holds_the_memory_of_its_transcript_only(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "gigachat")  # pytest keeps the records of a test
     world = World("blocking")
     last_request: Any = deque(maxlen=1)
     world.requests = last_request
