@@ -171,7 +171,7 @@ test-windows: $(READY) ## Run a sample of the client's tests on CPython for Wind
 	@$(MAKE) --no-print-directory --jobs 2 $(WINDOWS)/python/ready $(WINDOWS)/wine/ready
 	@$(INSTALL_FOR_WINDOWS) --no-deps $(WINDOWS)/wheel/*.whl
 	@tests/windows/wine.sh $(WINDOWS)/python/python.exe -m pytest -p no:cacheprovider $(PARALLEL:auto=2) -rs \
-		--sample tests/unit tests/property tests/contract tests/e2e
+		--sample --fewer-costly tests/unit tests/property tests/contract tests/e2e
 
 # Only a sample, and only the tests of the engine and the transport: the others take minutes and run few further branches.
 # The tests of signals trace each step themselves, as coverage does.
