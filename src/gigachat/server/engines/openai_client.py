@@ -43,8 +43,8 @@ class OpenAIClient:
     def __init__(self, url: str, api_key: str | None = None) -> None:
         try:
             address = httpx2.URL(url)
-        except httpx2.InvalidURL as error:
-            raise ValueError(f"not an address: {without_password(url)}: {error}") from None
+        except httpx2.InvalidURL:  # its text can have a part of a password
+            raise ValueError("not a valid address; percent-encode '/', '?' and '#' in a password") from None
         if address.scheme not in ("http", "https") or not address.host:
             raise ValueError(f"an address must begin with http:// or https://: {without_password(url)}")
         key = None if api_key is None else api_key.strip()
