@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -69,6 +71,16 @@ def _key(value: object) -> object:
     except TypeError:
         return id(value)
     return value
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_before() -> Iterator[None]:
+    """A snippet that sets up logging must not change what the next test sees."""
+    logger = logging.getLogger("gigachat")
+    level, handlers = logger.level, logger.handlers.copy()
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)
