@@ -46,6 +46,8 @@ from tests.support.raw_servers import Gate, is_open, raw_server
 from tests.support.systems import needs_fork, needs_own_roots, needs_trio
 from tests.support.waiting import begun, until
 
+pytestmark = pytest.mark.costly
+
 LONG = "Расскажи о себе"
 
 # Fork.

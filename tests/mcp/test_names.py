@@ -16,6 +16,8 @@ from tests.mcp.support import OFFICIAL, call, listed, named, opened, scripted
 from tests.support.waiting import until
 from tests.wire.modes import Mode
 
+pytestmark = pytest.mark.costly
+
 ODD = listed("files/read", "2fa", "get_weather", "user.find-all")
 
 

@@ -24,6 +24,8 @@ from gigachat import GigaChat, RateLimitError, ServerError, UnprocessableEntityE
 from gigachat.__main__ import main
 from gigachat.server import GigaChatServer, cli
 
+pytestmark = pytest.mark.costly
+
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="the printed lines are for another shell there")
 
 
