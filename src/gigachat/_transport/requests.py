@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Timeouts, Upload
 
 FIXED_HEADERS = {"accept": "*/*", "accept-encoding": ACCEPTED, "connection": "keep-alive"}
+WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
 _IN_PATHS = "/%:@!$&'()*+,;=~-._"
 
 

@@ -23,7 +23,7 @@ from gigachat._transport.connecting import connection_to
 from gigachat._transport.connections import MAX_HEADER_BYTES, UNBOUNDED, Connection, Connections
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
-from gigachat._transport.requests import FIXED_HEADERS, extensions, multipart, parsed_url, with_query
+from gigachat._transport.requests import FIXED_HEADERS, WITHOUT_BODY, extensions, multipart, parsed_url, with_query
 from gigachat._transport.responses import BodyReader
 from gigachat.exceptions import ClientClosedError
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _DRAIN_PIECES = 16
 _IN_USE = "all of max_connections are in use, perhaps by streams that are not closed"
-_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
 
 
 class _Transport(ABC):
@@ -132,7 +131,7 @@ def _built(request: Request) -> httpcore2.Request:
     if request.upload is not None:
         more, content = multipart(request.upload)
         headers.update(more)
-    elif content is not None or request.method not in _WITHOUT_BODY:
+    elif content is not None or request.method not in WITHOUT_BODY:
         headers["content-length"] = str(len(content or b""))
     if request.query:
         url = with_query(url, request.query)

@@ -309,33 +309,23 @@ class Chat(Resource[Mode]):
 def _call(
     resource: Resource[Any], payload: Any, fields: Mapping[str, Any], *, stream: bool = False
 ) -> Call[models.ChatCompletion]:
-    body: Any
-    if isinstance(payload, str) and payload and not fields:
-        # Text alone leaves nothing to validate.
-        service = resource._service
-        message = {"role": "user", "content": payload}
-        body = {"model": service.model, "messages": [message], **service.chat_defaults}
-        if stream:
-            body["stream"] = True
-    else:
-        body = _body(request(resource, payload, fields, stream))
+    if fields or not payload or not isinstance(payload, str):
+        return call_for(resource, request(resource, payload, fields, stream))
+    # Text alone leaves nothing to validate.
+    service = resource._service
+    body = {"model": service.model, "messages": [{"role": "user", "content": payload}], **service.chat_defaults}
+    if stream:
+        body["stream"] = True
     read = read_completion(models.ChatCompletion, failure, _has_content)
-    return Call(
-        "POST", chat_url_cvar.get(), read, json=body, chat=True, file_reader_factory=partial(AnswerFileReader, resource)
-    )
+    files = partial(AnswerFileReader, resource)
+    return Call("POST", chat_url_cvar.get(), read, json=body, chat=True, file_reader_factory=files)
 
 
 def call_for(resource: Resource[Any], chat: models.Chat) -> Call[models.ChatCompletion]:
     """Return the call that sends a request."""
     read = read_completion(models.ChatCompletion, failure, _has_content)
-    return Call(
-        "POST",
-        chat_url_cvar.get(),
-        read,
-        json=_body(chat),
-        chat=True,
-        file_reader_factory=partial(AnswerFileReader, resource),
-    )
+    files = partial(AnswerFileReader, resource)
+    return Call("POST", chat_url_cvar.get(), read, json=_body(chat), chat=True, file_reader_factory=files)
 
 
 def _body(chat: models.Chat) -> Mapping[str, Any] | models.Chat:
