@@ -48,8 +48,8 @@ check: $(READY) ## Check style, types of src and a sample of tests/unit, in half
 	@$(BIN)/mypy src
 	@$(BIN)/python -m pytest $(PARALLEL) --sample tests/unit
 
-test: $(READY) ## Run a sample of all tests, in about two minutes on two cores
-	@echo "A sample of all tests, about two minutes on two cores; make test-all runs every combination."
+test: $(READY) ## Run a sample of all tests, in two and a half minutes on two cores
+	@echo "A sample of all tests, two and a half minutes on two cores; make test-all runs every combination."
 	@$(BIN)/python -m pytest $(PARALLEL) --sample --fewer-costly
 
 test-all: $(READY) ## Run all tests that need only Python packages, in about fifteen minutes on two cores
