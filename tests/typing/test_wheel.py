@@ -28,7 +28,7 @@ def test_the_wheel_has_a_stub_of_each_module_with_classes_of_a_mode(wheel: Path)
     assert [*(ROOT / "src").rglob("*.pyi")] == []
 
 
-@pytest.mark.slow  # it downloads what builds the distribution
+@pytest.mark.slow  # it builds two archives
 def test_a_wheel_of_the_source_distribution_is_the_same(
     wheel: Path, build: Callable[[str, Path], Path], tmp_path: Path
 ) -> None:
