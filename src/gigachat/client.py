@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gigachat._engine.service import Service
     from gigachat._engine.transport import Transport
     from gigachat.observers import Observer
-    from gigachat.settings import Settings, Timeout
+    from gigachat.settings import Options, Timeout
     from gigachat.types import ModelName, Scope
 
 __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaChatSyncClient"]
@@ -123,7 +123,7 @@ class Client(
     """
 
     _options: RequestOptions = NO_OPTIONS
-    _settings: Settings
+    _settings: Options
     _access_token_provider: Callable[[], str | Awaitable[str]] | None
 
     def __init__(
@@ -180,9 +180,9 @@ class Client(
                 f"{type(self).__name__} takes its arguments by name: {type(self).__name__}(credentials=...)"
             )
         from gigachat._option_values import is_given
-        from gigachat.settings import Settings, load_settings
+        from gigachat.settings import Options, load_options
 
-        options = Settings.model_fields.keys()
+        options = Options.model_fields.keys()
         given = {name: value for name, value in locals().items() if name in options and value is not None}
         self._access_token_provider = access_token_provider
         self._observers = observers
@@ -191,14 +191,14 @@ class Client(
         try:
             if unknown:
                 report_unknown_options(unknown, [*options, *_ARGUMENTS_ONLY], _CHAT_FIELDS)
-            settings = load_settings(given, authorized=access_token_provider is not None)
+            settings = load_options(given, authorized=access_token_provider is not None)
             self._connect(settings, http_client, async_http_client)
         except (ConfigurationError, GigaChatWarning) as error:
             # The frames hold credentials as variables, which error trackers print.
             raise error.with_traceback(None) from None
 
     def _connect(
-        self, settings: Settings, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
+        self, settings: Options, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
     ) -> None:
         from gigachat._engine.service import Service
         from gigachat._transport import async_transport, blocking_transport
@@ -301,7 +301,7 @@ class Client(
         return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
 
     def __repr__(self) -> str:
-        settings: Settings | None = self.__dict__.get("_settings")  # None if an option was refused
+        settings: Options | None = self.__dict__.get("_settings")  # None if an option was refused
         options = f"base_url={settings.base_url!r}, model={settings.model!r}" if settings else ""
         return f"{type(self).__name__}({options})"
 

@@ -1,23 +1,16 @@
 """The options of the client: names, defaults, units and checks.
 
-`Settings` is a pydantic-settings class; a subclass may have another prefix. It reads the environment and checks whether
-files exist.
+`Options` is a plain pydantic model, which clients make of their arguments and of the environment. `Settings` makes the
+same of the environment as a pydantic-settings class, for callers; it is loaded when it is first used.
 """
 
 from __future__ import annotations
 
 import os
 import ssl
-from typing import Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gigachat._option_values import (
     BaseUrl,
@@ -46,6 +39,11 @@ from gigachat._suggestions import report_unknown_variables
 from gigachat._validation import reason
 from gigachat.exceptions import ConfigurationError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gigachat._environment_settings import Settings as Settings
+
 __all__ = ["AUTH_URL", "BASE_URL", "ENV_PREFIX", "SCOPE", "Settings", "Timeout"]
 
 ENV_PREFIX = "GIGACHAT_"
@@ -57,29 +55,7 @@ _AUTHORIZATION_KINDS = (*_TOKEN_KINDS, ("cert_file", "key_file", "key_file_passw
 _DEFAULT_TIMEOUTS = (10.0, 300.0, 60.0)
 
 
-class _Environment(EnvSettingsSource):
-    """The environment. Quotes and spaces around values are removed; explicit arguments rule out other credentials."""
-
-    def __init__(self, settings_cls: type[BaseSettings], given: dict[str, Any]) -> None:
-        super().__init__(settings_cls)
-        self._given = given
-
-    def __call__(self) -> dict[str, Any]:
-        read = {name: unquoted(value) for name, value in super().__call__().items()}
-        values = {name: value for name, value in read.items() if value not in ("", None)}
-        if "credentials" not in values and self.env_prefix.upper() == ENV_PREFIX:
-            aliases = (unquoted(os.environ.get(name)) for name in _CREDENTIALS_ALIASES)
-            if alias := next(filter(None, aliases), None):
-                values["credentials"] = alias
-        for kind in _AUTHORIZATION_KINDS:
-            if any(self._given.get(name) is not None for name in kind):
-                # Authorization given as an argument switches off every kind that is only in the environment.
-                others = {name for other in _AUTHORIZATION_KINDS if other != kind for name in other}
-                values = {name: value for name, value in values.items() if name not in others}
-        return values
-
-
-class Settings(BaseSettings):
+class Options(BaseModel):
     """Options of a client; each is also an argument of `GigaChat` and a `GIGACHAT_*` environment variable.
 
     Raises:
@@ -183,32 +159,12 @@ class Settings(BaseSettings):
         default=None, repr=False, description="Query parameters added to every API request."
     )
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        env_ignore_empty=True,
-        enable_decoding=False,
-        hide_input_in_errors=True,
-        arbitrary_types_allowed=True,
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Replace the sources: arguments that are empty text are not given."""
-        arguments = cast("InitSettingsSource", init_settings).init_kwargs
-        given = {name: value for name, value in arguments.items() if value is None or is_given(value)}
-        own = InitSettingsSource(settings_cls, given)
-        return own, _Environment(settings_cls, given), dotenv_settings, file_secret_settings
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        prefix = self.model_config.get("env_prefix", "").upper()
+        config: Mapping[str, Any] = self.model_config
+        prefix = config.get("env_prefix", ENV_PREFIX).upper()
         for one, other in (("user", "password"), ("client_id", "client_secret"), ("cert_file", "key_file")):
             given, missing = getattr(self, one), getattr(self, other)
             names = [f"{name} (or {prefix}{name.upper()})" for name in (one, other)]
@@ -229,8 +185,29 @@ class Settings(BaseSettings):
         return _DEFAULT_TIMEOUTS if self.timeout is None else timeouts_of(self.timeout)
 
 
-def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Settings:
-    """Build the settings of a client from its arguments and the environment.
+def of_environment(read: Mapping[str, Any], given: Mapping[str, Any], prefix: str = ENV_PREFIX) -> dict[str, Any]:
+    """Return the options that the environment gives, without quotes and spaces around them.
+
+    Args:
+        read: The text of each variable, by the name of its option.
+        given: The arguments. Authorization among them rules out every other kind.
+        prefix: Prefix of the variables.
+    """
+    values = {name: text for name, value in read.items() if (text := unquoted(value)) not in ("", None)}
+    if "credentials" not in values and prefix.upper() == ENV_PREFIX:
+        aliases = (unquoted(os.environ.get(name)) for name in _CREDENTIALS_ALIASES)
+        if alias := next(filter(None, aliases), None):
+            values["credentials"] = alias
+    for kind in _AUTHORIZATION_KINDS:
+        if any(given.get(name) is not None for name in kind):
+            # Authorization given as an argument switches off every kind that is only in the environment.
+            others = {name for other in _AUTHORIZATION_KINDS if other != kind for name in other}
+            values = {name: value for name, value in values.items() if name not in others}
+    return values
+
+
+def load_options(given: dict[str, Any], *, authorized: bool = False) -> Options:
+    """Build the options of a client from its arguments and the environment.
 
     Args:
         given: The arguments.
@@ -244,13 +221,17 @@ def load_settings(given: dict[str, Any], *, authorized: bool = False) -> Setting
     others = [name for kind in _AUTHORIZATION_KINDS for name in kind if authorized and name not in own]
     if authorized and (other := next((name for kind in _TOKEN_KINDS for name in kind if name in own), None)):
         raise ConfigurationError(f"give either access_token_provider or {other}, not both")
-    report_unknown_variables(ENV_PREFIX, [*Settings.model_fields, *_OTHER_VARIABLES])
+    known = Options.model_fields
+    report_unknown_variables(ENV_PREFIX, [*known, *_OTHER_VARIABLES])
     if "GIGACHAT_LOG" in os.environ:
         from gigachat._logs import configure  # deferred: few programs log
 
         configure()
     try:
-        return Settings(**own).model_copy(update=dict.fromkeys(others))
+        # As pydantic-settings, which loads 120 modules: the case of letters in names does not matter.
+        variables = {name.upper(): value for name, value in os.environ.items()}
+        read = {name: value for name in known if (value := variables.get(f"{ENV_PREFIX}{name.upper()}"))}
+        return Options(**{**of_environment(read, own), **own, **dict.fromkeys(others)})
     except ValidationError as error:
         problems = [_problem(dict(details), own) for details in error.errors(include_input=False)]
     # Raised outside the handler: the original error holds the values.
@@ -264,3 +245,14 @@ def _problem(details: dict[str, Any], given: dict[str, Any]) -> str:
     source = name if name in given else f"environment variable {ENV_PREFIX}{name.upper()}"
     inside = "each value " if len(details["loc"]) > 1 else ""
     return f"{source}: {inside}{reason(details)}"
+
+
+if not TYPE_CHECKING:  # to a type checker, a module with `__getattr__` has every name
+
+    def __getattr__(name):
+        if name != "Settings":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from gigachat._environment_settings import Settings
+
+        globals()[name] = Settings
+        return Settings

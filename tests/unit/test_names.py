@@ -94,6 +94,13 @@ def test_the_import_of_a_client_loads_few_modules() -> None:
     assert len(imported("from gigachat import GigaChat", "-S") - imported("", "-S")) <= 108
 
 
+@pytest.mark.parametrize("kind", ["GigaChat", "AsyncGigaChat"])
+def test_a_client_needs_no_pydantic_settings(kind: str) -> None:
+    program = f"from gigachat import {kind}; {kind}(access_token='t')"
+    assert "pydantic_settings" not in imported(program)
+    assert "pydantic_settings" in imported(f"{program}\nfrom gigachat.settings import Settings")
+
+
 def test_a_model_of_chats_needs_no_other_module_of_models() -> None:
     loaded = {name for name in imported("from gigachat import Chat") if name.startswith("gigachat.models.")}
     needed = ("answer_files", "base", "chat", "functions", "response_format", "sources")

@@ -14,7 +14,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gigachat import AsyncGigaChat, ConfigurationError, GigaChat
 from gigachat import settings as settings_module
-from gigachat.settings import AUTH_URL, BASE_URL, ENV_PREFIX, SCOPE, Settings
+from gigachat.settings import AUTH_URL, BASE_URL, ENV_PREFIX, SCOPE, Options, Settings
 from tests.unit.world import World
 
 CLIENTS = [GigaChat, AsyncGigaChat]
@@ -112,6 +112,15 @@ def test_an_option_means_the_same_wherever_it_comes_from(
     assert getattr(kind(**nothing)._settings, option) == given
 
 
+@both_clients
+@pytest.mark.parametrize("variable", ["gigachat_model", "GigaChat_Model"])
+def test_the_case_of_letters_in_a_variable_does_not_matter(
+    variable: str, kind: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "GigaChat-2")
+    assert kind()._settings.model == Settings().model == "GigaChat-2"
+
+
 def test_a_dotenv_file_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("GIGACHAT_MODEL=silent\n")
     monkeypatch.chdir(tmp_path)
@@ -182,7 +191,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def authorization(settings: Settings) -> dict[str, str]:
+def authorization(settings: Options) -> dict[str, str]:
     names = [name for kind in KINDS.values() for name in kind]
     return {name: value for name in names if (value := getattr(settings, name)) is not None}
 
@@ -303,7 +312,8 @@ def test_settings_poured_into_a_client_give_an_equal_one(
     monkeypatch.setenv(f"GIGACHAT_{option.upper()}", VALUES[option][1])
     with caplog.at_level(logging.WARNING, "gigachat"):
         poured = kind(**Settings().model_dump(exclude_none=True))
-    assert poured._settings == kind()._settings == Settings()
+    assert poured._settings == kind()._settings
+    assert poured._settings.model_dump() == Settings().model_dump()
     assert caplog.text == "" or option == "verify_ssl_certs"
 
 
@@ -311,7 +321,7 @@ def test_settings_with_everything_give_an_equal_client() -> None:
     context = ssl.create_default_context()
     options = {name: value for name, (value, _, _) in VALUES.items() if name != "credentials"}
     settings = Settings(**{**options, **KINDS["pair"], **KINDS["password"], "ssl_context": context})
-    assert GigaChat(**settings.model_dump(exclude_none=True))._settings == settings
+    assert GigaChat(**settings.model_dump(exclude_none=True))._settings.model_dump() == settings.model_dump()
 
 
 def test_settings_refuse_what_they_do_not_know() -> None:

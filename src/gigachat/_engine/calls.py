@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Upload
     from gigachat.models import APIResponse
     from gigachat.models.answer_files import FileReader
-    from gigachat.settings import Settings, Timeout
+    from gigachat.settings import Options, Timeout
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
 
@@ -115,7 +115,7 @@ NO_OPTIONS = RequestOptions()
 
 
 def checked_options(
-    settings: Settings,
+    settings: Options,
     *,
     extra_headers: Mapping[str, str] | None,
     extra_query: Mapping[str, str] | None,

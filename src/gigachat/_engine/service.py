@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Transport
     from gigachat.estimates import TokenSums
     from gigachat.observers import Observer
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 logger = logging.getLogger("gigachat")
 
@@ -48,7 +48,7 @@ class Service:
     """The GigaChat service as one client is configured for it.
 
     Args:
-        settings: Settings of the client.
+        settings: Options of the client.
         provider: The caller's own function for access tokens.
         private: Whether the client's token is shared with no other client.
         expects_token: Whether requests without authorization are refused at any host.
@@ -60,7 +60,7 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Options,
         provider: Callable[[], str | Awaitable[str]] | None = None,
         *,
         private: bool = False,
@@ -157,7 +157,7 @@ def _origin(url: str) -> str:
     return "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
-def _v2_urls(settings: Settings) -> tuple[str, ...]:
+def _v2_urls(settings: Options) -> tuple[str, ...]:
     """Return where API v2 may be, the likeliest first: sources disagree for addresses under `/api` (section 1.1)."""
     if settings.v2_base_url:
         return (settings.v2_base_url,)
@@ -168,7 +168,7 @@ def _v2_urls(settings: Settings) -> tuple[str, ...]:
     return (f"{root}/v2", f"{root.removesuffix('/api')}/v2") if root.endswith("/api") else (f"{root}/v2",)
 
 
-def _headers_of(settings: Settings) -> dict[str, str]:
+def _headers_of(settings: Options) -> dict[str, str]:
     """Return the headers that the settings add to each API request."""
     session = {"x-session-id": settings.session_id} if settings.session_id else None
     try:

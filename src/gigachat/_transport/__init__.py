@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     import httpx2
 
     from gigachat._engine.transport import Transport
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 __all__ = ["async_transport", "blocking_transport"]
 
 
-def blocking_transport(settings: Settings, client: httpx2.Client | None = None) -> Transport:
+def blocking_transport(settings: Options, client: httpx2.Client | None = None) -> Transport:
     """Return the transport of blocking callers, over the user's own HTTP client if there is one."""
     if client is None:
         from gigachat._transport.transport import BlockingTransport
@@ -27,7 +27,7 @@ def blocking_transport(settings: Settings, client: httpx2.Client | None = None) 
     return BlockingClientTransport(settings, client)
 
 
-def async_transport(settings: Settings, client: httpx2.AsyncClient | None = None) -> Transport:
+def async_transport(settings: Options, client: httpx2.AsyncClient | None = None) -> Transport:
     """Return the transport of async callers, over the user's own HTTP client if there is one."""
     if client is None:
         from gigachat._transport.transport import AsyncTransport

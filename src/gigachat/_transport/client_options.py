@@ -14,16 +14,16 @@ from gigachat._transport.tls import context_for, proxy_context
 
 if TYPE_CHECKING:
     from gigachat._engine.transport import Timeouts
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 _PHASES = ("connect", "read", "write")
 
 
-def client_options(settings: Settings, url: str, timeouts: Timeouts | None = None) -> dict[str, Any]:
+def client_options(settings: Options, url: str, timeouts: Timeouts | None = None) -> dict[str, Any]:
     """Return the options of a client of httpx2 for the host of an address.
 
     Args:
-        settings: Settings of the client.
+        settings: Options of the client.
         url: The address.
         timeouts: Timeouts in place of those of the settings.
     """

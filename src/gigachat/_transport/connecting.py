@@ -12,19 +12,19 @@ from gigachat._transport.proxies import httpcore_proxy, proxy_for
 from gigachat._transport.tls import context_for
 
 if TYPE_CHECKING:
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 KEEPALIVE = 30.0
 """Seconds an idle connection is kept."""
 
 
-def connection_to(url: httpcore2.URL, address: str, settings: Settings, *, blocking: bool) -> Connection:
+def connection_to(url: httpcore2.URL, address: str, settings: Options, *, blocking: bool) -> Connection:
     """Return a connection that opens with its first request.
 
     Args:
         url: Address of the request as httpcore2 has it.
         address: The same as text.
-        settings: Settings of the client.
+        settings: Options of the client.
         blocking: Whether the caller blocks.
 
     Raises:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Request
     from gigachat._transport.event_loops import Loop
     from gigachat._transport.hooks import EventHooks
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 _PHASES = ("connect", "read", "write")
 _LIBRARY_ERRORS = (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, *WIRE_ERRORS)
@@ -44,7 +44,7 @@ class _ClientTransport(ABC):
     """Base of the transports of both modes.
 
     Args:
-        settings: Settings of the client.
+        settings: Options of the client.
         own: The user's own client, used as it is and never closed.
     """
 
@@ -53,7 +53,7 @@ class _ClientTransport(ABC):
     _hooked: Any
     _response: type[_ClientResponse]
 
-    def __init__(self, settings: Settings, own: httpx2.Client | httpx2.AsyncClient | None = None) -> None:
+    def __init__(self, settings: Options, own: httpx2.Client | httpx2.AsyncClient | None = None) -> None:
         if own is not None and not isinstance(own, self._kind):
             option = "http_client" if self.blocking else "async_http_client"
             library = type(own).__module__.partition(".")[0]
@@ -261,7 +261,7 @@ class BlockingClientTransport(BlockingMode, _ClientTransport):
     _hooked = HookedClient
     _response = _BlockingResponse
 
-    def __init__(self, settings: Settings, own: httpx2.Client | None = None) -> None:
+    def __init__(self, settings: Options, own: httpx2.Client | None = None) -> None:
         self.abandoned: list[_BlockingResponse] = []
         super().__init__(settings, own)
 

@@ -19,7 +19,7 @@ from gigachat._transport.tls import proxy_context
 from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 
 class Proxy(NamedTuple):
@@ -44,7 +44,7 @@ class Proxy(NamedTuple):
         return self.url.startswith("https:")
 
 
-def proxy_for(settings: Settings, url: str) -> Proxy | None:
+def proxy_for(settings: Options, url: str) -> Proxy | None:
     """Return the proxy for requests to an address.
 
     Raises:
@@ -78,7 +78,7 @@ def _source(scheme: str, value: str) -> str:
     return next((name for name in names if os.environ.get(name) == value), "the proxy of the system's settings")
 
 
-def httpcore_proxy(proxy: Proxy, settings: Settings) -> httpcore2.Proxy:
+def httpcore_proxy(proxy: Proxy, settings: Options) -> httpcore2.Proxy:
     """Return a proxy as httpcore2 takes it."""
     parts = urlsplit(proxy.url)
     scheme = "socks5" if parts.scheme.startswith("socks") else parts.scheme

@@ -21,7 +21,7 @@ from gigachat._service import is_vendor_host
 from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 logger = logging.getLogger("gigachat")
 
@@ -42,7 +42,7 @@ class _Configuration(NamedTuple):
     """Time and size of the files: a renewed certificate makes another context."""
 
 
-def context_for(settings: Settings, host: str) -> ssl.SSLContext:
+def context_for(settings: Options, host: str) -> ssl.SSLContext:
     """Return the TLS context for connections to a host.
 
     Raises:
@@ -63,7 +63,7 @@ def context_for(settings: Settings, host: str) -> ssl.SSLContext:
     )
 
 
-def proxy_context(settings: Settings) -> ssl.SSLContext:
+def proxy_context(settings: Options) -> ssl.SSLContext:
     """Return the TLS context for an `https://` proxy itself: it gets neither the Russian root nor our certificate.
 
     Raises:
@@ -73,7 +73,7 @@ def proxy_context(settings: Settings) -> ssl.SSLContext:
     return _context(_Configuration(True, False, settings.ca_bundle_file, None, None, None, (stamp,)))
 
 
-def _stamp(settings: Settings, option: str) -> tuple[int, int] | None:
+def _stamp(settings: Options, option: str) -> tuple[int, int] | None:
     path: str | None = getattr(settings, option)
     if path is None:
         return None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gigachat._engine.limiter import Slot
     from gigachat._engine.transport import Request
     from gigachat._transport.event_loops import Loop
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 _DRAIN_PIECES = 16
 _IN_USE = "all of max_connections are in use, perhaps by streams that are not closed"
@@ -43,7 +43,7 @@ class _Transport(ABC):
     """Base of the transports of both modes.
 
     Args:
-        settings: Settings of the client.
+        settings: Options of the client.
     """
 
     blocking: bool
@@ -52,7 +52,7 @@ class _Transport(ABC):
     _idle: Callable[[], Connections]
     _handle: Callable[[Any, httpcore2.Request], Awaitable[httpcore2.Response]]
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Options) -> None:
         self._settings = settings
         self.closed = False
         self._used = False
@@ -304,7 +304,7 @@ class BlockingTransport(BlockingMode, _Transport):
 
     _response = _BlockingResponse
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Options) -> None:
         self._threads = Connections()
         super().__init__(settings)  # registers for forks
         finalizer = weakref.finalize(self, self._threads.end)  # for a client that is never closed
@@ -358,7 +358,7 @@ class AsyncTransport(AsyncMode, _Transport):
 
     _response = _AsyncResponse
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Options) -> None:
         self._loops: dict[Loop, Connections] = {}
         super().__init__(settings)  # registers for forks
         finalizer = weakref.finalize(self, _end_all, self._loops)  # for a client that is never closed

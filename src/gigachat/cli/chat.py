@@ -81,11 +81,11 @@ def run(options: argparse.Namespace) -> int:
             from gigachat._engine.service import MODEL
             from gigachat.cli.session import ChatSession
             from gigachat.diagnosis.account import authorization_of, needs_key
-            from gigachat.settings import load_settings
+            from gigachat.settings import load_options
 
             if authorization_of(giga) == "none" and needs_key(giga):
                 raise missing_authorization()
-            model = options.model or load_settings({}).model or MODEL
+            model = options.model or load_options({}).model or MODEL
             session = ChatSession(giga, fields, model=model, api=options.api, plain=options.plain)
             return session.run(options.files)
         return _answer(giga, text, fields, options)

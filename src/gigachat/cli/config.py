@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the settings."""
-    from gigachat.settings import load_settings
+    from gigachat.settings import load_options
 
     stored = stored_options()
-    settings = load_settings(stored)
+    settings = load_options(stored)
     shown: dict[str, dict[str, Any]] = {}
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)

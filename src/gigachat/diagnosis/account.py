@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from gigachat import GigaChat
     from gigachat.diagnosis.codes import Found
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 _QUESTION = "Привет"
 _MOST_MODELS = 30
@@ -263,7 +263,7 @@ def _connection_failure(error: APIConnectionError) -> Found:
     return Code.CONNECTION_BROKEN, {"problem": type(error.cause or error).__name__}
 
 
-def key_code(settings: Settings) -> Code | None:
+def key_code(settings: Options) -> Code | None:
     """Return what is wrong with the shape of a key; None if there is none or it is well-formed."""
     from gigachat._engine.auth.methods import key_problem
 

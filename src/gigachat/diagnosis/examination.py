@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gigachat.client import Client
     from gigachat.diagnosis.codes import Found, Language
     from gigachat.diagnosis.network import Route
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 T = TypeVar("T")
 
@@ -304,7 +304,7 @@ def _without_home(text: str) -> str:
     return text if len(home) < 2 else text.replace(home, "~")
 
 
-def _quoted_variable(settings: Settings) -> str | None:
+def _quoted_variable(settings: Options) -> str | None:
     """Return the variable of the key in use if its value has quotes or spaces around."""
     for name in _KEY_VARIABLES:
         value = os.environ.get(name, "")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from gigachat._transport.proxies import Proxy
     from gigachat.diagnosis.codes import Found
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 _ADDRESSES_OF_NOTHING = (  # reserved for documentation: nothing is sent, the system only looks for a route
@@ -56,7 +56,7 @@ class Route:
     """The way to one address of the settings.
 
     Args:
-        settings: Settings of the client.
+        settings: Options of the client.
         url: The address.
         source: The option that holds it.
         timeout: Longest wait for the network, in seconds.
@@ -65,7 +65,7 @@ class Route:
         ConfigurationError: The proxy of this address is invalid.
     """
 
-    def __init__(self, settings: Settings, url: str, source: str, timeout: float) -> None:
+    def __init__(self, settings: Options, url: str, source: str, timeout: float) -> None:
         parts = urlsplit(url)
         self.settings = settings
         self.source = source

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from gigachat._engine.transport import Response as ServiceResponse
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 __all__ = ["Recorder", "RecordingError", "RecordingServer"]
 
@@ -317,7 +317,7 @@ def _name(request: Mapping[str, Any]) -> str:
     return f"{request['method']} {request['path']}"
 
 
-def _secrets(settings: Settings) -> Iterator[str]:
+def _secrets(settings: Options) -> Iterator[str]:
     """Yield the values that are never shown, the client id, and the keys that are made of them."""
     secrets = [settings.credentials, settings.access_token, settings.client_id, settings.key_file_password]
     pairs = [(settings.client_id, settings.client_secret), (settings.user, settings.password)]

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from gigachat._engine.auth.methods import SignInMethod
     from gigachat._engine.auth.tokens import SignIn
-    from gigachat.settings import Settings
+    from gigachat.settings import Options
 
 
 def authorization_for(
-    settings: Settings,
+    settings: Options,
     provider: Callable[[], str | Awaitable[str]] | None,
     sign_in: SignIn,
     *,
@@ -25,7 +25,7 @@ def authorization_for(
     """Return the authorization of a client, and the key under which the requests of its credential are counted.
 
     Args:
-        settings: Settings of the client.
+        settings: Options of the client.
         provider: The caller's function that returns tokens.
         sign_in: Sends the request for a token.
         private: Whether the token is not shared with other clients.
@@ -46,7 +46,7 @@ def authorization_for(
     return Authorization(method, entry, settings.token_expiry_buffer_ms / 1000, sign_in), key
 
 
-def _method(settings: Settings) -> SignInMethod | None:
+def _method(settings: Options) -> SignInMethod | None:
     if settings.credentials:
         return OAuth(settings.auth_url, settings.scope, settings.credentials)
     if settings.client_id and settings.client_secret:
@@ -56,7 +56,7 @@ def _method(settings: Settings) -> SignInMethod | None:
     return None
 
 
-def _key(method: SignInMethod, settings: Settings) -> Hashable:
+def _key(method: SignInMethod, settings: Options) -> Hashable:
     return (
         method.identity,
         settings.cert_file,
