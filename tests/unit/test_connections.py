@@ -14,8 +14,14 @@ import trio
 
 from gigachat._engine.transport import Request, Stage, Timeouts
 from gigachat._transport import event_loops
-from gigachat._transport.async_connections import AsyncConnection, AsyncioSocket, TrioSocket
-from gigachat._transport.connections import BlockingConnection, Connections, _BlockingByteStream, is_readable
+from gigachat._transport.async_connections import AsyncConnection, AsyncioSocket, TrioSocket, _AsyncStream
+from gigachat._transport.connections import (
+    BlockingConnection,
+    Connections,
+    _BlockingByteStream,
+    _SocketStream,
+    is_readable,
+)
 from gigachat._transport.deadlines import left_until
 from gigachat._transport.errors import failure
 from gigachat._transport.tls_stream import TLS
@@ -40,18 +46,104 @@ def blocking(wire: Wire) -> BlockingConnection:
     return connection
 
 
-def test_the_oldest_idle_connection_is_closed_when_it_has_expired() -> None:
+def test_idle_connections_are_closed_when_they_have_expired() -> None:
     connections = Connections()
-    ours, theirs = socket.socketpair()
-    with theirs:
-        old, new = blocking(Wire()), blocking(Wire())
-        old._socket = ours
-        assert connections.put(old)
+    pairs = [socket.socketpair() for _ in range(2)]
+    with pairs[0][1], pairs[1][1]:
+        old = [blocking(Wire()) for _ in pairs]
+        new = blocking(Wire())
+        for connection, (ours, _) in zip(old, pairs, strict=True):
+            connection._socket = ours
+            assert connections.put(connection)
         assert connections.put(new)
-        old.wire.expired = True
+        for connection in old:
+            connection.wire.expired = True
         assert connections.take(ORIGIN) is new
-        assert ours.fileno() < 0
+        assert [ours.fileno() < 0 for ours, _ in pairs] == [True, True]
         assert connections.take(ORIGIN) is None
+
+
+def test_the_number_of_idle_connections_is_bounded() -> None:
+    connections = Connections()
+    for _ in range(150):
+        assert connections.put(blocking(Wire()))
+    assert sum(1 for _ in range(150) if connections.take(ORIGIN)) == 100
+
+
+def test_the_head_of_a_request_is_sent_with_its_body() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        connection = BlockingConnection(ORIGIN, None)
+        stream = _SocketStream(connection, ours)
+        connection.joins = True
+        stream.write(b"head ")
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100)
+        stream.write(b"body")
+        assert theirs.recv(100) == b"head body"
+        stream.write(b"next")
+        assert theirs.recv(100) == b"next"
+
+
+def test_a_head_without_a_body_is_sent_before_the_response_is_read() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = BlockingConnection(ORIGIN, None)
+        stream = _SocketStream(connection, ours)
+        connection.joins = True
+        stream.write(b"CONNECT")
+        theirs.sendall(b"200")
+        assert stream.read(100) == b"200"
+        assert theirs.recv(100) == b"CONNECT"
+
+
+class Sent:
+    """A byte stream that notes what is sent on it."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    async def read(self, size: int, timeout: float | None) -> bytes:
+        return b"200"
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        self.pieces.append(data)
+
+    def unread(self) -> bool:
+        return False
+
+
+def test_an_async_head_is_sent_with_its_body_or_before_the_response_is_read() -> None:
+    async def main() -> None:
+        sent = Sent()
+        connection = AsyncConnection(ORIGIN, None)
+        stream = _AsyncStream(connection, sent)
+        connection.joins = True
+        await stream.write(b"head ")
+        assert sent.pieces == []
+        await stream.write(b"body")
+        assert sent.pieces == [b"head body"]
+        connection.joins = True
+        await stream.write(b"CONNECT")
+        assert await stream.read(100) == b"200"
+        assert sent.pieces == [b"head body", b"CONNECT"]
+
+    asyncio.run(main())
+
+
+def test_an_ip_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lookup(*_: object, **__: object) -> None:
+        raise AssertionError("a lookup takes a thread")
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            monkeypatch.setattr(socket, "getaddrinfo", lookup)
+            connected = await AsyncioSocket.connect("127.0.0.1", server.getsockname()[1], 5)
+            connected.abort()
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
 
 
 def test_a_closed_socket_is_readable() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from gigachat import ConfigurationError
+from gigachat._transport import proxies
+from gigachat.settings import Options
 from tests.support.certificates import Authority
 from tests.support.payloads import grant
 from tests.support.proxies import Proxy, http_proxy, socks_proxy
@@ -208,3 +210,16 @@ def test_an_own_client_is_asked_for_no_proxy(mode: Mode, place: Place, monkeypat
 
     mode.run(main)
     assert place.gone_through == []
+
+
+def test_a_burst_of_connections_looks_for_the_proxy_of_the_environment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+
+    def look() -> dict[str, str]:
+        looks.append("all variables")
+        return {}
+
+    monkeypatch.setattr(proxies, "getproxies", look)
+    for _ in range(100):
+        assert proxies.proxy_for(Options(), "https://burst.example/v1") is None
+    assert 0 < len(looks) < 100  # once a second

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 import httpcore2
@@ -45,14 +46,18 @@ class AsyncioSocket(asyncio.Protocol):
         """Open a connection."""
         loop = asyncio.get_running_loop()
         until = end_of(timeout)
-        async with asyncio.timeout(timeout):
-            addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            addresses = [str(ip_address(host))]  # the loop would look it up in a thread
+        except ValueError:
+            async with asyncio.timeout(timeout):
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(address[0]) for *_, address in found]
         error = OSError("the host name has no address")
         # One after another: asyncio loses sockets when its happy eyeballs are cancelled.
-        for (*_, address), share in shares(addresses, until):
+        for address, share in shares(addresses, until):
             try:
                 async with asyncio.timeout(share):
-                    _, stream = await loop.create_connection(cls, str(address[0]), port)
+                    _, stream = await loop.create_connection(cls, address, port)
                 return stream
             except OSError as failed:
                 error = failed
@@ -239,6 +244,8 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         connection = self._connection
+        if connection.head:
+            await self.write(b"", timeout)
         try:
             if connection.deadline is not None or connection.draining:
                 timeout = connection.remaining(timeout)
@@ -253,10 +260,16 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        connection = self._connection
+        if connection.joins:
+            connection.joins, connection.head = False, buffer
+            return
+        if connection.head:
+            buffer, connection.head = connection.head + buffer, b""
         try:
             # The timeout is for each piece, so that a slow peer gets a long request.
             for begin in range(0, len(buffer), PIECE):
-                await self._stream.write(buffer[begin : begin + PIECE], self._connection.remaining(timeout))
+                await self._stream.write(buffer[begin : begin + PIECE], connection.remaining(timeout))
         except TimeoutError as error:
             raise httpcore2.WriteTimeout(str(error)) from error
         except OSError as error:

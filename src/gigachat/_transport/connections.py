@@ -39,7 +39,7 @@ TOO_LONG_HEAD = f"more than {MAX_HEADER_BYTES} bytes before the headers of a res
 PIECE = 64 * 1024  # bytes that are sent with one timeout
 UNBOUNDED = sys.maxsize
 _DRAIN_WAIT = 0.001  # seconds that the last bytes of a finished stream may take
-_MAX_IDLE = 20  # idle connections kept for one origin
+_MAX_IDLE = 100  # idle connections kept for one origin
 _NO_CONNECTIONS: deque[Connection] = deque()
 
 
@@ -54,9 +54,13 @@ class Connection(ABC):
         draining: Whether only bytes that are already here are wanted.
         handshakes: TLS handshakes to be performed before the first request is sent.
         head_bytes: Bytes that may still be read before the headers of the response.
+        joins: Whether the next bytes to be sent are the head of a request whose body follows: one call sends both.
+        head: The head that waits for the body.
     """
 
     wire: Any
+    joins = False
+    head = b""
 
     def __init__(self, origin: Origin, proxy: Proxy | None) -> None:
         self.origin = origin
@@ -127,7 +131,7 @@ class Connections:
         self._open.add(connection)
 
     def take(self, origin: Origin) -> Connection | None:
-        """Return an idle connection that can be used, and close one that no longer can."""
+        """Return an idle connection that can be used, and close those that no longer can."""
         waiting = self._idle.get(origin, _NO_CONNECTIONS)
         while True:
             try:
@@ -137,8 +141,8 @@ class Connections:
             if not connection.wire.has_expired():
                 break
             connection.close()
-        with suppress(IndexError):  # another thread took it
-            if waiting[0].wire.has_expired():
+        with suppress(IndexError):  # none is left, or another thread took it
+            while waiting[0].wire.has_expired():
                 waiting.popleft().close()
         return connection
 
@@ -284,6 +288,8 @@ class _SocketStream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         connection = self._connection
+        if connection.head:
+            self.write(b"", timeout)
         try:
             if connection.deadline is not None or connection.draining:
                 timeout = connection.remaining(timeout)
@@ -305,6 +311,11 @@ class _SocketStream(httpcore2.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         connection, sent = self._connection, 0
+        if connection.joins:
+            connection.joins, connection.head = False, buffer
+            return
+        if connection.head:
+            buffer, connection.head = connection.head + buffer, b""
         try:
             while sent < len(buffer):
                 left = timeout if connection.deadline is None else connection.remaining(timeout)

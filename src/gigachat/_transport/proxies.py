@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 
+from gigachat._engine.transport import clock
 from gigachat._option_values import checked_proxy
 from gigachat._secret import Secret
 from gigachat._transport.requests import host_bytes
@@ -20,6 +22,10 @@ from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from gigachat.settings import Options
+
+_VARIABLES = [
+    name for scheme in ("http", "https", "all", "no") for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper())
+]
 
 
 class Proxy(NamedTuple):
@@ -54,12 +60,21 @@ def proxy_for(settings: Options, url: str) -> Proxy | None:
     if settings.proxy is not None:
         return _usable(settings.proxy, "proxy= (or GIGACHAT_PROXY)")
     parts = urlsplit(url)
-    if proxy_bypass(parts.netloc):
-        return None
+    found = _system_proxy(parts.scheme, parts.netloc, tuple(map(os.environ.get, _VARIABLES)), int(clock()))
+    return found and _usable(found[1], _source(*found))
+
+
+@lru_cache(maxsize=16)
+def _system_proxy(scheme: str, netloc: str, variables: object, second: int) -> tuple[str, str] | None:
+    """Return the proxy of the environment or of the system for an address, and the scheme that it is for.
+
+    Each look goes through all variables, on some systems also through settings. A burst of new connections looks once:
+    an answer holds for a second, unless one of the usual variables changes.
+    """
     proxies = getproxies()
-    for scheme in (parts.scheme, "all"):
-        if value := proxies.get(scheme):
-            return _usable(value, _source(scheme, value))
+    for name in (scheme, "all"):
+        if value := proxies.get(name):
+            return None if proxy_bypass(netloc) else (name, value)
     return None
 
 

@@ -20,7 +20,7 @@ from gigachat._engine.limiter import Limiter
 from gigachat._engine.transport import Stage
 from gigachat._transport import event_loops, forks
 from gigachat._transport.connecting import connection_to
-from gigachat._transport.connections import MAX_HEADER_BYTES, UNBOUNDED, Connection, Connections
+from gigachat._transport.connections import MAX_HEADER_BYTES, PIECE, UNBOUNDED, Connection, Connections
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.requests import FIXED_HEADERS, WITHOUT_BODY, extensions, multipart, parsed_url, with_query
@@ -75,6 +75,7 @@ class _Transport(ABC):
             message = _built(request)
             connection = self._connection(idle, message.url, request.url)
             connection.deadline, connection.head_bytes = request.deadline, MAX_HEADER_BYTES
+            connection.joins = 0 < len(request.content or b"") <= PIECE
             response = await self._handle(connection.wire, message)
             connection.head_bytes = UNBOUNDED
             return self._response(self, idle, connection, slot, request, response)
