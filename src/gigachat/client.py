@@ -217,8 +217,14 @@ class Client(
             observers=self._observers,
         )
         self._start(service, blocking_transport(settings, http_client), async_transport(settings, async_http_client))
-        if self._mode is Async or in_event_loop():
-            import gigachat.models.chat  # noqa: F401 - the first call would block the event loop while it loads them
+        if self._mode is Async or in_event_loop():  # the first call would block the event loop by all this
+            from gigachat._transport.preparation import prepare_async_calls
+            from gigachat.models.chat import ChatCompletion, ChatCompletionChunk
+
+            ChatCompletion.model_rebuild()
+            ChatCompletionChunk.model_rebuild()
+            if async_http_client is None:
+                prepare_async_calls(settings)
 
     def _start(self, service: Service, blocking: Transport, awaiting: Transport) -> None:
         self._service = service

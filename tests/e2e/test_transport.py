@@ -388,6 +388,48 @@ else:
     run_quietly(program, server)
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["made before the loop", "made in the loop"])
+def test_the_first_async_call_imports_nothing(server: GigaChatServer, inside: bool) -> None:
+    """An import would block the event loop meanwhile."""
+    make = "GigaChat" if inside else "AsyncGigaChat"
+    program = f"""
+import asyncio, sys
+from gigachat import AsyncGigaChat, GigaChat
+
+if not {inside}:
+    giga = {make}()
+
+async def main():
+    global giga
+    if {inside}:
+        giga = {make}()
+    imported = set(sys.modules)
+    await giga.{"achat" if inside else "chat"}("x")
+    async with giga.{"astream" if inside else "stream"}("x") as stream:
+        assert [chunk async for chunk in stream]
+    assert set(sys.modules) <= imported, set(sys.modules) - imported
+    await giga.aclose()
+
+asyncio.run(main())
+"""
+    run_quietly(program, server)
+
+
+@pytest.mark.parametrize("kind", ["GigaChat", "AsyncGigaChat"])
+def test_a_client_leaves_the_event_loop_of_its_thread_alone(server: GigaChatServer, kind: str) -> None:
+    program = f"""
+import asyncio
+from gigachat import {kind}
+
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+{kind}()
+assert asyncio.get_event_loop() is loop
+loop.close()
+"""
+    run_quietly(program, server)
+
+
 # Certificates and logs.
 
 
