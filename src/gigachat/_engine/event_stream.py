@@ -1,23 +1,25 @@
 """Streams: events as chunks, each delivered once, until the end mark.
 
 State rules of `EventStream`: new -> open (the request is sent by the first `next_chunks` or `open`) -> ended, failed or
-closed. The connection and the slot are held in the open state only, and released on every way out of it. The chunks of
-one network piece are delivered at once; an error behind good chunks waits until they are taken. One thread or task
-reads at a time; another may call `close`: the reader then sees the end of the stream and releases what is held. Each
-read holds a `_Reading`, to which the stream has a weak reference only: a read that was aborted never blocks the next
-one. The streams of `stream` wrap it for each mode.
+closed. The connection and the slot are held in the open state only, and released on every way out of it. The events of
+one network piece are parsed and delivered in batches; an error behind good chunks waits until they are taken. What a
+stream has received and not delivered when it is closed is parsed for its usage. One thread or task reads at a time;
+another may call `close`: the reader then sees the end of the stream and releases what is held. Each read holds a
+`_Reading`, to which the stream has a weak reference only: a read that was aborted never blocks the next one. The
+streams of `stream` wrap it for each mode.
 """
 
 from __future__ import annotations
 
 import threading
+from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
 from gigachat._engine.errors import error_for_status
 from gigachat._engine.failures import error_of_details
 from gigachat._engine.parsing import json_object, page_advice, x_headers
-from gigachat._engine.sse import EventSplitter
+from gigachat._engine.sse import END, EventSplitter
 from gigachat._engine.transport import Failure
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -42,7 +44,8 @@ ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
 
 _REFUSED_TYPES = ("application/json", "text/html", "application/problem+json")
-_ERROR_EVENTS = ("error", "response.error")
+_BATCH = 32  # events: so few chunks at a time live and die without the garbage collector
+_data = itemgetter(1)  # of an event
 
 
 class _Reading:
@@ -77,8 +80,11 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._slot: Slot | None = None
         self._x_headers: dict[str, str | None] = {}
         self._error: GigaChatException | None = None
-        self._events: list[Event] = []  # of all chunks, for the completion; the collector does not visit bytes
-        self._size = 0  # bytes of their data
+        self._accumulator = call.accumulator()
+        self._events: list[Event] = []  # received and not parsed
+        self._size = 0  # bytes of the data of parsed events
+        self._at_end = False  # whether the body has ended
+        self._completed = False  # whether a chunk completes the answer
         self._marked = False  # whether the end mark came
         self._ended = False
         self._closed = False
@@ -86,7 +92,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._reading: ref[_Reading] | None = None
         self._run = run
         self._observation: CallObservation | None = None
-        self._last: ChunkT | None = None  # the last chunk, or the last one that reports usage
+        self._last: ChunkT | None = None  # the last chunk that is more than text, or the last one that reports usage
 
     async def open(self) -> None:
         """Send the request, if it has not been sent."""
@@ -104,7 +110,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         del reading
 
     async def next_chunks(self) -> Sequence[ChunkT]:
-        """Return the chunks of the next piece that brings any; none at the end of the stream.
+        """Return the next chunks, all of one piece of the body; none at the end of the stream.
 
         Raises:
             GigaChatException: The stream was interrupted, or brought an error.
@@ -115,12 +121,15 @@ class EventStream(Generic[ChunkT, CompletionT]):
             if self._response is None:
                 self._raise_waiting_error()
                 await self._send()
-            while not chunks and not self._closed and not self._ended and self._error is None:
-                assert self._response is not None
-                piece = await self._response.receive()
-                if not self._closed:
-                    events = self._splitter.feed(piece) if piece else self._splitter.finish()
-                    self._take(events, chunks, at_end=not piece)
+            while not chunks and not self._is_over():
+                if not self._events:
+                    assert self._response is not None
+                    piece = await self._response.receive()
+                    if self._closed:
+                        break
+                    self._at_end = not piece
+                    self._events = self._splitter.feed(piece) if piece else self._splitter.finish()
+                chunks = self._take()
             if self._observation is not None and chunks:
                 self._observation.chunk_came()
         except Failure as failure:
@@ -172,79 +181,99 @@ class EventStream(Generic[ChunkT, CompletionT]):
         if error is not None:
             raise error from None
 
-    def _take(self, events: Sequence[Event], chunks: list[ChunkT], *, at_end: bool) -> None:
-        for event in events:
-            name, data = event
-            if data == b"[DONE]":
-                self._ended = self._marked = True
-                return
-            try:
-                if name in _ERROR_EVENTS:
-                    raise self._in_stream(event) or APIResponseValidationError(
-                        "the stream brought an error event that cannot be parsed", content=data
-                    )
-                chunk = self.call.read(event, self._x_headers)
-            except APIResponseValidationError as error:
-                # An object that is not a chunk may be an error; half an object at the end is an interrupted stream.
-                inside = self._in_stream(event)
-                self._error = inside or (_interrupted("it ends inside an event") if at_end else error)
-                return
-            except GigaChatException as error:
-                self._error = error
-                return
-            self._size += len(data)
-            if self._size > self._most_bytes:
-                self._error = APIResponseValidationError(
-                    f"the stream is longer than max_response_bytes={self._most_bytes}"
-                )
-                return
-            chunks.append(chunk)
-            self._events.append(event)
-            if getattr(chunk, "usage", None) is not None or getattr(self._last, "usage", None) is None:
-                self._last = chunk
-            if self._observation is not None:
-                self._observation.took(chunk)
-            is_end = self.call.ends is not None and self.call.ends(chunk)
-            failure = self.call.failure(chunk)
-            if failure is not None:
-                self._marked = is_end
-                self._error = GenerationError(failure, completion=self._completion())
-                return
-            if is_end:
-                self._ended = self._marked = True
-                return
-        if at_end:
+    def _take(self) -> list[ChunkT]:
+        """Return the chunks of the next events, up to the one that ends or fails the stream."""
+        events, self._events = self._events[:_BATCH], self._events[_BATCH:]
+        chunks: list[ChunkT] = []
+        error: GigaChatException | None = None
+        self._size += sum(map(len, map(_data, events)))
+        if self._size > self._most_bytes:
+            events, error = self._within_bound(events)
+        try:
+            self.call.read(events, self._x_headers, chunks)
+        except APIResponseValidationError as invalid:
+            # An object that is not a chunk may be an error; half an object at the end is an interrupted stream.
+            inside = self._in_stream(events[len(chunks)])
+            error = inside or (_interrupted("it ends inside an event") if self._at_end else invalid)
+        except GigaChatException as failed:
+            error = failed
+        for index in self._accumulator.add(chunks):
+            if self._is_last(chunks[index]):
+                self._events = []
+                return chunks[: index + 1]
+        if error is not None:
+            self._error = error
+            self._events = []
+        elif len(chunks) < len(events):
+            self._ended = self._marked = True
+            self._events = []
+        elif self._at_end and not self._events:
             # Without an end mark, the end of the body is an end only behind a chunk that completes the answer.
-            self._ended = any(map(self.call.completes, self._chunks()))
+            self._ended = self._completed
             if not self._ended:
                 self._error = _interrupted("its end mark is missing")
+        return chunks
 
-    def whole(self) -> list[ChunkT]:
-        """Return all chunks once more.
+    def _within_bound(self, events: list[Event]) -> tuple[list[Event], GigaChatException | None]:
+        """Return the events before the one that makes the stream too long, and the error for it."""
+        size = self._size - sum(map(len, map(_data, events)))
+        for index, (_, data) in enumerate(events):
+            size += len(data)
+            if size > self._most_bytes and data != END:
+                message = f"the stream is longer than max_response_bytes={self._most_bytes}"
+                return events[:index], APIResponseValidationError(message)
+        return events, None
+
+    def _is_last(self, chunk: ChunkT) -> bool:
+        """Note a chunk that is more than text; whether it ends or fails the stream."""
+        if getattr(chunk, "usage", None) is not None or getattr(self._last, "usage", None) is None:
+            self._last = chunk
+        if self._observation is not None:
+            self._observation.took(chunk)
+        self._completed = self._completed or self.call.completes(chunk)
+        is_end = self.call.ends is not None and self.call.ends(chunk)
+        failure = self.call.failure(chunk)
+        if failure is not None:
+            self._error = GenerationError(failure, completion=self._completion())
+        else:
+            self._ended = is_end
+        self._marked = is_end
+        return is_end or failure is not None
+
+    def _take_rest(self) -> None:
+        """Parse what has come and will not be delivered, for its usage and its end mark."""
+        error = self._error
+        while self._events:
+            self._take()
+        self._error = error
+
+    def text(self) -> str:
+        """Return the text of all chunks.
 
         Raises:
             StreamInterruptedError: The stream failed or was closed before its end.
         """
+        self._refuse_part()
+        return self._accumulator.text()
+
+    def _refuse_part(self) -> None:
         if not self._ended:
             raise StreamInterruptedError(
                 "the stream failed, or was closed, before its end: keep its chunks as you read them to use a part of it"
             )
-        return self._chunks()
 
     def completion(self) -> CompletionT:
-        """Return the whole completion; raises as `whole`."""
-        completion = self.call.accumulate(self.whole())
+        """Return the whole completion; raises as `text`."""
+        self._refuse_part()
+        completion = self._accumulator.completion()
         reader_factory = self.call.call.file_reader_factory
         if reader_factory is not None:
             object.__setattr__(completion, "_reader_factory", reader_factory)  # its slot: see `models.answer_files`
         return completion
 
-    def _chunks(self) -> list[ChunkT]:
-        return [self.call.read(event, self._x_headers) for event in self._events]
-
     def _completion(self) -> CompletionT | None:
         try:
-            return self.call.accumulate(self._chunks())
+            return self._accumulator.completion()
         except APIResponseValidationError:
             return None
 
@@ -280,6 +309,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
             slot, self._slot = self._slot, None
             observation, self._observation = self._observation, None
         try:
+            self._take_rest()
             if response is not None:
                 await (response.finish() if self._marked else response.close())
         finally:
@@ -287,9 +317,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 slot.release()
             if response is not None and self._last is not None:
                 self._session.service.usage.count(self._last)
-                self._last = None
             if observation is not None:
                 self._tell_end(observation, "answered" if self._ended else "closed")
+            self._last = None
 
     def _tell_failure(self, error: BaseException) -> None:
         if self._observation is not None:
@@ -297,7 +327,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
 
     def _tell_end(self, observation: CallObservation, outcome: Outcome) -> None:
         """Tell the end of the stream, unless its failure was told."""
-        completion = self._completion() if observation.reads_content and self._events else None
+        completion = self._completion() if observation.reads_content and self._last is not None else None
         observation.stream_ended(outcome, self._error, completion)
 
     def abandon(self) -> bool:
@@ -306,6 +336,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         was_open = response is not None and response.abandon()
         if slot is not None:
             slot.release()
+        self._take_rest()
         if was_open and self._last is not None:
             self._session.service.usage.count(self._last)
         if was_open and self._observation is not None:

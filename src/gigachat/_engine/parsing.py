@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gigachat._engine.failures import error_of_details
+from gigachat._engine.sse import END
 from gigachat.exceptions import APIResponseValidationError, GenerationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import TypeAdapter
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
+_ERROR_EVENTS = ("error", "response.error")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some gateways write one before JSON
 
 
@@ -62,11 +64,42 @@ def read_completion(
 
 
 @_cached
-def read_chunk(model: type[AnswerT]) -> Callable[[Event, dict[str, str | None]], AnswerT]:
-    """Return a function that parses an event as a chunk."""
+def read_chunks(
+    model: type[AnswerT], refuse: Callable[[AnswerT, Event], None] | None = None
+) -> Callable[[Sequence[Event], dict[str, str | None], list[AnswerT]], None]:
+    """Return a function that appends the chunks of events to a list, up to the end mark.
 
-    def read(event: Event, x_headers: dict[str, str | None]) -> AnswerT:
-        return parse(model, event.data, x_headers)
+    It parses them one by one: an array of them all is no faster, and it would hide which one is invalid.
+
+    Args:
+        model: Class of the chunks. Its field `event`, if it has one, takes the event's name.
+        refuse: Raises for a chunk with unknown fields that is something else.
+    """
+    named = "event" in model.model_fields
+
+    def read(events: Sequence[Event], x_headers: dict[str, str | None], chunks: list[AnswerT]) -> None:
+        validate = model.__pydantic_validator__.validate_json
+        for event in events:
+            name, data = event
+            if name in _ERROR_EVENTS:
+                message = "the stream brought an error event that cannot be parsed"
+                raise APIResponseValidationError(message, content=data)
+            try:
+                chunk: AnswerT = validate(data)
+            except ValueError:
+                if data == END:
+                    return
+                chunk = parse(model, data, x_headers)  # which tolerates more, or raises
+            # Past pydantic's setter, which takes a fifth of the time of parsing.
+            fields, known = vars(chunk), chunk.__pydantic_fields_set__
+            fields["x_headers"] = x_headers
+            known.add("x_headers")
+            if named and fields["event"] is None:
+                fields["event"] = name
+                known.add("event")
+            if refuse is not None and chunk.__pydantic_extra__:
+                refuse(chunk, event)
+            chunks.append(chunk)
 
     return read
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from gigachat.exceptions import APIResponseValidationError
 
+END = b"[DONE]"
+"""Data of the event that marks the end of a stream."""
 _MOST_BYTES = 16 * 1024 * 1024  # of an unfinished event
 
 
@@ -91,9 +93,9 @@ class EventSplitter:
                 self._name = None
             elif line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])
-                if self._data == [b"[DONE]"]:
+                if self._data == [END]:
                     # Not kept until the empty line after it, which may never come.
-                    events.append(Event(self._name, b"[DONE]"))
+                    events.append(Event(self._name, END))
                     self._data = []
             elif line.startswith(b"event:"):
                 self._name = line[6:].decode("utf-8", "replace").removeprefix(" ") or None
