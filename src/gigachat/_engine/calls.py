@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from gigachat._engine.sse import Event
     from gigachat._engine.transport import Upload
     from gigachat.models import APIResponse
     from gigachat.models.answer_files import FileReader
@@ -94,8 +93,8 @@ class StreamCall(Generic[ChunkT, CompletionT]):
 
     Attributes:
         call: The request. Its `read` is not used.
-        read: Appends the chunks of events to a list, up to the end mark; takes the headers of the response, too. It
-            raises at the first event that is not a chunk.
+        read: Appends the chunks of events to a list, up to the end mark; takes the name and the data of the events, and
+            headers of the response. It raises at the first event that is not a chunk.
         completes: Whether the stream may end after this chunk without an end mark.
         text: The text of a chunk.
         accumulator: Makes what joins the chunks.
@@ -105,7 +104,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     """
 
     call: Call[Any]
-    read: Callable[[Sequence[Event], dict[str, str | None], list[ChunkT]], None]
+    read: Callable[[str | None, Sequence[bytes], dict[str, str | None], list[ChunkT]], None]
     completes: Callable[[ChunkT], bool]
     text: Callable[[ChunkT], str]
     accumulator: Callable[[], Accumulator[ChunkT, CompletionT]]

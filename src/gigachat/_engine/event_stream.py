@@ -12,14 +12,13 @@ streams of `stream` wrap it for each mode.
 from __future__ import annotations
 
 import threading
-from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
 from gigachat._engine.errors import error_for_status
 from gigachat._engine.failures import error_of_details
 from gigachat._engine.parsing import json_object, page_advice, x_headers
-from gigachat._engine.sse import END, EventSplitter
+from gigachat._engine.sse import END, EventSplitter, Run
 from gigachat._engine.transport import Failure
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from gigachat._engine.limiter import Slot
     from gigachat._engine.observation import CallObservation, RunObservation
     from gigachat._engine.session import Session
-    from gigachat._engine.sse import Event
     from gigachat._engine.transport import Response
     from gigachat.observers import Outcome
 
@@ -45,7 +43,7 @@ CompletionT = TypeVar("CompletionT")
 
 _REFUSED_TYPES = ("application/json", "text/html", "application/problem+json")
 _BATCH = 32  # events: so few chunks at a time live and die without the garbage collector
-_data = itemgetter(1)  # of an event
+_NOTHING = Run(None, [])
 
 
 class _Reading:
@@ -78,10 +76,11 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._most_bytes = session.service.max_response_bytes
         self._response: Response | None = None
         self._slot: Slot | None = None
+        self._headers: Mapping[str, str] = {}
         self._x_headers: dict[str, str | None] = {}
         self._error: GigaChatException | None = None
         self._accumulator = call.accumulator()
-        self._events: list[Event] = []  # received and not parsed
+        self._runs: list[Run] = []  # events that are received and not parsed
         self._size = 0  # bytes of the data of parsed events
         self._at_end = False  # whether the body has ended
         self._completed = False  # whether a chunk completes the answer
@@ -122,13 +121,13 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 self._raise_waiting_error()
                 await self._send()
             while not chunks and not self._is_over():
-                if not self._events:
+                if not self._runs:
                     assert self._response is not None
                     piece = await self._response.receive()
                     if self._closed:
                         break
                     self._at_end = not piece
-                    self._events = self._splitter.feed(piece) if piece else self._splitter.finish()
+                    self._runs = self._splitter.runs(piece) if piece else self._splitter.last_runs()
                 chunks = self._take()
             if self._observation is not None and chunks:
                 self._observation.chunk_came()
@@ -169,8 +168,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
         if self._slot is not None:
             self._slot.stream = True
         self._response = await self._session.respond(self.call.call, self._context, deadline, self._observation)
-        self._x_headers = x_headers(self._response.headers)
-        content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._headers = self._response.headers
+        self._x_headers = x_headers(self._headers)
+        content_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in _REFUSED_TYPES:
             raise await self._not_a_stream(self._response, content_type)
         if self._observation is not None:
@@ -183,46 +183,58 @@ class EventStream(Generic[ChunkT, CompletionT]):
 
     def _take(self) -> list[ChunkT]:
         """Return the chunks of the next events, up to the one that ends or fails the stream."""
-        events, self._events = self._events[:_BATCH], self._events[_BATCH:]
+        name, data = self._next_batch()
         chunks: list[ChunkT] = []
         error: GigaChatException | None = None
-        self._size += sum(map(len, map(_data, events)))
-        if self._size > self._most_bytes:
-            events, error = self._within_bound(events)
+        size = self._size + sum(map(len, data))
+        if size > self._most_bytes:
+            data, error = self._within_bound(data)
+        self._size = size
         try:
-            self.call.read(events, self._x_headers, chunks)
+            self.call.read(name, data, self._x_headers, chunks)
         except APIResponseValidationError as invalid:
             # An object that is not a chunk may be an error; half an object at the end is an interrupted stream.
-            inside = self._in_stream(events[len(chunks)])
+            inside = self._in_stream(data[len(chunks)])
             error = inside or (_interrupted("it ends inside an event") if self._at_end else invalid)
         except GigaChatException as failed:
             error = failed
         for index in self._accumulator.add(chunks):
             if self._is_last(chunks[index]):
-                self._events = []
+                self._runs = []
                 return chunks[: index + 1]
         if error is not None:
             self._error = error
-            self._events = []
-        elif len(chunks) < len(events):
+            self._runs = []
+        elif len(chunks) < len(data):
             self._ended = self._marked = True
-            self._events = []
-        elif self._at_end and not self._events:
+            self._runs = []
+        elif self._at_end and not self._runs:
             # Without an end mark, the end of the body is an end only behind a chunk that completes the answer.
             self._ended = self._completed
             if not self._ended:
                 self._error = _interrupted("its end mark is missing")
         return chunks
 
-    def _within_bound(self, events: list[Event]) -> tuple[list[Event], GigaChatException | None]:
+    def _next_batch(self) -> Run:
+        if not self._runs:
+            return _NOTHING
+        run = self._runs[0]
+        if len(run.data) <= _BATCH:
+            del self._runs[0]
+            return run
+        batch = Run(run.name, run.data[:_BATCH])
+        del run.data[:_BATCH]
+        return batch
+
+    def _within_bound(self, data: list[bytes]) -> tuple[list[bytes], GigaChatException | None]:
         """Return the events before the one that makes the stream too long, and the error for it."""
-        size = self._size - sum(map(len, map(_data, events)))
-        for index, (_, data) in enumerate(events):
-            size += len(data)
-            if size > self._most_bytes and data != END:
+        size = self._size
+        for index, one in enumerate(data):
+            size += len(one)
+            if size > self._most_bytes and one != END:
                 message = f"the stream is longer than max_response_bytes={self._most_bytes}"
-                return events[:index], APIResponseValidationError(message)
-        return events, None
+                return data[:index], APIResponseValidationError(message)
+        return data, None
 
     def _is_last(self, chunk: ChunkT) -> bool:
         """Note a chunk that is more than text; whether it ends or fails the stream."""
@@ -243,7 +255,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
     def _take_rest(self) -> None:
         """Parse what has come and will not be delivered, for its usage and its end mark."""
         error = self._error
-        while self._events:
+        while self._runs:
             self._take()
         self._error = error
 
@@ -277,9 +289,8 @@ class EventStream(Generic[ChunkT, CompletionT]):
         except APIResponseValidationError:
             return None
 
-    def _in_stream(self, event: Event) -> GigaChatException | None:
-        assert self._response is not None
-        return _error_of(event.data, self._session.service.address(self.call.call), self._response.headers)
+    def _in_stream(self, data: bytes) -> GigaChatException | None:
+        return _error_of(data, self._session.service.address(self.call.call), self._headers)
 
     async def _not_a_stream(self, response: Response, content_type: str) -> GigaChatException:
         service = self._session.service

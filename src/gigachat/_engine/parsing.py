@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
-    from gigachat._engine.sse import Event
     from gigachat.models import APIResponse
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
@@ -65,31 +64,30 @@ def read_completion(
 
 @_cached
 def read_chunks(
-    model: type[AnswerT], refuse: Callable[[AnswerT, Event], None] | None = None
-) -> Callable[[Sequence[Event], dict[str, str | None], list[AnswerT]], None]:
-    """Return a function that appends the chunks of events to a list, up to the end mark.
+    model: type[AnswerT], refuse: Callable[[AnswerT, str | None, bytes], None] | None = None
+) -> Callable[[str | None, Sequence[bytes], dict[str, str | None], list[AnswerT]], None]:
+    """Return a function that appends the chunks of events of one name to a list, up to the end mark.
 
-    It parses them one by one: an array of them all is no faster, and it would hide which one is invalid.
+    It parses one after another: an array of them all is no faster, and it would hide which one is invalid.
 
     Args:
-        model: Class of the chunks. Its field `event`, if it has one, takes the event's name.
+        model: Class of the chunks. Its field `event`, if it has one, takes the name.
         refuse: Raises for a chunk with unknown fields that is something else.
     """
     named = "event" in model.model_fields
 
-    def read(events: Sequence[Event], x_headers: dict[str, str | None], chunks: list[AnswerT]) -> None:
-        validate = model.__pydantic_validator__.validate_json
-        for event in events:
-            name, data = event
-            if name in _ERROR_EVENTS:
-                message = "the stream brought an error event that cannot be parsed"
-                raise APIResponseValidationError(message, content=data)
+    def read(name: str | None, data: Sequence[bytes], x_headers: dict[str, str | None], chunks: list[AnswerT]) -> None:
+        if name in _ERROR_EVENTS and data and data[0] != END:
+            message = "the stream brought an error event that cannot be parsed"
+            raise APIResponseValidationError(message, content=data[0])
+        validate = model.__pydantic_validator__.validate_json  # a fifth faster than the method before it
+        for content in data:
             try:
-                chunk: AnswerT = validate(data)
+                chunk: AnswerT = validate(content)
             except ValueError:
-                if data == END:
+                if content == END:
                     return
-                chunk = parse(model, data, x_headers)  # which tolerates more, or raises
+                chunk = parse(model, content, x_headers)  # which tolerates more, or raises
             # Past pydantic's setter, which takes a fifth of the time of parsing.
             fields, known = vars(chunk), chunk.__pydantic_fields_set__
             fields["x_headers"] = x_headers
@@ -98,7 +96,7 @@ def read_chunks(
                 fields["event"] = name
                 known.add("event")
             if refuse is not None and chunk.__pydantic_extra__:
-                refuse(chunk, event)
+                refuse(chunk, name, content)
             chunks.append(chunk)
 
     return read

@@ -238,6 +238,17 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         self._stream = stream
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        merger = self._connection.merger
+        if merger is None or self._connection.handshakes:
+            return await self._read(max_bytes, timeout)
+        while not (data := merger.take()):
+            received = await self._read(max_bytes, timeout)
+            if not received:
+                return merger.end()
+            merger.feed(received)
+        return data
+
+    async def _read(self, max_bytes: int, timeout: float | None) -> bytes:
         connection = self._connection
         try:
             if connection.deadline is not None or connection.draining:

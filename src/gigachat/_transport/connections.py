@@ -29,6 +29,7 @@ from gigachat._transport.workarounds import forwarding_trailing_data, trailing_d
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from gigachat._transport.chunk_merger import ChunkMerger
     from gigachat._transport.proxies import Proxy
 
     Origin: TypeAlias = tuple[bytes, bytes, int | None]
@@ -54,6 +55,7 @@ class Connection(ABC):
         draining: Whether only bytes that are already here are wanted.
         handshakes: TLS handshakes to be performed before the first request is sent.
         head_bytes: Bytes that may still be read before the headers of the response.
+        merger: Merges the HTTP chunks of the present response; None if it is no stream.
     """
 
     wire: Any
@@ -67,6 +69,7 @@ class Connection(ABC):
         self.deadline: float | None = None
         self.draining = False
         self.head_bytes = MAX_HEADER_BYTES
+        self.merger: ChunkMerger | None = None
 
     def remaining(self, timeout: float | None) -> float | None:
         """Return how long the next operation may wait.
@@ -86,7 +89,8 @@ class Connection(ABC):
     def is_reusable(self) -> bool:
         """Whether the response was read whole, and no bytes came behind it, which would be taken for the next one."""
         try:
-            return self.wire.is_idle() and not self._trailing_data(self.wire)[0]
+            unread = self.merger is not None and self.merger.held
+            return self.wire.is_idle() and not unread and not self._trailing_data(self.wire)[0]
         except AttributeError:  # another version of httpcore2: a connection whose state is unknown is not used again
             return False
 
@@ -283,6 +287,17 @@ class _SocketStream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        merger = self._connection.merger
+        if merger is None or self._connection.handshakes:
+            return self._read(max_bytes, timeout)
+        while not (data := merger.take()):
+            received = self._read(max_bytes, timeout)
+            if not received:
+                return merger.end()
+            merger.feed(received)
+        return data
+
+    def _read(self, max_bytes: int, timeout: float | None) -> bytes:
         connection = self._connection
         try:
             if connection.deadline is not None or connection.draining:

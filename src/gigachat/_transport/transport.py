@@ -19,16 +19,17 @@ import httpcore2
 from gigachat._engine.limiter import Limiter
 from gigachat._engine.transport import Stage
 from gigachat._transport import event_loops, forks
+from gigachat._transport.chunk_merger import STREAM, ChunkMerger
 from gigachat._transport.connecting import connection_to
 from gigachat._transport.connections import MAX_HEADER_BYTES, UNBOUNDED, Connection, Connections
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.requests import FIXED_HEADERS, WITHOUT_BODY, extensions, multipart, parsed_url, with_query
-from gigachat._transport.responses import BodyReader
+from gigachat._transport.responses import BodyReader, decoded_headers
 from gigachat.exceptions import ClientClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from gigachat._engine.limiter import Slot
     from gigachat._engine.transport import Request
@@ -75,8 +76,11 @@ class _Transport(ABC):
             message = _built(request)
             connection = self._connection(idle, message.url, request.url)
             connection.deadline, connection.head_bytes = request.deadline, MAX_HEADER_BYTES
+            merger = connection.merger = ChunkMerger() if request.headers.get("accept") == STREAM else None
             response = await self._handle(connection.wire, message)
             connection.head_bytes = UNBOUNDED
+            if merger is not None:
+                merger.begin_body(response)
             return self._response(self, idle, connection, slot, request, response)
         except BaseException as error:
             forget_variables(error, outer)
@@ -140,14 +144,6 @@ def _built(request: Request) -> httpcore2.Request:
     return httpcore2.Request(request.method, url, headers=pairs, content=content, extensions=timeouts)
 
 
-def _headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in pairs:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
 class _Response(BodyReader):
     """A response over a connection of the transport."""
 
@@ -177,7 +173,7 @@ class _Response(BodyReader):
     ) -> None:
         # The attributes of BodyReader are set here: this saves a call for each request.
         self.status_code = response.status
-        self.headers = _headers(response.headers)
+        self.headers = decoded_headers(response.headers)
         self._encoded = "content-encoding" in self.headers
         self._decoder = None
         self._transport = transport

@@ -14,8 +14,6 @@ from gigachat.exceptions import APIResponseValidationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from gigachat._engine.sse import Event
-
 _DONE = "response.message.done"
 
 
@@ -24,7 +22,7 @@ def ends(chunk: models.PrimaryChatCompletionChunk) -> bool:
     return chunk.event == _DONE
 
 
-def refuse_error(chunk: models.PrimaryChatCompletionChunk, event: Event) -> None:
+def refuse_error(chunk: models.PrimaryChatCompletionChunk, name: str | None, content: bytes) -> None:
     """Refuse an object that is an error and not a chunk; the stream then raises its class."""
     if chunk.messages is not None or chunk.finish_reason is not None:
         return
@@ -33,9 +31,9 @@ def refuse_error(chunk: models.PrimaryChatCompletionChunk, event: Event) -> None
     if (
         (isinstance(status, int) and 400 <= status <= 599)
         or isinstance(extra.get("error"), dict)
-        or (event.name is None and "message" in extra)
+        or (name is None and "message" in extra)
     ):
-        raise APIResponseValidationError("the stream contains an object that is not a chunk", content=event.data)
+        raise APIResponseValidationError("the stream contains an object that is not a chunk", content=content)
 
 
 _LIKE = {"created_at", "event", "messages", "model", "x_headers"}
