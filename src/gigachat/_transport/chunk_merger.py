@@ -48,20 +48,17 @@ class ChunkMerger:
         chunked = response.status == _OK and framing == [b"chunked"] and self._step is _Step.HEAD
         self._step = _Step.CHUNKS if chunked else _Step.REST
 
-    def feed(self, data: bytes) -> None:
-        """Add received bytes."""
-        self.held += data
-
-    def take(self) -> bytes:
-        """Return bytes for the parser; none if more must be received first.
+    def passed(self, data: bytes = b"") -> bytes:
+        """Take received bytes and return bytes for the parser; none if more must be received first.
 
         Raises:
             httpcore2.RemoteProtocolError: A chunk has another length than its size.
         """
+        if self.held:
+            data, self.held = self.held + data, b""
         if self._step is _Step.BROKEN:
             raise httpcore2.RemoteProtocolError("a chunk of the response does not end with its size")
-        data, self.held = self.held, b""
-        if self._step is _Step.HEAD and data:
+        if self._step is _Step.HEAD:
             return self._head(data)
         return self._merged(data) if self._step is _Step.CHUNKS else data
 
@@ -113,6 +110,6 @@ class ChunkMerger:
             at = begin + len(part)
         self.held = data[at:]
         if not parts:
-            return self.take() if self._step is _Step.BROKEN else rest
+            return self.passed() if self._step is _Step.BROKEN else rest
         merged = b"".join(parts)
         return b"%x\r\n%b\r\n%b" % (len(merged), merged, rest) if merged else rest

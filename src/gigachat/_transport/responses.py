@@ -10,18 +10,7 @@ from gigachat._transport.decoding import decoder_for
 from gigachat.exceptions import APIConnectionError, APIResponseValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gigachat._transport.decoding import Decoder
-
-
-def decoded_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers as text, their names in lower case, those of one name joined."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in pairs:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
 
 
 class BodyReader(ABC):

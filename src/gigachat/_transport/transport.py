@@ -1,9 +1,9 @@
 """The default transport: requests over connections of httpcore2, in both modes.
 
-Idle connections are kept by origin, blocking ones for all threads, async ones for each event loop; the latest used one
-is used next. The pools of httpcore2 are not used: an exception of a signal handler, or a cancellation, between two of
-their lines loses a connection, and each request looks at every idle one. Here a request that fails closes its
-connection. A child process never uses inherited connections.
+Idle connections are kept by origin, blocking ones for all threads, async ones for each event loop; the last used goes
+first. The pools of httpcore2 are not used: an exception of a signal handler, or a cancellation, between two of their
+lines loses a connection, and each request looks at every idle one. Here a failed request closes its connection. A child
+process never uses inherited connections.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from gigachat._transport.connections import MAX_HEADER_BYTES, UNBOUNDED, Connect
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.requests import FIXED_HEADERS, WITHOUT_BODY, extensions, multipart, parsed_url, with_query
-from gigachat._transport.responses import BodyReader, decoded_headers
+from gigachat._transport.responses import BodyReader
 from gigachat.exceptions import ClientClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from gigachat._engine.limiter import Slot
     from gigachat._engine.transport import Request
@@ -90,17 +90,15 @@ class _Transport(ABC):
                 slot.release()
             if isinstance(error, WIRE_ERRORS):
                 proxy = None if connection is None else connection.proxy
-                sent = connection is not None and not connection.handshakes
-                stage = Stage.WAITING if sent else Stage.CONNECTING
+                stage = Stage.CONNECTING if connection is None or connection.handshakes else Stage.WAITING
                 raise failure(error, request, stage, proxy, outer) from None
             raise
 
     async def _slot(self, request: Request) -> Slot:
         transport: Any = self
         limit = self._settings.max_connections or 1
-        return await self._limiter.acquire_in_time(
-            transport, limit, request.timeouts, request.deadline, lambda: _IN_USE
-        )
+        acquire = self._limiter.acquire_in_time
+        return await acquire(transport, limit, request.timeouts, request.deadline, lambda: _IN_USE)
 
     def _connection(self, idle: Connections, url: httpcore2.URL, address: str) -> Connection:
         connection = idle.take((url.scheme, url.host, url.port))
@@ -144,6 +142,14 @@ def _built(request: Request) -> httpcore2.Request:
     return httpcore2.Request(request.method, url, headers=pairs, content=content, extensions=timeouts)
 
 
+def _headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
 class _Response(BodyReader):
     """A response over a connection of the transport."""
 
@@ -173,7 +179,7 @@ class _Response(BodyReader):
     ) -> None:
         # The attributes of BodyReader are set here: this saves a call for each request.
         self.status_code = response.status
-        self.headers = decoded_headers(response.headers)
+        self.headers = _headers(response.headers)
         self._encoded = "content-encoding" in self.headers
         self._decoder = None
         self._transport = transport
@@ -339,8 +345,7 @@ class _AsyncResponse(_Response):
     async def _first_piece(self) -> bytes:
         stream: Any = self._response.stream
         self._pieces = aiter(stream)
-        piece: bytes = await anext(self._pieces, b"")
-        return piece
+        return await self._raw_piece()
 
     async def _whole(self) -> bytes:
         return await self._response.aread()
@@ -377,10 +382,9 @@ class AsyncTransport(AsyncMode, _Transport):
         """Close idle connections; later requests are refused. One that was never used stays usable, as in 0.2."""
         if self._clients is not None:
             await self._clients.close()
-        if not self._used:
-            return
-        self.closed = True
-        _end_all(self._loops)
+        if self._used:
+            self.closed = True
+            _end_all(self._loops)
 
     def forked(self) -> list[object]:
         """Leave the parent's connections alone, in a child process."""
