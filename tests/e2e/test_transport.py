@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +84,18 @@ def test_an_upload_that_nobody_takes_ends_with_its_own_timeout(mode: Mode) -> No
 # Ends of streams.
 
 
-@pytest.mark.parametrize("more", [0, 5, 100])
+@pytest.mark.parametrize("more", [0, 5, 1_000_000])
 def test_no_more_than_a_little_is_read_behind_the_end_mark(mode: Mode, more: int) -> None:
     """Little is read, so that the connection can be kept; from much of it the reader walks away."""
-    streamed = chunked([event("да", last=True), DONE, *[b": more\n\n"] * more])
+    comment = b": more\n\n"
+    streamed = chunked([event("да", last=True), DONE, *[comment * (1 + more // 100)] * min(more, 100)])
     connections: list[socket.socket] = []
 
     def answer(connection: socket.socket, request: bytes) -> None:
         if connection not in connections:
             connections.append(connection)
-        connection.sendall(streamed)
+        with suppress(OSError):  # the reader closes it
+            connection.sendall(streamed)
 
     with raw_server(answer) as (url, _), Caller(mode, {"base_url": url, "access_token": "t"}) as caller:
         for _ in range(2):

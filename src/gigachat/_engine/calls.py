@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 from gigachat._advice import HALF_A_PAIR
@@ -13,11 +13,10 @@ from gigachat._headers import checked_headers
 from gigachat._secret import hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
-    from gigachat._engine.sse import Event
     from gigachat._engine.transport import Upload
     from gigachat.models import APIResponse
     from gigachat.models.answer_files import FileReader
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
+TakenT = TypeVar("TakenT", contravariant=True)
+MadeT = TypeVar("MadeT", covariant=True)
 
 
 @dataclass(slots=True)
@@ -63,26 +64,50 @@ class Call(Generic[T]):
     chat: bool = False
 
 
+class Accumulator(Protocol[TakenT, MadeT]):
+    """Joins the chunks of one stream as they come."""
+
+    def add(self, chunks: Sequence[TakenT]) -> Iterable[int]:
+        """Take chunks in order; yield the index of each that is more than text to append, when it is taken.
+
+        The chunks behind the index at which the caller stops are not taken.
+        """
+        ...
+
+    def text(self) -> str:
+        """Return the whole text so far."""
+        ...
+
+    def completion(self) -> MadeT:
+        """Return the completion so far.
+
+        Raises:
+            APIResponseValidationError: The chunks do not fit together.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class StreamCall(Generic[ChunkT, CompletionT]):
     """A call whose response is a stream of events.
 
     Attributes:
         call: The request. Its `read` is not used.
-        read: Makes a chunk of an event and the headers of the response.
+        read: Appends the chunks of events to a list, up to the end mark; takes the name and the data of the events, and
+            headers of the response. It raises at the first event that is not a chunk.
         completes: Whether the stream may end after this chunk without an end mark.
         text: The text of a chunk.
-        accumulate: Makes the whole completion of all chunks.
+        accumulator: Makes what joins the chunks.
         failure: Returns what is known about a failure that a chunk reports; None if it reports none.
         answer: Returns why the answer of a completion ended, and its text.
         ends: Whether a chunk is itself the end mark; None if no chunk is.
     """
 
     call: Call[Any]
-    read: Callable[[Event, dict[str, str | None]], ChunkT]
+    read: Callable[[str | None, Sequence[bytes], dict[str, str | None], list[ChunkT]], None]
     completes: Callable[[ChunkT], bool]
     text: Callable[[ChunkT], str]
-    accumulate: Callable[[list[ChunkT]], CompletionT]
+    accumulator: Callable[[], Accumulator[ChunkT, CompletionT]]
     failure: Callable[[ChunkT], str | None]
     answer: Callable[[CompletionT], tuple[str | None, str]]
     ends: Callable[[ChunkT], bool] | None = None

@@ -1,11 +1,12 @@
 """Streams: events as chunks, each delivered once, until the end mark.
 
 State rules of `EventStream`: new -> open (the request is sent by the first `next_chunks` or `open`) -> ended, failed or
-closed. The connection and the slot are held in the open state only, and released on every way out of it. The chunks of
-one network piece are delivered at once; an error behind good chunks waits until they are taken. One thread or task
-reads at a time; another may call `close`: the reader then sees the end of the stream and releases what is held. Each
-read holds a `_Reading`, to which the stream has a weak reference only: a read that was aborted never blocks the next
-one. The streams of `stream` wrap it for each mode.
+closed. The connection and the slot are held in the open state only, and released on every way out of it. The events of
+one network piece are parsed and delivered in batches; an error behind good chunks waits until they are taken. What a
+stream has received and not delivered when it is closed is parsed for its usage. One thread or task reads at a time;
+another may call `close`: the reader then sees the end of the stream and releases what is held. Each read holds a
+`_Reading`, to which the stream has a weak reference only: a read that was aborted never blocks the next one. The
+streams of `stream` wrap it for each mode.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from weakref import ref
 from gigachat._engine.errors import error_for_status
 from gigachat._engine.failures import error_of_details
 from gigachat._engine.parsing import json_object, page_advice, x_headers
-from gigachat._engine.sse import EventSplitter
+from gigachat._engine.sse import END, EventSplitter, Run
 from gigachat._engine.transport import Failure
 from gigachat.exceptions import (
     APIResponseValidationError,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from gigachat._engine.limiter import Slot
     from gigachat._engine.observation import CallObservation, RunObservation
     from gigachat._engine.session import Session
-    from gigachat._engine.sse import Event
     from gigachat._engine.transport import Response
     from gigachat.observers import Outcome
 
@@ -42,7 +42,8 @@ ChunkT = TypeVar("ChunkT")
 CompletionT = TypeVar("CompletionT")
 
 _REFUSED_TYPES = ("application/json", "text/html", "application/problem+json")
-_ERROR_EVENTS = ("error", "response.error")
+_BATCH = 32  # events: so few chunks at a time live and die without the garbage collector
+_NOTHING = Run(None, [])
 
 
 class _Reading:
@@ -75,10 +76,14 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._most_bytes = session.service.max_response_bytes
         self._response: Response | None = None
         self._slot: Slot | None = None
+        self._headers: Mapping[str, str] = {}
         self._x_headers: dict[str, str | None] = {}
         self._error: GigaChatException | None = None
-        self._events: list[Event] = []  # of all chunks, for the completion; the collector does not visit bytes
-        self._size = 0  # bytes of their data
+        self._accumulator = call.accumulator()
+        self._runs: list[Run] = []  # events that are received and not parsed
+        self._size = 0  # bytes of the data of parsed events
+        self._at_end = False  # whether the body has ended
+        self._completed = False  # whether a chunk completes the answer
         self._marked = False  # whether the end mark came
         self._ended = False
         self._closed = False
@@ -86,7 +91,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._reading: ref[_Reading] | None = None
         self._run = run
         self._observation: CallObservation | None = None
-        self._last: ChunkT | None = None  # the last chunk, or the last one that reports usage
+        self._last: ChunkT | None = None  # the last chunk that is more than text, or the last one that reports usage
 
     async def open(self) -> None:
         """Send the request, if it has not been sent."""
@@ -104,7 +109,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         del reading
 
     async def next_chunks(self) -> Sequence[ChunkT]:
-        """Return the chunks of the next piece that brings any; none at the end of the stream.
+        """Return the next chunks, all of one piece of the body; none at the end of the stream.
 
         Raises:
             GigaChatException: The stream was interrupted, or brought an error.
@@ -115,12 +120,15 @@ class EventStream(Generic[ChunkT, CompletionT]):
             if self._response is None:
                 self._raise_waiting_error()
                 await self._send()
-            while not chunks and not self._closed and not self._ended and self._error is None:
-                assert self._response is not None
-                piece = await self._response.receive()
-                if not self._closed:
-                    events = self._splitter.feed(piece) if piece else self._splitter.finish()
-                    self._take(events, chunks, at_end=not piece)
+            while not chunks and not self._is_over():
+                if not self._runs:
+                    assert self._response is not None
+                    piece = await self._response.receive()
+                    if self._closed:
+                        break
+                    self._at_end = not piece
+                    self._runs = self._splitter.runs(piece) if piece else self._splitter.last_runs()
+                chunks = self._take()
             if self._observation is not None and chunks:
                 self._observation.chunk_came()
         except Failure as failure:
@@ -160,8 +168,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
         if self._slot is not None:
             self._slot.stream = True
         self._response = await self._session.respond(self.call.call, self._context, deadline, self._observation)
-        self._x_headers = x_headers(self._response.headers)
-        content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._headers = self._response.headers
+        self._x_headers = x_headers(self._headers)
+        content_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in _REFUSED_TYPES:
             raise await self._not_a_stream(self._response, content_type)
         if self._observation is not None:
@@ -172,85 +181,116 @@ class EventStream(Generic[ChunkT, CompletionT]):
         if error is not None:
             raise error from None
 
-    def _take(self, events: Sequence[Event], chunks: list[ChunkT], *, at_end: bool) -> None:
-        for event in events:
-            name, data = event
-            if data == b"[DONE]":
-                self._ended = self._marked = True
-                return
-            try:
-                if name in _ERROR_EVENTS:
-                    raise self._in_stream(event) or APIResponseValidationError(
-                        "the stream brought an error event that cannot be parsed", content=data
-                    )
-                chunk = self.call.read(event, self._x_headers)
-            except APIResponseValidationError as error:
-                # An object that is not a chunk may be an error; half an object at the end is an interrupted stream.
-                inside = self._in_stream(event)
-                self._error = inside or (_interrupted("it ends inside an event") if at_end else error)
-                return
-            except GigaChatException as error:
-                self._error = error
-                return
-            self._size += len(data)
-            if self._size > self._most_bytes:
-                self._error = APIResponseValidationError(
-                    f"the stream is longer than max_response_bytes={self._most_bytes}"
-                )
-                return
-            chunks.append(chunk)
-            self._events.append(event)
-            if getattr(chunk, "usage", None) is not None or getattr(self._last, "usage", None) is None:
-                self._last = chunk
-            if self._observation is not None:
-                self._observation.took(chunk)
-            is_end = self.call.ends is not None and self.call.ends(chunk)
-            failure = self.call.failure(chunk)
-            if failure is not None:
-                self._marked = is_end
-                self._error = GenerationError(failure, completion=self._completion())
-                return
-            if is_end:
-                self._ended = self._marked = True
-                return
-        if at_end:
+    def _take(self) -> list[ChunkT]:
+        """Return the chunks of the next events, up to the one that ends or fails the stream."""
+        name, data = self._next_batch()
+        chunks: list[ChunkT] = []
+        error: GigaChatException | None = None
+        size = self._size + sum(map(len, data))
+        if size > self._most_bytes:
+            data, error = self._within_bound(data)
+        self._size = size
+        try:
+            self.call.read(name, data, self._x_headers, chunks)
+        except APIResponseValidationError as invalid:
+            # An object that is not a chunk may be an error; half an object at the end is an interrupted stream.
+            inside = self._in_stream(data[len(chunks)])
+            error = inside or (_interrupted("it ends inside an event") if self._at_end else invalid)
+        except GigaChatException as failed:
+            error = failed
+        for index in self._accumulator.add(chunks):
+            if self._is_last(chunks[index]):
+                self._runs = []
+                return chunks[: index + 1]
+        if error is not None:
+            self._error = error
+            self._runs = []
+        elif len(chunks) < len(data):
+            self._ended = self._marked = True
+            self._runs = []
+        elif self._at_end and not self._runs:
             # Without an end mark, the end of the body is an end only behind a chunk that completes the answer.
-            self._ended = any(map(self.call.completes, self._chunks()))
+            self._ended = self._completed
             if not self._ended:
                 self._error = _interrupted("its end mark is missing")
+        return chunks
 
-    def whole(self) -> list[ChunkT]:
-        """Return all chunks once more.
+    def _next_batch(self) -> Run:
+        if not self._runs:
+            return _NOTHING
+        run = self._runs[0]
+        if len(run.data) <= _BATCH:
+            del self._runs[0]
+            return run
+        batch = Run(run.name, run.data[:_BATCH])
+        del run.data[:_BATCH]
+        return batch
+
+    def _within_bound(self, data: list[bytes]) -> tuple[list[bytes], GigaChatException | None]:
+        """Return the events before the one that makes the stream too long, and the error for it."""
+        size = self._size
+        for index, one in enumerate(data):
+            size += len(one)
+            if size > self._most_bytes and one != END:
+                message = f"the stream is longer than max_response_bytes={self._most_bytes}"
+                return data[:index], APIResponseValidationError(message)
+        return data, None
+
+    def _is_last(self, chunk: ChunkT) -> bool:
+        """Note a chunk that is more than text; whether it ends or fails the stream."""
+        if getattr(chunk, "usage", None) is not None or getattr(self._last, "usage", None) is None:
+            self._last = chunk
+        if self._observation is not None:
+            self._observation.took(chunk)
+        self._completed = self._completed or self.call.completes(chunk)
+        is_end = self.call.ends is not None and self.call.ends(chunk)
+        failure = self.call.failure(chunk)
+        if failure is not None:
+            self._error = GenerationError(failure, completion=self._completion())
+        else:
+            self._ended = is_end
+        self._marked = is_end
+        return is_end or failure is not None
+
+    def _take_rest(self) -> None:
+        """Parse what has come and will not be delivered, for its usage and its end mark."""
+        error = self._error
+        while self._runs:
+            self._take()
+        self._error = error
+
+    def text(self) -> str:
+        """Return the text of all chunks.
 
         Raises:
             StreamInterruptedError: The stream failed or was closed before its end.
         """
+        self._refuse_part()
+        return self._accumulator.text()
+
+    def _refuse_part(self) -> None:
         if not self._ended:
             raise StreamInterruptedError(
                 "the stream failed, or was closed, before its end: keep its chunks as you read them to use a part of it"
             )
-        return self._chunks()
 
     def completion(self) -> CompletionT:
-        """Return the whole completion; raises as `whole`."""
-        completion = self.call.accumulate(self.whole())
+        """Return the whole completion; raises as `text`."""
+        self._refuse_part()
+        completion = self._accumulator.completion()
         reader_factory = self.call.call.file_reader_factory
         if reader_factory is not None:
             object.__setattr__(completion, "_reader_factory", reader_factory)  # its slot: see `models.answer_files`
         return completion
 
-    def _chunks(self) -> list[ChunkT]:
-        return [self.call.read(event, self._x_headers) for event in self._events]
-
     def _completion(self) -> CompletionT | None:
         try:
-            return self.call.accumulate(self._chunks())
+            return self._accumulator.completion()
         except APIResponseValidationError:
             return None
 
-    def _in_stream(self, event: Event) -> GigaChatException | None:
-        assert self._response is not None
-        return _error_of(event.data, self._session.service.address(self.call.call), self._response.headers)
+    def _in_stream(self, data: bytes) -> GigaChatException | None:
+        return _error_of(data, self._session.service.address(self.call.call), self._headers)
 
     async def _not_a_stream(self, response: Response, content_type: str) -> GigaChatException:
         service = self._session.service
@@ -280,6 +320,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
             slot, self._slot = self._slot, None
             observation, self._observation = self._observation, None
         try:
+            self._take_rest()
             if response is not None:
                 await (response.finish() if self._marked else response.close())
         finally:
@@ -287,9 +328,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 slot.release()
             if response is not None and self._last is not None:
                 self._session.service.usage.count(self._last)
-                self._last = None
             if observation is not None:
                 self._tell_end(observation, "answered" if self._ended else "closed")
+            self._last = None
 
     def _tell_failure(self, error: BaseException) -> None:
         if self._observation is not None:
@@ -297,7 +338,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
 
     def _tell_end(self, observation: CallObservation, outcome: Outcome) -> None:
         """Tell the end of the stream, unless its failure was told."""
-        completion = self._completion() if observation.reads_content and self._events else None
+        completion = self._completion() if observation.reads_content and self._last is not None else None
         observation.stream_ended(outcome, self._error, completion)
 
     def abandon(self) -> bool:
@@ -306,6 +347,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         was_open = response is not None and response.abandon()
         if slot is not None:
             slot.release()
+        self._take_rest()
         if was_open and self._last is not None:
             self._session.service.usage.count(self._last)
         if was_open and self._observation is not None:

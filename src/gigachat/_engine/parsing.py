@@ -7,20 +7,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gigachat._engine.failures import error_of_details
+from gigachat._engine.sse import END
 from gigachat.exceptions import APIResponseValidationError, GenerationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import TypeAdapter
 
-    from gigachat._engine.sse import Event
     from gigachat.models import APIResponse
 
     AnswerT = TypeVar("AnswerT", bound=APIResponse)
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
+_ERROR_EVENTS = ("error", "response.error")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some gateways write one before JSON
 
 
@@ -62,11 +63,41 @@ def read_completion(
 
 
 @_cached
-def read_chunk(model: type[AnswerT]) -> Callable[[Event, dict[str, str | None]], AnswerT]:
-    """Return a function that parses an event as a chunk."""
+def read_chunks(
+    model: type[AnswerT], refuse: Callable[[AnswerT, str | None, bytes], None] | None = None
+) -> Callable[[str | None, Sequence[bytes], dict[str, str | None], list[AnswerT]], None]:
+    """Return a function that appends the chunks of events of one name to a list, up to the end mark.
 
-    def read(event: Event, x_headers: dict[str, str | None]) -> AnswerT:
-        return parse(model, event.data, x_headers)
+    It parses one after another: an array of them all is no faster, and it would hide which one is invalid.
+
+    Args:
+        model: Class of the chunks. Its field `event`, if it has one, takes the name.
+        refuse: Raises for a chunk with unknown fields that is something else.
+    """
+    named = "event" in model.model_fields
+
+    def read(name: str | None, data: Sequence[bytes], x_headers: dict[str, str | None], chunks: list[AnswerT]) -> None:
+        if name in _ERROR_EVENTS and data and data[0] != END:
+            message = "the stream brought an error event that cannot be parsed"
+            raise APIResponseValidationError(message, content=data[0])
+        validate = model.__pydantic_validator__.validate_json  # a fifth faster than the method before it
+        for content in data:
+            try:
+                chunk: AnswerT = validate(content)
+            except ValueError:
+                if content == END:
+                    return
+                chunk = parse(model, content, x_headers)  # which tolerates more, or raises
+            # Past pydantic's setter, which takes a fifth of the time of parsing.
+            fields, known = vars(chunk), chunk.__pydantic_fields_set__
+            fields["x_headers"] = x_headers
+            known.add("x_headers")
+            if named and fields["event"] is None:
+                fields["event"] = name
+                known.add("event")
+            if refuse is not None and chunk.__pydantic_extra__:
+                refuse(chunk, name, content)
+            chunks.append(chunk)
 
     return read
 

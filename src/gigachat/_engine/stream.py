@@ -83,7 +83,7 @@ class Stream(Items[ChunkT], Generic[ChunkT, CompletionT]):
         """Read the rest and return the whole text; a stream that failed or was closed early raises."""
         for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._source.whole()))
+        return self._source.text()
 
     def close(self) -> None:
         """Release the connection; no chunk follows. May be called from another thread or task than the reader's.
@@ -173,7 +173,7 @@ class AsyncStream(AsyncItems[ChunkT], Generic[ChunkT, CompletionT]):
         """Read the rest and return the whole text; a stream that failed or was closed early raises."""
         async for _ in self:
             pass
-        return "".join(map(self._source.call.text, self._source.whole()))
+        return self._source.text()
 
     async def close(self) -> None:
         """Release the connection; no chunk follows. May be called from another thread or task than the reader's.

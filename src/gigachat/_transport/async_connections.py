@@ -246,17 +246,25 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         connection = self._connection
         if connection.head:
             await self.write(b"", timeout)
-        try:
-            if connection.deadline is not None or connection.draining:
-                timeout = connection.remaining(timeout)
-            data = await self._stream.read(max_bytes, timeout)
-        except TimeoutError as error:
-            raise httpcore2.ReadTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore2.ReadError(str(error)) from error
-        connection.head_bytes -= len(data)
-        if connection.head_bytes < 0:
-            raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
+        merger = None if connection.handshakes else connection.merger
+        data = merger.passed() if merger is not None and merger.held else b""
+        while not data:
+            left = timeout
+            try:
+                if connection.deadline is not None or connection.draining:
+                    left = connection.remaining(timeout)
+                data = await self._stream.read(max_bytes, left)
+            except TimeoutError as error:
+                raise httpcore2.ReadTimeout(str(error)) from error
+            except OSError as error:
+                raise httpcore2.ReadError(str(error)) from error
+            connection.head_bytes -= len(data)
+            if connection.head_bytes < 0:
+                raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
+            if not data:
+                return b"" if merger is None else merger.end()
+            if merger is not None:
+                data = merger.passed(data)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:

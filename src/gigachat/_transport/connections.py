@@ -29,6 +29,7 @@ from gigachat._transport.workarounds import forwarding_trailing_data, trailing_d
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from gigachat._transport.chunk_merger import ChunkMerger
     from gigachat._transport.proxies import Proxy
 
     Origin: TypeAlias = tuple[bytes, bytes, int | None]
@@ -56,6 +57,7 @@ class Connection(ABC):
         head_bytes: Bytes that may still be read before the headers of the response.
         joins: Whether the next bytes to be sent are the head of a request whose body follows: one call sends both.
         head: The head that waits for the body.
+        merger: Merges the HTTP chunks of the present response; None if it is no stream.
     """
 
     wire: Any
@@ -71,6 +73,7 @@ class Connection(ABC):
         self.deadline: float | None = None
         self.draining = False
         self.head_bytes = MAX_HEADER_BYTES
+        self.merger: ChunkMerger | None = None
 
     def remaining(self, timeout: float | None) -> float | None:
         """Return how long the next operation may wait.
@@ -90,7 +93,8 @@ class Connection(ABC):
     def is_reusable(self) -> bool:
         """Whether the response was read whole, and no bytes came behind it, which would be taken for the next one."""
         try:
-            return self.wire.is_idle() and not self._trailing_data(self.wire)[0]
+            unread = self.merger is not None and self.merger.held
+            return self.wire.is_idle() and not unread and not self._trailing_data(self.wire)[0]
         except AttributeError:  # another version of httpcore2: a connection whose state is unknown is not used again
             return False
 
@@ -290,23 +294,31 @@ class _SocketStream(httpcore2.NetworkStream):
         connection = self._connection
         if connection.head:
             self.write(b"", timeout)
-        try:
-            if connection.deadline is not None or connection.draining:
-                timeout = connection.remaining(timeout)
-            if self._inner is None:
-                self._socket.settimeout(timeout)
-                data = self._socket.recv(max_bytes)
-            else:
-                data = run(self._inner.read(max_bytes, timeout))
-            if not data and connection.interrupted:
-                raise ConnectionAbortedError(ABORTED)
-        except TimeoutError as error:
-            raise httpcore2.ReadTimeout(str(error)) from error
-        except OSError as error:
-            raise httpcore2.ReadError(str(error)) from error
-        connection.head_bytes -= len(data)
-        if connection.head_bytes < 0:
-            raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
+        merger = None if connection.handshakes else connection.merger
+        data = merger.passed() if merger is not None and merger.held else b""
+        while not data:
+            left = timeout
+            try:
+                if connection.deadline is not None or connection.draining:
+                    left = connection.remaining(timeout)
+                if self._inner is None:
+                    self._socket.settimeout(left)
+                    data = self._socket.recv(max_bytes)
+                else:
+                    data = run(self._inner.read(max_bytes, left))
+                if not data and connection.interrupted:
+                    raise ConnectionAbortedError(ABORTED)
+            except TimeoutError as error:
+                raise httpcore2.ReadTimeout(str(error)) from error
+            except OSError as error:
+                raise httpcore2.ReadError(str(error)) from error
+            connection.head_bytes -= len(data)
+            if connection.head_bytes < 0:
+                raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
+            if not data:
+                return b"" if merger is None else merger.end()
+            if merger is not None:
+                data = merger.passed(data)
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

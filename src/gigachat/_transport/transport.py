@@ -1,9 +1,9 @@
 """The default transport: requests over connections of httpcore2, in both modes.
 
-Idle connections are kept by origin, blocking ones for all threads, async ones for each event loop; the latest used one
-is used next. The pools of httpcore2 are not used: an exception of a signal handler, or a cancellation, between two of
-their lines loses a connection, and each request looks at every idle one. Here a request that fails closes its
-connection. A child process never uses inherited connections.
+Idle connections are kept by origin, blocking ones for all threads, async ones for each event loop; the last used goes
+first. The pools of httpcore2 are not used: an exception of a signal handler, or a cancellation, between two of their
+lines loses a connection, and each request looks at every idle one. Here a failed request closes its connection. A child
+process never uses inherited connections.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import httpcore2
 from gigachat._engine.limiter import Limiter
 from gigachat._engine.transport import Stage
 from gigachat._transport import event_loops, forks
+from gigachat._transport.chunk_merger import STREAM, ChunkMerger
 from gigachat._transport.connecting import connection_to
 from gigachat._transport.connections import MAX_HEADER_BYTES, PIECE, UNBOUNDED, Connection, Connections
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
@@ -76,8 +77,11 @@ class _Transport(ABC):
             connection = self._connection(idle, message.url, request.url)
             connection.deadline, connection.head_bytes = request.deadline, MAX_HEADER_BYTES
             connection.joins = 0 < len(request.content or b"") <= PIECE
+            merger = connection.merger = ChunkMerger() if request.headers.get("accept") == STREAM else None
             response = await self._handle(connection.wire, message)
             connection.head_bytes = UNBOUNDED
+            if merger is not None:
+                merger.begin_body(response)
             return self._response(self, idle, connection, slot, request, response)
         except BaseException as error:
             forget_variables(error, outer)
@@ -87,17 +91,15 @@ class _Transport(ABC):
                 slot.release()
             if isinstance(error, WIRE_ERRORS):
                 proxy = None if connection is None else connection.proxy
-                sent = connection is not None and not connection.handshakes
-                stage = Stage.WAITING if sent else Stage.CONNECTING
+                stage = Stage.CONNECTING if connection is None or connection.handshakes else Stage.WAITING
                 raise failure(error, request, stage, proxy, outer) from None
             raise
 
     async def _slot(self, request: Request) -> Slot:
         transport: Any = self
         limit = self._settings.max_connections or 1
-        return await self._limiter.acquire_in_time(
-            transport, limit, request.timeouts, request.deadline, lambda: _IN_USE
-        )
+        acquire = self._limiter.acquire_in_time
+        return await acquire(transport, limit, request.timeouts, request.deadline, lambda: _IN_USE)
 
     def _connection(self, idle: Connections, url: httpcore2.URL, address: str) -> Connection:
         connection = idle.take((url.scheme, url.host, url.port))
@@ -344,8 +346,7 @@ class _AsyncResponse(_Response):
     async def _first_piece(self) -> bytes:
         stream: Any = self._response.stream
         self._pieces = aiter(stream)
-        piece: bytes = await anext(self._pieces, b"")
-        return piece
+        return await self._raw_piece()
 
     async def _whole(self) -> bytes:
         return await self._response.aread()
@@ -382,10 +383,9 @@ class AsyncTransport(AsyncMode, _Transport):
         """Close idle connections; later requests are refused. One that was never used stays usable, as in 0.2."""
         if self._clients is not None:
             await self._clients.close()
-        if not self._used:
-            return
-        self.closed = True
-        _end_all(self._loops)
+        if self._used:
+            self.closed = True
+            _end_all(self._loops)
 
     def forked(self) -> list[object]:
         """Leave the parent's connections alone, in a child process."""

@@ -20,7 +20,7 @@ from gigachat._engine.endpoint import (
     stream_endpoint,
 )
 from gigachat._engine.failures import ERROR, failure_text
-from gigachat._engine.parsing import read_chunk, read_completion
+from gigachat._engine.parsing import read_chunks, read_completion
 from gigachat.api import chat_v2
 from gigachat.api.answer_files import AnswerFileReader
 from gigachat.api.arguments import (
@@ -34,7 +34,7 @@ from gigachat.api.arguments import (
 )
 from gigachat.api.attachments import attach_file, kind_of, with_files
 from gigachat.api.runs import RunsV2
-from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
+from gigachat.api.streaming import ACCEPT, ChoiceAccumulator, finish_reason, finished, joined, text
 from gigachat.api.structured_chats import ModelT, StructuredChats, ValueT
 from gigachat.context import chat_url_cvar
 
@@ -202,7 +202,7 @@ class Chat(Resource[Mode]):
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
-        return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure, _answer)
+        return StreamCall(call, read_chunks(models.ChatCompletionChunk), finished, text, _Accumulator, failure, _answer)
 
     @procedure
     async def transcribe(
@@ -346,7 +346,7 @@ def stream_call_for(
     """Return the call that sends a request for a stream."""
     call = call_for(resource, chat)
     call.headers = ACCEPT
-    return StreamCall(call, read_chunk(models.ChatCompletionChunk), finished, text, _accumulated, failure, _answer)
+    return StreamCall(call, read_chunks(models.ChatCompletionChunk), finished, text, _Accumulator, failure, _answer)
 
 
 def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
@@ -373,9 +373,13 @@ def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], st
     return chat
 
 
-def _accumulated(chunks: list[models.ChatCompletionChunk]) -> models.ChatCompletion:
-    choices = joined_choices(chunks)
-    return joined(models.ChatCompletion, chunks, choices=[choices[index] for index in sorted(choices)])
+class _Accumulator(ChoiceAccumulator["models.ChatCompletion"]):
+    """Joins the chunks of an answer."""
+
+    def completion(self) -> models.ChatCompletion:
+        """Return the completion so far."""
+        choices = [choice for _, choice in sorted(self.choices().items())]
+        return joined(models.ChatCompletion, {**self._fields, "choices": choices})
 
 
 def failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:

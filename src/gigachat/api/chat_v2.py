@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from gigachat import models
 from gigachat._engine.calls import Call, StreamCall
 from gigachat._engine.failures import ERROR, failure_text
-from gigachat._engine.parsing import parse, read_completion
+from gigachat._engine.parsing import read_chunks, read_completion
 from gigachat._service import is_vendor_host
 from gigachat.api.answer_files import AnswerFileReader
 from gigachat.api.arguments import (
@@ -29,14 +29,13 @@ from gigachat.api.arguments import (
     with_described,
 )
 from gigachat.api.attachments import with_files
-from gigachat.api.streaming import ACCEPT, appended, joined
+from gigachat.api.streaming import ACCEPT
+from gigachat.api.streaming_v2 import MessageAccumulator, ends, refuse_error
 from gigachat.context import chat_completions_url_cvar
-from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
     from gigachat._engine.endpoint import Resource
     from gigachat._engine.service import Service
-    from gigachat._engine.sse import Event
     from gigachat.api.arguments import Function
     from gigachat.api.attachments import FileReference
     from gigachat.types import ChatMessageFields, ModelName
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     Tool: TypeAlias = str | models.ChatTool | models.ChatFunctionSpecification | Function
 
 _PATH = "/chat/completions"
-_DONE = "response.message.done"
 
 
 class BaseChatCompletionFields(TypedDict, total=False):
@@ -120,7 +118,8 @@ def stream_call_for(
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream, given the call that sends its request."""
     call.headers = ACCEPT
-    return StreamCall(call, _read_chunk, _finished, attrgetter("text"), _accumulated, failure, answer, _ends)
+    read = read_chunks(models.PrimaryChatCompletionChunk, refuse_error)
+    return StreamCall(call, read, _finished, attrgetter("text"), MessageAccumulator, failure, answer, ends)
 
 
 def chat_call(
@@ -253,31 +252,6 @@ def _is_document(result: Any) -> bool:
 # Responses
 
 
-def _read_chunk(event: Event, x_headers: dict[str, str | None]) -> models.PrimaryChatCompletionChunk:
-    chunk = parse(models.PrimaryChatCompletionChunk, event.data, x_headers)
-    if chunk.event is None:
-        vars(chunk)["event"] = event.name  # past pydantic's setter: there are thousands of chunks
-        chunk.__pydantic_fields_set__.add("event")
-    if chunk.model_extra and chunk.messages is None and chunk.finish_reason is None:
-        _refuse_error(chunk.model_extra, event)
-    return chunk
-
-
-def _refuse_error(extra: Mapping[str, Any], event: Event) -> None:
-    """Refuse an object that is an error and not a chunk; the stream then raises its class."""
-    status = extra.get("status", extra.get("code"))
-    if (
-        (isinstance(status, int) and 400 <= status <= 599)
-        or isinstance(extra.get("error"), dict)
-        or (event.name is None and "message" in extra)
-    ):
-        raise APIResponseValidationError("the stream contains an object that is not a chunk", content=event.data)
-
-
-def _ends(chunk: models.PrimaryChatCompletionChunk) -> bool:
-    return chunk.event == _DONE
-
-
 def _finished(chunk: models.PrimaryChatCompletionChunk) -> bool:
     return finish_reason(chunk) is not None
 
@@ -309,71 +283,3 @@ def answer(completion: models.ChatCompletionResponse) -> tuple[str | None, str]:
         if message.role == "assistant"
     )
     return finish_reason(completion), next(filter(None, texts), "")
-
-
-def _accumulated(chunks: list[models.PrimaryChatCompletionChunk]) -> models.ChatCompletionResponse:
-    messages: list[dict[str, Any]] = []
-    known: dict[tuple[str, ...], dict[str, Any]] = {}
-    for chunk in chunks:
-        for part in chunk.messages or ():
-            more = part.model_dump(exclude_unset=True, by_alias=True)
-            message = _message_of(messages, known, more.pop("role", None) or "assistant", more)
-            for piece in more.pop("content", None) or ():
-                _append(message["content"], piece)
-            for name, value in more.items():
-                if value is not None:
-                    message[name] = appended(name, message.get(name), value)
-    in_order = sorted(messages, key=lambda message: message["role"] == "assistant")
-    return joined(models.ChatCompletionResponse, chunks, messages=in_order)
-
-
-_IDS = ("message_id", "tools_state_id")
-
-
-def _message_of(
-    messages: list[dict[str, Any]], known: dict[tuple[str, ...], dict[str, Any]], role: str, piece: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the message that a piece belongs to: one with its ids, the last of its role, or a new one.
-
-    Args:
-        messages: The messages; a new one is added.
-        known: The last message of each role, and of each role and id.
-        role: Author of the piece.
-        piece: The piece.
-    """
-    keys = [(role, name, str(piece[name])) for name in _IDS if piece.get(name) is not None]
-    for key in (*keys, (role,)):
-        found = known.get(key)
-        if found is not None and not any(_differ(piece, found, name) for name in _IDS):
-            message = found
-            break
-    else:
-        message = {"role": role, "content": []}
-        messages.append(message)
-    known.update(dict.fromkeys((*keys, (role,)), message))
-    return message
-
-
-def _differ(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
-    return None not in (one.get(name), other.get(name)) and one[name] != other[name]
-
-
-_BESIDE_TEXT = {"files", "function_call", "function_result", "tool_execution"}
-"""Keys of parts that are not text."""
-
-
-def _append(parts: list[dict[str, Any]], piece: dict[str, Any]) -> None:
-    """Add a piece of a message: extend the preceding text, or replace the tool's last progress."""
-    last = parts[-1] if parts else {}
-    if "text" in last and not _BESIDE_TEXT & (piece.keys() | last.keys()):
-        for name, value in piece.items():
-            if value is not None:
-                last[name] = appended(name, last.get(name), value)
-    elif _tool_of(piece) and _tool_of(piece) == _tool_of(last):
-        last.update(piece)
-    else:
-        parts.append(piece)
-
-
-def _tool_of(piece: Mapping[str, Any]) -> Any:
-    return (piece.get("tool_execution") or {}).get("name")

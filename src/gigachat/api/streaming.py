@@ -1,25 +1,30 @@
 """Streams of chats and threads: the text of a chunk, the end of the answer, chunks joined into a whole response.
 
-Chunks of chats v1 and of threads have the same form (reference, section 4.7).
+Chunks of chats v1 and of threads have the same form (reference, section 4.7). Most chunks of a stream are like the one
+before them, but for their text. Of these, only the text is kept; of others, only a few until they are joined.
 """
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from gigachat.api.arguments import validated
 from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gigachat import models
 
     Chunk: TypeAlias = models.ChatCompletionChunk | models.ThreadCompletionChunk
     CompletionT = TypeVar("CompletionT", bound=models.APIResponse)
+
+ChunkT = TypeVar("ChunkT")
+MadeT = TypeVar("MadeT")
 
 ACCEPT = {"accept": "text/event-stream", "cache-control": "no-store"}
 """Headers of requests for a stream, of v2 too."""
@@ -27,6 +32,7 @@ finish_reason = attrgetter("finish_reason")
 """Returns why a choice of an answer ended."""
 _IN_PROGRESS = "function_in_progress"  # role of chunks that report a built-in function; not part of the response
 _GROWING = ("content", "reasoning_content", "text", "logprobs", "inline_data")
+_MOST_WAITING = 50  # chunks that are kept until they are joined
 
 
 def finished(chunk: Chunk) -> bool:
@@ -43,26 +49,8 @@ def text(chunk: Chunk) -> str:
     )
 
 
-def joined_choices(chunks: Sequence[Chunk]) -> dict[int, dict[str, Any]]:
-    """Return the fields of the choices, by index, each with its message, for `joined`."""
-    choices: dict[int, dict[str, Any]] = {}
-    for chunk in chunks:
-        for part in chunk.choices:
-            choice = choices.setdefault(part.index, {"index": part.index, "message": {"role": "assistant"}})
-            choice.update((name, value) for name, value in (part.model_extra or {}).items() if name != "message")
-            if part.finish_reason is not None:
-                choice["finish_reason"] = part.finish_reason
-            if part.delta.role == _IN_PROGRESS:
-                continue
-            message = choice["message"]
-            for name, value in part.delta.model_dump(exclude_unset=True).items():
-                if value is not None:
-                    message[name] = appended(name, message.get(name), value)
-    return choices
-
-
 class _Pieces(list[Any]):
-    """Pieces of a value that grows, until `_whole` joins them: adding each to the whole takes quadratic time."""
+    """Pieces of a value that grows, until `whole` joins them: adding each to the whole takes quadratic time."""
 
 
 def appended(name: str, before: Any, value: Any) -> Any:
@@ -97,33 +85,171 @@ def _joined(pieces: Sequence[Any]) -> Any:
     return fields
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """Return a value whose growing parts are joined; the value itself keeps them apart."""
     if isinstance(value, _Pieces):
         return _joined(value)
     if isinstance(value, dict):
-        return {name: _whole(one) for name, one in value.items()}
-    return [*map(_whole, value)] if isinstance(value, list) else value
+        return {name: whole(one) for name, one in value.items()}
+    return [*map(whole, value)] if isinstance(value, list) else value
 
 
-def joined(kind: type[CompletionT], chunks: Sequence[models.APIResponse], **fields: Any) -> CompletionT:
-    """Join the chunks of a stream into the response that the call has without streaming.
+class ChunkAccumulator(ABC, Generic[ChunkT, MadeT]):
+    """Joins the chunks of one stream into the response that the call has without streaming."""
+
+    def __init__(self) -> None:
+        self._parts: list[
+            ChunkT | str
+        ] = []  # not joined; a text stands for a chunk like the last one, but for its text
+        self._waiting = 0  # how many of them are chunks
+        self._fields: dict[str, Any] = {}  # of the response, in common with the chunks
+
+    @abstractmethod
+    def add(self, chunks: Sequence[ChunkT]) -> Iterator[int]:
+        """Take chunks; yield the index of each that is more than text to append, when it is taken."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """Return the whole text so far."""
+
+    @abstractmethod
+    def completion(self) -> MadeT:
+        """Return the completion so far."""
+
+    @abstractmethod
+    def _join(self, chunk: ChunkT) -> None:
+        """Join a chunk to those before it."""
+
+    @abstractmethod
+    def _join_text(self, text: str) -> None:
+        """Join a chunk that is like the one before it, but for its text."""
+
+    def _keep(self, chunk: ChunkT) -> None:
+        if self._waiting >= _MOST_WAITING:
+            self._join_parts()
+        self._parts.append(chunk)
+        self._waiting += 1
+
+    def _join_parts(self) -> None:
+        for part in self._parts:
+            if isinstance(part, str):
+                self._join_text(part)
+            else:
+                self._join(part)
+        self._parts, self._waiting = [], 0
+
+    def _join_fields(self, chunk: models.APIResponse, *apart: str) -> None:
+        """Join the fields of a chunk, without some: a later value replaces an earlier one, or is added to it."""
+        own = chunk.model_dump(exclude={"event", *apart}, exclude_unset=True, by_alias=True)
+        for name, value in own.items():
+            if value is not None:
+                self._fields[name] = appended(name, self._fields.get(name), value)
+
+
+_LIKE = {"choices", "created", "model", "object_", "x_headers"}
+_LIKE_CHOICES = ({"delta", "index"}, {"delta"})
+_LIKE_DELTAS: Mapping[frozenset[str], str] = {
+    frozenset(("content",)): "content",
+    frozenset(("content", "role")): "content",
+    frozenset(("reasoning_content",)): "reasoning_content",
+    frozenset(("reasoning_content", "role")): "reasoning_content",
+}
+
+
+class ChoiceAccumulator(ChunkAccumulator["Chunk", MadeT]):
+    """Joins chunks of choices."""
+
+    _apart: tuple[str, ...] = ("choices",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._joined_field = ""
+        self._like: tuple[Any, ...] = (None,) * 8
+
+    def add(self, chunks: Sequence[Chunk]) -> Iterator[int]:
+        """Take chunks; yield the index of each that is more than text to append, when it is taken."""
+        names, model, created, kind, choice_names, delta_names, role, field = self._like
+        for index, chunk in enumerate(chunks):
+            if (
+                chunk.__pydantic_fields_set__ == names
+                and chunk.model == model
+                and chunk.created == created
+                and chunk.object_ == kind
+                and len(chunk.choices) == 1
+            ):
+                choice = chunk.choices[0]
+                delta = choice.delta
+                if (
+                    delta.__pydantic_fields_set__ == delta_names
+                    and choice.__pydantic_fields_set__ == choice_names
+                    and choice.index == 0
+                    and delta.role is role
+                ):
+                    text = delta.content if field == "content" else delta.reasoning_content
+                    if text is not None:
+                        self._parts.append(text)
+                        continue
+            self._keep(chunk)
+            self._like = names, model, created, kind, choice_names, delta_names, role, field = _like(chunk)
+            yield index
+
+    def text(self) -> str:
+        """Return the text of the first choice so far."""
+        self._join_parts()
+        message = self._choices.get(0, {}).get("message", {})
+        return whole(message.get("content")) or ""
+
+    def choices(self) -> dict[int, dict[str, Any]]:
+        """Return the fields of the choices so far, by index, each with its message."""
+        self._join_parts()
+        return self._choices
+
+    def _join(self, chunk: Chunk) -> None:
+        self._join_fields(chunk, *self._apart)
+        for part in chunk.choices:
+            choice = self._choices.setdefault(part.index, {"index": part.index, "message": {"role": "assistant"}})
+            choice.update((name, value) for name, value in (part.model_extra or {}).items() if name != "message")
+            if part.finish_reason is not None:
+                choice["finish_reason"] = part.finish_reason
+            if part.delta.role == _IN_PROGRESS:
+                continue
+            message = choice["message"]
+            for name, value in part.delta.model_dump(exclude_unset=True).items():
+                if value is not None:
+                    message[name] = appended(name, message.get(name), value)
+        self._joined_field = _like(chunk)[-1]
+
+    def _join_text(self, text: str) -> None:
+        message, name = self._choices[0]["message"], self._joined_field
+        message[name] = appended(name, message.get(name), text)
+
+
+def _like(chunk: Chunk) -> tuple[Any, ...]:
+    """Return how to know a chunk that is like this one, but for its text; the last item is the name of the text."""
+    choice = chunk.choices[0] if len(chunk.choices) == 1 else None
+    if choice is None or choice.index != 0 or choice.model_fields_set not in _LIKE_CHOICES:
+        return (None,) * 8
+    delta = choice.delta
+    field = _LIKE_DELTAS.get(frozenset(delta.model_fields_set))
+    if field is None or delta.role == _IN_PROGRESS or not chunk.model_fields_set <= _LIKE:
+        return (None,) * 8
+    names = chunk.model_fields_set, choice.model_fields_set, delta.model_fields_set
+    return names[0], chunk.model, chunk.created, chunk.object_, *names[1:], delta.role, field
+
+
+def joined(kind: type[CompletionT], fields: Mapping[str, Any]) -> CompletionT:
+    """Make a response of the joined fields of chunks.
 
     Args:
         kind: Class of the response.
-        chunks: The chunks. A later value of a field takes the place of an earlier one, or is added to it.
-        fields: Fields of the response that are not taken from the chunks.
+        fields: The fields.
 
     Raises:
         APIResponseValidationError: The fields do not fit.
     """
-    whole: dict[str, Any] = {}
-    for chunk in chunks:
-        own = chunk.model_dump(exclude={"choices", "event", *fields}, exclude_unset=True, by_alias=True)
-        for name, value in own.items():
-            if value is not None:
-                whole[name] = appended(name, whole.get(name), value)
     return validated(
         kind,
-        _whole({**whole, **fields}),
+        whole(fields),
         lambda reason: APIResponseValidationError(f"the chunks cannot be joined into {kind.__name__}: {reason}"),
     )

@@ -9,9 +9,9 @@ from gigachat import models
 from gigachat._engine.calls import Call, StreamCall, get, post
 from gigachat._engine.endpoint import Async, Blocking, Mode, Namespace, Resource, endpoint, namespace, stream_endpoint
 from gigachat._engine.failures import ERROR, failure_text
-from gigachat._engine.parsing import read_chunk, read_completion, read_model
+from gigachat._engine.parsing import read_chunks, read_completion, read_model
 from gigachat.api.arguments import checked_ids, given, ids, messages_of, model_of, with_described
-from gigachat.api.streaming import ACCEPT, finish_reason, finished, joined, joined_choices, text
+from gigachat.api.streaming import ACCEPT, ChoiceAccumulator, finish_reason, finished, joined, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -276,7 +276,7 @@ def _has_content(completion: models.ThreadCompletion) -> bool:
 def _stream(path: str, body: dict[str, Any], update_interval: float | None = None) -> ThreadStream:
     body = {**body, **given(update_interval=update_interval), "stream": True}
     call = Call("POST", path, read_model(models.ThreadCompletion), json=body, headers=ACCEPT)
-    return StreamCall(call, read_chunk(models.ThreadCompletionChunk), finished, text, _accumulated, _failure, _answer)
+    return StreamCall(call, read_chunks(models.ThreadCompletionChunk), finished, text, _Accumulator, _failure, _answer)
 
 
 def _answer(completion: models.ThreadCompletion) -> tuple[str | None, str]:
@@ -284,13 +284,23 @@ def _answer(completion: models.ThreadCompletion) -> tuple[str | None, str]:
     return completion.finish_reason, completion.message.content
 
 
-def _accumulated(chunks: Sequence[models.ThreadCompletionChunk]) -> models.ThreadCompletion:
-    usage: dict[str, Any] = {}
-    for chunk in chunks:
-        # Each chunk counts its own tokens.
+class _Accumulator(ChoiceAccumulator["models.ThreadCompletion"]):
+    """Joins the chunks of an answer; each counts its own tokens."""
+
+    _apart = ("choices", "usage")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._usage: dict[str, Any] = {}
+
+    def _join(self, chunk: Any) -> None:
+        super()._join(chunk)
         for name, tokens in chunk.usage.model_dump(exclude_unset=True, exclude_none=True).items():
-            before = usage.get(name, 0)
-            usage[name] = before + tokens if isinstance(before, int) and isinstance(tokens, int) else tokens
-    answer = joined_choices(chunks).get(0, {"message": {"role": "assistant"}})
-    reason = answer.get("finish_reason")
-    return joined(models.ThreadCompletion, chunks, usage=usage, message=answer["message"], finish_reason=reason)
+            before = self._usage.get(name, 0)
+            self._usage[name] = before + tokens if isinstance(before, int) and isinstance(tokens, int) else tokens
+
+    def completion(self) -> models.ThreadCompletion:
+        """Return the answer so far."""
+        answer = self.choices().get(0, {"message": {"role": "assistant"}})
+        fields = {"usage": self._usage, "message": answer["message"], "finish_reason": answer.get("finish_reason")}
+        return joined(models.ThreadCompletion, {**self._fields, **fields})
