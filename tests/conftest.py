@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run each value of each parameter once, in one of the modes; few random examples; no slow tests",
     )
+    parser.addoption("--transport", help="the transport of clients that name none")
     parser.addoption("--fewer-costly", action="store_true", help="with --sample: run a fifth of the costly tests")
 
 
@@ -84,8 +85,10 @@ def _logger_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_environment_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_environment_of_the_developer(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
     """A key or a proxy in the developer's environment must not change what a test sees."""
     for name in tuple(os.environ):
         if name.startswith("GIGACHAT_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    if transport := pytestconfig.getoption("--transport"):
+        monkeypatch.setenv("GIGACHAT_TRANSPORT", transport)

@@ -183,6 +183,10 @@ class Settings(BaseSettings):
         default=None, repr=False, description="Query parameters added to every API request."
     )
 
+    transport: Literal["httpcore2", "pyreqwest"] = Field(
+        default="httpcore2", description="HTTP library; `pyreqwest` is faster and needs the extra `gigachat[fast]`."
+    )
+
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
         env_ignore_empty=True,
