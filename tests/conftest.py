@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 
+from gigachat.exceptions import GigaChatException
+
+REFUSED = "which transport='pyreqwest' cannot use"
 _MODES = ("mode", "world")  # names of parameters that are a mode
 
 collect_ignore = ["clients"]  # they run in environments of their own: make test-clients
@@ -72,6 +75,17 @@ def _key(value: object) -> object:
     except TypeError:
         return id(value)
     return value
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test whose client is refused: its options are those that the transport cannot have."""
+    try:
+        return (yield)
+    except GigaChatException as error:
+        if item.config.getoption("--transport") and REFUSED in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,6 @@ KEEPALIVE = 30.0  # as `connecting` has it
 _MAX_IDLE = 20
 _LATER = 0.05  # seconds: of equal timeouts, that of connecting must end first, for it tells that nothing was sent
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_INSTEAD = "leave out transport= (and GIGACHAT_TRANSPORT) to use it"
 
 
 def check(settings: Settings, http_client: object = None) -> None:
@@ -48,15 +47,15 @@ def check(settings: Settings, http_client: object = None) -> None:
     }
     for problem, found in refused.items():
         if found:
-            raise ConfigurationError(f"{problem}, which transport='pyreqwest' cannot use: {_INSTEAD}")
+            raise refusal(problem)
     if settings.cert_file or settings.ca_bundle_file or not settings.verify_ssl_certs:
         tls.context_for(settings, host="")  # names invalid files, and says once that nothing is verified
 
 
-def no_hooks() -> ConfigurationError:
-    """Return the error for a caller that wants the HTTP client."""
+def refusal(problem: str) -> ConfigurationError:
+    """Return the error for what this transport cannot do."""
     return ConfigurationError(
-        f"_client and _aclient are clients of httpx2, which transport='pyreqwest' does not have: {_INSTEAD}"
+        f"{problem}, which transport='pyreqwest' cannot use: leave out transport= (and GIGACHAT_TRANSPORT) to use it"
     )
 
 
@@ -83,7 +82,7 @@ def route(settings: Settings, url: str) -> tuple[bool, Proxy | None]:
     """
     proxy = proxy_for(settings, url)
     if proxy is not None and proxy.speaks_tls:
-        raise ConfigurationError(f"{proxy.source}: transport='pyreqwest' cannot use a proxy that speaks TLS itself")
+        raise refusal(f"{proxy.source} has a proxy that speaks TLS itself")
     return settings.trust_russian_ca and is_vendor_host(urlsplit(url).hostname or ""), proxy
 
 

@@ -188,4 +188,4 @@ class AsyncResponse(BodyResponse):
     async def interrupt(self) -> None:
         """Wake the task that reads."""
         if not self._released and self._process == forks.process:
-            self._reading.interrupt(partial(event_loops.call_soon, self._loop))
+            self._reading.interrupt(self._loop)

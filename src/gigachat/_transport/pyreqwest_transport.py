@@ -21,7 +21,7 @@ from gigachat._transport import event_loops, forks, tls
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.pyreqwest_errors import translated
-from gigachat._transport.pyreqwest_options import ClientKind, new_client, no_hooks, route
+from gigachat._transport.pyreqwest_options import ClientKind, new_client, refusal, route
 from gigachat._transport.pyreqwest_responses import AsyncResponse, BlockingResponse, BodyResponse, leave
 from gigachat._transport.pyreqwest_waiting import Reading, awaited, result_of
 from gigachat._transport.requests import FIXED_HEADERS, WITHOUT_BODY, parsed_url, with_query
@@ -150,7 +150,7 @@ class _PyreqwestTransport(ABC):
 
     def client(self, url: str) -> Any:
         """Refuse: there is no client of httpx2."""
-        raise no_hooks()
+        raise refusal("_client and _aclient are clients of httpx2")
 
     async def close(self) -> None:
         """Close idle connections; later requests are refused. One that was never used stays usable, as in 0.2."""

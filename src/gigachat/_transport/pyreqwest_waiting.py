@@ -10,15 +10,18 @@ from __future__ import annotations
 import sys
 from asyncio import CancelledError
 from contextlib import suppress
+from functools import partial
 from threading import Lock
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._transport import event_loops
 from gigachat._transport.workarounds import running_loop_or_none, set_running_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterator
+    from collections.abc import Awaitable, Callable, Generator
+
+LockType = type(Lock())
 
 T = TypeVar("T")
 
@@ -29,49 +32,56 @@ class NotAwaitedError(Exception):
     """The result did not come in time, or the reading was interrupted; the coroutine has ended."""
 
 
-class _Wakeup:
-    """What a blocking caller waits for, in the place of a future."""
+class _Wakeup(tuple[Any]):
+    """What a blocking caller waits for, in the place of a future: a lock, which is held until then.
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._lock.acquire()
-        self._done = False
+    A coroutine takes the lock out by iterating. No Python code may run for that, nor for what else it does in the
+    caller's thread, because an exception of a signal handler in it would be a panic of pyreqwest.
+    """
+
+    __slots__ = ()
 
     def done(self) -> bool:
-        return self._done
+        """Whether the caller was woken; called in the runtime's thread, as is `set_result`."""
+        return not self[0].locked()
 
     def set_result(self, _: object) -> None:
-        self._done = True
-        with suppress(RuntimeError):  # the caller is awake already
-            self._lock.release()
-
-    def cancel(self) -> None:
-        self.set_result(None)
-
-    def wait(self, timeout: float | None) -> bool:
-        if timeout is not None:
-            return self._lock.acquire(timeout=timeout)
-        while not self._lock.acquire(timeout=_SLICE):
-            pass
-        return True
-
-    def __iter__(self) -> Iterator[Self]:
-        yield self
-
-    __await__ = __iter__
+        """Wake the caller."""
+        with suppress(RuntimeError):  # it is awake already
+            self[0].release()
 
 
 class _Loop:
     """What pyreqwest asks of the running event loop."""
 
-    def create_future(self) -> _Wakeup:
-        return _Wakeup()
+    __slots__ = ("_wakeups", "create_future")
+
+    def __init__(self) -> None:
+        self._wakeups: list[_Wakeup] = []
+        self.create_future = self._wakeups.pop
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Call a function at once, in the runtime's thread."""
         callback(*arguments)
 
+    def step(self, step: Callable[[Any], Any], argument: object) -> Any:
+        """Run a coroutine until it waits, and return the lock for which it waits; None if it need not."""
+        if not self._wakeups:
+            lock = Lock()
+            lock.acquire()
+            self._wakeups.append(_Wakeup((lock,)))
+        before = running_loop_or_none()
+        try:
+            set_running_loop(self)
+            return step(argument)
+        finally:
+            set_running_loop(before)
 
-_loop: Any = _Loop()
+    def cancel(self, steps: Any) -> None:
+        """End a coroutine whose result is no longer wanted."""
+        with suppress(CancelledError, StopIteration, Exception):
+            self.step(steps.throw, CancelledError())
+        steps.close()
 
 
 class Reading:
@@ -84,24 +94,36 @@ class Reading:
         self._future: Any = None
 
     def waits_for(self, future: Any) -> None:
-        """Note what the reader waits for; an interrupt that came before is not lost."""
-        self._future = future
-        if self.interrupted:
-            future.cancel()
+        """Note what the reader waits for; an interrupt that came before is not lost.
 
-    def interrupt(self, call: Callable[[Callable[[], object]], object] | None = None) -> None:
+        Args:
+            future: A lock, the future of an event loop, or None if there is nothing to wait for.
+        """
+        self._future = future
+        if self.interrupted and future is not None:
+            _end(future)
+
+    def interrupt(self, loop: event_loops.Loop | None = None) -> None:
         """Wake the reader.
 
         Args:
-            call: Calls a function in the reader's event loop.
+            loop: The event loop of the reader, if it is a task.
         """
         self.interrupted = True
-        if (future := self._future) is not None:
-            (call or _here)(future.cancel)
+        if (future := self._future) is None:
+            return
+        if loop is None:
+            _end(future)
+        else:
+            event_loops.call_soon(loop, partial(_end, future))
 
 
-def _here(function: Callable[[], object]) -> None:
-    function()
+def _end(future: Any) -> None:
+    if isinstance(future, LockType):
+        with suppress(RuntimeError):  # the reader is awake already
+            future.release()
+    else:
+        future.cancel()
 
 
 def result_of(work: Awaitable[T], reading: Reading, timeout: float | None = None) -> T:
@@ -111,43 +133,34 @@ def result_of(work: Awaitable[T], reading: Reading, timeout: float | None = None
         NotAwaitedError: The timeout elapsed, or the reading was interrupted.
     """
     steps: Any = work
-    while True:
-        try:
-            wakeup = _step(steps.send, None)
-        except StopIteration as done:
-            value: T = done.value
-            return value
-        try:
-            reading.waits_for(wakeup)
-            came = wakeup.wait(timeout)
-        except BaseException:
-            _cancel(steps)
-            raise
-        if not came or reading.interrupted:
-            _cancel(steps)
-            raise NotAwaitedError
-
-
-def _step(step: Callable[[Any], Any], argument: object) -> Any:
-    before = running_loop_or_none()
+    loop = _Loop()
     try:
-        set_running_loop(_loop)
-        return step(argument)
-    finally:
-        set_running_loop(before)
+        while True:
+            lock = loop.step(steps.send, None)
+            reading.waits_for(lock)
+            if not (lock is None or _acquired(lock, timeout)) or reading.interrupted:
+                raise NotAwaitedError
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    except BaseException:
+        loop.cancel(steps)
+        raise
 
 
-def _cancel(steps: Any) -> None:
-    with suppress(CancelledError, StopIteration, Exception):
-        _step(steps.throw, CancelledError())
-    steps.close()
+def _acquired(lock: Any, timeout: float | None) -> bool:
+    if timeout is not None:
+        return lock.acquire(timeout=timeout)
+    while not lock.acquire(timeout=_SLICE):
+        pass
+    return True
 
 
 def result_at_once(work: Awaitable[object]) -> None:
     """Run a coroutine of pyreqwest that need not wait, in any thread or finalizer."""
     steps: Any = work
     with suppress(StopIteration, Exception):
-        _step(steps.send, None)
+        _Loop().step(steps.send, None)
         steps.close()
 
 
