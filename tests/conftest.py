@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 
+from gigachat.exceptions import GigaChatException
+
+REFUSED = "which transport='pyreqwest' cannot use"
 _MODES = ("mode", "world")  # names of parameters that are a mode
 
 collect_ignore = ["clients"]  # they run in environments of their own: make test-clients
@@ -22,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run each value of each parameter once, in one of the modes; few random examples; no slow tests",
     )
+    parser.addoption("--transport", help="the transport of clients that name none")
     parser.addoption("--fewer-costly", action="store_true", help="with --sample: run a fifth of the costly tests")
 
 
@@ -73,6 +77,17 @@ def _key(value: object) -> object:
     return value
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test whose client is refused: its options are those that the transport cannot have."""
+    try:
+        return (yield)
+    except GigaChatException as error:
+        if item.config.getoption("--transport") and REFUSED in str(error):
+            pytest.skip(str(error))
+        raise
+
+
 @pytest.fixture(autouse=True)
 def _logger_as_before() -> Iterator[None]:
     """A snippet that sets up logging must not change what the next test sees."""
@@ -84,8 +99,10 @@ def _logger_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_environment_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_environment_of_the_developer(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
     """A key or a proxy in the developer's environment must not change what a test sees."""
     for name in tuple(os.environ):
         if name.startswith("GIGACHAT_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    if transport := pytestconfig.getoption("--transport"):
+        monkeypatch.setenv("GIGACHAT_TRANSPORT", transport)

@@ -114,6 +114,7 @@ class Client(
         proxy: Address of a proxy.
         default_headers: Headers added to every API request.
         default_query: Query parameters added to every API request.
+        transport: HTTP library: `httpcore2`, or the faster `pyreqwest`, which needs the extra `gigachat[fast]`.
         http_client: `httpx2.Client` for blocking requests; the SDK never closes it.
         async_http_client: `httpx2.AsyncClient` for async requests; the SDK never closes it.
         observers: Objects that are told of each call.
@@ -168,6 +169,7 @@ class Client(
         proxy: str | SecretStr | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, str] | None = None,
+        transport: Literal["httpcore2", "pyreqwest"] | None = None,
         fallback_models: Sequence[ModelName | str] | None = None,
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,

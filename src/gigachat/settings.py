@@ -159,6 +159,10 @@ class Options(BaseModel):
         default=None, repr=False, description="Query parameters added to every API request."
     )
 
+    transport: Literal["httpcore2", "pyreqwest"] = Field(
+        default="httpcore2", description="HTTP library; `pyreqwest` is faster and needs the extra `gigachat[fast]`."
+    )
+
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
 
     @model_validator(mode="after")

@@ -596,7 +596,7 @@ OTHERS = [
 @pytest.fixture
 def stand_in(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the authority of the test stand in for the Russian root."""
-    monkeypatch.setattr(tls, "_russian_root", lambda: (authority.folder / "ca.der").read_bytes())
+    monkeypatch.setattr(tls, "russian_root", lambda: (authority.folder / "ca.der").read_bytes())
     tls._context.cache_clear()
     yield
     tls._context.cache_clear()
@@ -700,7 +700,7 @@ def test_an_altered_or_missing_root_is_refused(
     if root == "altered":
         shutil.copy(authority.folder / "ca.pem", tmp_path / "certs/russian_trusted_root_ca.pem")
     monkeypatch.setattr(tls, "files", lambda _: tmp_path)
-    tls._russian_root.cache_clear()
+    tls.russian_root.cache_clear()
     tls._context.cache_clear()
     try:
         with pytest.raises(ConfigurationError, match=says):
@@ -708,7 +708,7 @@ def test_an_altered_or_missing_root_is_refused(
         with pytest.raises(APIConnectionError, match=r"127\.0\.0\.1:1"):
             ask(mode, "https://api.giga.chat/v1", proxy="http://127.0.0.1:1", trust_russian_ca=False)
     finally:
-        tls._russian_root.cache_clear()
+        tls.russian_root.cache_clear()
         tls._context.cache_clear()
 
 

@@ -1,6 +1,7 @@
 """The transports: implementations of the protocol in `_engine.transport`, for both modes.
 
-The default one sends requests over httpcore2, the other one over clients of httpx2. Only `client` imports this package.
+The default one sends requests over httpcore2, another one over clients of httpx2, the third one over pyreqwest. Only
+`client` imports this package.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import httpx2
 
     from gigachat._engine.transport import Transport
@@ -18,6 +21,8 @@ __all__ = ["async_transport", "blocking_transport"]
 
 def blocking_transport(settings: Options, client: httpx2.Client | None = None) -> Transport:
     """Return the transport of blocking callers, over the user's own HTTP client if there is one."""
+    if settings.transport == "pyreqwest":
+        return _over_pyreqwest(settings, client).BlockingPyreqwestTransport(settings)
     if client is None:
         from gigachat._transport.transport import BlockingTransport
 
@@ -29,6 +34,8 @@ def blocking_transport(settings: Options, client: httpx2.Client | None = None) -
 
 def async_transport(settings: Options, client: httpx2.AsyncClient | None = None) -> Transport:
     """Return the transport of async callers, over the user's own HTTP client if there is one."""
+    if settings.transport == "pyreqwest":
+        return _over_pyreqwest(settings, client).AsyncPyreqwestTransport(settings)
     if client is None:
         from gigachat._transport.transport import AsyncTransport
 
@@ -36,3 +43,12 @@ def async_transport(settings: Options, client: httpx2.AsyncClient | None = None)
     from gigachat._transport.httpx_clients import AsyncClientTransport
 
     return AsyncClientTransport(settings, client)
+
+
+def _over_pyreqwest(settings: Options, client: object) -> ModuleType:
+    from gigachat._transport import pyreqwest_options
+
+    pyreqwest_options.check(settings, client)
+    from gigachat._transport import pyreqwest_transport
+
+    return pyreqwest_transport

@@ -120,12 +120,12 @@ async def within(timeout: float | None, work: Callable[[], Awaitable[T]]) -> T:
     try:
         return await _in_time(timeout, work)
     except asyncio.CancelledError as error:
-        if _is_cancelled():
+        if is_cancelled():
             raise
         raise RuntimeError("the function was cancelled") from error
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
     """Whether the cancellation of the current task was asked for; trio has an exception of its own for that."""
     task = None if in_trio() else asyncio.current_task()
     return task is not None and task.cancelling() > 0

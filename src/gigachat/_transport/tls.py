@@ -58,7 +58,7 @@ def context_for(settings: Options, host: str) -> ssl.SSLContext:
             settings.cert_file,
             settings.key_file,
             settings.key_file_password and Secret(settings.key_file_password),
-            tuple(_stamp(settings, option) for option in ("ca_bundle_file", "cert_file", "key_file")),
+            stamps(settings),
         )
     )
 
@@ -71,6 +71,15 @@ def proxy_context(settings: Options) -> ssl.SSLContext:
     """
     stamp = _stamp(settings, "ca_bundle_file")
     return _context(_Configuration(True, False, settings.ca_bundle_file, None, None, None, (stamp,)))
+
+
+def stamps(settings: Options) -> tuple[tuple[int, int] | None, ...]:
+    """Return time and size of the files of certificates and keys, which change with the files.
+
+    Raises:
+        ConfigurationError: A file is missing.
+    """
+    return tuple(_stamp(settings, option) for option in ("ca_bundle_file", "cert_file", "key_file"))
 
 
 def _stamp(settings: Options, option: str) -> tuple[int, int] | None:
@@ -90,7 +99,7 @@ def _context(configuration: _Configuration) -> ssl.SSLContext:
     context.options &= ~IGNORE_UNEXPECTED_EOF  # which CPython sets up to 3.11.2
     if configuration.verify:
         if configuration.russian_root:
-            context.load_verify_locations(cadata=_russian_root())
+            context.load_verify_locations(cadata=russian_root())
         if configuration.ca_bundle:
             _trust(context, Path(configuration.ca_bundle))
     else:
@@ -121,7 +130,7 @@ def _system_context() -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=1)
-def _russian_root() -> bytes:
+def russian_root() -> bytes:
     try:
         pem = files("gigachat").joinpath("certs", _RUSSIAN_ROOT).read_text("ascii")
     except OSError:

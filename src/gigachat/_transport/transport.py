@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gigachat.settings import Options
 
 _DRAIN_PIECES = 16
-_IN_USE = "all of max_connections are in use, perhaps by streams that are not closed"
+IN_USE = "all of max_connections are in use, perhaps by streams that are not closed"
 
 
 class _Transport(ABC):
@@ -99,7 +99,7 @@ class _Transport(ABC):
         transport: Any = self
         limit = self._settings.max_connections or 1
         acquire = self._limiter.acquire_in_time
-        return await acquire(transport, limit, request.timeouts, request.deadline, lambda: _IN_USE)
+        return await acquire(transport, limit, request.timeouts, request.deadline, lambda: IN_USE)
 
     def _connection(self, idle: Connections, url: httpcore2.URL, address: str) -> Connection:
         connection = idle.take((url.scheme, url.host, url.port))

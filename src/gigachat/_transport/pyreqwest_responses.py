@@ -1,0 +1,191 @@
+"""Responses of pyreqwest: their bodies are read as they come, and decoded and bounded here."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import httpcore2
+from pyreqwest.exceptions import PyreqwestError
+
+from gigachat._engine.side_by_side import OverdueError
+from gigachat._engine.transport import Stage, clock
+from gigachat._transport import event_loops, forks
+from gigachat._transport.connections import ABORTED
+from gigachat._transport.errors import failure, forget_variables
+from gigachat._transport.pyreqwest_errors import translated
+from gigachat._transport.pyreqwest_waiting import NotAwaitedError, Reading, awaited, result_at_once, result_of
+from gigachat._transport.responses import BodyReader
+
+if TYPE_CHECKING:
+    from pyreqwest.http import HeaderMap
+    from pyreqwest.request import StreamRequest
+    from pyreqwest.response import Response
+
+    from gigachat._engine.limiter import Slot
+    from gigachat._engine.transport import Request
+
+_DRAIN_PIECES = 16
+_DRAIN_WAIT = 0.01  # seconds that the last bytes of a finished stream may take; they come through another thread
+_ERRORS = (PyreqwestError, NotAwaitedError, httpcore2.ReadTimeout)
+
+
+class BodyResponse(BodyReader):
+    """A response whose body has not been read.
+
+    Args:
+        request: What was sent.
+        opened: The request of pyreqwest, which holds the connection until it is left.
+        response: Its response.
+        slot: The slot of the connection.
+    """
+
+    __slots__ = ("_opened", "_process", "_reader", "_reading", "_released", "_request", "_slot")
+
+    def __init__(self, request: Request, opened: StreamRequest, response: Response, slot: Slot | None) -> None:
+        super().__init__(response.status, _headers(response.headers))
+        self._request = request
+        self._opened = opened
+        self._reader = response.body_reader
+        self._slot = slot
+        self._reading = Reading()
+        self._process = forks.process
+        self._released = False
+
+    @abstractmethod
+    async def _raw_piece(self, timeout: float | None = None) -> bytes:
+        """Return the next piece of the body, empty at its end; raises NotAwaitedError."""
+
+    async def receive(self) -> bytes:
+        """Return the next piece of the decoded body, empty at its end."""
+        if self._encoded:
+            return await self._decoded()
+        piece = await self._next_piece()
+        if not piece:
+            await self._end()
+        return piece
+
+    async def _next_piece(self) -> bytes:
+        if self._process != forks.process:
+            raise forks.inherited_response()
+        outer = sys.exception()
+        try:
+            if self._request.deadline is not None and clock() >= self._request.deadline:
+                raise httpcore2.ReadTimeout
+            return await self._raw_piece()
+        except BaseException as error:
+            forget_variables(error, outer)
+            self.abandon()
+            if isinstance(error, _ERRORS):
+                interrupted = httpcore2.ReadError(ABORTED) if isinstance(error, NotAwaitedError) else error
+                about, stage = translated(interrupted, Stage.READING)
+                raise failure(about, self._request, stage, outer=outer) from None
+            raise
+
+    async def _end(self) -> None:
+        # The runtime has put the connection back already.
+        self._released = True
+        if self._slot is not None:
+            self._slot.release()
+
+    async def finish(self) -> None:
+        """Release the connection after an end mark: bytes already received are read, so that it can be reused."""
+        if self._released or self._process != forks.process:
+            return
+        try:
+            for _ in range(_DRAIN_PIECES):
+                if not await self._raw_piece(_DRAIN_WAIT):
+                    await self._end()
+                    return
+        except (PyreqwestError, NotAwaitedError):
+            pass
+        finally:
+            self.abandon()
+
+    async def close(self) -> None:
+        """Release the connection at once."""
+        self.abandon()
+
+    @abstractmethod
+    async def interrupt(self) -> None:
+        """Wake the reader."""
+
+    def abandon(self) -> bool:
+        """Release the connection from a finalizer; whether it was open in this process."""
+        if self._released:
+            return False
+        self._released = True
+        inherited = self._process != forks.process
+        if inherited:
+            forks.keep(self._opened, self._reader)  # the runtime that would close it is in the parent
+        else:
+            leave(self._opened)
+        if self._slot is not None:
+            self._slot.release()
+        return not inherited
+
+
+def leave(opened: StreamRequest) -> None:
+    """Close a request and its response, whatever is still to come. One that has no response yet cannot be closed."""
+    result_at_once(opened.__aexit__(None, None, None))
+
+
+def _headers(found: HeaderMap) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in _pairs(found):
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _pairs(found: HeaderMap) -> list[tuple[str, str]]:
+    try:
+        return list(found.items())
+    except ValueError:  # of a value that is not ASCII, which it does not give away
+        return [pair for name in dict.fromkeys(found.keys()) for pair in _ascii_pairs(found, name)]
+
+
+def _ascii_pairs(found: HeaderMap, name: str) -> list[tuple[str, str]]:
+    try:
+        return [(name, value) for value in found.getall(name)]
+    except ValueError:
+        return []
+
+
+class BlockingResponse(BodyResponse):
+    """A response that a thread reads."""
+
+    __slots__ = ()
+
+    async def _raw_piece(self, timeout: float | None = None) -> bytes:
+        piece = result_of(self._reader.read_chunk(), self._reading, timeout)
+        return b"" if piece is None else piece.to_bytes()
+
+    async def interrupt(self) -> None:
+        """Wake the thread that reads."""
+        if not self._released and self._process == forks.process:
+            self._reading.interrupt()
+
+
+class AsyncResponse(BodyResponse):
+    """A response that a task reads."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._loop = event_loops.running_loop()
+
+    async def _raw_piece(self, timeout: float | None = None) -> bytes:
+        reading = partial(awaited, self._reader.read_chunk(), self._reading)
+        try:
+            piece = await (reading() if timeout is None else event_loops.within(timeout, reading))
+        except OverdueError:
+            raise NotAwaitedError from None
+        return b"" if piece is None else piece.to_bytes()
+
+    async def interrupt(self) -> None:
+        """Wake the task that reads."""
+        if not self._released and self._process == forks.process:
+            self._reading.interrupt(self._loop)
