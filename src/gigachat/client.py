@@ -94,6 +94,8 @@ class Client(
         timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
         max_connections: Most connections open at once.
         max_concurrency: Most requests in progress at once per credential and process.
+        limits: Address of a Redis, such as `redis://redis.example`: clients that have it share access tokens and
+            `max_concurrency`, in all processes. Needs the extra `redis`.
         queue_timeout: Longest wait for a slot or a connection, in seconds.
         max_retries: Most retries after failures; 0 switches them off.
         retry_backoff_factor: Longest first pause between attempts, in seconds; it doubles each time.
@@ -157,6 +159,7 @@ class Client(
         v2_base_url: str | None = None,
         function_result_role: Literal["function", "tool"] | None = None,
         max_concurrency: int | None = None,
+        limits: str | SecretStr | None = None,
         queue_timeout: float | None = None,
         retry_timeout: float | None = None,
         rate_limit_timeout: float | None = None,
@@ -209,12 +212,18 @@ class Client(
             context_for(settings, host="")  # so that invalid files are named here and not by the first request
         self._settings = settings
         self._own_clients = http_client, async_http_client
+        shared = None
+        if settings.limits:
+            from gigachat._redis import limits_at
+
+            shared = limits_at(settings.limits)
         service = Service(
             settings,
             self._access_token_provider,
             private=any(self._own_clients),
             expects_token=self._expects_token,
             observers=self._observers,
+            shared=shared,
         )
         self._start(service, blocking_transport(settings, http_client), async_transport(settings, async_http_client))
         if self._mode is Async or in_event_loop():
