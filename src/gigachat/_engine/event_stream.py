@@ -159,7 +159,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
             return  # while it waited for its slot
         if self._slot is not None:
             self._slot.stream = True
-        self._response = await self._session.respond(self.call.call, self._context, deadline, self._observation)
+        self._response = await self._session.respond(
+            self.call.call, self._context, deadline, self._observation, self._slot
+        )
         self._x_headers = x_headers(self._response.headers)
         content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type in _REFUSED_TYPES:

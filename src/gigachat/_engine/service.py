@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gigachat._engine.calls import Call
     from gigachat._engine.limiter import Limiter
     from gigachat._engine.observation import Audience
+    from gigachat._engine.pool import Pool
     from gigachat._engine.shared_limits import SharedLimits
     from gigachat._engine.transport import Transport
     from gigachat.estimates import TokenSums
@@ -57,6 +58,7 @@ class Service:
         expects_token: Whether requests without authorization are refused at any host.
         observers: Observers of the client's calls.
         shared: What the client shares with other processes.
+        pool: The credentials of the client's calls, instead of the one of the settings.
 
     Raises:
         ConfigurationError: A header, access token or observer is invalid.
@@ -71,6 +73,7 @@ class Service:
         expects_token: bool = False,
         observers: Sequence[Observer] | None = None,
         shared: SharedLimits | None = None,
+        pool: Pool | None = None,
     ) -> None:
         # Deferred, so that importing the SDK does not load them.
         from pydantic_core import to_json
@@ -82,6 +85,7 @@ class Service:
             from gigachat._engine.observation import Audience
 
             self.observers = Audience(observers)
+        self.pool = pool
         self.usage = client_totals.private()
         self.dumps = partial(to_json, by_alias=True, exclude_none=True)
         self.settings = settings

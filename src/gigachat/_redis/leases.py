@@ -69,7 +69,7 @@ class _Credential:
         self.life = ""
         self.processes = 0
         self.cool_until = 0.0
-        self.cool_down = 0.0  # seconds to tell
+        self.cooled = False  # whether Redis must be told of it
 
 
 class RedisLeases:
@@ -116,8 +116,8 @@ class RedisLeases:
         """Give no lease of a credential for some seconds, to any process."""
         with self._lock:
             known = self._credentials.setdefault(credential, _Credential())
-            known.cool_down = max(known.cool_down, seconds)
             known.cool_until = max(known.cool_until, clock() + seconds)
+            known.cooled = True
             self._start()
         self._marks.put(None)
 
@@ -153,7 +153,7 @@ class RedisLeases:
             for signal in waiting:
                 signal.set()
             with self._lock:
-                if any(known.leases or known.cool_down for known in self._credentials.values()):
+                if any(known.leases or known.cooled for known in self._credentials.values()):
                     idle_since = None
                     continue
                 idle_since = clock() if idle_since is None else idle_since
@@ -190,7 +190,8 @@ class RedisLeases:
         began = clock()
         if self._away_since is None or began >= self._reconnect_at:
             try:
-                if self._listener is None and any(known.leases or known.cool_down for _, known in credentials):
+                listens = self._listener is not None and self._listener.is_alive()
+                if not listens and any(known.leases or known.cooled for _, known in credentials):
                     self._connect()
                 for name, known in credentials:
                     self._exchange(name, known)
@@ -219,7 +220,7 @@ class RedisLeases:
             elif all_due or not lease.known or lease.member in self._offers:
                 (held if lease.held else wanted).append(lease)
         released = [lease for lease in over if lease.known]
-        if released or held or wanted or known.cool_down:
+        if released or held or wanted or known.cooled:
             self._tell(name, known, released, held, wanted)
         elif all_due:
             known.due = now + _RENEW
@@ -234,7 +235,8 @@ class RedisLeases:
         now = clock()
         pause = max(_ASK_AGAIN, known.processes / _ASKS)
         alive = max(_ALIVE, 3 * pause) if wanted else LEASE
-        cool_down = known.cool_down
+        cool_down = max(known.cool_until - now, 0.0) if known.cooled else 0.0
+        known.cooled = False
         for lease in (*held, *wanted):
             lease.known = True  # even if the answer is lost
         numbers = (round(alive * 1000), known.life, round(cool_down * 1000), len(released), len(held), len(wanted))
@@ -244,14 +246,9 @@ class RedisLeases:
             script = client.register_script(EXCHANGE)
             answer: Any = script(keys=[key(name, part) for part in KEYS], args=[self._process, *numbers, *members])
             known.processes, again, cool, known.life, *granted = answer
-        known.cool_down = 0.0 if known.cool_down == cool_down else known.cool_down
-        known.cool_until = clock() + cool / 1000
-        given = {*granted}
-        for lease in wanted:
-            if lease.member in given:
-                self._grant(lease)
-        # Others that were waiting may have been granted, too: they had not been wanted in this exchange.
-        for member in given.difference(lease.member for lease in wanted):
+        if not known.cooled:
+            known.cool_until = clock() + cool / 1000
+        for member in granted:  # others that wait, too, and not only those of this exchange
             if member in known.leases:
                 self._grant(known.leases[member])
         known.due = now + _RENEW
@@ -304,9 +301,9 @@ class RedisLeases:
         thread.stop()
         if thread is self._listener:
             self._listener = None
-            for known in list(self._credentials.values()):
-                known.due = 0.0
-            self._marks.put(None)
+        for known in list(self._credentials.values()):
+            known.due = 0.0
+        self._marks.put(None)
 
     def _disconnect(self) -> None:
         listener, self._listener = self._listener, None

@@ -118,5 +118,9 @@ end
 for i = 1, 4 do
   redis.call('PEXPIRE', KEYS[i], KEEP)
 end
-return {{redis.call('ZCARD', processes), again, cool, real, unpack(granted)}}
+table.insert(granted, 1, real)
+table.insert(granted, 1, cool)
+table.insert(granted, 1, again)
+table.insert(granted, 1, redis.call('ZCARD', processes))
+return granted
 """
