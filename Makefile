@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check docs test test-all test-browser test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check docs test test-all test-browser test-redis test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -65,6 +65,13 @@ endef
 test-browser: $(READY) ## Test the local server's page and outputs of notebooks in headless Chromium; installs it with apt-get
 	$(need_chromium)
 	@$(BIN)/python -m pytest -c tests/browser/pytest.ini tests/browser
+
+test-redis: $(READY) ## Test the shared limits with a real redis-server; installs it with apt-get
+	@command -v redis-server >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --no-install-recommends redis-server >/dev/null; } || \
+		{ echo "A Redis is needed: the package redis-server of Debian"; exit 1; }
+	@$(BIN)/python -m pytest -c tests/redis/pytest.ini tests/redis
 
 .venv-docs/ready: constraints.txt
 	$(need_python)

@@ -54,6 +54,7 @@ if _typing.TYPE_CHECKING:
     from gigachat.api.conversation.modes import AsyncConversation, Conversation
     from gigachat.api.tool_run.streams import AsyncRunStream, RunStream
     from gigachat.client import AsyncGigaChat, GigaChat, GigaChatAsyncClient, GigaChatSyncClient
+    from gigachat.credentials import Credential
     from gigachat.models import (
         Chat,
         ChatCompletion,
@@ -105,6 +106,7 @@ __all__ = [
     "ContentFilterFinishReasonError",
     "Conversation",
     "ConversationFormatError",
+    "Credential",
     "Embeddings",
     "ForbiddenError",
     "Function",
@@ -169,6 +171,7 @@ if not _typing.TYPE_CHECKING:  # to a type checker, a module with `__getattr__` 
     # Of what is not a model.
     _MODULES = {
         "AsyncGigaChat": "client",
+        "Credential": "credentials",
         "AsyncStream": "_engine.stream",
         "GigaChat": "client",
         "GigaChatAsyncClient": "client",

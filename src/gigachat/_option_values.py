@@ -150,6 +150,28 @@ def checked_proxy(value: str) -> str:
     return value
 
 
+_LIMITS_FORM = "give the address of a Redis such as redis://:password@redis.example:6379/0, rediss:// for TLS"
+
+
+def checked_limits(value: str) -> str:
+    """Return the address of the Redis of shared limits.
+
+    Raises:
+        ValueError: The address is invalid. The message does not repeat it.
+    """
+    try:
+        parts = _parts(value)
+    except ValueError:
+        raise ValueError(_LIMITS_FORM) from None
+    place = parts.path if parts.scheme == "unix" else parts.hostname
+    database = parts.path.strip("/") if parts.scheme in ("redis", "rediss") else "0"
+    if parts.scheme not in ("redis", "rediss", "unix") or not place or not (database or "0").isdecimal():
+        raise ValueError(_LIMITS_FORM)
+    if parts.fragment:
+        raise ValueError(_LIMITS_FORM)  # a password with an unescaped number sign
+    return value
+
+
 def encodable(value: str) -> str:
     # Python reads bytes of the environment that are not UTF-8 as halves of surrogate pairs.
     try:

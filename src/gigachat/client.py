@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from gigachat._engine.service import Service
     from gigachat._engine.transport import Transport
+    from gigachat.credentials import Credential
     from gigachat.observers import Observer
     from gigachat.settings import Options, Timeout
     from gigachat.types import ModelName, Scope
@@ -79,6 +80,7 @@ class Client(
         client_secret: Client secret.
         scope: `GIGACHAT_API_PERS`, `GIGACHAT_API_B2B` or `GIGACHAT_API_CORP`.
         access_token: Access token, used as it is and never refreshed.
+        pool: Several credentials instead of one: a call uses one that the service does not refuse.
         access_token_provider: Function that returns an access token, or for async calls an awaitable of one. It is
             called before every attempt, so it should cache the token. Its exceptions are not changed.
         user: User name; with `password` instead of the key.
@@ -94,6 +96,7 @@ class Client(
         timeout: Seconds, a pair (connect, read), or an HTTP library's timeout object.
         max_connections: Most connections open at once.
         max_concurrency: Most requests in progress at once per credential and process.
+        limits: Address of a Redis, through which processes share tokens and `max_concurrency`; needs the extra `redis`.
         queue_timeout: Longest wait for a slot or a connection, in seconds.
         max_retries: Most retries after failures; 0 switches them off.
         retry_backoff_factor: Longest first pause between attempts, in seconds; it doubles each time.
@@ -126,6 +129,7 @@ class Client(
     _options: RequestOptions = NO_OPTIONS
     _settings: Options
     _access_token_provider: Callable[[], str | Awaitable[str]] | None
+    _pool: Sequence[Credential] = ()
 
     def __init__(
         self,
@@ -158,6 +162,7 @@ class Client(
         v2_base_url: str | None = None,
         function_result_role: Literal["function", "tool"] | None = None,
         max_concurrency: int | None = None,
+        limits: str | SecretStr | None = None,
         queue_timeout: float | None = None,
         retry_timeout: float | None = None,
         rate_limit_timeout: float | None = None,
@@ -174,6 +179,7 @@ class Client(
         http_client: httpx2.Client | None = None,
         async_http_client: httpx2.AsyncClient | None = None,
         observers: Sequence[Observer] | None = None,
+        pool: Sequence[Credential] | None = None,
         **unknown: Never,
     ) -> None:
         if positional:
@@ -193,7 +199,11 @@ class Client(
         try:
             if unknown:
                 report_unknown_options(unknown, [*options, *_ARGUMENTS_ONLY], _CHAT_FIELDS)
-            settings = load_options(given, authorized=access_token_provider is not None)
+            if pool is not None:
+                from gigachat.credentials import checked_pool
+
+                self._pool = checked_pool(pool, given, access_token_provider)
+            settings = load_options(given, authorized=access_token_provider is not None or pool is not None)
             self._connect(settings, http_client, async_http_client)
         except (ConfigurationError, GigaChatWarning) as error:
             # The frames hold credentials as variables, which error trackers print.
@@ -202,7 +212,7 @@ class Client(
     def _connect(
         self, settings: Options, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
     ) -> None:
-        from gigachat._engine.service import Service
+        from gigachat._services import service_of
         from gigachat._transport import async_transport, blocking_transport
         from gigachat._transport.event_loops import in_event_loop
         from gigachat._transport.tls import context_for
@@ -211,9 +221,10 @@ class Client(
             context_for(settings, host="")  # so that invalid files are named here and not by the first request
         self._settings = settings
         self._own_clients = http_client, async_http_client
-        service = Service(
+        service = service_of(
             settings,
             self._access_token_provider,
+            self._pool,
             private=any(self._own_clients),
             expects_token=self._expects_token,
             observers=self._observers,
@@ -316,7 +327,7 @@ class Client(
 
 _SECRETS = ("credentials", "client_secret", "access_token", "password")
 _CHAT_FIELDS = chat.ChatFields.__annotations__
-_ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client", "observers")
+_ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client", "observers", "pool")
 _REMADE = frozenset(("_settings", "_own_clients", "_service", "_blocking", "_async"))
 
 

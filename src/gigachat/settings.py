@@ -23,6 +23,7 @@ from gigachat._option_values import (
     Text,
     Timeout,
     V1Url,
+    checked_limits,
     checked_proxy,
     checked_timeout,
     is_given,
@@ -101,6 +102,9 @@ class Options(BaseModel):
         default=None,
         ge=1,
         description="Most requests in progress at once per credential and process; off if unset.",
+    )
+    limits: Annotated[HiddenText, AfterValidator(checked_limits)] | None = Field(
+        default=None, repr=False, description="Address of a Redis that shares slots and tokens with other processes."
     )
     queue_timeout: Seconds = Field(
         default=600.0, gt=0, description="Longest wait in seconds for a slot or a connection."

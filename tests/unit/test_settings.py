@@ -67,6 +67,7 @@ VALUES: dict[str, tuple[Any, str, Any]] = {
     "timeout": (5.0, "5", 6.0),
     "max_connections": (3, "3", 4),
     "max_concurrency": (1, "1", 2),
+    "limits": ("redis://host:6379/1", " 'redis://host:6379/1' ", "rediss://host"),
     "queue_timeout": (1.5, "1.5", 2.5),
     "max_retries": (0, "0", 1),
     "retry_backoff_factor": (0.1, "0.1", 0.2),

@@ -87,6 +87,8 @@ async def send_with_retries(
             if 200 <= status < 300:
                 return response
             error = await _status_error(request, response, authorization)
+            if policy.refused is not None:
+                policy.refused(error)
             if request.deadline is not None and transport.now() >= request.deadline:
                 raise total_timeout_error(request.timeouts.total, str(error))
             if authorization is not None and token is not None and status == 401 and rejection is None:
@@ -127,7 +129,7 @@ async def _token(authorization: Authorization | ProvidedAuthorization, transport
 
 async def _status_error(
     request: Request, response: Response, authorization: Authorization | ProvidedAuthorization | None
-) -> GigaChatException:
+) -> ResponseError:
     try:
         content = await response.read(MOST_ERROR_BYTES)
     except (Failure, APIResponseValidationError):

@@ -167,7 +167,9 @@ class EventStream(Generic[ChunkT, CompletionT]):
             return  # while it waited for its slot
         if self._slot is not None:
             self._slot.stream = True
-        self._response = await self._session.respond(self.call.call, self._context, deadline, self._observation)
+        self._response = await self._session.respond(
+            self.call.call, self._context, deadline, self._observation, self._slot
+        )
         self._headers = self._response.headers
         self._x_headers = x_headers(self._headers)
         content_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()

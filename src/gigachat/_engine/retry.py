@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gigachat.exceptions import GigaChatException, ModelUnavailableError, ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LONGEST_PAUSE = 60.0
 _RATE_LIMIT_FIRST_PAUSE = 0.5
@@ -26,6 +30,8 @@ class RetryPolicy:
     on_status_codes: frozenset[int]
     timeout: float
     rate_limit_timeout: float
+    refused: Callable[[ResponseError], None] | None = None
+    """Told of each error response, before any retry."""
 
 
 NO_RETRIES = RetryPolicy(0, 0.0, frozenset(), 0.0, 0.0)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gigachat._engine.attempts import send_with_retries
-from gigachat._engine.auth.choice import authorization_for
+from gigachat._engine.auth.choice import authorization_for, identity_of
 from gigachat._engine.auth.methods import checked_token
 from gigachat._engine.limiter import shared_limiters
 from gigachat._engine.retry import NO_RETRIES, RetryPolicy
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
     from gigachat._engine.auth.methods import Grant
     from gigachat._engine.calls import Call
+    from gigachat._engine.limiter import Limiter
     from gigachat._engine.observation import Audience
+    from gigachat._engine.pool import Pool
+    from gigachat._engine.shared_limits import SharedLimits
     from gigachat._engine.transport import Transport
     from gigachat.estimates import TokenSums
     from gigachat.observers import Observer
@@ -53,6 +57,8 @@ class Service:
         private: Whether the client's token is shared with no other client.
         expects_token: Whether requests without authorization are refused at any host.
         observers: Observers of the client's calls.
+        shared: What the client shares with other processes.
+        pool: The credentials of the client's calls, instead of the one of the settings.
 
     Raises:
         ConfigurationError: A header, access token or observer is invalid.
@@ -66,6 +72,8 @@ class Service:
         private: bool = False,
         expects_token: bool = False,
         observers: Sequence[Observer] | None = None,
+        shared: SharedLimits | None = None,
+        pool: Pool | None = None,
     ) -> None:
         # Deferred, so that importing the SDK does not load them.
         from pydantic_core import to_json
@@ -77,6 +85,7 @@ class Service:
             from gigachat._engine.observation import Audience
 
             self.observers = Audience(observers)
+        self.pool = pool
         self.usage = client_totals.private()
         self.dumps = partial(to_json, by_alias=True, exclude_none=True)
         self.settings = settings
@@ -102,8 +111,13 @@ class Service:
         self.url = lru_cache(maxsize=256)(self._url)
         self.v2_urls = _v2_urls(settings)
         self._origins = tuple({self.origin, *map(_origin, self.v2_urls)})
-        self.authorization, key = authorization_for(settings, provider, self._sign_in, private=private)
-        self.limiter = shared_limiters.get((self.origin, key)) if settings.max_concurrency else None
+        self.authorization, key = authorization_for(settings, provider, self._sign_in, private=private, shared=shared)
+        self.limiter: Limiter | None = None
+        if settings.max_concurrency and shared is None:
+            self.limiter = shared_limiters.get((self.origin, key))
+        elif settings.max_concurrency and shared is not None:
+            self.limiter = shared.limiter(identity_of(settings).name)
+            self.policy = replace(self.policy, refused=self.limiter.refused)
         # A gateway may add the authorization itself; the vendor's hosts refuse requests without one.
         self.needs_authorization = (
             expects_token or is_vendor_host(urlsplit(settings.base_url).hostname or "")

@@ -58,7 +58,7 @@ class Session:
         self.service = service
         self.transport = transport
         self.options = options
-        self.bounded = service.limiter is not None or service.timeouts.total is not None
+        self.bounded = bool(service.limiter or service.pool or service.timeouts.total is not None)
 
     def with_options(self, more: RequestOptions) -> Session:
         """Return a session whose requests have more options."""
@@ -108,7 +108,7 @@ class Session:
         with self.observe(call, context, run=run) or _UNOBSERVED as observation:
             slot, deadline = await self.begin() if self.bounded else (None, None)
             try:
-                response = await self.respond(call, context, deadline, observation)
+                response = await self.respond(call, context, deadline, observation, slot)
                 content = await response.read(self.service.max_response_bytes)
             except Failure as failure:
                 raise failure.error from None
@@ -144,7 +144,7 @@ class Session:
         with self.observe(call, context) or _UNOBSERVED as observation:
             slot, deadline = await self.begin()
             try:
-                response = await self.respond(call, context, deadline, observation)
+                response = await self.respond(call, context, deadline, observation, slot)
                 try:
                     yield response
                 finally:
@@ -164,9 +164,20 @@ class Session:
         service = self.service
         timeouts = self.options.timeouts or service.timeouts
         deadline = None if timeouts.total is None else self.transport.now() + timeouts.total
+        if service.pool is not None:
+            return service.pool.slot(), deadline  # one of a credential is taken when that is chosen
+        return None if service.limiter is None else await self.take_slot(service, deadline), deadline
+
+    async def take_slot(self, service: Service, deadline: float | None) -> Slot | None:
+        """Wait for a slot of a service, if it has a limit.
+
+        Raises:
+            APITimeoutError: No slot became free in time.
+        """
+        timeouts = self.options.timeouts or service.timeouts
         limiter, limit = service.limiter, service.settings.max_concurrency
         if limiter is None or limit is None:
-            return None, deadline
+            return None
 
         def problem() -> str:
             whose = (
@@ -176,7 +187,7 @@ class Session:
             )
             return f"max_concurrency={limit} requests are in progress and {whose}"
 
-        return await limiter.acquire_in_time(self.transport, limit, timeouts, deadline, problem), deadline
+        return await limiter.acquire_in_time(self.transport, limit, timeouts, deadline, problem)
 
     async def respond(
         self,
@@ -184,6 +195,7 @@ class Session:
         context: Mapping[str, str],
         deadline: float | None,
         observation: CallObservation | None = None,
+        slot: Slot | None = None,
     ) -> Response:
         """Send a call and return its response, whose body has not been read.
 
@@ -192,6 +204,7 @@ class Session:
             context: Headers of the context in which the caller made it.
             deadline: Time on the engine's clock at which the call must have ended.
             observation: What tells of the attempts.
+            slot: What `begin` returned.
 
         Raises:
             GigaChatException: The request failed; with fallback models, with each of them.
@@ -204,13 +217,18 @@ class Session:
         fallback: Fallback | None = None
         model: str | None = None
         while True:
-            request, authorize = build_request(service, self.options, call, context, urls[0], model)
-            request.deadline = deadline
-            authorization = service.authorization if authorize else None
             try:
-                response = await send_with_retries(
-                    self.transport, request, policy, call.repeatable, authorization, observation
-                )
+                if service.pool is not None:
+                    response = await service.pool.send(
+                        self, call, context, urls[0], model, policy, deadline, observation, slot
+                    )
+                else:
+                    request, authorize = build_request(service, self.options, call, context, urls[0], model)
+                    request.deadline = deadline
+                    authorization = service.authorization if authorize else None
+                    response = await send_with_retries(
+                        self.transport, request, policy, call.repeatable, authorization, observation
+                    )
             except ResponseError as error:
                 urls = urls[1:]
                 if urls and _is_elsewhere(error):

@@ -1,7 +1,7 @@
 """The transport over pyreqwest: requests are sent by its runtime, a thread of its own, in both modes.
 
-What it cannot do is refused when a client is made (`pyreqwest_options`), or goes through the default transport: uploads,
-callers in trio, and forked processes, in which its runtime does not run.
+What it cannot do is refused when a client is made (`pyreqwest_options`), or goes through the default transport:
+uploads, callers in trio, and forked processes, in which its runtime does not run.
 """
 
 from __future__ import annotations

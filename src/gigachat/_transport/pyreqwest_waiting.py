@@ -190,4 +190,3 @@ def awaited(work: Awaitable[T], reading: Reading) -> Generator[Any, Any, T]:
             step, argument = steps.throw, error
         else:
             step, argument = steps.send, None
-

@@ -86,12 +86,24 @@ class TokenEntry:
     def __init__(self) -> None:
         self.token: Token | None = None
         self.rejected = False
+        self._rejected_value: str | None = None
         self.reset()
 
     def reset(self) -> None:
         """Repair the entry after a fork: a valid token is kept, a refresh in progress is the parent's."""
         self.lock = threading.Lock()
         self.refresh: ref[_Refresh] | None = None
+
+    def reject(self) -> None:
+        """Discard the token, which the service rejected."""
+        self._rejected_value = None if self.token is None else self.token.value
+        self.token = None
+        self.rejected = True
+
+    def had(self) -> tuple[str, ...]:
+        """Return the tokens that a refresh must replace: the present one, and the last rejected one."""
+        present = None if self.token is None else self.token.value
+        return tuple(value for value in (present, self._rejected_value) if value is not None)
 
 
 class Authorization:
@@ -190,8 +202,7 @@ class Authorization:
                 return True
             if token.successor and not token.accepted and now < token.obtained + _REJECTION_MEMORY:
                 return False
-            entry.token = None
-            entry.rejected = True
+            entry.reject()
             return True
 
 

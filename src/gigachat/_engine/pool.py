@@ -1,0 +1,384 @@
+"""Several credentials as one: each attempt of a call uses the least busy credential that is not at rest.
+
+A credential that the service refuses rests: after 429 as long as the service asks, after 401, 402 and 403 for minutes;
+402 is about a model, 403 about an endpoint. The call uses the next credential. If all rest, it waits for the first one,
+as long as it may wait after 429. Files, threads and batches belong to an account: a call that names an id uses the
+credential that returned it. If the id is not known, each credential is asked.
+
+It has no lock: operations on its dictionaries are atomic.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+import re
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, cast
+
+from gigachat._advice import is_switched_off
+from gigachat._engine.attempts import send_with_retries
+from gigachat._engine.errors import total_timeout_error
+from gigachat._engine.limiter import Slot
+from gigachat._engine.requests import build_request
+from gigachat._engine.shared_limits import SharedLimiter
+from gigachat.exceptions import APITimeoutError, NotFoundError, ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
+    from gigachat._engine.calls import Call
+    from gigachat._engine.observation import CallObservation
+    from gigachat._engine.retry import RetryPolicy
+    from gigachat._engine.service import Service
+    from gigachat._engine.session import Session
+    from gigachat._engine.transport import Request, Response, Transport
+
+logger = logging.getLogger("gigachat")
+
+_ALL = "all"  # what rests: everything, a model, or a model at an endpoint
+_RATE_LIMIT_REST, _LONGEST_RATE_LIMIT_REST = 0.5, 60.0
+_REST, _LONGEST_REST = 120.0, 600.0
+_REMEMBERED_RESTS = 100
+_REMEMBERED_IDS = 20_000
+_SCANNED = 256 * 1024  # bytes of a body in which ids are looked for
+_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ID_LENGTH = 36
+
+
+class _Rest:
+    """A rest of a credential, or one that is over and was not followed by an answer."""
+
+    def __init__(self, until: float, seconds: float, error: ResponseError) -> None:
+        self.until = until
+        self.seconds = seconds
+        self.error = error
+
+
+class Member:
+    """A credential of a pool.
+
+    Args:
+        name: Its name in messages.
+        service: The service with this credential.
+    """
+
+    def __init__(self, name: str, service: Service) -> None:
+        self.name = name
+        self.service = service
+        self.calls: dict[int, None] = {}  # in progress or waiting for a slot
+        self._rests: dict[Hashable, _Rest] = {}
+
+    def ready_in(self, subjects: Sequence[Hashable], now: float) -> float:
+        """Return the seconds until a call about these subjects may use it; 0 if it may now."""
+        limiter = self.service.limiter
+        cooling = limiter.cooling() if isinstance(limiter, SharedLimiter) else 0.0
+        return max([cooling, *(rest.until - now for rest in self._known(subjects)), 0.0])
+
+    def error(self, subjects: Sequence[Hashable], now: float) -> ResponseError | None:
+        """Return the error of the rest that ends last."""
+        rests = [rest for rest in self._known(subjects) if rest.until > now]
+        return max(rests, key=lambda rest: rest.until).error if rests else None
+
+    def refuse(self, subject: Hashable, error: ResponseError, now: float) -> None:
+        """Let it rest for a subject, after an error of the service."""
+        former = self._rests.get(subject)
+        if former is not None and former.until > now and error.retry_after <= former.until - now:
+            return  # of a call that began before the rest
+        first, longest = (
+            (_RATE_LIMIT_REST, _LONGEST_RATE_LIMIT_REST) if error.status_code == 429 else (_REST, _LONGEST_REST)
+        )
+        seconds = first if former is None else min(former.seconds * 2, longest)
+        pause = error.retry_after or seconds * random.uniform(0.5, 1.0)  # noqa: S311
+        for oldest in list(islice(self._rests, max(len(self._rests) - _REMEMBERED_RESTS, 0))):
+            self._rests.pop(oldest, None)
+        self._rests[subject] = _Rest(now + pause, seconds, copy.copy(error).with_traceback(None))
+        logger.warning("credential %s was refused (%d) and rests for %.1f s", self.name, error.status_code, pause)
+
+    def answered(self, subjects: Sequence[Hashable]) -> None:
+        """Forget former rests for subjects that the service answers again."""
+        if self._rests:
+            for subject in subjects:
+                self._rests.pop(subject, None)
+
+    def _known(self, subjects: Sequence[Hashable]) -> list[_Rest]:
+        return [rest for subject in subjects if (rest := self._rests.get(subject)) is not None] if self._rests else []
+
+
+class PoolSlot(Slot):
+    """The place of a call in a pool: the credential that it uses, and its slot there."""
+
+    __slots__ = ("_member", "_slot")
+
+    def __init__(self) -> None:
+        self.owner = None
+        self.released = self.stream = False
+        self._member: Member | None = None
+        self._slot: Slot | None = None
+
+    def join(self, member: Member) -> None:
+        """Choose a credential."""
+        self._member = member
+        member.calls[id(self)] = None
+
+    def hold(self, slot: Slot | None) -> None:
+        """Keep the slot of the credential."""
+        self._slot = slot
+        if slot is not None:
+            slot.stream = self.stream
+
+    def leave(self) -> None:
+        """Release the slot and leave the credential."""
+        member, self._member = self._member, None
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.release()
+        if member is not None:
+            member.calls.pop(id(self), None)
+
+    def release(self) -> None:
+        """End the call; a second time does nothing. Never waits, and may be called from a finalizer."""
+        self.released = True
+        self.leave()
+
+    def __del__(self) -> None:
+        self.leave()
+
+
+class Pool:
+    """Sends the calls of a client with several credentials.
+
+    Args:
+        members: The credentials.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+        self._turns = count()
+        self._owners: dict[bytes, Member] = {}
+
+    def slot(self) -> PoolSlot:
+        """Return the place of a call that begins."""
+        return PoolSlot()
+
+    async def send(
+        self,
+        session: Session,
+        call: Call[Any],
+        context: Mapping[str, str],
+        v2_url: str,
+        model: str | None,
+        policy: RetryPolicy,
+        deadline: float | None,
+        observation: CallObservation | None,
+        slot: Slot | None,
+    ) -> Response:
+        """Send a call with one credential after another, until one is not refused; see `Session.respond`.
+
+        Raises:
+            GigaChatException: The request failed. If all credentials rest for too long, it is the error of one.
+            ValueError: The call names ids of several accounts.
+        """
+        assert isinstance(slot, PoolSlot)
+        transport = session.transport
+        subjects = _subjects(session, call, model)
+        waits = _Waits(session, policy, deadline)
+        candidates = self._candidates(session, call, context, v2_url, model)
+        missing: NotFoundError | None = None
+        while True:
+            now = transport.now()
+            ready = [member for member in candidates if not member.ready_in(subjects, now)]
+            if not ready:
+                await waits.wait(candidates, subjects, observation)
+                continue
+            member = self._least_busy(ready)
+            slot.join(member)
+            request, authorize = build_request(member.service, session.options, call, context, v2_url, model)
+            request.deadline = deadline
+            try:
+                slot.hold(await session.take_slot(member.service, deadline))
+                if member.ready_in(subjects, transport.now()):
+                    slot.leave()  # it was refused while this call waited for its slot
+                    continue
+                response = await send_with_retries(
+                    transport,
+                    request,
+                    replace(
+                        policy,
+                        on_status_codes=policy.on_status_codes - {429},
+                        refused=member.service.policy.refused,
+                    ),
+                    call.repeatable,
+                    member.service.authorization if authorize else None,
+                    observation,
+                )
+            except ResponseError as error:
+                slot.leave()
+                if not request.sendable_again or not (authorize or _uses_token_of(member, request)):
+                    raise
+                if isinstance(error, NotFoundError) and error.url == request.url:
+                    others = [other for other in candidates if other is not member]
+                    if not others or _ID.search(call.path.encode()) is None:
+                        raise (missing or error) from None
+                    candidates, missing = others, missing or error
+                    continue
+                subject = _refused_subject(error, request, subjects)
+                if subject is None:
+                    raise
+                member.refuse(subject, error, transport.now())
+                waits.note(member, error)
+            except BaseException:
+                slot.leave()
+                raise
+            else:
+                member.answered(subjects)
+                if call.path.endswith("/embeddings"):
+                    return response
+                return cast("Response", _NotedResponse(response, self, member))
+
+    def note(self, content: bytes, member: Member) -> None:
+        """Remember that the ids in a body belong to a credential."""
+        if len(content) <= _SCANNED:
+            for found in _ID.findall(content):
+                self._owners[found.lower()] = member
+            if len(self._owners) > 2 * _REMEMBERED_IDS:
+                for oldest in list(islice(self._owners, _REMEMBERED_IDS)):
+                    self._owners.pop(oldest, None)
+
+    def _candidates(
+        self, session: Session, call: Call[Any], context: Mapping[str, str], v2_url: str, model: str | None
+    ) -> Sequence[Member]:
+        """Return the credentials that may send a call: the one whose ids it names, or all."""
+        if not self._owners or len(self._members) == 1:
+            return self._members
+        request, _ = build_request(session.service, session.options, call, context, v2_url, model)
+        named = _ID.findall(request.url.encode()) + _ID.findall(request.content or b"")
+        owners = {owner.name: owner for found in named if (owner := self._owners.get(found.lower())) is not None}
+        if len(owners) > 1:
+            raise ValueError(
+                f"the call names ids of several accounts, of the credentials {' and '.join(sorted(owners))}: an "
+                "account knows only its own files, threads and batches"
+            )
+        return list(owners.values()) or self._members
+
+    def _least_busy(self, members: Sequence[Member]) -> Member:
+        turn = next(self._turns)
+        places = range(len(members))
+        return members[min(places, key=lambda place: (len(members[place].calls), (place - turn) % len(members)))]
+
+
+class _Waits:
+    """The waits of one call for credentials that rest."""
+
+    def __init__(self, session: Session, policy: RetryPolicy, deadline: float | None) -> None:
+        self._transport: Transport = session.transport
+        self._policy = policy
+        self._deadline = deadline
+        self._total = session.service.timeouts.total
+        timeouts = session.options.timeouts or session.service.timeouts
+        may_wait = policy.max_retries > 0 and 429 in policy.on_status_codes
+        longest = (
+            policy.rate_limit_timeout if timeouts.queue is None else min(policy.rate_limit_timeout, timeouts.queue)
+        )
+        self._left = longest if may_wait else 0.0
+        self._until = self._transport.now() + policy.timeout
+        self._refusals: dict[str, ResponseError] = {}
+
+    def note(self, member: Member, error: ResponseError) -> None:
+        """Keep the error of a credential."""
+        self._refusals[member.name] = error
+
+    async def wait(
+        self, members: Sequence[Member], subjects: Sequence[Hashable], observation: CallObservation | None
+    ) -> None:
+        """Wait until the first of some credentials has rested.
+
+        Raises:
+            ResponseError: It takes too long.
+        """
+        now = self._transport.now()
+        first = min(members, key=lambda member: member.ready_in(subjects, now))
+        pause = first.ready_in(subjects, now)
+        error = self._refusals.get(first.name) or first.error(subjects, now)
+        left = min(self._left, self._until - now)
+        if pause > left:
+            if error is not None:
+                raise self._failure(error, members, subjects, now)
+            raise APITimeoutError(
+                f"the service has refused all credentials of the pool to other processes; the first one rests for "
+                f"{pause:.1f} s, longer than rate_limit_timeout= or queue_timeout= permit"
+            )
+        pause = min(pause * random.uniform(1.0, 1.25), max(left, pause))  # noqa: S311
+        if self._deadline is not None and now + pause >= self._deadline:
+            raise total_timeout_error(self._total, f"all credentials of the pool rest, the first one for {pause:.1f} s")
+        self._left -= pause
+        if observation is not None:
+            observation.retrying(pause)
+        await self._transport.sleep(pause)
+
+    def _failure(
+        self, error: ResponseError, members: Sequence[Member], subjects: Sequence[Hashable], now: float
+    ) -> ResponseError:
+        failure = copy.copy(error)
+        for member in members:
+            reason = self._refusals.get(member.name) or member.error(subjects, now)
+            status = "is not used by any process" if reason is None else f"was refused ({reason.status_code})"
+            seconds = member.ready_in(subjects, now)
+            failure.add_note(f"credential {member.name} of the pool {status} and rests for {seconds:.0f} s")
+        return failure
+
+
+class _NotedResponse:
+    """A response whose ids a pool remembers."""
+
+    def __init__(self, response: Response, pool: Pool, member: Member) -> None:
+        self._response = response
+        self._pool = pool
+        self._member = member
+        self._end = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+    async def read(self, limit: int, option: str = "max_response_bytes=") -> bytes:
+        content = await self._response.read(limit, option)
+        self._pool.note(content, self._member)
+        return content
+
+    async def receive(self) -> bytes:
+        piece = await self._response.receive()
+        self._pool.note(self._end + piece, self._member)
+        self._end = (self._end + piece)[1 - _ID_LENGTH :]
+        return piece
+
+
+def _subjects(session: Session, call: Call[Any], model: str | None) -> tuple[Hashable, ...]:
+    """Return what a refusal of a call may be about: everything, its model, its model at its endpoint."""
+    body: Any = call.json
+    if model is None and body is not None:
+        with suppress(AttributeError):
+            model = body.get("model") if hasattr(body, "get") else body.model
+    model = session.options.body.get("model", model)
+    endpoint = _ID.sub(b"", call.path.encode())
+    return _ALL, ("model", str(model)), ("endpoint", call.method, endpoint, str(model))
+
+
+def _refused_subject(error: ResponseError, request: Request, subjects: Sequence[Hashable]) -> Hashable | None:
+    """Return for what the service refuses a credential; None if the error is not about it."""
+    everything, model, endpoint = subjects
+    if error.url != request.url:  # an error of the sign-in
+        return everything if error.status_code in (400, 401, 403, 429) else None
+    if error.status_code in (401, 429):
+        return everything
+    if error.status_code == 402:
+        return model
+    return endpoint if error.status_code == 403 and not is_switched_off(error) else None
+
+
+def _uses_token_of(member: Member, request: Request) -> bool:
+    """Whether a request has the access token of a credential, and none of the caller or its context."""
+    token = member.service.headers.get("authorization")
+    return token is not None and request.headers.get("authorization") == token

@@ -1,0 +1,66 @@
+"""Shared limits in Redis: slots, access tokens and cool-downs of all processes that use one Redis.
+
+Keys hold digests, values no secret in clear. `redis` is imported by the first call, not here.
+"""
+
+from __future__ import annotations
+
+import atexit
+from functools import cached_property
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from gigachat._engine.registry import Registry
+from gigachat._engine.shared_limits import shared_limiters
+from gigachat._redis.connection import Connection, check_installed
+from gigachat._redis.leases import RedisLeases
+
+if TYPE_CHECKING:
+    from gigachat._engine.shared_limits import SharedLimiter
+    from gigachat._redis.store import RedisTokens
+
+__all__ = ["RedisLimits", "limits_at"]
+
+_leases: Registry[RedisLeases] = Registry(RedisLeases, RedisLeases.reset)
+_used: WeakSet[RedisLeases] = WeakSet()
+
+
+class RedisLimits:
+    """What the clients of one Redis share.
+
+    Args:
+        url: Its address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection = Connection(url)
+        self.leases = _leases.get(url).bind(self._connection)
+        _used.add(self.leases)
+
+    @cached_property
+    def tokens(self) -> RedisTokens:
+        """The access tokens."""
+        from gigachat._redis.store import RedisTokens
+
+        return RedisTokens(self._connection)
+
+    def limiter(self, credential: str) -> SharedLimiter:
+        """Return the limiter of a credential."""
+        return shared_limiters.get((self._url, credential)).bind(self.leases, credential)
+
+
+def limits_at(url: str) -> RedisLimits:
+    """Return the shared limits of an address.
+
+    Raises:
+        ConfigurationError: A package is missing.
+    """
+    check_installed()
+    return RedisLimits(url)
+
+
+@atexit.register
+def _flush() -> None:
+    for leases in list(_used):
+        leases.flush()

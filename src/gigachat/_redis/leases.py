@@ -1,0 +1,330 @@
+"""The leases of this process: one daemon thread asks Redis for them, renews them and gives them back.
+
+The threads and tasks that call the API only wait for a signal, so that no mode of the client does I/O here. What the
+thread tells Redis is a state, not a change: each `_Lease` is wanted or held until its slot is released or gone. It may
+therefore be told again, after a lost answer as after a restart of Redis. One exchange for each credential tells
+all that changed since the last one.
+
+While Redis is away, the process limits itself alone, to its share of the limit. `look` is safe in finalizers: it only
+puts a mark into a `SimpleQueue`. Nothing here waits for the thread but `flush`.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import secrets
+import threading
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from gigachat._engine.shared_limits import SharedLimitsAwayError
+from gigachat._engine.signals import Signal
+from gigachat._engine.transport import clock
+from gigachat._redis.scripts import EXCHANGE, KEYS, LEASE, channel, key
+
+if TYPE_CHECKING:
+    from gigachat._engine.limiter import Slot
+    from gigachat._redis.connection import Connection
+
+logger = logging.getLogger("gigachat")
+
+_RENEW = LEASE / 3
+_ASK_AGAIN = 1.0  # seconds after which a waiting process asks whether it was offered a slot
+_ASKS = 500  # exchanges a second of all waiting processes together that only ask
+_ALIVE = 10.0  # least seconds for which a process that waits counts as alive
+_RECONNECT = 0.5
+_IDLE = 60.0  # seconds without leases after which the thread ends
+_FLUSH = 1.0  # longest wait when the interpreter exits
+
+
+class _Lease:
+    """A slot that needs a lease; the thread changes it."""
+
+    __slots__ = ("held", "known", "limit", "member", "signal", "slot")
+
+    def __init__(self, member: str, slot: ref[Slot], limit: int) -> None:
+        self.member = member
+        self.slot = slot
+        self.limit = limit
+        self.signal = Signal()
+        self.held = False
+        self.known = False  # whether Redis may know it
+
+    def is_over(self) -> bool:
+        """Whether its slot is released or gone."""
+        slot = self.slot()
+        return slot is None or slot.released
+
+
+class _Credential:
+    """What is known of the leases of one credential."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, _Lease] = {}
+        self.due = 0.0  # when everything is told again
+        self.life = ""
+        self.processes = 0
+        self.cool_until = 0.0
+        self.cooled = False  # whether Redis must be told of it
+
+
+class RedisLeases:
+    """The leases of this process in one Redis."""
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self.reset()
+
+    def bind(self, connection: Connection) -> RedisLeases:
+        """Set where Redis is; a second time changes nothing."""
+        if self._connection is None:
+            self._connection = connection
+        return self
+
+    def reset(self) -> None:
+        """Forget everything: after a fork, the leases are the parent's, and its thread does not exist."""
+        if self._connection is not None:
+            self._connection = self._connection.renewed()
+        self._lock = threading.Lock()
+        self._process = secrets.token_hex(8)
+        self._numbers = count()
+        self._marks: queue.SimpleQueue[Signal | None] = queue.SimpleQueue()
+        self._credentials: dict[str, _Credential] = {}
+        self._offers: set[str] = set()
+        self._thread: threading.Thread | None = None
+        self._listener: Any = None
+        self._away_since: float | None = None
+        self._reconnect_at = 0.0
+        self._leaving = False
+
+    # For callers.
+
+    def want(self, credential: str, slot: Slot, limit: int) -> Signal:
+        """Ask for a lease; the signal is set when the slot may be used."""
+        lease = _Lease(f"{self._process}:{next(self._numbers)}:{limit}", ref(slot), limit)
+        with self._lock:
+            self._credentials.setdefault(credential, _Credential()).leases[lease.member] = lease
+            self._start()
+        self._marks.put(None)
+        return lease.signal
+
+    def cool_down(self, credential: str, seconds: float) -> None:
+        """Give no lease of a credential for some seconds, to any process."""
+        with self._lock:
+            known = self._credentials.setdefault(credential, _Credential())
+            known.cool_until = max(known.cool_until, clock() + seconds)
+            known.cooled = True
+            self._start()
+        self._marks.put(None)
+
+    def cooling(self, credential: str) -> float:
+        """Return for how many seconds no lease of a credential is given, as far as it is known."""
+        known = self._credentials.get(credential)
+        return 0.0 if known is None else max(known.cool_until - clock(), 0.0)
+
+    def look(self) -> None:
+        """Give back the leases of released slots soon."""
+        self._marks.put(None)
+
+    def flush(self) -> None:
+        """Give back all leases before the interpreter exits; waits a second at most."""
+        if self._thread is not None:
+            self._leaving = True
+            done = Signal()
+            self._marks.put(done)
+            done.wait(_FLUSH)
+
+    # The thread.
+
+    def _start(self) -> None:
+        if self._thread is None and not self._leaving:
+            self._thread = threading.Thread(target=self._run, name="gigachat-limits", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        idle_since: float | None = None
+        while True:
+            waiting = self._drain(self._seconds_to_next(idle_since))
+            self._exchange_all()
+            for signal in waiting:
+                signal.set()
+            with self._lock:
+                if any(known.leases or known.cooled for known in self._credentials.values()):
+                    idle_since = None
+                    continue
+                idle_since = clock() if idle_since is None else idle_since
+                if clock() - idle_since >= _IDLE:
+                    self._thread = None
+                    self._credentials.clear()
+                    break
+        self._disconnect()
+
+    def _seconds_to_next(self, idle_since: float | None) -> float:
+        now = clock()
+        if self._away_since is not None:
+            return max(self._reconnect_at - now, 0.0)
+        with self._lock:
+            due = [known.due for known in self._credentials.values() if known.leases]
+        if not due:
+            return _IDLE if idle_since is None else max(idle_since + _IDLE - now, 0.0)
+        return max(min(due) - now, 0.0)
+
+    def _drain(self, timeout: float) -> list[Signal]:
+        """Wait for a mark; return the signals among those that are there."""
+        signals: list[Signal] = []
+        with suppress(queue.Empty):
+            mark = self._marks.get(timeout=timeout) if timeout > 0 else self._marks.get_nowait()
+            while True:
+                if mark is not None:
+                    signals.append(mark)
+                mark = self._marks.get_nowait()
+        return signals
+
+    def _exchange_all(self) -> None:
+        with self._lock:
+            credentials = list(self._credentials.items())
+        began = clock()
+        if self._away_since is None or began >= self._reconnect_at:
+            try:
+                listens = self._listener is not None and self._listener.is_alive()
+                if not listens and any(known.leases or known.cooled for _, known in credentials):
+                    self._connect()
+                for name, known in credentials:
+                    self._exchange(name, known)
+            except SharedLimitsAwayError as error:
+                self._go_away(str(error))
+                # An attempt that takes seconds delays the callers, so that it is made less often.
+                self._reconnect_at = clock() + max(_RECONNECT, 4 * (clock() - began))
+            else:
+                self._come_back()
+        if self._away_since is not None:
+            for _, known in credentials:
+                self._limit_alone(known, self._away_since)
+
+    def _exchange(self, name: str, known: _Credential) -> None:
+        """Tell Redis what has changed for a credential, or everything if it is time; take the slots that it gives."""
+        now = clock()
+        all_due = self._away_since is not None or now >= known.due
+        with self._lock:
+            leases = list(known.leases.values())
+        over: list[_Lease] = []
+        held: list[_Lease] = []
+        wanted: list[_Lease] = []
+        for lease in leases:
+            if self._leaving or lease.is_over():
+                over.append(lease)
+            elif all_due or not lease.known or lease.member in self._offers:
+                (held if lease.held else wanted).append(lease)
+        released = [lease for lease in over if lease.known]
+        if released or held or wanted or known.cooled:
+            self._tell(name, known, released, held, wanted)
+        elif all_due:
+            known.due = now + _RENEW
+        with self._lock:
+            for lease in over:
+                known.leases.pop(lease.member, None)
+                self._offers.discard(lease.member)
+
+    def _tell(
+        self, name: str, known: _Credential, released: list[_Lease], held: list[_Lease], wanted: list[_Lease]
+    ) -> None:
+        now = clock()
+        pause = max(_ASK_AGAIN, known.processes / _ASKS)
+        alive = max(_ALIVE, 3 * pause) if wanted else LEASE
+        cool_down = max(known.cool_until - now, 0.0) if known.cooled else 0.0
+        known.cooled = False
+        for lease in (*held, *wanted):
+            lease.known = True  # even if the answer is lost
+        numbers = (round(alive * 1000), known.life, round(cool_down * 1000), len(released), len(held), len(wanted))
+        members = [lease.member for lease in (*released, *held, *wanted)]
+        assert self._connection is not None
+        with self._connection.client() as client:
+            script = client.register_script(EXCHANGE)
+            answer: Any = script(keys=[key(name, part) for part in KEYS], args=[self._process, *numbers, *members])
+            known.processes, again, cool, known.life, *granted = answer
+        if not known.cooled:
+            known.cool_until = clock() + cool / 1000
+        for member in granted:  # others that wait, too, and not only those of this exchange
+            if member in known.leases:
+                self._grant(known.leases[member])
+        known.due = now + _RENEW
+        if any(not lease.held for lease in list(known.leases.values())):
+            pause *= random.uniform(0.75, 1.25)  # noqa: S311
+            known.due = now + (pause if again < 0 else min(pause, again / 1000))
+
+    def _grant(self, lease: _Lease) -> None:
+        lease.held = True
+        self._offers.discard(lease.member)
+        if not lease.signal.set():
+            slot = lease.slot()
+            if slot is not None:
+                slot.release()  # the event loop of its caller is closed
+            self._marks.put(None)
+
+    def _limit_alone(self, known: _Credential, since: float) -> None:
+        """Give slots without Redis: as many as the share of this process."""
+        forgotten = clock() >= since + LEASE  # whether Redis has forgotten what it knew
+        with self._lock:
+            for lease in [*known.leases.values()]:
+                if lease.is_over() and (forgotten or not lease.known):
+                    del known.leases[lease.member]
+            leases = [lease for lease in known.leases.values() if not lease.is_over()]
+        holding = sum(lease.held for lease in leases)
+        for lease in leases:
+            if not lease.held:
+                if holding >= max(lease.limit // max(known.processes, 1), 1) or known.cool_until > clock():
+                    break
+                holding += 1
+                self._grant(lease)
+
+    # The connection.
+
+    def _connect(self) -> None:
+        """Listen for offers, before any can be made."""
+        assert self._connection is not None
+        with self._connection.client() as client:
+            listener: Any = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+            listener.subscribe(**{channel(self._process): self._offered})
+            listener.get_message(timeout=5.0)  # the confirmation
+            self._listener = listener.run_in_thread(sleep_time=5.0, exception_handler=self._lost, daemon=True)
+
+    def _offered(self, message: dict[str, Any]) -> None:
+        self._offers.add(message["data"])
+        self._marks.put(None)
+
+    def _lost(self, error: BaseException, listener: Any, thread: Any) -> None:
+        """Connect again: the next exchange asks what was offered since."""
+        thread.stop()
+        if thread is self._listener:
+            self._listener = None
+        for known in list(self._credentials.values()):
+            known.due = 0.0
+        self._marks.put(None)
+
+    def _disconnect(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _go_away(self, reason: str) -> None:
+        if self._away_since is None:
+            self._away_since = clock()
+            assert self._connection is not None
+            logger.warning(
+                "the shared limits at %s cannot be reached (%s): this process limits its own requests until they can",
+                self._connection.name,
+                reason,
+            )
+        self._disconnect()
+
+    def _come_back(self) -> None:
+        if self._away_since is not None:
+            self._away_since = None
+            assert self._connection is not None
+            logger.warning("the shared limits at %s can be reached again", self._connection.name)
