@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gigachat.bulk.concurrency import Learner
+from gigachat.bulk.concurrency import Learner, Mark
 
 REQUESTS = 3000
 
@@ -23,13 +23,13 @@ def simulate(ceiling: Callable[[float], int], seed: int = 1) -> tuple[float, flo
     chance = random.Random(seed)
     learner = Learner()
     now, left, possible = 0.0, REQUESTS, 0.0
-    running: list[tuple[float, int]] = []
+    running: list[tuple[float, Mark]] = []
     work = 0.0
     while left or running:
         while left and learner.free:
             mark = learner.start()
             if len(running) >= ceiling(now):
-                learner.refuse()  # at once
+                learner.refuse(mark)  # at once
                 continue
             seconds = chance.uniform(0.5, 1.5)
             work += seconds
@@ -69,6 +69,19 @@ def test_a_limit_that_is_not_used_does_not_grow() -> None:
 
 def test_a_refusal_when_nothing_else_is_in_progress_leaves_one() -> None:
     learner = Learner()
-    learner.start()
-    learner.refuse()
+    learner.refuse(learner.start())
     assert (learner.limit, learner.in_progress, learner.refused) == (1, 0, 1)
+
+
+def test_a_burst_above_the_ceiling_leaves_the_ceiling() -> None:
+    learner = Learner()
+    marks = [learner.start()]
+    while len(marks) < 16:  # answers that come at once, as of requests of one length
+        for mark in marks:
+            learner.answered(mark)
+        marks = []
+        while learner.free:
+            marks.append(learner.start())
+    for mark in marks[10:]:
+        learner.refuse(mark)
+    assert learner.limit == 10

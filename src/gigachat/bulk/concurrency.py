@@ -24,7 +24,7 @@ FIRST_TRY = 16
 """Answers between a refusal and the next try."""
 LAST_TRY = 256
 MOST = 100
-"""Most requests in progress if nobody says otherwise."""
+"""Most requests in progress if the caller gives no number."""
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
@@ -105,14 +105,19 @@ class Learner:
         """Count a request that ended in another way, which says nothing about the ceiling."""
         self.in_progress -= 1
 
-    def refuse(self) -> None:
-        """Count a request that was refused."""
+    def refuse(self, mark: Mark) -> None:
+        """Count a request that was refused.
+
+        Args:
+            mark: What `start` returned for it.
+        """
         self.in_progress -= 1
+        expected = self._growing or mark.refused < self.refused  # it began before the refusal that is known already
         self.refused += 1
         room = self.in_progress
         if self._trying:
             self._wait = min(self._wait * 2, LAST_TRY)
-        elif not self._growing:
+        elif not expected:
             room -= 2**self._drops - 1
             self._drops += 1
             self._wait = FIRST_TRY
@@ -164,15 +169,16 @@ class Gate:
         self.learner.failed()
         self._look()
 
-    def refused(self, retry_after: float = 0.0) -> float:
+    def refused(self, mark: Mark, retry_after: float = 0.0) -> float:
         """Count a refused request; return for how many seconds nothing but refusals has come.
 
         Args:
+            mark: What `enter` returned for it.
             retry_after: Seconds for which the service asked to wait.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        self.learner.refuse()
+        self.learner.refuse(mark)
         if self._refused_since is None:
             self._refused_since = now
         pause = retry_after

@@ -82,7 +82,7 @@ class Report:
     total: int | None = None
     earlier: int = 0
     cached: int = 0
-    usage: TokenCounts = TokenCounts(0)
+    usage: TokenCounts = field(default_factory=lambda: TokenCounts(0))
     cost: float | None = None
     refused: int = 0
     retries: int = 0
