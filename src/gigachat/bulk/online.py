@@ -1,0 +1,161 @@
+"""The rows of a job as requests, side by side, as many as the account permits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+from gigachat import exceptions
+from gigachat._engine.totals import tokens_of
+from gigachat.bulk.backend import ENDING, Backend, Work, row_error
+from gigachat.bulk.rows import slices
+from gigachat.usage import TokenCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Unpack
+
+    from gigachat.bulk.backend import Shared
+    from gigachat.bulk.concurrency import Gate
+    from gigachat.bulk.job import Client, Job
+    from gigachat.bulk.results import Result
+    from gigachat.bulk.rows import Row
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_PATIENCE = 600.0  # seconds in which the service may refuse everything
+_PASSING = (exceptions.ServerError, exceptions.APIConnectionError, exceptions.GenerationError)
+"""Errors after which a request is repeated."""
+
+
+class Online(Backend):
+    """Asks for the rows of a job by requests.
+
+    Args:
+        job: What is asked.
+        giga: The client.
+        gate: Lets requests in.
+        retries: How often a request is repeated after a passing failure.
+        **shared: As of `Backend`.
+    """
+
+    def __init__(self, job: Job, giga: Client, *, gate: Gate, retries: int, **shared: Unpack[Shared]) -> None:
+        # A refusal must be seen here at once, and a failure be counted. A run repeats its own requests, for it would
+        # lose the answers before.
+        super().__init__(job, giga if job.tools else giga.with_options(max_retries=0), **shared)
+        self._gate = gate
+        self._retries = retries
+
+    async def _dispatch(self, rows: Iterable[Row]) -> None:
+        for part in slices(rows, self._job.rows_per_request):
+            while len(self._ready) + len(self._early) + len(self._tasks) >= self._window:
+                self._room.clear()
+                await self._room.wait()
+            asked = self._prepared(part)
+            if not asked.rows:
+                await asyncio.sleep(0)  # others may work while rows come from the cache
+                continue
+            if self._report.stopped is not None:
+                return
+            if not await self._ledger.hold(asked.most):
+                self._unfunded(asked)
+                continue
+            mark = await self._gate.enter()
+            if self._report.stopped is not None:
+                self._gate.failed()
+                return
+            self._start(self._ask(asked, mark))
+
+    def _deliver(self, result: Result) -> None:
+        learner = self._gate.learner
+        self._report.in_progress, self._report.limit = learner.in_progress, learner.limit
+        super()._deliver(result)
+
+    async def _ask(self, work: Work, mark: Any) -> None:
+        failures = 0
+        while True:
+            try:
+                results = await self._job.ask(self._giga, work.rows)
+            except exceptions.RateLimitError as error:
+                self._report.refused += 1
+                if self._gate.refused(mark, error.retry_after) > _PATIENCE:
+                    self._leave(work, f"the service has refused everything for {_PATIENCE:g} s: {error}", error)
+                    return
+            except asyncio.CancelledError:
+                self._gate.failed()
+                raise
+            except exceptions.GigaChatException as error:
+                if isinstance(error, exceptions.ServerError | exceptions.APIConnectionError):
+                    self._gate.failed()
+                else:
+                    self._gate.answered(mark)
+                if isinstance(error, ENDING):
+                    self._leave(work, str(error), error)
+                    return
+                self._count(work, error)
+                if not isinstance(error, _PASSING) or failures >= self._retries:
+                    if len(work.rows) > 1 and isinstance(error, exceptions.ResponseError):
+                        await self._apart(work)
+                    else:
+                        self._ledger.settle(work.most, work.spent)
+                        self._fail(work.rows, row_error(error), work.spent)
+                    return
+                failures += 1
+                self._report.retries += 1
+                if self._lost(error) and not await self._hold_again(work):
+                    return
+                await asyncio.sleep(_pause(error, failures))
+            except (ValueError, TypeError) as error:  # an argument that the client refuses before any request
+                self._gate.failed()
+                self._ledger.settle(work.most, work.spent)
+                self._fail(work.rows, row_error(error), work.spent)
+                return
+            except BaseException:
+                self._gate.failed()
+                raise
+            else:
+                self._gate.answered(mark)
+                self._keep(work, results)
+                return
+            if self._report.stopped is not None:
+                self._leave(work, self._report.stopped)
+                return
+            mark = await self._gate.enter()
+
+    async def _apart(self, work: Work) -> None:
+        """Ask for the rows of a refused request one by one, so that only those at fault fail."""
+        self._ledger.settle(work.most, work.spent)
+        for at, one in enumerate(work.rows):
+            most = self._job.most(one[1]) if self._ledger.budget is not None else work.most
+            alone = Work([one], most, None, work.keys[at : at + 1])
+            if self._report.stopped is not None:
+                return
+            if await self._ledger.hold(most):
+                await self._ask(alone, await self._gate.enter())
+            else:
+                self._unfunded(alone)
+
+    def _count(self, work: Work, error: Exception) -> None:
+        usage = tokens_of(error)
+        if usage is not None:
+            old = work.spent or TokenCounts(0)
+            work.spent = TokenCounts(*(one + other for one, other in zip(old, usage, strict=True)))
+
+    def _lost(self, error: Exception) -> bool:
+        """Whether the service may have charged for an answer that did not arrive."""
+        return isinstance(error, exceptions.APIConnectionError) and not self._job.repeatable
+
+    async def _hold_again(self, work: Work) -> bool:
+        """Count the most that a lost answer can have cost, and reserve as much for the next attempt."""
+        self._ledger.settle(work.most, work.most)
+        if await self._ledger.hold(work.most):
+            return True
+        self._unfunded(work)
+        return False
+
+
+def _pause(error: Exception, failures: int) -> float:
+    longest = min(_FIRST_PAUSE * 2.0 ** (failures - 1), _LONGEST_PAUSE)
+    asked = error.retry_after if isinstance(error, exceptions.ResponseError) else 0.0
+    return max(min(asked, 600.0), random.uniform(longest / 2, longest))  # noqa: S311 - jitter
