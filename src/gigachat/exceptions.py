@@ -30,6 +30,7 @@ __all__ = [
     "GigaChatException",
     "GigaChatWarning",
     "InvalidJSONError",
+    "JobStoppedError",
     "LengthFinishReasonError",
     "McpError",
     "ModelNotSpecifiedError",
@@ -287,6 +288,10 @@ class ConversationFormatError(GigaChatException, ValueError):
 
 class ToolNotFoundError(GigaChatException):
     """The model called a function that it was not given."""
+
+
+class JobStoppedError(GigaChatException):
+    """A bulk job ended before its input did: its budget is spent, or the service refuses everything."""
 
 
 class McpError(GigaChatException, ConnectionError):

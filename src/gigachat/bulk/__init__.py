@@ -1,0 +1,23 @@
+"""Jobs over many rows: results in a file that is its own checkpoint, in an iterator, or as rows for another system.
+
+`import gigachat` does not load it.
+"""
+
+from gigachat.bulk.budget import Budget
+from gigachat.bulk.checkpoint import read_results
+from gigachat.bulk.processes import map_rows
+from gigachat.bulk.results import Report, Result, RowError
+from gigachat.bulk.run import aiterate, arun, iterate, run
+
+__all__ = [
+    "Budget",
+    "Report",
+    "Result",
+    "RowError",
+    "aiterate",
+    "arun",
+    "iterate",
+    "map_rows",
+    "read_results",
+    "run",
+]

@@ -1,0 +1,54 @@
+"""The cache of responses: an SQLite file, for several processes at once, keyed by the exact request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    import os
+
+_WAIT = 60.0  # seconds for another process that writes
+
+
+class Cache:
+    """Responses by request.
+
+    Args:
+        path: The file; it is made if it is missing.
+
+    Raises:
+        ValueError: It cannot be opened, or is no such file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            # Each statement is a transaction of its own: a killed process loses nothing.
+            self._file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute("CREATE TABLE IF NOT EXISTS responses (request BLOB PRIMARY KEY, response BLOB)")
+        except sqlite3.Error as error:
+            raise ValueError(f"cache: {path} cannot be used: {error}") from None
+
+    def get(self, request: bytes) -> dict[str, Any] | None:
+        """Return a kept response; None if there is none."""
+        found = self._file.execute("SELECT response FROM responses WHERE request = ?", (request,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def put(self, request: bytes, response: dict[str, Any]) -> None:
+        """Keep a response."""
+        self._file.execute("INSERT OR REPLACE INTO responses VALUES (?, ?)", (request, to_json(response)))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def request_key(*parts: Any) -> bytes:
+    """Return the key of a request."""
+    return hashlib.sha256(to_json(parts, by_alias=True, exclude_none=True, fallback=repr)).digest()

@@ -1,0 +1,327 @@
+"""The output of a job, which is its checkpoint too: JSON Lines, one line for each row.
+
+* The first line is the header: the hash of the job and that of the input. Another job or input is refused.
+* Each line is one `os.write` on a descriptor that only appends, so a killed process leaves whole lines, and one torn
+  line at most, at the end. It is cut off when the file is opened again.
+* Rows with a value are done. Of two lines of one row the later one counts: a row that failed was asked again.
+* The end of a run writes the file anew, beside it, and takes its place, if lines must go or be sorted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from array import array
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from gigachat.bulk.results import Report, Result
+from gigachat.usage import TokenCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gigachat.bulk.job import Job
+
+_MARK = "gigachat_bulk"
+_VERSION = 1
+_BLOCK = 1 << 16
+_SYNC = 1.0  # seconds between two writes to the disk, for power cuts; a kill loses nothing
+
+
+class Numbers:
+    """A set of row numbers, a bit for each."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def __contains__(self, number: int) -> bool:
+        at = number >> 3
+        return at < len(self._bits) and bool(self._bits[at] & 1 << (number & 7))
+
+    def add(self, number: int) -> None:
+        """Add a number."""
+        at = number >> 3
+        if at >= len(self._bits):
+            self._bits.extend(bytes(max(at + 1 - len(self._bits), len(self._bits))))
+        self._bits[at] |= 1 << (number & 7)
+
+    def discard(self, number: int) -> None:
+        """Remove a number."""
+        if number in self:
+            self._bits[number >> 3] &= ~(1 << (number & 7))
+
+
+class Checkpoint:
+    """The output of a job.
+
+    Args:
+        path: The file.
+        job: The hash of the job.
+        source: The hash of the input.
+        overwrite: Whether a file of another job is replaced.
+        ordered: Whether the end sorts the lines.
+        retry_failed: Whether rows that failed are asked again. Their lines stay until there are new ones.
+
+    Attributes:
+        done: Rows that need not be asked again.
+        failed: Rows whose last line is an error.
+        report: What the lines brought.
+
+    Raises:
+        ValueError: The file is of another job or input, or is no output of a job; or another process writes it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        job: str,
+        source: str,
+        *,
+        overwrite: bool = False,
+        ordered: bool = False,
+        retry_failed: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.done = Numbers()
+        self.failed = Numbers()
+        self.report = Report()
+        self._ordered = ordered
+        self._retrying = retry_failed
+        self._untidy = False  # whether lines must go
+        self._last = -1
+        header = to_json({_MARK: _VERSION, "job": job, "input": source}) + b"\n"
+        if self.path.is_dir() or not self.path.parent.is_dir():
+            raise ValueError(f"{self.path} cannot be written: it is a directory, or its directory is missing")
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(self.path, flags, 0o666)
+        try:
+            _lock(self._descriptor, self.path)
+            if overwrite:
+                os.ftruncate(self._descriptor, 0)
+            self._cut_torn_line()
+            if os.fstat(self._descriptor).st_size:
+                self._read(job, source)
+            else:
+                self._append(header)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._dirty = False
+        self._closing = threading.Event()
+        self._syncing = threading.Thread(target=self._sync, name="gigachat-bulk-sync", daemon=True)
+        self._syncing.start()
+
+    def write(self, result: Result, job: Job) -> None:
+        """Append the line of a result."""
+        self._append(line_of(result, job))
+        number = result.number
+        self._untidy |= number in self.failed
+        self.failed.discard(number)
+        self._note(number, failed=result.error is not None)
+
+    def finish(self) -> None:
+        """Remove the lines that no longer count, sort the lines if that is asked for, and close the file."""
+        try:
+            if self._untidy:
+                self._rewrite()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file as it is."""
+        self._closing.set()
+        self._syncing.join()
+        os.close(self._descriptor)
+
+    def wanted(self, number: int) -> bool:
+        """Whether a row must be asked."""
+        return number not in self.done and (self._retrying or number not in self.failed)
+
+    def _append(self, line: bytes) -> None:
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?")
+        self._dirty = True
+
+    def _note(self, number: int, *, failed: bool) -> None:
+        if failed:
+            self.failed.add(number)
+        else:
+            self.done.add(number)
+        self._untidy |= self._ordered and number < self._last
+        self._last = max(number, self._last)
+
+    def _cut_torn_line(self) -> None:
+        with self._reader() as file:
+            end = file.seek(0, os.SEEK_END)
+            at = end
+            while at:
+                start = max(0, at - _BLOCK)
+                file.seek(start)
+                found = file.read(at - start).rfind(b"\n")
+                if found >= 0:
+                    at = start + found + 1
+                    break
+                at = start
+        if at < end:
+            os.ftruncate(self._descriptor, at)
+
+    def _read(self, job: str, source: str) -> None:
+        with self._reader() as file:
+            header = _parsed(file.readline())
+            if header is None or header.get(_MARK) != _VERSION:
+                raise ValueError(f"{self.path} exists and is no output of a job: give another file, or overwrite it")
+            for name, expected, what in (("job", job, "prompt or options"), ("input", source, "input")):
+                if header.get(name) != expected:
+                    raise ValueError(
+                        f"{self.path} is the output of another job: its {what} differ: give another file, or "
+                        "overwrite it"
+                    )
+            for line in file:
+                value = _parsed(line)
+                number = value.get("n") if value is not None else None
+                if value is None or not isinstance(number, int) or number < 0:
+                    self._untidy = True  # of a power cut
+                    continue
+                failed = value.get("error") is not None
+                if number in self.done or number in self.failed:
+                    self._untidy = True
+                    if number in self.failed:
+                        self.failed.discard(number)
+                        self.report.failed -= 1
+                    else:
+                        self.report.done -= 1
+                self._note(number, failed=failed)
+                self.report.done += not failed
+                self.report.failed += failed
+                self.report.cached += bool(value.get("cached"))
+                self.report.count(usage_of(value), value.get("cost"))
+        if self._retrying:
+            self.report.failed = 0
+        self.report.earlier = self.report.done + self.report.failed
+
+    def _rewrite(self) -> None:
+        """Write the file anew: the last line of each row, sorted if that is asked for."""
+        offsets = array("q")
+        sequence = array("q")
+        position = 0
+        with self._reader() as file:
+            header = file.readline()
+            position = len(header)
+            for line in file:
+                value = _parsed(line)
+                number = value.get("n") if value is not None else None
+                if isinstance(number, int) and number >= 0:
+                    if number >= len(offsets):
+                        offsets.extend(array("q", [-1]) * (max(number + 1, len(offsets) * 2) - len(offsets)))
+                    offsets[number] = position
+                    if not self._ordered:
+                        sequence.append(number)
+                position += len(line)
+            kept = sorted(offset for offset in offsets if offset >= 0) if not self._ordered else offsets
+            beside = self.path.with_name(f"{self.path.name}.new")
+            with beside.open("wb") as new:
+                new.write(header)
+                for offset in kept:
+                    if offset >= 0:
+                        file.seek(offset)
+                        new.write(file.readline())
+                new.flush()
+                os.fsync(new.fileno())
+        if sys.platform == "win32":  # it replaces no file that is open
+            os.close(self._descriptor)
+            self._descriptor = os.open(os.devnull, os.O_RDWR)
+        beside.replace(self.path)
+
+    def _reader(self) -> IO[bytes]:
+        return self.path.open("rb")
+
+    def _sync(self) -> None:
+        while not self._closing.wait(_SYNC):
+            if self._dirty:
+                self._dirty = False
+                os.fsync(self._descriptor)
+
+
+def line_of(result: Result, job: Job) -> bytes:
+    """Return the line of a result."""
+    line: dict[str, Any] = {"n": result.number, "id": result.id}
+    if result.error is not None:
+        error = result.error
+        line["error"] = {"kind": error.kind, "message": error.message, "status": error.status}
+    else:
+        line["result"] = job.line_of(result.value)
+    if result.usage is not None:
+        line["usage"] = result.usage._asdict()
+    for name in ("cost", "request_id", "model", "finish_reason"):
+        if (value := getattr(result, name)) is not None:
+            line[name] = value
+    if result.cached:
+        line["cached"] = True
+    try:
+        return to_json(line, fallback=str) + b"\n"
+    except ValueError:  # half of a surrogate pair in the id or in the answer
+        return json.dumps(line, default=str).encode() + b"\n"
+
+
+def usage_of(line: dict[str, Any]) -> TokenCounts | None:
+    """Return the usage in a line."""
+    usage = line.get("usage")
+    return TokenCounts(**usage) if isinstance(usage, dict) else None
+
+
+def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Iterate over the results in the output of a job, without its header.
+
+    Args:
+        path: The file; the job may be running.
+
+    Returns:
+        For each row a mapping: `n` is the number of the row, `id`, `result` or `error`, `usage`, `cost`, `request_id`,
+        `model`, `finish_reason` and `cached`, as far as they are known. The file of a job that was killed while it
+        asked failed rows again can have two results of a row; the later one counts.
+
+    Raises:
+        ValueError: It is no output of a job.
+    """
+    with Path(path).open("rb") as file:
+        header = _parsed(file.readline())
+        if header is None or _MARK not in header:
+            raise ValueError(f"{path} is no output of a job")
+        for line in file:
+            value = _parsed(line)
+            if value is not None:
+                yield value
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Keep other processes away; the system ends it with this process.
+
+    Raises:
+        ValueError: Another process writes the file.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            os.lseek(descriptor, 1 << 40, os.SEEK_SET)  # beyond what is read and written
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ValueError(f"{path} is being written by another process: wait for it, or give another file") from None

@@ -1,0 +1,335 @@
+"""What a job asks for each row: the request, what its answer is worth, and what it can cost at most."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from string import Formatter
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json, to_jsonable_python
+
+from gigachat._engine.totals import tokens_of
+from gigachat.bulk.cache import request_key
+from gigachat.bulk.results import Result
+from gigachat.client import AsyncGigaChat, GigaChat
+from gigachat.usage import TokenCounts
+
+if TYPE_CHECKING:
+    from gigachat.bulk.rows import Row
+
+Task: TypeAlias = Literal["chat", "embed", "tokens"]
+Client: TypeAlias = GigaChat | AsyncGigaChat
+
+TASKS = ("chat", "embed", "tokens")
+_TEXTS = ("text", "prompt", "question", "content")
+_SLICE = 90  # texts of a request to embeddings or token counts
+_MESSAGE = 32  # most tokens of a message beside its text
+_RUN_OPTIONS = ("max_steps", "approve", "deps", "tool_timeout", "parallel", "max_repeats", "on_error")
+_EMBEDDER = "Embeddings"
+
+
+class RowMistake(ValueError):
+    """A row of which no request can be made."""
+
+
+class Job:
+    """What is asked for each row.
+
+    Args:
+        task: `chat`, `embed` or `tokens`.
+        prompt: Template with the names of fields in braces, or a function that makes the payload of a row.
+        system: Text of the system message, a template too.
+        into: Type of the value of an answer.
+        tools: Tools of a run.
+        model: Model of the requests.
+        repair: How often an answer that does not fit `into` is asked for again.
+        strict: Whether the service keeps exactly to the schema of `into`.
+        simplify: Whether the flat form of the schema is sent.
+        fields: Fields of the chats, and options of the runs.
+
+    Raises:
+        ValueError, TypeError: They do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Task = "chat",
+        prompt: str | Callable[[Any], Any] | None = None,
+        system: str | None = None,
+        into: Any = None,
+        tools: Sequence[Any] = (),
+        model: str | None = None,
+        repair: int = 0,
+        strict: bool = True,
+        simplify: bool = False,
+        **fields: Any,
+    ) -> None:
+        if task not in TASKS:
+            raise ValueError(f"task is one of {', '.join(TASKS)}, not {task!r}")
+        if prompt is not None and not isinstance(prompt, str) and not callable(prompt):
+            raise TypeError(f"prompt is a template or a function, not {type(prompt).__name__}")
+        if inspect.iscoroutinefunction(prompt):
+            raise TypeError("prompt is a function that returns the payload, not a coroutine function")
+        if into is not None and tools:
+            raise ValueError("into= and tools= exclude each other: give the run a tool that takes the value")
+        fields = {name: value for name, value in fields.items() if value is not None}
+        of_chats = {"system": system, "into": into, "tools": tools or None, **fields}
+        if task != "chat" and (wrong := next((name for name, value in of_chats.items() if value is not None), None)):
+            raise ValueError(f"{wrong}= belongs to task='chat', not to task={task!r}")
+        self.task: Task = task
+        self.prompt = prompt
+        self.system = system
+        self.into = into
+        self.tools = list(tools)
+        self.model = model
+        self.repair = repair
+        self.fields = fields
+        self._parsing = {"strict": strict, "simplify": simplify, "repair": repair}
+        self._templates = [_names(text) for text in (prompt, system) if isinstance(text, str)]
+        self._adapter = into if isinstance(into, TypeAdapter) else TypeAdapter(into) if into is not None else None
+        self._schema = self._adapter.json_schema() if self._adapter is not None else None
+
+    @property
+    def rows_per_request(self) -> int:
+        """Most rows of a request."""
+        return 1 if self.task == "chat" else _SLICE
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the requests only read."""
+        return self.task != "chat"
+
+    @property
+    def digest(self) -> str:
+        """What tells this job from others."""
+        parts = [
+            self.task,
+            _said(self.prompt),
+            self.system,
+            self._schema,
+            [_said(tool) for tool in self.tools],
+            self.model,
+            self._parsing if self.into is not None else None,
+            {name: _said(value) for name, value in self.fields.items()},
+        ]
+        return hashlib.sha256(to_json(parts, by_alias=True, fallback=_said)).hexdigest()
+
+    def check(self, first: Any) -> None:
+        """Check the templates against the fields of the first row.
+
+        Raises:
+            ValueError: A field is missing.
+        """
+        if isinstance(first, Mapping):
+            for names in self._templates:
+                _check_names(names, first, "the first row")
+            if self.prompt is None:
+                _own_payload(first, texts=self.task != "chat")
+
+    def payload(self, data: Any) -> Any:
+        """Return what is asked for a row: a text, a chat, its fields or messages.
+
+        Raises:
+            RowMistake: No request can be made of the row.
+        """
+        payload: Any
+        if callable(self.prompt):
+            try:
+                payload = self.prompt(data)
+            except Exception as error:
+                raise RowMistake(f"prompt raised {type(error).__name__}: {error}") from error
+        elif self.prompt is not None:
+            payload = _filled(self.prompt, data)
+        else:
+            payload = _own_payload(data, texts=self.task != "chat")
+        if self.task != "chat":
+            if not isinstance(payload, str) or not payload:
+                raise RowMistake("the text is empty" if payload == "" else "the prompt of the row is no text")
+            return payload
+        if self.system is not None:
+            payload = _with_system(_filled(self.system, data), payload)
+        return payload
+
+    def key(self, giga: Client, payload: Any) -> bytes:
+        """Return the key of a request in the cache."""
+        settings = giga._settings
+        kept = {name: value for name, value in self.fields.items() if name not in _RUN_OPTIONS}
+        parsing = (self._schema, self._parsing) if self.into is not None else None
+        tools = [_said(tool) for tool in self.tools]
+        return request_key(self.task, settings.base_url, self.model_of(giga), payload, kept, parsing, tools)
+
+    def model_of(self, giga: Client) -> str:
+        """Return the model of the requests."""
+        if self.task == "embed":
+            return self.model or _EMBEDDER
+        return self.model or giga._service.model
+
+    def most(self, payload: Any) -> TokenCounts:
+        """Return the most tokens that a request can use.
+
+        Raises:
+            RowMistake: Nothing bounds its answer.
+        """
+        prompt = _MESSAGE + _size(payload)
+        if self.task == "embed":
+            return TokenCounts(prompt)
+        if self.task == "tokens":
+            return TokenCounts(0)
+        own = payload.get("max_tokens") if isinstance(payload, Mapping) else getattr(payload, "max_tokens", None)
+        longest = self.fields.get("max_tokens") or own
+        if not isinstance(longest, int):
+            raise RowMistake("a budget needs max_tokens=, which bounds the answers")
+        prompt += _size(self._schema) + _size(self.fields)
+        again = self.repair
+        # Each repair sends the prompt again, with all earlier answers and what was wrong with them.
+        repeated = (prompt + _MESSAGE * 40) * (again + 1) + 2 * longest * again * (again + 1)
+        return TokenCounts(repeated if again else prompt, longest * (again + 1))
+
+    async def ask(self, giga: Client, rows: list[tuple[Row, Any]]) -> list[Result]:
+        """Ask for rows.
+
+        Args:
+            giga: The client. It does not repeat a refused request, except in a run.
+            rows: The rows with their payloads: one of a chat, several of the other tasks.
+
+        Raises:
+            GigaChatException: The request failed.
+        """
+        texts = [payload for _, payload in rows]
+        if self.task == "embed":
+            found = await _method(giga, "embeddings")(texts, self.model_of(giga))
+            headers = found.x_headers
+            vectors = {item.index: item for item in found.data}
+            return [
+                self._result(
+                    row, vectors[at].embedding, TokenCounts(vectors[at].usage.prompt_tokens), found.model, headers
+                )
+                for at, (row, _) in enumerate(rows)
+            ]
+        if self.task == "tokens":
+            counts = await _method(giga, "tokens_count")(texts, self.model_of(giga))
+            return [
+                self._result(row, count.tokens, None, self.model_of(giga), count.x_headers)
+                for (row, _), count in zip(rows, counts, strict=True)
+            ]
+        row, payload = rows[0]
+        fields = self.fields if self.model is None else {**self.fields, "model": self.model}
+        if self.into is not None:
+            completion, value = await _method(giga, "chat_parse")(payload, into=self.into, **self._parsing, **fields)
+            return [self._of_completion(row, value, completion, completion)]
+        if self.tools:
+            run = await _method(giga, "chat_run")(payload, tools=self.tools, **fields)
+            return [self._of_completion(row, run.text, run.completion, run)]
+        completion = await _method(giga, "chat")(payload, **fields)
+        return [self._of_completion(row, completion.text, completion, completion)]
+
+    def line_of(self, value: Any) -> Any:
+        """Return a value as JSON has it."""
+        return value if self._adapter is None else self._adapter.dump_python(value, mode="json")
+
+    def value_of(self, line: Any) -> Any:
+        """Return the value of what `line_of` made."""
+        return line if self._adapter is None else self._adapter.validate_python(line)
+
+    def _of_completion(self, row: Row, value: Any, completion: Any, used: Any) -> Result:
+        result = self._result(row, value, tokens_of(used), completion.model, completion.x_headers)
+        result.finish_reason = next((choice.finish_reason for choice in completion.choices), None)
+        return result
+
+    def _result(self, row: Row, value: Any, usage: TokenCounts | None, model: str | None, headers: Any) -> Result:
+        request_id = headers.get("x-request-id") if headers else None
+        return Result(row.number, row.id, value, usage=usage, request_id=request_id, model=model, row=row.data)
+
+
+def _method(giga: Client, name: str) -> Callable[..., Any]:
+    method: Callable[..., Any] = getattr(giga, f"a{name}" if isinstance(giga, GigaChat) else name)
+    return method
+
+
+def _names(template: str) -> list[str]:
+    try:
+        found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"the template is invalid: {error}; a brace that is meant is written twice") from None
+    for name in found:
+        if not name or name.isdecimal():
+            raise ValueError("a template has names of fields in braces, as {text}; a brace that is meant is {{ or }}")
+    return [name.split(".")[0].split("[")[0] for name in found]
+
+
+def _check_names(names: list[str], data: Mapping[str, Any], whose: str) -> None:
+    for name in names:
+        if name not in data:
+            known = ", ".join(map(str, list(data)[:20])) or "none"
+            raise RowMistake(f"{whose} has no field {name!r}; its fields: {known}")
+
+
+class _Fields(dict[str, Any]):
+    def __missing__(self, key: str) -> Any:
+        raise RowMistake(f"the row has no field {key!r}")
+
+
+def _filled(template: str, data: Any) -> str:
+    if not isinstance(data, Mapping):
+        raise RowMistake(f"a template needs rows with fields, not {type(data).__name__}")
+    try:
+        return template.format_map(_Fields({name: "" if value is None else value for name, value in data.items()}))
+    except RowMistake:
+        raise
+    except Exception as error:
+        raise RowMistake(f"the template cannot be filled: {error}") from None
+
+
+def _own_payload(data: Any, *, texts: bool) -> Any:
+    if not isinstance(data, Mapping):
+        return data
+    if not texts and "messages" in data:
+        return {name: value for name, value in data.items() if name != "id"}
+    name = next((name for name in _TEXTS if isinstance(data.get(name), str)), None)
+    if name is None:
+        names = ", ".join(_TEXTS if texts else (*_TEXTS, "messages"))
+        raise RowMistake(f"the row has none of the fields {names}: give prompt='… {{field}} …'")
+    return data[name]
+
+
+def _with_system(system: str, payload: Any) -> Any:
+    message = {"role": "system", "content": system}
+    if isinstance(payload, str):
+        return [message, {"role": "user", "content": payload}]
+    if isinstance(payload, Mapping):
+        return {**payload, "messages": [message, *payload.get("messages", ())]}
+    if hasattr(payload, "messages"):
+        return {**dict(payload), "messages": [message, *payload.messages]}
+    return [message, *payload]
+
+
+def _size(value: Any) -> int:
+    """Return the characters of a value, and more for each of its parts: above its tokens."""
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(_MESSAGE + len(str(name)) + _size(part) for name, part in value.items())
+    if isinstance(value, Sequence):
+        return sum(_MESSAGE + _size(part) for part in value)
+    return len(to_json(value, by_alias=True, exclude_none=True, fallback=str).decode())
+
+
+def _said(value: Any) -> Any:
+    """Return what tells a value from others in all processes."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if hasattr(value, "function") and hasattr(value, "name"):  # a tool
+        return to_jsonable_python(value.function(), by_alias=True)
+    if callable(value):
+        name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+        try:
+            return [name, inspect.getsource(value)]
+        except (OSError, TypeError):
+            return name
+    return to_jsonable_python(value, by_alias=True, fallback=lambda part: type(part).__qualname__)

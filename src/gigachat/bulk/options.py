@@ -1,0 +1,122 @@
+"""The options of a run: what is asked for each row, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gigachat.bulk.budget import Budget, Ledger, Prices
+from gigachat.bulk.cache import Cache
+from gigachat.bulk.concurrency import MOST, Gate, Learner
+from gigachat.bulk.job import Job
+from gigachat.bulk.online import Online
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
+    from gigachat.api.chat import ChatFields
+    from gigachat.api.runs import RunOptionFields
+    from gigachat.bulk.job import Client, Task
+    from gigachat.bulk.results import Report
+    from gigachat.catalogue import Price
+
+    class JobOptions(ChatFields, RunOptionFields, total=False):
+        """What is asked for each row."""
+
+        task: Task
+        prompt: str | Callable[[Any], Any] | None
+        system: str | None
+        into: Any
+        tools: Sequence[Any]
+        repair: int
+        strict: bool
+        simplify: bool
+
+    class Options(JobOptions, total=False):
+        """What is asked for each row, and how."""
+
+        concurrency: Concurrency
+        budget: Budget | None
+        cache: str | os.PathLike[str] | None
+        retries: int
+        prices: Mapping[str, Price] | None
+
+    Concurrency: TypeAlias = Literal["learn"] | int
+
+
+@dataclass(slots=True)
+class How:
+    """How rows are asked: the options of a run that are not of its job."""
+
+    concurrency: Any = "learn"
+    budget: Budget | None = None
+    cache: str | os.PathLike[str] | None = None
+    retries: Any = 2
+    prices: Mapping[str, Price] | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and not isinstance(self.budget, Budget):
+            raise TypeError(f"budget is a Budget, such as Budget(tokens=1_000_000), not {type(self.budget).__name__}")
+        if self.concurrency != "learn" and (
+            not isinstance(self.concurrency, int) or isinstance(self.concurrency, bool) or self.concurrency < 1
+        ):
+            raise ValueError("concurrency is 'learn' or a whole number of 1 or more")
+        if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
+            raise ValueError("retries is a whole number, 0 or more")
+
+    def gate(self, giga: Client) -> Gate:
+        """Return what lets the requests of a client in."""
+        settings = giga._settings
+        most = MOST if self.concurrency == "learn" else self.concurrency
+        for bound in (settings.max_concurrency, settings.max_connections):
+            most = min(most, bound or most)
+        return Gate(Learner(most, fixed=self.concurrency != "learn"))
+
+
+_HOW = frozenset(How.__dataclass_fields__)
+
+
+def divided(options: Mapping[str, Any]) -> tuple[Job, How]:
+    """Return the job in options, and how it is asked.
+
+    Raises:
+        ValueError, TypeError: An option is invalid.
+    """
+    how = How(**{name: value for name, value in options.items() if name in _HOW})
+    job = Job(**{name: value for name, value in options.items() if name not in _HOW})
+    return job, how
+
+
+def online_for(
+    job: Job,
+    how: How,
+    client: Client,
+    report: Report,
+    *,
+    gate: Gate | None = None,
+    ordered: bool = False,
+    every_row: bool = False,
+    window: int = 1000,
+) -> tuple[Online, Gate]:
+    """Return what asks for the rows of a job, and what lets its requests in."""
+    gate = gate or how.gate(client)
+    prices = Prices(how.prices)
+    ledger = Ledger(how.budget, prices, job.model_of(client))
+    ledger.spend(report.usage)
+    cache = None if how.cache is None else Cache(how.cache)
+    online = Online(
+        job,
+        client,
+        gate=gate,
+        ledger=ledger,
+        prices=prices,
+        report=report,
+        cache=cache,
+        retries=how.retries,
+        ordered=ordered,
+        every_row=every_row,
+        window=window,
+    )
+    return online, gate

@@ -1,0 +1,132 @@
+"""How a job shows how far it is: with rich, with tqdm, or by a function of the caller."""
+
+from __future__ import annotations
+
+import sys
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigachat.bulk.results import Report
+
+Progress: TypeAlias = "Callable[[Report], object] | Literal['rich', 'tqdm', 'lines'] | bool | None"
+
+_PAUSE = 0.2  # seconds between two looks
+_LINES = 10.0  # seconds between two lines
+
+
+class Watch:
+    """Tells of the progress of a job, five times a second at most.
+
+    Args:
+        progress: A function; `rich`, `tqdm` or `lines`; True takes the first of these that there is; None for nothing.
+
+    Raises:
+        ImportError: The library is not installed.
+        TypeError, ValueError: It is none of these.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._began = time.monotonic()
+        self._next = 0.0
+        self._show = _shown(progress)
+
+    def look(self, report: Report, *, last: bool = False) -> None:
+        """Tell of a report."""
+        now = time.monotonic()
+        if not last and now < self._next:
+            return
+        self._next = now + _PAUSE
+        report.seconds = now - self._began
+        if self._show is not None:
+            self._show(report, last)
+
+
+def summary(report: Report) -> str:
+    """Return a report as one line."""
+    parts = [f"{report.done + report.failed}" + ("" if report.total is None else f" of {report.total}") + " rows"]
+    parts.append(f"{report.rate:.1f} a second")
+    if report.eta is not None:
+        parts.append(f"{_duration(report.eta)} left")
+    if report.failed:
+        parts.append(f"{report.failed} failed")
+    tokens = report.usage.input_tokens + report.usage.output_tokens
+    if tokens:
+        parts.append(f"{tokens} tokens")
+    if report.cost is not None:
+        parts.append(f"{report.cost:.2f} roubles")
+    parts.append(f"{report.in_progress} of {report.limit} in progress")
+    return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _shown(progress: Any) -> Callable[[Report, bool], object] | None:
+    if progress is None or progress is False:
+        return None
+    if callable(progress):
+        return lambda report, _: progress(report)
+    if progress is True:
+        for kind in (_Rich, _Tqdm):
+            try:
+                return kind()
+            except ImportError:
+                continue
+        return _Lines()
+    kinds: dict[str, Callable[[], Callable[[Report, bool], object]]] = {
+        "rich": _Rich,
+        "tqdm": _Tqdm,
+        "lines": _Lines,
+    }
+    if progress not in kinds:
+        raise ValueError(f"progress is a function, True, 'rich', 'tqdm' or 'lines', not {progress!r}")
+    return kinds[progress]()
+
+
+class _Rich:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._bar = Progress(
+            BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), auto_refresh=False
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._bar.start()
+
+    def __call__(self, report: Report, last: bool) -> None:
+        done = report.done + report.failed
+        self._bar.update(self._task, completed=done, total=report.total, description=summary(report), refresh=True)
+        if last:
+            self._bar.stop()
+
+
+class _Tqdm:
+    def __init__(self) -> None:
+        self._bar = import_module("tqdm").tqdm(unit=" rows")  # no extra has it
+
+    def __call__(self, report: Report, last: bool) -> None:
+        self._bar.total = report.total
+        self._bar.n = report.done + report.failed
+        self._bar.set_postfix_str(summary(report))
+        if last:
+            self._bar.close()
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, report: Report, last: bool) -> None:
+        now = time.monotonic()
+        if (last or now >= self._next) and sys.stderr is not None:
+            self._next = now + _LINES
+            sys.stderr.write(f"{summary(report)}\n")
+            sys.stderr.flush()

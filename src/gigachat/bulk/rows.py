@@ -1,0 +1,268 @@
+"""The rows of a job: from files, standard input, tables and any iterable.
+
+A row is a mapping. Text is a row with the field `text`. A line that cannot be read is a row with an error, so that it
+does not end the job.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TypeAlias
+
+from pydantic_core import to_json
+
+Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
+"""A path, `-` for standard input, a DataFrame of pandas or Polars, a table of pyarrow, or any iterable of rows."""
+
+FORMATS = ("jsonl", "csv", "tsv", "txt", "parquet")
+_OF_SUFFIX = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "txt",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_CHUNK = 1 << 20
+_DELIMITERS = ",;\t"
+
+
+class Row(NamedTuple):
+    """A row.
+
+    Attributes:
+        number: Its number, from 0.
+        data: Its fields.
+        error: Why it cannot be read; None if it can.
+    """
+
+    number: int
+    data: Any
+    error: str | None = None
+
+    @property
+    def id(self) -> Any:
+        """The row's `id`, or its number."""
+        return self.data.get("id", self.number) if isinstance(self.data, Mapping) else self.number
+
+
+class Rows:
+    """The rows of a source, which can be read once.
+
+    Args:
+        source: Where they come from.
+        form: Format of a file: `jsonl`, `csv`, `tsv`, `txt` or `parquet`; by its name if None.
+
+    Attributes:
+        total: How many there are; None if it is not known.
+        digest: What tells this input from others: of a file its bytes, else the number of rows and the first one.
+
+    Raises:
+        ValueError, TypeError: There is no such file, or it is no source of rows.
+    """
+
+    def __init__(self, source: Source, form: str | None = None) -> None:
+        if form is not None and form not in FORMATS:
+            raise ValueError(f"the format of the input is one of {', '.join(FORMATS)}, not {form!r}")
+        self.total: int | None = None
+        if isinstance(source, str | os.PathLike):
+            self._open(source, form)
+        else:
+            self._take(source)
+
+    def __iter__(self) -> Iterator[Row]:
+        for number, item in enumerate(self._items):
+            if isinstance(item, _Unreadable):
+                yield Row(number, None, item.reason)
+            else:
+                yield Row(number, {"text": item} if isinstance(item, str) else item)
+
+    @property
+    def first(self) -> Any:
+        """Fields of the first row; None if there is none, or it cannot be read."""
+        item = next(self._items, None)
+        if item is None:
+            return None
+        self._items = chain([item], self._items)
+        if isinstance(item, _Unreadable):
+            return None
+        return {"text": item} if isinstance(item, str) else item
+
+    def _open(self, source: str | os.PathLike[str], form: str | None) -> None:
+        if source == "-":
+            form = form or "jsonl"
+            if form == "parquet":
+                raise ValueError("standard input cannot be Parquet: save it as a file")
+            self._items = _lines_of(sys.stdin.buffer, form, "standard input")
+            self.digest = _digest(None, self.first)
+            return
+        path = Path(source)
+        form = form or _OF_SUFFIX.get(path.suffix.lower())
+        if form is None:
+            raise ValueError(f"{path}: the name does not tell the format: give it, one of {', '.join(FORMATS)}")
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such file")
+        self.digest, count = _scanned(path, quoted=form in ("csv", "tsv"))
+        if form == "parquet":
+            parquet = _parquet(path)
+            self.total = parquet.metadata.num_rows
+            self._items = _of_batches(parquet.iter_batches(batch_size=1024))
+            return
+        self.total = max(0, count - 1) if form in ("csv", "tsv") else count
+        self._items = _file_lines(path, form)
+
+    def _take(self, source: Any) -> None:
+        single = isinstance(source, bytes | bytearray | Mapping) or not isinstance(source, Iterable)
+        if single and not hasattr(source, "to_batches"):
+            raise TypeError(f"rows are a path, a table or an iterable of mappings, not {type(source).__name__}")
+        if hasattr(source, "iter_rows") and hasattr(source, "columns"):  # Polars
+            self.total = len(source)
+            self._items = iter(source.iter_rows(named=True))
+        elif hasattr(source, "itertuples") and hasattr(source, "columns"):  # pandas
+            self.total = len(source)
+            self._items = _of_pandas(source)
+        elif hasattr(source, "to_batches"):  # pyarrow
+            self.total = source.num_rows
+            self._items = _of_batches(source.to_batches(max_chunksize=1024))
+        else:
+            self.total = len(source) if hasattr(source, "__len__") else None
+            self._items = iter(source)
+        self.digest = _digest(self.total, self.first)
+
+    _items: Iterator[Any]
+
+
+class _Unreadable(NamedTuple):
+    reason: str
+
+
+def _digest(total: int | None, first: Any) -> str:
+    return hashlib.sha256(to_json([total, first], fallback=str, inf_nan_mode="constants")).hexdigest()
+
+
+def _scanned(path: Path, *, quoted: bool) -> tuple[str, int]:
+    """Return the digest of a file, and how many lines it has that are not empty; a line may be within quotes."""
+    digest = hashlib.sha256()
+    lines, inside, last = 0, 0, b"\n"
+    with path.open("rb") as file:
+        if not quoted:
+            for line in file:
+                digest.update(line)
+                lines += not line.isspace()
+            return digest.hexdigest(), lines
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            parts = chunk.split(b'"')
+            lines += sum(part.count(b"\n") for part in parts[inside::2])
+            inside = (inside + len(parts) - 1) % 2
+            last = chunk[-1:]
+    return digest.hexdigest(), lines + (last != b"\n")
+
+
+def _file_lines(path: Path, form: str) -> Iterator[Any]:
+    with path.open("rb") as file:
+        yield from _lines_of(file, form, str(path))
+
+
+def _lines_of(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
+    if form in ("csv", "tsv"):
+        yield from _csv_rows(file, form, name)
+        return
+    for number, line in enumerate(file, start=1):
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        line = line.rstrip(b"\r\n")
+        if not line.strip():
+            continue
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            yield _Unreadable(f"line {number} is not UTF-8: save the file as UTF-8")
+            continue
+        if form == "txt":
+            yield text
+            continue
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            yield _Unreadable(f"line {number} is not JSON")
+            continue
+        if isinstance(value, dict | str):
+            yield value
+        else:
+            yield _Unreadable(f"line {number} is neither an object nor text")
+
+
+def _csv_rows(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
+    lines = _decoded(file, name)
+    head = next(lines, "")
+    delimiter = "\t" if form == "tsv" else max(_DELIMITERS, key=head.count)
+    reader = csv.reader(chain([head], lines), delimiter=delimiter)
+    try:
+        names = next(reader, [])
+    except csv.Error as error:
+        raise ValueError(f"{name} is not CSV: {error}") from None
+    while True:
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            yield _Unreadable(f"line {reader.line_num} is not CSV: {error}")
+            continue
+        if values is None:
+            return
+        if not values:
+            continue
+        if len(values) != len(names):
+            yield _Unreadable(f"line {reader.line_num} has {len(values)} fields, but the first line {len(names)}")
+        else:
+            yield dict(zip(names, values, strict=True))
+
+
+def _decoded(file: IO[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        try:
+            yield line.removeprefix(b"\xef\xbb\xbf").decode() if number == 1 else line.decode()
+        except UnicodeDecodeError:
+            raise ValueError(f"line {number} of {name} is not UTF-8, perhaps Windows-1251: save it as UTF-8") from None
+
+
+def _parquet(path: Path) -> Any:
+    try:
+        parquet = import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise ImportError("Parquet needs the package pyarrow: pip install pyarrow", name="pyarrow") from error
+    return parquet.ParquetFile(path)
+
+
+def _of_batches(batches: Iterable[Any]) -> Iterator[Any]:
+    for batch in batches:
+        yield from batch.to_pylist()
+
+
+def _of_pandas(frame: Any) -> Iterator[Any]:
+    names = [str(name) for name in frame.columns]
+    for values in frame.itertuples(index=False, name=None):
+        yield dict(zip(names, map(_plain, values), strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of pandas as one of Python: its missing values are None."""
+    if value is None or value != value:
+        return None
+    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
+
+
+def slices(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Return rows in slices."""
+    rows = iter(rows)
+    while part := list(islice(rows, size)):
+        yield part

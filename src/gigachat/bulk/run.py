@@ -1,0 +1,275 @@
+"""The functions of `gigachat.bulk`: a job with a file of results, or with an iterator of them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gigachat.bulk.checkpoint import Checkpoint
+from gigachat.bulk.job import RowMistake
+from gigachat.bulk.options import divided, online_for
+from gigachat.bulk.progress import Progress, Watch
+from gigachat.bulk.results import Report, Result, RowError
+from gigachat.bulk.rows import Rows, Source
+from gigachat.bulk.threads import call, iterated
+from gigachat.client import AsyncGigaChat, GigaChat
+from gigachat.exceptions import JobStoppedError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+    from typing import Unpack
+
+    from gigachat.bulk.job import Client, Job
+    from gigachat.bulk.options import How, Options
+    from gigachat.bulk.rows import Row
+
+T = TypeVar("T")
+
+_ALIKE = 20  # rows that all fail in the same way, before the run stops
+
+
+async def arun(
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    giga: Client | None = None,
+    input_format: str | None = None,
+    ordered: bool = False,
+    retry_failed: bool = False,
+    overwrite: bool = False,
+    progress: Progress = None,
+    **options: Unpack[Options],
+) -> Report:
+    """Ask for each row of a source, awaited in asyncio; see `run`."""
+    job, how = divided(options)
+    watch = Watch(progress)
+    rows = Rows(source, input_format)
+    job.check(rows.first)
+    async with _client(giga) as client:
+        check_budget(job, how, rows.first)
+        checkpoint = Checkpoint(
+            out, job.digest, rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
+        )
+        report = checkpoint.report
+        report.total = rows.total
+        alike = _Alike()
+        try:
+            online, gate = online_for(job, how, client, report)
+            with closing(online.cache) if online.cache is not None else nullcontext():
+                wanted = (row for row in rows if checkpoint.wanted(row.number))
+                async with aclosing(online.results(wanted)) as results:
+                    async for result in results:
+                        checkpoint.write(result, job)
+                        report.add(result)
+                        if alike.add(result):
+                            online.stop(f"the first {_ALIKE} rows failed alike: {alike.error}")
+                        report.in_progress, report.limit = gate.learner.in_progress, gate.learner.limit
+                        watch.look(report)
+        except BaseException:
+            checkpoint.close()
+            raise
+        checkpoint.finish()
+    if report.stopped is None:
+        report.total = report.done + report.failed
+    watch.look(report, last=True)
+    return report
+
+
+def run(
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    giga: Client | None = None,
+    input_format: str | None = None,
+    ordered: bool = False,
+    retry_failed: bool = False,
+    overwrite: bool = False,
+    progress: Progress = None,
+    **options: Unpack[Options],
+) -> Report:
+    """Ask for each row of a source, and append each result to a file of JSON Lines as it comes.
+
+    The file is the checkpoint too. After a crash the same call continues: rows in the file are not asked again.
+
+    Args:
+        source: Path of a file (`.jsonl`, `.csv`, `.tsv`, `.txt`, `.parquet`), `-` for standard input, a DataFrame of
+            pandas or Polars, a table of pyarrow, or any iterable of mappings or texts. Text is a row with the field
+            `text`.
+        out: The file of the results.
+        giga: The client; one made of the environment if not given.
+        input_format: `jsonl`, `csv`, `tsv`, `txt` or `parquet`, if the name does not tell it.
+        ordered: Whether the lines are in the order of the rows when the run has ended. Before, they are as they came.
+        retry_failed: Whether rows that failed in an earlier run are asked again.
+        overwrite: Whether the output of another job is replaced.
+        progress: Function that gets the `Report`, five times a second at most; or True, which shows a bar by rich or
+            tqdm if one is installed, else lines; or the name of one: `rich`, `tqdm`, `lines`.
+        **options: What is asked, and how:
+
+            * `task`: `chat`, `embed` or `tokens`;
+            * `prompt`: template with the names of fields in braces, `"Тон отзыва: {text}"`, or a function that makes
+              what `giga.chat` takes of a row; without it the row is asked as it is: its `messages`, or its text;
+            * `system`: text of the system message, a template too;
+            * `into`: type of the value of each answer, as of `chat_parse`, with `repair`, `strict` and `simplify`;
+            * `tools`: tools of a run, as of `chat_run`, with the options of runs;
+            * `model`, `temperature`, `max_tokens` and all other fields of a chat;
+            * `concurrency`: `learn`, or the most requests in progress;
+            * `budget`: a `Budget`; it needs `max_tokens`;
+            * `cache`: path of an SQLite file with responses, which answers requests that were answered before;
+            * `retries`: how often a request is repeated after a passing failure;
+            * `prices`: price of each model by its name, for the cost.
+
+    Returns:
+        The report. `stopped` says why the run ended before the input did.
+
+    Raises:
+        ValueError, TypeError: An argument is invalid, or the file is of another job; nothing is sent.
+        OSError: The file cannot be written.
+    """
+    return _blocking(
+        arun(
+            source,
+            out,
+            giga=giga,
+            input_format=input_format,
+            ordered=ordered,
+            retry_failed=retry_failed,
+            overwrite=overwrite,
+            progress=progress,
+            **options,
+        )
+    )
+
+
+def aiterate(
+    source: Source,
+    *,
+    giga: Client | None = None,
+    input_format: str | None = None,
+    ordered: bool = False,
+    window: int = 1000,
+    progress: Progress = None,
+    **options: Unpack[Options],
+) -> AsyncIterator[Result]:
+    """Iterate over the results of the rows of a source, in asyncio; see `iterate`."""
+    job, how = divided(options)
+    rows = Rows(source, input_format)
+    job.check(rows.first)
+    check_budget(job, how, rows.first)
+    return _results(job, how, rows, giga, ordered=ordered, window=_checked_window(window), watch=Watch(progress))
+
+
+def iterate(
+    source: Source,
+    *,
+    giga: Client | None = None,
+    input_format: str | None = None,
+    ordered: bool = False,
+    window: int = 1000,
+    progress: Progress = None,
+    **options: Unpack[Options],
+) -> Iterator[Result]:
+    """Iterate over the results of the rows of a source, without a file. Rows are taken as needed, in another thread.
+
+    Args:
+        source: As of `run`.
+        giga: The client; one made of the environment if not given.
+        input_format: As of `run`.
+        ordered: Whether the results are in the order of the rows.
+        window: Most results that wait: for their consumer, or for an earlier row.
+        progress: As of `run`.
+        **options: As of `run`.
+
+    Raises:
+        ValueError, TypeError: An argument is invalid; nothing is sent.
+        JobStoppedError: The job ended before the input did.
+    """
+    return iterated(
+        aiterate(
+            source,
+            giga=giga,
+            input_format=input_format,
+            ordered=ordered,
+            window=window,
+            progress=progress,
+            **options,
+        )
+    )
+
+
+async def _results(
+    job: Job, how: How, rows: Iterable[Row], giga: Client | None, *, ordered: bool, window: int, watch: Watch
+) -> AsyncIterator[Result]:
+    report = Report(total=getattr(rows, "total", None))
+    async with _client(giga) as client:
+        online, gate = online_for(job, how, client, report, ordered=ordered, window=window)
+        with closing(online.cache) if online.cache is not None else nullcontext():
+            async with aclosing(online.results(rows)) as results:
+                async for result in results:
+                    report.add(result)
+                    report.in_progress, report.limit = gate.learner.in_progress, gate.learner.limit
+                    watch.look(report)
+                    yield result
+    watch.look(report, last=True)
+    if report.stopped is not None:
+        raise JobStoppedError(report.stopped)
+
+
+@asynccontextmanager
+async def _client(giga: Client | None) -> AsyncIterator[Client]:
+    """Give the caller's client, or one of the environment, which is closed at the end."""
+    given: Any = giga
+    if given is None:
+        async with GigaChat() as own:
+            yield own
+    elif isinstance(given, GigaChat | AsyncGigaChat):
+        yield given
+    else:
+        raise TypeError(f"giga is a GigaChat or an AsyncGigaChat, not {type(given).__name__}")
+
+
+def check_budget(job: Job, how: How, first: Any) -> None:
+    """Refuse a budget that bounds nothing, before any request."""
+    if how.budget is None:
+        return
+    if job.tools:
+        raise ValueError("a budget cannot bound runs: their tools decide how many answers there are")
+    with suppress(RowMistake):
+        payload = None if first is None else job.payload(first)
+        job.most({} if payload is None and job.task == "chat" else payload)
+
+
+def _checked_window(window: Any) -> int:
+    if not isinstance(window, int) or isinstance(window, bool) or window < 1:
+        raise ValueError("window is a whole number, 1 or more")
+    return window
+
+
+def _blocking(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; beside an event loop, as in a notebook, in a thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    return call(coroutine)
+
+
+class _Alike:
+    """Tells when the first rows of a run have all failed in the same way."""
+
+    def __init__(self) -> None:
+        self.error: RowError | None = None
+        self._left = _ALIKE
+
+    def add(self, result: Result) -> bool:
+        """Count a result."""
+        if self._left <= 0:
+            return False
+        error, before = result.error, self.error or result.error
+        if error is None or before is None or (error.kind, error.status) != (before.kind, before.status):
+            self._left = 0
+            return False
+        self.error = error
+        self._left -= 1
+        return self._left == 0

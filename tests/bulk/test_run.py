@@ -1,0 +1,233 @@
+"""Jobs against the local server: results, errors of rows, retries, the cache, and rows for other systems."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from gigachat import AsyncGigaChat, GigaChat, JobStoppedError, bulk
+from gigachat.catalogue import DATE, Price
+from gigachat.server import GigaChatServer
+from gigachat.usage import TokenCounts
+from tests.support.callers import options
+
+
+class Tone(BaseModel):
+    tone: str
+    score: int
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{"id": f"r{number}", "text": f"отзыв {number}"} for number in range(count)]
+
+
+def test_results_are_lines_with_ids_usage_and_request_ids(giga: GigaChat, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    report = bulk.run(rows(20), out, giga=giga, prompt="Тон: {text}", max_tokens=30)
+    assert (report.done, report.failed, report.total, report.stopped) == (20, 0, 20, None)
+    header, *found = lines(out)
+    assert header["gigachat_bulk"] == 1
+    assert sorted(one["id"] for one in found) == sorted(f"r{number}" for number in range(20))
+    assert all(f"отзыв {one['n']}»" in one["result"] for one in found)
+    assert len({one["request_id"] for one in found}) == 20
+    usages = [TokenCounts(**one["usage"]) for one in found]
+    assert report.usage == tuple(map(sum, zip(*usages, strict=True)))
+    assert list(bulk.read_results(out)) == found
+
+
+def test_a_run_again_asks_nothing(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    first = bulk.run(rows(5), tmp_path / "out.jsonl", giga=giga)
+    server.clear()
+    again = bulk.run(rows(5), tmp_path / "out.jsonl", giga=giga)
+    server.assert_nothing_asked()
+    assert (again.done, again.earlier, again.usage) == (5, 5, first.usage)
+
+
+def test_the_lines_are_in_order_when_the_run_has_ended(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    server.reply("late", when="отзыв 0", after=0.3)
+    bulk.run(rows(30), tmp_path / "out.jsonl", giga=giga, ordered=True)
+    found = list(bulk.read_results(tmp_path / "out.jsonl"))
+    assert [one["n"] for one in found] == list(range(30))
+    assert found[0]["result"] == "late"
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_iterator_has_the_same_results(giga: GigaChat, ordered: bool) -> None:
+    found = list(bulk.iterate(rows(30), giga=giga, prompt="{text}", ordered=ordered, window=7))
+    numbers = [one.number for one in found]
+    assert sorted(numbers) == list(range(30))
+    assert not ordered or numbers == list(range(30))
+    assert all(one.row == rows(30)[one.number] for one in found)
+
+
+def test_async_functions_take_both_kinds_of_clients(server: GigaChatServer, tmp_path: Path) -> None:
+    async def both() -> tuple[int, int]:
+        async with AsyncGigaChat(**options(server)) as giga:
+            report = await bulk.arun(rows(3), tmp_path / "out.jsonl", giga=giga)
+        async with GigaChat(**options(server)) as giga:
+            return report.done, len([one async for one in bulk.aiterate(rows(4), giga=giga)])
+
+    assert asyncio.run(both()) == (3, 4)
+
+
+def test_blocking_functions_work_beside_an_event_loop(giga: GigaChat, tmp_path: Path) -> None:
+    async def notebook() -> tuple[int, int]:
+        report = bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga)
+        return report.done, len(list(bulk.iterate(rows(3), giga=giga)))
+
+    assert asyncio.run(notebook()) == (3, 3)
+
+
+def test_answers_are_values_of_a_type(giga: GigaChat, tmp_path: Path) -> None:
+    found = list(bulk.iterate(rows(2), giga=giga, prompt="{text}", into=Tone))
+    assert all(isinstance(one.value, Tone) for one in found)
+    bulk.run(rows(2), tmp_path / "out.jsonl", giga=giga, prompt="{text}", into=Tone)
+    assert all(Tone.model_validate(one["result"]) for one in bulk.read_results(tmp_path / "out.jsonl"))
+
+
+def test_a_run_calls_tools(giga: GigaChat, server: GigaChatServer) -> None:
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    server.reply_call("add", {"a": 2, "b": 3})
+    [found] = bulk.iterate(["2 + 3"], giga=giga, tools=[add])
+    assert "5" in found.value
+    assert found.usage is not None
+
+
+def test_vectors_and_token_counts_are_asked_for_together(giga: GigaChat, server: GigaChatServer) -> None:
+    texts = [f"text {number}" for number in range(200)]
+    vectors = list(bulk.iterate(texts, giga=giga, task="embed", ordered=True))
+    assert [len(one.value) for one in vectors] == [1024] * 200
+    assert vectors[3].value == giga.embeddings([texts[3]]).data[0].embedding
+    counts = list(bulk.iterate(texts, giga=giga, task="tokens", ordered=True))
+    assert [one.value for one in counts] == [one.tokens for one in giga.tokens_count(texts)]
+    assert len(server.requests_to("/embeddings")) == 3 + 1
+
+
+def test_a_text_that_is_too_long_fails_alone(giga: GigaChat) -> None:
+    found = list(bulk.iterate(["a", "слово " * 2000, "b"], giga=giga, task="embed", ordered=True))
+    assert [one.error and one.error.status for one in found] == [None, 413, None]
+
+
+def test_a_row_that_cannot_be_asked_fails_alone(giga: GigaChat) -> None:
+    found = list(bulk.iterate([{"text": "a"}, {"word": "b"}, {"text": "c"}], giga=giga, ordered=True, prompt="{text}"))
+    assert [one.error and one.error.message for one in found] == [None, "the row has no field 'text'", None]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_passing_failure_is_repeated(giga: GigaChat, server: GigaChatServer, status: int) -> None:
+    server.fail(status, times=2, path="/chat/completions")
+    [found] = bulk.iterate(["a"], giga=giga)
+    assert found.error is None
+    assert len(server.chats) == 3
+
+
+def test_a_lasting_failure_is_the_result_of_the_row_and_can_be_asked_again(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    server.fail(400, "bad", times=1, path="/chat/completions")
+    assert bulk.run(rows(10), out, giga=giga, ordered=True).failed == 1
+    [failed] = [one for one in bulk.read_results(out) if "error" in one]
+    assert (failed["error"]["kind"], failed["error"]["status"]) == ("BadRequestError", 400)
+    server.clear()
+    assert bulk.run(rows(10), out, giga=giga, ordered=True).failed == 1
+    server.assert_nothing_asked()
+    report = bulk.run(rows(10), out, giga=giga, ordered=True, retry_failed=True)
+    assert (report.done, report.failed) == (10, 0)
+    assert len(server.chats) == 1
+    assert [one["n"] for one in bulk.read_results(out)] == list(range(10))
+
+
+def test_the_first_rows_that_fail_alike_end_the_run(giga: GigaChat, tmp_path: Path) -> None:
+    report = bulk.run(rows(1000), tmp_path / "out.jsonl", giga=giga, model="GigaChatt", concurrency=1)
+    assert report.stopped is not None
+    assert "failed alike" in report.stopped
+    assert report.failed < 100
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 423])
+def test_what_refuses_every_row_ends_the_run_and_no_row_fails(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, status: int
+) -> None:
+    server.fail(status, path="/chat/completions", times=None)
+    report = bulk.run(rows(10), tmp_path / "out.jsonl", giga=giga)
+    assert report.stopped is not None
+    assert report.failed == 0
+    server.clear()
+    assert bulk.run(rows(10), tmp_path / "out.jsonl", giga=giga).done == 10
+
+
+def test_an_iterator_says_that_it_stopped(giga: GigaChat, server: GigaChatServer) -> None:
+    server.fail(402, path="/chat/completions", times=None)
+    with pytest.raises(JobStoppedError, match="402"):
+        list(bulk.iterate(rows(3), giga=giga))
+
+
+def test_the_ceiling_of_an_account_is_kept(tmp_path: Path) -> None:
+    with GigaChatServer(account_kind="b2b") as server, GigaChat(**server.client_options) as giga:
+        server.reply("well", always=True, after=0.01)
+        report = bulk.run(rows(300), tmp_path / "out.jsonl", giga=giga)
+    assert (report.done, report.failed) == (300, 0)
+    assert report.limit <= 11
+    assert report.refused <= 30
+
+
+def test_equal_requests_come_from_the_cache(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.sqlite"
+    first = list(bulk.iterate(rows(5), giga=giga, prompt="{text}", into=Tone, cache=cache, ordered=True))
+    server.clear()
+    again = list(bulk.iterate(rows(5), giga=giga, prompt="{text}", into=Tone, cache=cache, ordered=True))
+    server.assert_nothing_asked()
+    assert [one.value for one in again] == [one.value for one in first]
+    assert all(one.cached and one.usage is None for one in again)
+    list(bulk.iterate(rows(5), giga=giga, prompt="{text}", into=Tone, cache=cache, temperature=0.5))
+    assert len(server.chats) == 5
+
+
+def test_prices_make_costs(giga: GigaChat, tmp_path: Path) -> None:
+    prices = {"GigaChat": Price(1.0, 2.0, DATE)}
+    report = bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, prices=prices)
+    assert report.cost == pytest.approx((report.usage.input_tokens + 2 * report.usage.output_tokens) / 1000)
+
+
+def test_progress_is_told_to_a_function(giga: GigaChat, tmp_path: Path) -> None:
+    told: list[int] = []
+    bulk.run(rows(5), tmp_path / "out.jsonl", giga=giga, progress=lambda report: told.append(report.done))
+    assert told[-1] == 5
+
+
+def test_rows_go_in_and_come_out(server: GigaChatServer) -> None:
+    settings: dict[str, Any] = {"client": options(server), "prompt": "{text}", "max_tokens": 20, "into": Tone}
+    settings = pickle.loads(pickle.dumps(settings))
+    found = list(bulk.map_rows(rows(5), **settings))
+    assert [one["id"] for one in found] == [f"r{number}" for number in range(5)]
+    assert all(Tone.model_validate(one["result"]) for one in found)
+    assert found[0].keys() >= {"text", "error", "input_tokens", "output_tokens", "cost", "request_id", "cached"}
+
+
+def test_each_row_comes_out_when_the_budget_is_spent(server: GigaChatServer) -> None:
+    found = list(
+        bulk.map_rows(rows(50), client=options(server), prompt="{text}", max_tokens=20, budget=bulk.Budget(tokens=500))
+    )
+    assert [one["id"] for one in found] == [f"r{number}" for number in range(50)]
+    errors = {one["error"] for one in found}
+    assert errors == {None, "the budget is spent"}
+
+
+def test_a_process_keeps_its_client(server: GigaChatServer) -> None:
+    for _ in range(3):
+        list(bulk.map_rows(rows(2), client={**options(server), "share_token": False}))
+    assert len(server.requests_to("/oauth")) == 1
