@@ -1,39 +1,39 @@
-"""A web service that streams answers to browsers as server-sent events: uvicorn sse_endpoint:app.
+"""A web service that streams answers to browsers: uvicorn sse_endpoint:app.
 
-In the browser: new EventSource("/chat?question=Привет").onmessage = event => show(JSON.parse(event.data))
+In the browser: new EventSource("/chat?question=Привет").onmessage = event => show(JSON.parse(event.data).text)
 """
 
-import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from gigachat import AsyncGigaChat, GigaChatException
 
+SEND_TIMEOUT = 30.0  # seconds that a browser may read nothing
+
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with AsyncGigaChat(max_concurrency=4) as giga:
-        app.state.giga = giga
-        yield
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, AsyncGigaChat]]:
+    async with AsyncGigaChat() as giga:
+        yield {"giga": giga}
 
 
 app = FastAPI(lifespan=lifespan)
 
 
-async def events(giga: AsyncGigaChat, question: str) -> AsyncIterator[str]:
+async def events(giga: AsyncGigaChat, question: str) -> AsyncIterator[JSONServerSentEvent]:
     try:
         async with giga.stream(question) as stream:
             async for text in stream.text_stream:
-                yield f"data: {json.dumps({'text': text}, ensure_ascii=False)}\n\n"
+                yield JSONServerSentEvent({"text": text})
     except GigaChatException as error:
         logging.warning("stream failed: %s", error)
-        yield "event: failure\ndata: {}\n\n"
+        yield JSONServerSentEvent({}, event="failure")
 
 
 @app.get("/chat")
-async def chat(request: Request, question: str) -> StreamingResponse:
-    return StreamingResponse(events(request.app.state.giga, question), media_type="text/event-stream")
+async def chat(request: Request, question: str) -> EventSourceResponse:
+    return EventSourceResponse(events(request.state.giga, question), send_timeout=SEND_TIMEOUT)

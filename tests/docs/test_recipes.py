@@ -15,10 +15,11 @@ from tests.docs.pages import FILES, ROOT, python_blocks, read
 DOCKER = ("docs/recipes/docker.md", "docs/recipes/docker.ru.md")
 
 
-@pytest.mark.parametrize("page", [page for page in FILES if "fastapi" in page])
-def test_the_recipe_for_fastapi_is_the_example(page: str) -> None:
-    (block,) = python_blocks(page)
-    assert block.text == (ROOT / "examples" / "sse_endpoint.py").read_text("utf-8")
+@pytest.mark.parametrize("language", ["", ".ru"])
+@pytest.mark.parametrize(("page", "example"), [("fastapi", "sse_endpoint.py"), ("gunicorn", "gunicorn.conf.py")])
+def test_the_recipe_is_the_example(page: str, example: str, language: str) -> None:
+    (block,) = python_blocks(f"docs/recipes/{page}{language}.md")
+    assert block.text == (ROOT / "examples" / example).read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", FILES)
@@ -30,7 +31,7 @@ def test_names_that_the_files_import_from_this_package_exist(page: str) -> None:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "gigachat"
         for alias in node.names
     ]
-    assert imported or "langchain" in page
+    assert imported or any(name in page for name in ("gunicorn", "langchain"))
     for module, name in imported:
         assert hasattr(importlib.import_module(module), name)
 

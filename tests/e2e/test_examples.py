@@ -183,7 +183,7 @@ def test_the_endpoint_streams_server_sent_events(server: GigaChatServer) -> None
         server.reply("Жили-были дед да баба.\nИ была у них курочка Ряба.")
         response = browser.get("/chat", params={"question": "Расскажи сказку"})
         assert response.headers["content-type"].startswith("text/event-stream")
-        events = response.text.split("\n\n")
+        events = response.text.split("\r\n\r\n")
         assert events.pop() == ""
         texts = [json.loads(event.removeprefix("data: "))["text"] for event in events]
         assert len(texts) > 1

@@ -47,6 +47,7 @@ from tests.server.api import (
     http_client,
     sign_in,
 )
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -941,6 +942,17 @@ def test_the_journal(api: Api) -> None:
     assert "Bearer" not in repr(dict.fromkeys([1], first))
     api.server.clear()
     assert api.server.requests == []
+
+
+def test_requests_in_progress_end_with_their_response_or_their_client(api: Api) -> None:
+    api.chat()
+    until(lambda: api.server.requests_in_progress == [])
+    api.server.stream_events(["{}"], keep_open=True)
+    with api.http.stream("POST", "/chat/completions", json={"model": "GigaChat", "messages": [USER], "stream": True}):
+        assert api.server.requests_in_progress == api.server.requests[1:]
+        api.server.clear()
+        assert len(api.server.requests_in_progress) == 1
+    until(lambda: api.server.requests_in_progress == [])
 
 
 def test_connections_are_counted() -> None:

@@ -270,6 +270,11 @@ class Controls:
         """The requests received so far, oldest first."""
         return self._state.journal.all()
 
+    @property
+    def requests_in_progress(self) -> list[Received]:
+        """The requests whose response has neither ended nor been cut off, oldest first."""
+        return self._state.journal.in_progress()
+
     def requests_to(self, path: str) -> list[Received]:
         """Return the requests whose path ends with `path`."""
         return [request for request in self.requests if request.path.endswith(path)]

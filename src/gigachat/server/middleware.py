@@ -71,6 +71,7 @@ class FrontDesk:
                 await self._obey(received, scope, receive, sending, known=denied is None)
         finally:
             entry.over(scope.get("state", {}).get("refusal_detail"))
+            self._state.journal.end(received)
 
     def _denied(self, scope: Scope) -> Refusal | None:
         """Return the refusal of a request without valid authorization."""

@@ -20,24 +20,50 @@ from gigachat import AsyncGigaChat
 from gigachat.server import GigaChatServer
 from tests.clients.conftest import bounded
 from tests.docs.pages import python_blocks
+from tests.support.browsers import CASES, UVICORN, check_slot_is_freed, served
+from tests.support.programs import environment
 
 Recipe = Callable[[str], ModuleType]
 
 
+DJANGO = """
+from django.urls import path
+
+ALLOWED_HOSTS = ["*"]
+SECRET_KEY = "key"
+ROOT_URLCONF = "settings"
+
+def __getattr__(name):  # the views need the settings
+    if name != "urlpatterns":
+        raise AttributeError(name)
+    import views
+    return [path("stream", views.stream)]
+"""
+
+
+def files(page: str) -> dict[str, str]:
+    """Return the files of a recipe, by name."""
+    named = {}
+    for block in python_blocks(f"docs/recipes/{page}.md"):
+        name = re.match(r"# (\w+)\.py\n", block.text)
+        assert name, block
+        named[name[1]] = block.text
+    return named
+
+
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recipe]:
-    """Write the file of a recipe into an empty folder, and import it."""
+    """Write the files of a recipe into an empty folder, and import the first one."""
     imported: list[str] = []
 
     def run(page: str) -> ModuleType:
-        (block,) = python_blocks(f"docs/recipes/{page}.md")
-        named = re.match(r"# (\w+)\.py\n", block.text)
-        assert named, block
-        (tmp_path / f"{named[1]}.py").write_text(block.text, "utf-8")
+        written = files(page)
+        for name, text in written.items():
+            (tmp_path / f"{name}.py").write_text(text, "utf-8")
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.chdir(tmp_path)
-        imported.append(named[1])
-        return importlib.import_module(named[1])
+        imported.append(next(iter(written)))
+        return importlib.import_module(imported[-1])
 
     yield run
     for name in imported:
@@ -148,6 +174,18 @@ def test_the_views_answer_and_stream(recipe: Recipe, server: GigaChatServer) -> 
     assert bounded(streamed()) == "event: failure\ndata: {}\n\n"
     failed = program.chat(RequestFactory().post("/chat", {"user": "anna", "question": "Ещё"}))
     assert failed.status_code == 503
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_browser_that_reads_no_more_frees_its_slot(case: str, server: GigaChatServer, tmp_path: Path) -> None:
+    for name, text in files("django").items():
+        (tmp_path / f"{name}.py").write_text(text, "utf-8")
+    (tmp_path / "settings.py").write_text(DJANGO, "utf-8")
+    asgi = (tmp_path / "asgi.py").read_text("utf-8")
+    (tmp_path / "asgi.py").write_text(f"import gc\n{asgi}\ngc.disable()\nSEND_TIMEOUT = 0.5\n", "utf-8")
+    variables = {**environment(server), "DJANGO_SETTINGS_MODULE": "settings", "GIGACHAT_MAX_CONCURRENCY": "1"}
+    with served(tmp_path, *UVICORN, "asgi:application", environment=variables) as port:
+        check_slot_is_freed(case, port, "/stream", server)
 
 
 def test_the_chain_prints_its_answers(

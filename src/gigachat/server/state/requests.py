@@ -60,15 +60,27 @@ class Journal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: deque[Received] = deque()
+        self._in_progress: dict[int, Received] = {}
         self._size = 0
 
     def add(self, request: Received) -> None:
         """Record a request; the oldest are dropped beyond 10 000 or 64 MiB of headers and bodies."""
         with self._lock:
+            self._in_progress[id(request)] = request
             self._requests.append(request)
             self._size += request.size
             while len(self._requests) > self._LIMIT or (self._size > self._BYTES and len(self._requests) > 1):
                 self._size -= self._requests.popleft().size
+
+    def end(self, request: Received) -> None:
+        """Note that nothing more of its response will be sent."""
+        with self._lock:
+            del self._in_progress[id(request)]
+
+    def in_progress(self) -> list[Received]:
+        """Return the requests that have not ended."""
+        with self._lock:
+            return list(self._in_progress.values())
 
     def all(self) -> list[Received]:
         """Return the requests noted so far."""
@@ -76,7 +88,7 @@ class Journal:
             return list(self._requests)
 
     def clear(self) -> None:
-        """Forget all requests."""
+        """Forget all requests; those in progress stay in progress."""
         with self._lock:
             self._requests.clear()
             self._size = 0
