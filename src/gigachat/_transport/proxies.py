@@ -71,7 +71,7 @@ def _system_proxy(scheme: str, netloc: str, variables: object, second: int) -> t
     Each look goes through all variables, on some systems also through settings. A burst of new connections looks once:
     an answer holds for a second, unless one of the usual variables changes.
     """
-    if sys.platform not in ("win32", "darwin") and not any(name.lower().endswith("_proxy") for name in os.environ):
+    if sys.platform not in ("win32", "darwin") and not any(name.lower().endswith("proxy") for name in os.environ):
         return None
     from urllib.request import getproxies, proxy_bypass  # here: it imports clients of HTTP and FTP
 
