@@ -24,7 +24,7 @@ _MOST_OF_TEXT = 20_000  # characters
 _MOST_OF_CELL = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Shown:
     """The parts of a result that are shown.
 
