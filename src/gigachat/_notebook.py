@@ -8,7 +8,6 @@ Long texts are cut, because a notebook stores them in its file.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from abc import ABC, abstractmethod
@@ -25,7 +24,7 @@ _MOST_OF_TEXT = 20_000  # characters
 _MOST_OF_CELL = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Shown:
     """The parts of a result that are shown.
 
@@ -54,14 +53,14 @@ class Shown:
         """The parts as HTML."""
         parts = []
         if self.text:
-            text = html.escape(_displayed(self.text, _MOST_OF_TEXT))
+            text = _escaped(_displayed(self.text, _MOST_OF_TEXT))
             parts.append(f'<pre style="{_WRAPPED}">{text}</pre>')
         rows = self.rows
         if rows:
             head, body = _html_row("th", rows[0]), "".join(_html_row("td", row) for row in rows[1:])
             parts.append(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
         if self.line:
-            parts.append(f"<small><code>{html.escape(self.line)}</code></small>")
+            parts.append(f"<small><code>{_escaped(self.line)}</code></small>")
         return f"<div>{''.join(parts)}</div>"
 
     @property
@@ -96,8 +95,14 @@ def tokens(count: int | None) -> str:
     return f"{count} tokens" if count else ""
 
 
+def _escaped(text: str) -> str:
+    import html  # here: each model of chats imports this module
+
+    return html.escape(text)
+
+
 def _html_row(tag: str, cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}><code>{html.escape(cell)}</code></{tag}>' for cell in cells)}</tr>"
+    return f"<tr>{''.join(f'<{tag}><code>{_escaped(cell)}</code></{tag}>' for cell in cells)}</tr>"
 
 
 def _displayed(value: object, most: int) -> str:

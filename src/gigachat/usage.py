@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from gigachat import catalogue
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from gigachat import catalogue
 
 __all__ = ["ClientUsage", "ModelUsage", "TokenCounts"]
 
@@ -104,6 +104,8 @@ class ClientUsage:
         Returns:
             The sum; None if the price of a model is unknown, or the prices are in several currencies.
         """
+        from gigachat import catalogue  # here: few programs ask for it
+
         total = 0.0
         currencies: set[str] = set()
         for name, used in self.models.items():

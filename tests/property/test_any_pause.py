@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -79,12 +77,12 @@ def test_a_call_keeps_all_its_limits(policy: RetryPolicy, story: list[tuple[Giga
 
 @given(policies, errors)
 def test_without_retries_nothing_is_repeated(policy: RetryPolicy, error: GigaChatException) -> None:
-    assert Retry(replace(policy, max_retries=0), 0.0).pause_after(error, 0.0) is None
+    assert Retry(policy._replace(max_retries=0), 0.0).pause_after(error, 0.0) is None
 
 
 @given(policies, st.integers(300, 599), st.one_of(st.none(), st.floats(0.1, 50)))
 def test_the_list_of_statuses_is_obeyed_exactly(policy: RetryPolicy, status: int, wait: float | None) -> None:
-    patient = replace(policy, max_retries=1, timeout=1000.0, rate_limit_timeout=1000.0)
+    patient = policy._replace(max_retries=1, timeout=1000.0, rate_limit_timeout=1000.0)
     pause = Retry(patient, 0.0).pause_after(answered(status, wait), 0.0)
     assert (pause is not None) == (status in policy.on_status_codes)
 

@@ -65,9 +65,9 @@ def test_idle_connections_are_closed_when_they_have_expired() -> None:
 
 def test_the_number_of_idle_connections_is_bounded() -> None:
     connections = Connections()
-    for _ in range(150):
+    for _ in range(300):
         assert connections.put(blocking(Wire()))
-    assert sum(1 for _ in range(150) if connections.take(ORIGIN)) == 100
+    assert sum(1 for _ in range(300) if connections.take(ORIGIN)) == 256
 
 
 def test_the_head_of_a_request_is_sent_with_its_body() -> None:

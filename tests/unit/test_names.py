@@ -94,6 +94,25 @@ def test_the_import_of_a_client_loads_few_modules() -> None:
     assert len(imported("from gigachat import GigaChat", "-S") - imported("", "-S")) <= 108
 
 
+@pytest.mark.parametrize(
+    ("program", "own", "others"),
+    [
+        ("import gigachat", 7, 30),
+        ("from gigachat import GigaChat", 51, 60),
+        ("from gigachat import GigaChat; GigaChat(access_token='t')", 81, 310),
+        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", 92, 340),
+    ],
+    ids=["package", "class", "client", "async client"],
+)
+def test_a_start_loads_few_modules(program: str, own: int, others: int) -> None:
+    """A budget of modules, because times differ from run to run; versions of Python and of libraries need some more."""
+    without_trio = "sys.modules['trio'] = None  # as where it is not installed\n"
+    loaded = imported(without_trio + program) - imported(without_trio)
+    ours = {name for name in loaded if name.partition(".")[0] == "gigachat"}
+    assert len(ours) <= own, sorted(ours)
+    assert len(loaded - ours) <= others, sorted(loaded - ours)
+
+
 @pytest.mark.parametrize("kind", ["GigaChat", "AsyncGigaChat"])
 def test_a_client_needs_no_pydantic_settings(kind: str) -> None:
     program = f"from gigachat import {kind}; {kind}(access_token='t')"

@@ -219,7 +219,8 @@ def test_a_burst_of_connections_looks_for_the_proxy_of_the_environment_once(monk
         looks.append("all variables")
         return {}
 
-    monkeypatch.setattr(proxies, "getproxies", look)
+    monkeypatch.setattr("urllib.request.getproxies", look)
+    monkeypatch.setenv("no_proxy", "nowhere.example")
     for _ in range(100):
         assert proxies.proxy_for(Options(), "https://burst.example/v1") is None
     assert 0 < len(looks) < 100  # once a second

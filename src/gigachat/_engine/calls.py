@@ -113,7 +113,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     ends: Callable[[ChunkT], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class RequestOptions:
     """The options that a view of a client adds to its requests; see `with_options`. Header names are in lower case."""
 

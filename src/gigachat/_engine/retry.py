@@ -8,8 +8,7 @@ time budget.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gigachat.exceptions import GigaChatException, ModelUnavailableError, ResponseError
 
@@ -21,8 +20,7 @@ _RATE_LIMIT_FIRST_PAUSE = 0.5
 _MOST_DOUBLINGS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """The settings of retries; times in seconds."""
 
     max_retries: int

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._engine.attempts import send_with_retries
@@ -212,7 +211,7 @@ class Session:
         service = self.service
         policy = service.policy
         if self.options.max_retries is not None:
-            policy = replace(policy, max_retries=self.options.max_retries)
+            policy = policy._replace(max_retries=self.options.max_retries)
         urls = service.v2_urls if call.v2 else ("",)
         fallback: Fallback | None = None
         model: str | None = None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gigachat._engine.registry import Registry
-from gigachat.usage import ClientUsage, ModelUsage, TokenCounts
+
+if TYPE_CHECKING:
+    from gigachat.usage import ClientUsage, TokenCounts
+
+    Counts: TypeAlias = tuple[int, int, int]  # the attributes of `TokenCounts`
 
 _MOST_WAITING = 100  # small objects
 
@@ -44,6 +48,8 @@ class UsageTotals:
 
     def snapshot(self) -> ClientUsage:
         """Return the sums."""
+        from gigachat.usage import ClientUsage, ModelUsage  # here: few programs ask for them
+
         models: dict[str, ModelUsage] = {}
         with self._lock:
             self._add()
@@ -60,7 +66,7 @@ class UsageTotals:
             if sums is None:
                 sums = self._sums[model] = [0, 0, 0, 0, 0]
             sums[0] += 1
-            counts = usage if isinstance(usage, TokenCounts) else _counts(usage)
+            counts = usage if isinstance(usage, tuple) else _counts(usage)
             if counts is None:
                 sums[4] += 1
             else:
@@ -77,15 +83,15 @@ def requested_model(body: Any) -> str | None:
 
 def tokens_of(answer: Any) -> TokenCounts | None:
     """Return the token counts of a completion, a chunk or embeddings; None if there are none."""
+    from gigachat.usage import TokenCounts  # here: only observers need it
+
     usage = getattr(answer, "usage", None)
-    if usage is None:
-        return _tokens_of_texts(answer)
-    counts = _counts(usage)
+    counts = _tokens_of_texts(answer) if usage is None else _counts(usage)
     return None if counts is None else TokenCounts(*counts)
 
 
-def _counts(usage: Any) -> tuple[int, int, int] | None:
-    """Return what `TokenCounts` is made of; None if the usage reports nothing."""
+def _counts(usage: Any) -> Counts | None:
+    """Return the token counts of a usage; None if it reports nothing."""
     try:
         prompt, generated, cached = usage.prompt_tokens, usage.completion_tokens, usage.precached_prompt_tokens
     except AttributeError:
@@ -97,11 +103,11 @@ def _counts(usage: Any) -> tuple[int, int, int] | None:
     return (prompt, generated, cached or 0) if prompt or generated or usage.model_fields_set else None
 
 
-def _tokens_of_texts(answer: Any) -> TokenCounts | None:
+def _tokens_of_texts(answer: Any) -> Counts | None:
     items = getattr(answer, "data", None)
     if not isinstance(items, list) or not items or not hasattr(items[0], "embedding"):
         return None
-    return TokenCounts(sum(item.usage.prompt_tokens for item in items))
+    return sum(item.usage.prompt_tokens for item in items), 0, 0
 
 
 client_totals: Registry[UsageTotals] = Registry(UsageTotals, UsageTotals.reset)

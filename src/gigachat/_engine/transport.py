@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -25,8 +25,7 @@ T = TypeVar("T")
 clock = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 
 
-@dataclass(slots=True, frozen=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Longest waits in seconds; None waits for ever."""
 
     connect: float | None

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 from gigachat._transport.event_loops import in_trio
+from gigachat._transport.proxies import proxy_for
 from gigachat._transport.tls import context_for
 from gigachat.exceptions import ConfigurationError
 
@@ -32,8 +33,9 @@ def prepare_async_calls(settings: Options) -> None:
         _prepare_asyncio()
     for address in (settings.base_url, settings.auth_url):
         parts = urlsplit(address)
-        if parts.scheme == "https":
-            with suppress(ConfigurationError):  # which the request raises
+        with suppress(ConfigurationError):  # which the request raises
+            proxy_for(settings, address)
+            if parts.scheme == "https":
                 context_for(settings, parts.hostname or "")
 
 

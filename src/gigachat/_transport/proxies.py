@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 
@@ -71,6 +71,10 @@ def _system_proxy(scheme: str, netloc: str, variables: object, second: int) -> t
     Each look goes through all variables, on some systems also through settings. A burst of new connections looks once:
     an answer holds for a second, unless one of the usual variables changes.
     """
+    if sys.platform not in ("win32", "darwin") and not any(name.lower().endswith("proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # here: it imports clients of HTTP and FTP
+
     proxies = getproxies()
     for name in (scheme, "all"):
         if value := proxies.get(name):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FIXED_HEADERS = {"accept": "*/*", "accept-encoding": ACCEPTED, "connection": "keep-alive"}
 WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
 _IN_PATHS = "/%:@!$&'()*+,;=~-._"
+encoded_name = lru_cache(maxsize=256)(str.encode)
+"""Return the name of a header as bytes; open streams share them."""
 
 
 def host_bytes(host: str) -> bytes:

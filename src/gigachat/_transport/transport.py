@@ -18,13 +18,12 @@ import httpcore2
 
 from gigachat._engine.limiter import Limiter
 from gigachat._engine.transport import Stage
-from gigachat._transport import event_loops, forks
+from gigachat._transport import event_loops, forks, requests
 from gigachat._transport.chunk_merger import STREAM, ChunkMerger
 from gigachat._transport.connecting import connection_to
 from gigachat._transport.connections import MAX_HEADER_BYTES, PIECE, UNBOUNDED, Connection, Connections
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
-from gigachat._transport.requests import FIXED_HEADERS, WITHOUT_BODY, extensions, multipart, parsed_url, with_query
 from gigachat._transport.responses import BodyReader
 from gigachat.exceptions import ClientClosedError
 
@@ -128,18 +127,18 @@ class _Transport(ABC):
 
 
 def _built(request: Request) -> httpcore2.Request:
-    url, host = parsed_url(request.url)
-    headers = {"host": host, **FIXED_HEADERS, **request.headers}
+    url, host = requests.parsed_url(request.url)
+    headers = {"host": host, **requests.FIXED_HEADERS, **request.headers}
     content: Any = request.content
     if request.upload is not None:
-        more, content = multipart(request.upload)
+        more, content = requests.multipart(request.upload)
         headers.update(more)
-    elif content is not None or request.method not in WITHOUT_BODY:
+    elif content is not None or request.method not in requests.WITHOUT_BODY:
         headers["content-length"] = str(len(content or b""))
     if request.query:
-        url = with_query(url, request.query)
-    pairs = list(zip(map(str.encode, headers), map(str.encode, headers.values()), strict=True))
-    timeouts = extensions(request.timeouts)
+        url = requests.with_query(url, request.query)
+    pairs = list(zip(map(requests.encoded_name, headers), map(str.encode, headers.values()), strict=True))
+    timeouts = requests.extensions(request.timeouts)
     return httpcore2.Request(request.method, url, headers=pairs, content=content, extensions=timeouts)
 
 

@@ -87,7 +87,7 @@ class APIResponse(XHeadersMixin):
     """Base of the responses of the API."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class NullAs:
     """Annotation: read JSON null as a default, the field's own if none is given; values pay nothing for it."""
 

@@ -29,7 +29,7 @@ _LONGEST_LIFETIME = 24 * 3600.0
 _SKEWED_LIFETIME = 60.0  # if `expires_at` is in the past: the clocks differ
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Grant:
     """An access token, its expiry as the server states it, and its lifetime by the server's clock in seconds."""
 
@@ -56,7 +56,7 @@ class SignInMethod(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class OAuth:
     """An authorization key for an access token (reference, section 1.3)."""
 
@@ -90,7 +90,7 @@ class OAuth:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class PasswordLogin:
     """User and password for an access token (reference, section 1.4)."""
 
