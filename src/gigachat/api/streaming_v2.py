@@ -73,7 +73,7 @@ class MessageAccumulator(ChunkAccumulator["models.PrimaryChatCompletionChunk", "
                     if part.__pydantic_fields_set__ == _LIKE_PART and part.text is not None:
                         self._parts.append(part.text)
                         continue
-            self._keep(chunk)
+            self._keep(_with_one_state(chunk))
             self._like = names, model, created_at, event, message_names, role = _like(chunk)
             yield index
 
@@ -105,6 +105,15 @@ class MessageAccumulator(ChunkAccumulator["models.PrimaryChatCompletionChunk", "
         _append(self._known[(self._role,)]["content"], {"text": text})
         if self._role == "assistant":
             self._texts.append(text)
+
+
+def _with_one_state(chunk: models.PrimaryChatCompletionChunk) -> models.PrimaryChatCompletionChunk:
+    """Return a chunk, with one name of the state where it has several: a hook of the model would slow all chunks."""
+    from gigachat.models.chat_completions import keep_one_state
+
+    for stated in (chunk, *(chunk.messages or ())):
+        keep_one_state(stated)
+    return chunk
 
 
 def _like(chunk: models.PrimaryChatCompletionChunk) -> tuple[Any, ...]:
