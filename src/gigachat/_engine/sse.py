@@ -37,7 +37,7 @@ class EventSplitter:
         self._unfinished: list[bytes] = []
         self._after_cr = False
         self._first = True
-        self._between = False  # whether nothing is left over: no line, no field, no CR
+        self._between = True  # whether nothing is left over: no line, no field, no CR
         self._name: str | None = None
         self._data: list[bytes] = []
         self._held = 0  # bytes since the last event
@@ -62,6 +62,7 @@ class EventSplitter:
         runs = _plain_runs(piece[:end]) if end > 0 and b"\r" not in piece else None
         if runs is None:
             return self._runs_of_lines(piece)
+        self._first = False
         rest = piece[end + 2 :]
         return [*runs, *self._runs_of_lines(rest)] if rest else runs
 

@@ -169,27 +169,27 @@ class ChoiceAccumulator(ChunkAccumulator["Chunk", MadeT]):
 
     def add(self, chunks: Sequence[Chunk]) -> Iterator[int]:
         """Take chunks; yield the index of each that is more than text to append, when it is taken."""
+        # Dictionaries, for pydantic slows the access to attributes.
         names, model, created, kind, choice_names, delta_names, role, field = self._like
         for index, chunk in enumerate(chunks):
-            if (
-                chunk.__pydantic_fields_set__ == names
-                and chunk.model == model
-                and chunk.created == created
-                and chunk.object_ == kind
-                and len(chunk.choices) == 1
-            ):
-                choice = chunk.choices[0]
-                delta = choice.delta
+            if chunk.__pydantic_fields_set__ == names:
+                fields = chunk.__dict__
+                choices = fields["choices"]
                 if (
-                    delta.__pydantic_fields_set__ == delta_names
-                    and choice.__pydantic_fields_set__ == choice_names
-                    and choice.index == 0
-                    and delta.role is role
+                    fields["model"] == model
+                    and fields["created"] == created
+                    and fields["object_"] == kind
+                    and len(choices) == 1
+                    and choices[0].__pydantic_fields_set__ == choice_names
                 ):
-                    text = delta.content if field == "content" else delta.reasoning_content
-                    if text is not None:
-                        self._parts.append(text)
-                        continue
+                    choice = choices[0].__dict__
+                    delta = choice["delta"]
+                    if choice["index"] == 0 and delta.__pydantic_fields_set__ == delta_names:
+                        delta = delta.__dict__
+                        text = delta[field]
+                        if text is not None and delta["role"] is role:
+                            self._parts.append(text)
+                            continue
             self._keep(chunk)
             self._like = names, model, created, kind, choice_names, delta_names, role, field = _like(chunk)
             yield index
