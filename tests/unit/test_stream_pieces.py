@@ -199,7 +199,7 @@ def test_the_state_of_a_chunk_v2_has_one_name(world: World) -> None:
     world.answers = [Answer(pieces=pieces)]
     _, stream = opened(world, "chat.stream")
     chunks = cast("list[PrimaryChatCompletionChunk]", take(world, stream, 100))
-    (message,) = chunks[2].messages or ()
+    message = (chunks[2].messages or [])[0]
     assert (message.tools_state_id, message.model_extra, chunks[2].tools_state_id) == ("s", {}, "t")
     completion = done(world, stream.get_final_completion())
     assert (completion.text, completion.messages[0].tools_state_id) == ("aabc", "s")

@@ -12,13 +12,12 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from gigachat import models
 from gigachat.api.arguments import validated
 from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from gigachat import models
 
     Chunk: TypeAlias = models.ChatCompletionChunk | models.ThreadCompletionChunk
     CompletionT = TypeVar("CompletionT", bound=models.APIResponse)
@@ -98,9 +97,7 @@ class ChunkAccumulator(ABC, Generic[ChunkT, MadeT]):
     """Joins the chunks of one stream into the response that the call has without streaming."""
 
     def __init__(self) -> None:
-        self._parts: list[
-            ChunkT | str
-        ] = []  # not joined; a text stands for a chunk like the last one, but for its text
+        self._parts: list[ChunkT | str] = []  # not joined; a text is a chunk like the last one, with this text
         self._waiting = 0  # how many of them are chunks
         self._fields: dict[str, Any] = {}  # of the response, in common with the chunks
 
@@ -223,6 +220,15 @@ class ChoiceAccumulator(ChunkAccumulator["Chunk", MadeT]):
     def _join_text(self, text: str) -> None:
         message, name = self._choices[0]["message"], self._joined_field
         message[name] = appended(name, message.get(name), text)
+
+
+class ChatAccumulator(ChoiceAccumulator["models.ChatCompletion"]):
+    """Joins the chunks of a chat."""
+
+    def completion(self) -> models.ChatCompletion:
+        """Return the completion so far."""
+        choices = [choice for _, choice in sorted(self.choices().items())]
+        return joined(models.ChatCompletion, {**self._fields, "choices": choices})
 
 
 def _like(chunk: Chunk) -> tuple[Any, ...]:
