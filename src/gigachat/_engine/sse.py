@@ -37,10 +37,11 @@ class EventSplitter:
         self._unfinished: list[bytes] = []
         self._after_cr = False
         self._first = True
-        self._between = False  # whether nothing is left over: no line, no field, no CR
+        self._between = True  # whether nothing is left over: no line, no field, no CR
         self._name: str | None = None
         self._data: list[bytes] = []
         self._held = 0  # bytes since the last event
+        self._like = _like(None)
 
     def feed(self, piece: bytes) -> list[Event]:
         """Return the events that this piece completes; raises as `runs`."""
@@ -58,10 +59,19 @@ class EventSplitter:
             if 1 < end < len(piece):
                 return [*self._runs_of_lines(piece[:end]), *self.runs(piece[end:])]
             return self._runs_of_lines(piece)
+        if b"\r" in piece:
+            return self._runs_of_lines(piece)
+        name, begin, lines = self._like
+        if piece.startswith(begin) and piece.endswith(b"\n\n") and piece.count(b"\n") == lines:
+            # The fastest path: one event like the one before it.
+            self._first = False
+            return [Run(name, [piece[len(begin) : -2]])]
         end = piece.rfind(b"\n\n")
-        runs = _plain_runs(piece[:end]) if end > 0 and b"\r" not in piece else None
+        runs = _plain_runs(piece[:end]) if end > 0 else None
         if runs is None:
             return self._runs_of_lines(piece)
+        self._first = False
+        self._like = _like(runs[-1].name)
         rest = piece[end + 2 :]
         return [*runs, *self._runs_of_lines(rest)] if rest else runs
 
@@ -129,6 +139,13 @@ class EventSplitter:
             elif line == b"data":
                 self._data.append(b"")
         return runs
+
+
+def _like(name: str | None) -> tuple[str | None, bytes, int]:
+    """Return the name of an event, how it begins before its data, and how many lines it has."""
+    if name is None:
+        return name, b"data: ", 2
+    return name, b"event: %b\ndata: " % name.encode(), 3
 
 
 def _add(runs: list[Run], name: str | None, data: bytes) -> None:

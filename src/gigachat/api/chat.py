@@ -34,7 +34,7 @@ from gigachat.api.arguments import (
 )
 from gigachat.api.attachments import attach_file, kind_of, with_files
 from gigachat.api.runs import RunsV2
-from gigachat.api.streaming import ACCEPT, ChoiceAccumulator, finish_reason, finished, joined, text
+from gigachat.api.streaming import ACCEPT, ChatAccumulator, finish_reason, finished, text
 from gigachat.api.structured_chats import ModelT, StructuredChats, ValueT
 from gigachat.context import chat_url_cvar
 
@@ -202,7 +202,8 @@ class Chat(Resource[Mode]):
         """
         call = _call(self, payload, fields, stream=True)
         call.headers = ACCEPT
-        return StreamCall(call, read_chunks(models.ChatCompletionChunk), finished, text, _Accumulator, failure, _answer)
+        read = read_chunks(models.ChatCompletionChunk)
+        return StreamCall(call, read, finished, text, ChatAccumulator, failure, _answer)
 
     @procedure
     async def transcribe(
@@ -346,7 +347,8 @@ def stream_call_for(
     """Return the call that sends a request for a stream."""
     call = call_for(resource, chat)
     call.headers = ACCEPT
-    return StreamCall(call, read_chunks(models.ChatCompletionChunk), finished, text, _Accumulator, failure, _answer)
+    read = read_chunks(models.ChatCompletionChunk)
+    return StreamCall(call, read, finished, text, ChatAccumulator, failure, _answer)
 
 
 def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], stream: bool) -> models.Chat:
@@ -371,15 +373,6 @@ def request(resource: Resource[Any], payload: Any, fields: Mapping[str, Any], st
         if "text" in map(kind_of, files) and chat.function_call is None and not chat.functions:
             chat.function_call = "auto"  # documents are read by a built-in function
     return chat
-
-
-class _Accumulator(ChoiceAccumulator["models.ChatCompletion"]):
-    """Joins the chunks of an answer."""
-
-    def completion(self) -> models.ChatCompletion:
-        """Return the completion so far."""
-        choices = [choice for _, choice in sorted(self.choices().items())]
-        return joined(models.ChatCompletion, {**self._fields, "choices": choices})
 
 
 def failure(completion: models.ChatCompletion | models.ChatCompletionChunk) -> str | None:

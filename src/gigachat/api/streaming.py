@@ -12,13 +12,12 @@ from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from gigachat import models
 from gigachat.api.arguments import validated
 from gigachat.exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from gigachat import models
 
     Chunk: TypeAlias = models.ChatCompletionChunk | models.ThreadCompletionChunk
     CompletionT = TypeVar("CompletionT", bound=models.APIResponse)
@@ -98,9 +97,7 @@ class ChunkAccumulator(ABC, Generic[ChunkT, MadeT]):
     """Joins the chunks of one stream into the response that the call has without streaming."""
 
     def __init__(self) -> None:
-        self._parts: list[
-            ChunkT | str
-        ] = []  # not joined; a text stands for a chunk like the last one, but for its text
+        self._parts: list[ChunkT | str] = []  # not joined; a text is a chunk like the last one, with this text
         self._waiting = 0  # how many of them are chunks
         self._fields: dict[str, Any] = {}  # of the response, in common with the chunks
 
@@ -169,27 +166,27 @@ class ChoiceAccumulator(ChunkAccumulator["Chunk", MadeT]):
 
     def add(self, chunks: Sequence[Chunk]) -> Iterator[int]:
         """Take chunks; yield the index of each that is more than text to append, when it is taken."""
+        # Dictionaries, for pydantic slows the access to attributes.
         names, model, created, kind, choice_names, delta_names, role, field = self._like
         for index, chunk in enumerate(chunks):
-            if (
-                chunk.__pydantic_fields_set__ == names
-                and chunk.model == model
-                and chunk.created == created
-                and chunk.object_ == kind
-                and len(chunk.choices) == 1
-            ):
-                choice = chunk.choices[0]
-                delta = choice.delta
+            if chunk.__pydantic_fields_set__ == names:
+                fields = chunk.__dict__
+                choices = fields["choices"]
                 if (
-                    delta.__pydantic_fields_set__ == delta_names
-                    and choice.__pydantic_fields_set__ == choice_names
-                    and choice.index == 0
-                    and delta.role is role
+                    fields["model"] == model
+                    and fields["created"] == created
+                    and fields["object_"] == kind
+                    and len(choices) == 1
+                    and choices[0].__pydantic_fields_set__ == choice_names
                 ):
-                    text = delta.content if field == "content" else delta.reasoning_content
-                    if text is not None:
-                        self._parts.append(text)
-                        continue
+                    choice = choices[0].__dict__
+                    delta = choice["delta"]
+                    if choice["index"] == 0 and delta.__pydantic_fields_set__ == delta_names:
+                        delta = delta.__dict__
+                        text = delta[field]
+                        if text is not None and delta["role"] is role:
+                            self._parts.append(text)
+                            continue
             self._keep(chunk)
             self._like = names, model, created, kind, choice_names, delta_names, role, field = _like(chunk)
             yield index
@@ -223,6 +220,15 @@ class ChoiceAccumulator(ChunkAccumulator["Chunk", MadeT]):
     def _join_text(self, text: str) -> None:
         message, name = self._choices[0]["message"], self._joined_field
         message[name] = appended(name, message.get(name), text)
+
+
+class ChatAccumulator(ChoiceAccumulator["models.ChatCompletion"]):
+    """Joins the chunks of a chat."""
+
+    def completion(self) -> models.ChatCompletion:
+        """Return the completion so far."""
+        choices = [choice for _, choice in sorted(self.choices().items())]
+        return joined(models.ChatCompletion, {**self._fields, "choices": choices})
 
 
 def _like(chunk: Chunk) -> tuple[Any, ...]:

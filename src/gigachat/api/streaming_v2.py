@@ -54,26 +54,28 @@ class MessageAccumulator(ChunkAccumulator["models.PrimaryChatCompletionChunk", "
 
     def add(self, chunks: Sequence[models.PrimaryChatCompletionChunk]) -> Iterator[int]:
         """Take chunks; yield the index of each that is more than text to append, when it is taken."""
+        # Dictionaries, for pydantic slows the access to attributes.
         names, model, created_at, event, message_names, role = self._like
         for index, chunk in enumerate(chunks):
-            if (
-                chunk.__pydantic_fields_set__ == names
-                and chunk.model == model
-                and chunk.created_at == created_at
-                and chunk.event == event
-                and len(chunk.messages or ()) == 1
-            ):
-                message = chunk.messages[0]  # type: ignore[index]
+            if chunk.__pydantic_fields_set__ == names:
+                fields = chunk.__dict__
+                messages = fields["messages"]
                 if (
-                    message.__pydantic_fields_set__ == message_names
-                    and message.role == role
-                    and len(message.content or ()) == 1
+                    fields["model"] == model
+                    and fields["created_at"] == created_at
+                    and fields["event"] == event
+                    and messages
+                    and len(messages) == 1
+                    and messages[0].__pydantic_fields_set__ == message_names
                 ):
-                    part = message.content[0]  # type: ignore[index]
-                    if part.__pydantic_fields_set__ == _LIKE_PART and part.text is not None:
-                        self._parts.append(part.text)
-                        continue
-            self._keep(chunk)
+                    message = messages[0].__dict__
+                    content = message["content"]
+                    if message["role"] == role and content and len(content) == 1:
+                        part = content[0]
+                        if part.__pydantic_fields_set__ == _LIKE_PART and (text := part.__dict__["text"]) is not None:
+                            self._parts.append(text)
+                            continue
+            self._keep(_with_one_state(chunk))
             self._like = names, model, created_at, event, message_names, role = _like(chunk)
             yield index
 
@@ -105,6 +107,15 @@ class MessageAccumulator(ChunkAccumulator["models.PrimaryChatCompletionChunk", "
         _append(self._known[(self._role,)]["content"], {"text": text})
         if self._role == "assistant":
             self._texts.append(text)
+
+
+def _with_one_state(chunk: models.PrimaryChatCompletionChunk) -> models.PrimaryChatCompletionChunk:
+    """Return a chunk, with one name of the state where it has several: a hook of the model would slow all chunks."""
+    from gigachat.models.chat_completions import keep_one_state
+
+    for stated in (chunk, *(chunk.messages or ())):
+        keep_one_state(stated)
+    return chunk
 
 
 def _like(chunk: models.PrimaryChatCompletionChunk) -> tuple[Any, ...]:

@@ -211,14 +211,15 @@ class _Stated(_Model):
         description="State of the tools; send it back. Read under any of its three names.",
     )
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Keep one name of the state where several were given."""
-        extra = self.__pydantic_extra__
-        if extra:
-            for name in _OTHER_STATE_NAMES:
-                other = extra.pop(name, None)
-                if isinstance(other, str) and self.tools_state_id is None:
-                    self.tools_state_id = other
+
+def keep_one_state(model: _Stated) -> None:
+    """Keep one name of the state where several were given."""
+    extra = model.__pydantic_extra__
+    if extra:
+        for name in _OTHER_STATE_NAMES:
+            other = extra.pop(name, None)
+            if isinstance(other, str) and model.tools_state_id is None:
+                model.tools_state_id = other
 
 
 class _MessageFields(_Stated):
@@ -240,6 +241,10 @@ class ChatMessage(_MessageFields):
     """
 
     role: str = Field(description="Author; `reasoning` in answers, too.")
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep one name of the state where several were given."""
+        keep_one_state(self)
 
     if TYPE_CHECKING:
 
@@ -652,8 +657,8 @@ class ChatCompletionRequest(_Stated):
             return values
 
     def model_post_init(self, context: Any, /) -> None:
-        """Translate `profanity_check` into `disable_filter`."""
-        super().model_post_init(context)
+        """Keep one name of the state, and translate `profanity_check` into `disable_filter`."""
+        keep_one_state(self)
         if self.disable_filter is None and self.profanity_check is not None:
             self.disable_filter = not self.profanity_check
 
@@ -706,6 +711,10 @@ class ChatCompletionResponse(NotebookResult, _Answer):
     messages: Annotated[list[ChatMessage], NullAs(list)] = Field(
         description="The model's message; its reasoning may precede it."
     )
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep one name of the state where several were given."""
+        keep_one_state(self)
 
     @property
     def text(self) -> str:
