@@ -94,9 +94,7 @@ class _Transport(ABC):
     async def _slot(self, request: Request) -> Slot:
         transport: Any = self
         limit = self._settings.max_connections or 1
-        return await self._limiter.acquire_in_time(
-            transport, limit, request.timeouts, request.deadline, lambda: IN_USE
-        )
+        return await self._limiter.acquire_in_time(transport, limit, request.timeouts, request.deadline, lambda: IN_USE)
 
     def _connection(self, idle: Connections, url: httpcore2.URL, address: str) -> Connection:
         connection = idle.take((url.scheme, url.host, url.port))
