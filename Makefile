@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check docs test test-all test-browser test-redis test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check docs test test-all test-fast test-browser test-redis test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -52,7 +52,15 @@ test: $(READY) ## Run a sample of all tests, in two and a half minutes on two co
 	@echo "A sample of all tests, two and a half minutes on two cores; make test-all runs every combination."
 	@$(BIN)/python -m pytest $(PARALLEL) --sample --fewer-costly
 
-test-all: $(READY) ## Run all tests that need only Python packages, in about fifteen minutes on two cores
+# The suites that meet the network, over the transport of the extra `fast`.
+FAST := tests/faults tests/wire $(patsubst %,tests/e2e/test_%.py,bounds chat_v2 client limits processes rest secrets tls transport)
+OVER_PYREQWEST := $(BIN)/python -m pytest $(PARALLEL) --transport pyreqwest
+
+test-fast: $(READY) ## Run a sample of the suites that meet the network over transport="pyreqwest"
+	@$(OVER_PYREQWEST) --sample --fewer-costly $(FAST)
+
+test-all: $(READY) ## Run all tests that need only Python packages; FAST= leaves out those over transport="pyreqwest"
+	@[ -z "$(FAST)" ] || $(OVER_PYREQWEST) $(FAST)
 	@$(BIN)/python -m pytest $(PARALLEL)
 
 define need_chromium

@@ -12,8 +12,8 @@ from zlib import crc32
 import pytest
 
 from gigachat.exceptions import GigaChatException
+from tests.support.differences import REFUSED, difference
 
-REFUSED = "which transport='pyreqwest' cannot use"
 _MODES = ("mode", "world")  # names of parameters that are a mode
 
 collect_ignore = ["clients"]  # they run in environments of their own: make test-clients
@@ -79,7 +79,9 @@ def _key(value: object) -> object:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Skip a test whose client is refused: its options are those that the transport cannot have."""
+    """Skip a test that does not hold for the transport, or whose options the transport refuses."""
+    if item.config.getoption("--transport") and (reason := difference(item.nodeid)):
+        pytest.skip(reason)
     try:
         return (yield)
     except GigaChatException as error:

@@ -223,8 +223,8 @@ def innards(caller: Caller, evidence: Evidence) -> None:
     if isinstance(service.authorization, Authorization):
         method, entry = service.authorization._method, service.authorization._entry
         evidence.objects("token", method, method.identity, entry, entry.token, entry.token and entry.token.grant)
-    kept = [transports[0]._threads, *transports[1]._loops.values()]
-    evidence.note("connections", *(repr(vars(one)) for connections in kept for one in connections._open))
+    kept = [getattr(transports[0], "_threads", None), *getattr(transports[1], "_loops", {}).values()]
+    evidence.note("connections", *(repr(vars(one)) for connections in kept if connections for one in connections._open))
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import httpx2
 
     from gigachat._engine.transport import Transport
@@ -22,7 +20,7 @@ __all__ = ["async_transport", "blocking_transport"]
 def blocking_transport(settings: Options, client: httpx2.Client | None = None) -> Transport:
     """Return the transport of blocking callers, over the user's own HTTP client if there is one."""
     if settings.transport == "pyreqwest":
-        return _over_pyreqwest(settings, client).BlockingPyreqwestTransport(settings)
+        return _over_pyreqwest(settings, client, "BlockingPyreqwestTransport")
     if client is None:
         from gigachat._transport.transport import BlockingTransport
 
@@ -35,7 +33,7 @@ def blocking_transport(settings: Options, client: httpx2.Client | None = None) -
 def async_transport(settings: Options, client: httpx2.AsyncClient | None = None) -> Transport:
     """Return the transport of async callers, over the user's own HTTP client if there is one."""
     if settings.transport == "pyreqwest":
-        return _over_pyreqwest(settings, client).AsyncPyreqwestTransport(settings)
+        return _over_pyreqwest(settings, client, "AsyncPyreqwestTransport")
     if client is None:
         from gigachat._transport.transport import AsyncTransport
 
@@ -45,10 +43,11 @@ def async_transport(settings: Options, client: httpx2.AsyncClient | None = None)
     return AsyncClientTransport(settings, client)
 
 
-def _over_pyreqwest(settings: Options, client: object) -> ModuleType:
+def _over_pyreqwest(settings: Options, client: object, kind: str) -> Transport:
     from gigachat._transport import pyreqwest_options
 
     pyreqwest_options.check(settings, client)
     from gigachat._transport import pyreqwest_transport
 
-    return pyreqwest_transport
+    transport: Transport = getattr(pyreqwest_transport, kind)(settings)
+    return transport

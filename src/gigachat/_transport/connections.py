@@ -39,7 +39,7 @@ MAX_HEADER_BYTES = 256 * 1024
 TOO_LONG_HEAD = f"more than {MAX_HEADER_BYTES} bytes before the headers of a response ended"
 PIECE = 64 * 1024  # bytes that are sent with one timeout
 UNBOUNDED = sys.maxsize
-_DRAIN_WAIT = 0.001  # seconds that the last bytes of a finished stream may take
+DRAIN_WAIT = 0.001  # seconds that the last bytes of a finished stream may take
 _MAX_IDLE = 256  # idle connections kept for one origin: none of them costs a request anything
 _NO_CONNECTIONS: deque[Connection] = deque()
 
@@ -82,7 +82,7 @@ class Connection(ABC):
             TimeoutError: The total timeout has elapsed.
         """
         if self.draining:
-            return _DRAIN_WAIT
+            return DRAIN_WAIT
         if self.deadline is None:
             return timeout
         left = self.deadline - clock()

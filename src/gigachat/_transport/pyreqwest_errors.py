@@ -53,15 +53,13 @@ def translated(error: BaseException, stage: Stage) -> tuple[BaseException, Stage
     timed_out = isinstance(error, RequestTimeoutError)
     if not connecting:
         kind = httpcore2.ReadTimeout if timed_out else httpcore2.ReadError
-        return _with_cause(kind(reason), error), stage
+        return _with_cause(kind(reason), _tls_error(causes) or error), stage
     if timed_out:
         return _with_cause(httpcore2.ConnectTimeout(reason), error), Stage.CONNECTING
     for words, others in _OTHER_WORDS.items():
         if words in reason:
             reason = f"{others} ({reason})"
-    refused = httpcore2.ConnectError(reason)
-    refused.__cause__ = _tls_error(causes) or error
-    return refused, Stage.CONNECTING
+    return _with_cause(httpcore2.ConnectError(reason), _tls_error(causes) or error), Stage.CONNECTING
 
 
 def _causes(error: PyreqwestError) -> list[str]:

@@ -7,6 +7,8 @@ the vendor's hosts, and those of the user.
 from __future__ import annotations
 
 import re
+import ssl
+from contextlib import suppress
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +18,12 @@ from urllib.parse import unquote, urlsplit
 from gigachat._service import is_vendor_host
 from gigachat._transport import tls
 from gigachat._transport.proxies import proxy_for
+from gigachat._transport.requests import host_bytes
 from gigachat.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyreqwest.client import Client
     from pyreqwest.proxy import ProxyBuilder
 
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 KEEPALIVE = 30.0  # as `connecting` has it
 _MAX_IDLE = 20
 _LATER = 0.05  # seconds: of equal timeouts, that of connecting must end first, for it tells that nothing was sent
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def check(settings: Options, http_client: object = None) -> None:
@@ -109,15 +114,8 @@ def new_client(settings: Options, kind: ClientKind) -> Client:
         builder = builder.danger_accept_invalid_certs(True)
     elif kind.russian_root:
         builder = builder.add_root_certificate_der(tls.russian_root())
-    for content in _bundle(settings):
-        try:
-            pems = _PEM.findall(content)
-            for pem in pems:
-                builder = builder.add_root_certificate_pem(pem)
-            if not pems:
-                builder = builder.add_root_certificate_der(content)
-        except ValueError:
-            continue  # the folder may have other files
+    for der in _authorities(settings):
+        builder = builder.add_root_certificate_der(der)
     if settings.cert_file:
         files = dict.fromkeys((settings.cert_file, settings.key_file or settings.cert_file))
         pem = b"\n".join(Path(file).read_bytes() for file in files)
@@ -135,18 +133,26 @@ def _proxy(proxy: Proxy) -> ProxyBuilder:
     from pyreqwest.proxy import ProxyBuilder
 
     parts = urlsplit(proxy.url)
+    login, _, _ = parts.netloc.rpartition("@")
+    host = host_bytes(parts.hostname or "").decode()
+    host = f"[{host}]" if ":" in host else host
     if parts.scheme.startswith("socks"):
         # The proxy resolves the names of hosts, as with the default transport.
-        return ProxyBuilder.all(f"socks5h://{parts.netloc}" if parts.port else f"socks5h://{parts.netloc}:1080")
-    built = ProxyBuilder.all(f"{parts.scheme}://{proxy.host_and_port}")
-    if parts.username is None:
-        return built
-    return built.basic_auth(unquote(parts.username), unquote(parts.password or ""))
+        return ProxyBuilder.all(f"socks5h://{login}{'@' if login else ''}{host}:{parts.port or 1080}")
+    built = ProxyBuilder.all(f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}")
+    return built.basic_auth(unquote(parts.username or ""), unquote(parts.password or "")) if login else built
 
 
-def _bundle(settings: Options) -> list[bytes]:
+def _authorities(settings: Options) -> Iterator[bytes]:
+    """Yield the certificates of `ca_bundle_file`; its folder may have other files."""
     if not settings.ca_bundle_file or not settings.verify_ssl_certs:
-        return []
+        return
     path = Path(settings.ca_bundle_file)
-    found = sorted(child for child in path.iterdir() if child.is_file()) if path.is_dir() else [path]
-    return [file.read_bytes() for file in found]
+    checking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        content = file.read_bytes() if file.is_file() else b""
+        pems = _PEM.findall(content.decode("latin-1"))
+        for der in map(ssl.PEM_cert_to_DER_cert, pems) if pems else [content]:
+            with suppress(ssl.SSLError, ValueError):
+                checking.load_verify_locations(cadata=der)
+                yield der

@@ -12,8 +12,7 @@ from pyreqwest.exceptions import PyreqwestError
 
 from gigachat._engine.side_by_side import OverdueError
 from gigachat._engine.transport import Stage, clock
-from gigachat._transport import event_loops, forks
-from gigachat._transport.connections import ABORTED
+from gigachat._transport import connections, event_loops, forks
 from gigachat._transport.errors import failure, forget_variables
 from gigachat._transport.pyreqwest_errors import translated
 from gigachat._transport.pyreqwest_waiting import NotAwaitedError, Reading, awaited, result_at_once, result_of
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from gigachat._engine.transport import Request
 
 _DRAIN_PIECES = 16
-_DRAIN_WAIT = 0.01  # seconds that the last bytes of a finished stream may take; they come through another thread
 _ERRORS = (PyreqwestError, NotAwaitedError, httpcore2.ReadTimeout)
 
 
@@ -79,7 +77,7 @@ class BodyResponse(BodyReader):
             forget_variables(error, outer)
             self.abandon()
             if isinstance(error, _ERRORS):
-                interrupted = httpcore2.ReadError(ABORTED) if isinstance(error, NotAwaitedError) else error
+                interrupted = httpcore2.ReadError(connections.ABORTED) if isinstance(error, NotAwaitedError) else error
                 about, stage = translated(interrupted, Stage.READING)
                 raise failure(about, self._request, stage, outer=outer) from None
             raise
@@ -95,8 +93,9 @@ class BodyResponse(BodyReader):
         if self._released or self._process != forks.process:
             return
         try:
+            wait = 10 * connections.DRAIN_WAIT  # the bytes come through another thread
             for _ in range(_DRAIN_PIECES):
-                if not await self._raw_piece(_DRAIN_WAIT):
+                if not await self._raw_piece(wait):
                     await self._end()
                     return
         except (PyreqwestError, NotAwaitedError):

@@ -10,6 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
@@ -75,15 +76,19 @@ class _PyreqwestTransport(ABC):
         try:
             opened = self._built(request)
             response = await self._received(opened)
+            if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise httpcore2.RemoteProtocolError("the server switched to another protocol")
             return self._response(request, opened, response, slot)
         except BaseException as error:
             forget_variables(error, outer)
+            stage = Stage.CONNECTING if opened is None else Stage.WAITING
             if opened is not None:
                 leave(opened)
+                opened = None  # tools that print the variables of frames cannot print it
             if slot is not None:
                 slot.release()
             if isinstance(error, _ERRORS):
-                about, stage = translated(error, Stage.WAITING if opened is not None else Stage.CONNECTING)
+                about, stage = translated(error, stage)
                 raise failure(about, request, stage, self._proxy(request), outer) from None
             raise
 
@@ -150,6 +155,8 @@ class _PyreqwestTransport(ABC):
 
     def client(self, url: str) -> Any:
         """Refuse: there is no client of httpx2."""
+        if self.closed:
+            raise ClientClosedError("this client is closed: make a new one")
         raise refusal("_client and _aclient are clients of httpx2")
 
     async def close(self) -> None:

@@ -70,9 +70,10 @@ class _Loop:
             lock = Lock()
             lock.acquire()
             self._wakeups.append(_Wakeup((lock,)))
+        stand_in: Any = self
         before = running_loop_or_none()
         try:
-            set_running_loop(self)
+            set_running_loop(stand_in)
             return step(argument)
         finally:
             set_running_loop(before)
@@ -150,7 +151,7 @@ def result_of(work: Awaitable[T], reading: Reading, timeout: float | None = None
 
 def _acquired(lock: Any, timeout: float | None) -> bool:
     if timeout is not None:
-        return lock.acquire(timeout=timeout)
+        return bool(lock.acquire(timeout=timeout))
     while not lock.acquire(timeout=_SLICE):
         pass
     return True
