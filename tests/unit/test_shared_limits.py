@@ -222,7 +222,7 @@ class Store:
 @pytest.fixture
 def store(world: World, monkeypatch: pytest.MonkeyPatch) -> Store:
     found = Store(world)
-    monkeypatch.setattr(RedisLimits, "tokens", found)
+    monkeypatch.setattr("gigachat._redis.RedisTokens", lambda connection: found)
     return found
 
 
@@ -300,20 +300,18 @@ def test_without_share_token_no_token_is_shared(world: World, store: Store) -> N
 def test_credentials_have_names_and_seals_of_their_own() -> None:
     from gigachat._engine.auth.choice import identity_of
 
-    made = [
-        identity_of(Settings(**options))
-        for options in (
-            {"credentials": "YTpi"},
-            {"credentials": "YTpj"},
-            {"credentials": "YTpi", "scope": "GIGACHAT_API_CORP"},
-            {"credentials": "YTpi", "base_url": "https://other/v1"},
-            {"credentials": "YTpi", "verify_ssl_certs": False},
-            {"user": "a", "password": "b"},
-            {"user": "a", "password": "c"},
-            {"access_token": "YTpi"},
-            {},
-        )
+    given: list[dict[str, Any]] = [
+        {"credentials": "YTpi"},
+        {"credentials": "YTpj"},
+        {"credentials": "YTpi", "scope": "GIGACHAT_API_CORP"},
+        {"credentials": "YTpi", "base_url": "https://other/v1"},
+        {"credentials": "YTpi", "verify_ssl_certs": False},
+        {"user": "a", "password": "b"},
+        {"user": "a", "password": "c"},
+        {"access_token": "YTpi"},
+        {},
     ]
+    made = [identity_of(Settings(**options)) for options in given]
     assert len({identity.name for identity in made}) == len(made)
     assert len({identity.seal for identity in made}) == len(made)
     assert identity_of(Settings(credentials="YTpi")) == identity_of(Settings(client_id="a", client_secret="b"))

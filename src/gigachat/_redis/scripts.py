@@ -39,8 +39,9 @@ def channel(process: str) -> str:
 
 # ARGV: process, milliseconds it is alive, life of the data as the process knows it, milliseconds of a cool-down,
 # numbers of members released, held and wanted, then these members.
-# Returns the number of living processes, milliseconds until the process should ask again (-1: nothing to wait for),
-# milliseconds of the cool-down, the life of the data, then the wanted members that now have a slot.
+# Returns the number of living processes, milliseconds until the process should ask again, milliseconds of the
+# cool-down, the life of the data, then the members of this process that now have a slot. Only the first process of the
+# queue is told when to ask again; the others get -1, so that they do not all ask at once.
 EXCHANGE = f"""
 local leases, queue, processes, state, cooldown = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local LEASE, OFFER, SETTLE, KEEP = {LEASE * 1000:.0f}, {OFFER * 1000:.0f}, {SETTLE * 1000:.0f}, {KEEP * 1000:.0f}
@@ -97,11 +98,13 @@ while true do
   if not redis.call('ZSCORE', processes, process) then
     redis.call('ZREM', queue, first)
   elseif pause > 0 then
-    again = pause
+    again = process == me and pause or -1
     break
   elseif redis.call('ZCARD', leases) >= tonumber(limit) then
-    local soonest = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-    again = math.max(tonumber(soonest[2]) - now, 0) + 1
+    if process == me then
+      local soonest = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
+      again = math.max(tonumber(soonest[2]) - now, 0) + 1
+    end
     break
   else
     redis.call('ZREM', queue, first)
