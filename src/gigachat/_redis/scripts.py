@@ -15,8 +15,17 @@ from __future__ import annotations
 LEASE = 30.0
 """Seconds after which the slots of a process that has died are free."""
 
-OFFER = 5.0
+OFFER = 3.0
 """Seconds in which a process must take a slot that it was offered."""
+
+ASK_AGAIN = 1.0
+"""Seconds after which a waiting process asks whether it was offered a slot: the message may have been lost."""
+
+ASKS = 2000
+"""Such questions of all waiting processes in a second; with more processes, each asks less often."""
+
+ALIVE = 10.0
+"""Seconds for which a waiting process counts as alive, if it does not wait longer than a third of it to ask again."""
 
 SETTLE = 2.0
 """Seconds without new slots after Redis has lost its data."""
