@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check docs test test-all test-fast test-browser test-redis test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams format soak clean
+.PHONY: help demo demo-llm check docs test test-all test-fast test-browser test-redis test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams bench-limits format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -239,6 +239,9 @@ bench: $(READY) ## Compare the speed with the HTTP library alone and with the pu
 
 bench-streams: $(READY) ## Measure 200 streams of the local server, 50 events a second each, and the memory of waiting streams
 	@$(BIN)/python -m benchmarks.streams
+
+bench-limits: $(READY) ## Simulate the shared limits of 10,000 clients in a real Redis; needs redis-server
+	@$(BIN)/python -m benchmarks.shared_limits
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix

@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from gigachat._redis.scripts import EXCHANGE, KEYS, LEASE, key
+from gigachat._redis.scripts import ALIVE, ASK_AGAIN, ASKS, EXCHANGE, KEYS, LEASE, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 CREDENTIAL = "simulated"
 MOST_AT_ONCE = 200  # exchanges in one pipeline
-ASK_AGAIN, ASKS, ALIVE = 1.0, 500, 10.0  # as in gigachat._redis.leases
 
 
 class Client:
@@ -216,10 +215,10 @@ HEADER = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shared_limits", description=__doc__)
-    parser.add_argument("--clients", type=int, nargs="+", default=[10_000])
-    parser.add_argument("--limits", type=int, nargs="+", default=[10, 100, 1000])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--limits", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--hold", type=float, default=2.0, help="mean seconds for which a slot is kept")
-    parser.add_argument("--seconds", type=float, default=30.0, help="length of each run")
+    parser.add_argument("--seconds", type=float, default=40.0, help="length of each run")
     parser.add_argument("--killed", type=float, default=0.0, help="share of the clients that die in each run")
     options = parser.parse_args()
     print(HEADER)

@@ -26,7 +26,7 @@ from gigachat.server.wire.shapes import alternatives, fields_of
 from gigachat.settings import Settings
 from tests.docs.pages import COMPATIBILITY, ERRORS, PAGES, ROOT, SETTINGS, TWINS, python_blocks, read
 
-ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client", "observers")
+ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client", "observers", "pool")
 NOT_GIVEN = "–"
 
 

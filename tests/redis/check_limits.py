@@ -191,10 +191,10 @@ def test_a_wrong_password_is_said_and_not_shown(
 def test_redis_has_no_secret_in_clear(server: GigaChatServer, redis: Redis) -> None:
     with client(server, redis) as giga:
         giga.chat("x")
-        token = giga.get_token().access_token
+        token = token_of(giga)
     with client(server, redis, **_password_options(server)) as giga:
         giga.chat("x")
-        password_token = giga.get_token().access_token
+        password_token = token_of(giga)
     with pytest.raises(AuthenticationError):
         client(server, redis, credentials="YTpi").chat("x")
     dump = b""
@@ -215,6 +215,12 @@ def stored(redis: Redis, name: str, read: Callable[[redis_library.Redis, bytes],
     """Read the key of this name in Redis; None if there is none."""
     with redis_library.Redis.from_url(redis.url) as connected:
         return next((read(connected, key) for key in connected.scan_iter(f"*:{name}")), None)
+
+
+def token_of(giga: GigaChat) -> str:
+    token = giga.get_token()
+    assert token is not None
+    return token.access_token
 
 
 def _password_options(server: GigaChatServer) -> dict[str, Any]:

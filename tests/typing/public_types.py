@@ -24,6 +24,7 @@ from gigachat import (
     AsyncRunStream,
     AsyncStream,
     Conversation,
+    Credential,
     GigaChat,
     Observer,
     RunDone,
@@ -1045,6 +1046,16 @@ def a_chat_in_either_mode(giga: GigaChat, agiga: AsyncGigaChat) -> None:
     assert_type(Mine().chat("text"), models.ChatCompletion)
     with Mine() as mine:
         assert_type(mine, Mine)
+
+
+def several_credentials() -> None:
+    first = Credential("key", scope="GIGACHAT_API_CORP", max_concurrency=10, name="first")
+    second = Credential(client_id="id", client_secret=SecretStr("secret"))
+    assert_type(first, Credential)
+    assert_type(first.name, str | None)
+    assert_type(first.max_concurrency, int | None)
+    assert_type(GigaChat(pool=[first, second], limits="redis://redis.example"), GigaChat)
+    assert_type(AsyncGigaChat(pool=(first,), limits=SecretStr("redis://redis.example")), AsyncGigaChat)
 
 
 def errors_of_the_service(error: exceptions.ResponseError) -> None:

@@ -85,13 +85,14 @@ def test_options_of_the_clients_have_types() -> None:
     import httpx2
     from pydantic import SecretStr
 
-    from gigachat import Observer
+    from gigachat import Credential, Observer
     from gigachat.settings import Timeout
     from gigachat.types import ModelName, Scope
 
     names = {
         "Awaitable": Awaitable,
         "Callable": Callable,
+        "Credential": Credential,
         "Mapping": Mapping,
         "ModelName": ModelName,
         "Observer": Observer,

@@ -178,7 +178,7 @@ class World:
 
     def client(self, **options: Any) -> GigaChat:
         """A client over this world. Its token is its own unless the test is about sharing."""
-        if not {"access_token", "access_token_provider", "user", "client_id"} & options.keys():
+        if not {"access_token", "access_token_provider", "user", "client_id", "pool"} & options.keys():
             options.setdefault("credentials", KEY)
         giga = GigaChat(**{"share_token": False, **options})
         idle = _Idle(self)

@@ -6,7 +6,6 @@ Keys hold digests, values no secret in clear. `redis` is imported by the first c
 from __future__ import annotations
 
 import atexit
-from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -14,10 +13,10 @@ from gigachat._engine.registry import Registry
 from gigachat._engine.shared_limits import shared_limiters
 from gigachat._redis.connection import Connection, check_installed
 from gigachat._redis.leases import RedisLeases
+from gigachat._redis.store import RedisTokens
 
 if TYPE_CHECKING:
     from gigachat._engine.shared_limits import SharedLimiter
-    from gigachat._redis.store import RedisTokens
 
 __all__ = ["RedisLimits", "limits_at"]
 
@@ -34,16 +33,9 @@ class RedisLimits:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._connection = Connection(url)
-        self.leases = _leases.get(url).bind(self._connection)
+        self.leases = _leases.get(url).bind(Connection(url))
+        self.tokens = RedisTokens(Connection(url))
         _used.add(self.leases)
-
-    @cached_property
-    def tokens(self) -> RedisTokens:
-        """The access tokens."""
-        from gigachat._redis.store import RedisTokens
-
-        return RedisTokens(self._connection)
 
     def limiter(self, credential: str) -> SharedLimiter:
         """Return the limiter of a credential."""

@@ -24,7 +24,7 @@ from weakref import ref
 from gigachat._engine.shared_limits import SharedLimitsAwayError
 from gigachat._engine.signals import Signal
 from gigachat._engine.transport import clock
-from gigachat._redis.scripts import EXCHANGE, KEYS, LEASE, channel, key
+from gigachat._redis.scripts import ALIVE, ASK_AGAIN, ASKS, EXCHANGE, KEYS, LEASE, channel, key
 
 if TYPE_CHECKING:
     from gigachat._engine.limiter import Slot
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("gigachat")
 
 _RENEW = LEASE / 3
-_ASK_AGAIN = 1.0  # seconds after which a waiting process asks whether it was offered a slot
-_ASKS = 500  # exchanges a second of all waiting processes together that only ask
-_ALIVE = 10.0  # least seconds for which a process that waits counts as alive
 _RECONNECT = 0.5
 _IDLE = 60.0  # seconds without leases after which the thread ends
 _FLUSH = 1.0  # longest wait when the interpreter exits
@@ -233,8 +230,8 @@ class RedisLeases:
         self, name: str, known: _Credential, released: list[_Lease], held: list[_Lease], wanted: list[_Lease]
     ) -> None:
         now = clock()
-        pause = max(_ASK_AGAIN, known.processes / _ASKS)
-        alive = max(_ALIVE, 3 * pause) if wanted else LEASE
+        pause = max(ASK_AGAIN, known.processes / ASKS)
+        alive = max(ALIVE, 3 * pause) if wanted else LEASE
         cool_down = max(known.cool_until - now, 0.0) if known.cooled else 0.0
         known.cooled = False
         for lease in (*held, *wanted):

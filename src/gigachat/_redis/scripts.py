@@ -15,8 +15,17 @@ from __future__ import annotations
 LEASE = 30.0
 """Seconds after which the slots of a process that has died are free."""
 
-OFFER = 5.0
+OFFER = 3.0
 """Seconds in which a process must take a slot that it was offered."""
+
+ASK_AGAIN = 1.0
+"""Seconds after which a waiting process asks whether it was offered a slot: the message may have been lost."""
+
+ASKS = 2000
+"""Such questions of all waiting processes in a second; with more processes, each asks less often."""
+
+ALIVE = 10.0
+"""Seconds for which a waiting process counts as alive, if it does not wait longer than a third of it to ask again."""
 
 SETTLE = 2.0
 """Seconds without new slots after Redis has lost its data."""
@@ -39,8 +48,9 @@ def channel(process: str) -> str:
 
 # ARGV: process, milliseconds it is alive, life of the data as the process knows it, milliseconds of a cool-down,
 # numbers of members released, held and wanted, then these members.
-# Returns the number of living processes, milliseconds until the process should ask again (-1: nothing to wait for),
-# milliseconds of the cool-down, the life of the data, then the wanted members that now have a slot.
+# Returns the number of living processes, milliseconds until the process should ask again, milliseconds of the
+# cool-down, the life of the data, then the members of this process that now have a slot. Only the first process of the
+# queue is told when to ask again; the others get -1, so that they do not all ask at once.
 EXCHANGE = f"""
 local leases, queue, processes, state, cooldown = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local LEASE, OFFER, SETTLE, KEEP = {LEASE * 1000:.0f}, {OFFER * 1000:.0f}, {SETTLE * 1000:.0f}, {KEEP * 1000:.0f}
@@ -97,11 +107,13 @@ while true do
   if not redis.call('ZSCORE', processes, process) then
     redis.call('ZREM', queue, first)
   elseif pause > 0 then
-    again = pause
+    again = process == me and pause or -1
     break
   elseif redis.call('ZCARD', leases) >= tonumber(limit) then
-    local soonest = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
-    again = math.max(tonumber(soonest[2]) - now, 0) + 1
+    if process == me then
+      local soonest = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')
+      again = math.max(tonumber(soonest[2]) - now, 0) + 1
+    end
     break
   else
     redis.call('ZREM', queue, first)

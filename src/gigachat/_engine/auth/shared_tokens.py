@@ -139,7 +139,7 @@ class SharedSignIn:
                 if not leads:
                     await transport.sleep(_LOOK_AGAIN)
         except SharedLimitsAwayError as error:
-            logger.warning("the shared access token cannot be read (%s): this process signs in for itself", error)
+            logger.warning("the shared access token cannot be read (%s): this process signs in itself", error)
             return await self._sign_in(transport, call, retry, deadline)
         try:
             grant = await self._sign_in(transport, call, retry, deadline)

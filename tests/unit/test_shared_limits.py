@@ -1,0 +1,350 @@
+"""Limits that processes share: without Redis each one limits itself, tokens of others are used, nothing is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import gc
+import logging
+import os
+import pickle
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trio
+
+from gigachat import APITimeoutError, AuthenticationError, ConfigurationError, GigaChat
+from gigachat._engine.auth.shared_tokens import SharedIdentity
+from gigachat._engine.limiter import Slot
+from gigachat._engine.session import run
+from gigachat._engine.shared_limits import SharedLimiter, SharedLimitsAwayError
+from gigachat._engine.signals import Signal
+from gigachat._redis import RedisLimits
+from gigachat._transport.transport import AsyncTransport, BlockingTransport
+from gigachat.settings import Settings
+from tests.support.programs import run_program
+from tests.support.systems import needs_fork
+from tests.support.waiting import until
+from tests.unit.world import World, error
+
+PASSWORD = "secret-mark"
+
+
+@pytest.fixture
+def away() -> Iterator[str]:
+    """The address of a Redis that does not run: its port is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"redis://:{PASSWORD}@127.0.0.1:{taken.getsockname()[1]}/0"
+
+
+def key() -> str:
+    return base64.b64encode(uuid.uuid4().bytes).decode()
+
+
+# Without Redis.
+
+
+def test_without_redis_slots_are_those_of_the_process(away: str, caplog: pytest.LogCaptureFixture) -> None:
+    limiter = RedisLimits(away).limiter(key())
+    blocking, awaiting = BlockingTransport(Settings()), AsyncTransport(Settings())
+    first = run(limiter.acquire(blocking, 2, 60))
+
+    async def both() -> None:
+        second = await limiter.acquire(awaiting, 2, 60)
+        assert second is not None
+        assert await limiter.acquire(awaiting, 2, 0.05) is None
+        second.release()
+        third = await limiter.acquire(awaiting, 2, 60)
+        assert third is not None
+        third.release()
+
+    asyncio.run(both())
+    trio.run(both)
+    assert first is not None
+    del first
+    gc.collect()
+    slots = [run(limiter.acquire(blocking, 2, 60)) for _ in range(2)]
+    assert all(slots)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "cannot be reached (ConnectionError" in warnings[0]
+    assert PASSWORD not in warnings[0]
+
+
+def test_calls_go_on_without_redis(away: str, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    giga = world.client(credentials=key(), limits=away, max_concurrency=1, share_token=True)
+    transport = BlockingTransport(Settings()) if world.blocking else AsyncTransport(Settings())
+    world.wait = transport.wait  # type: ignore[method-assign]
+    for _ in range(3):
+        assert world.chat(giga, "x").choices
+    assert len(world.sign_in_requests) == 1
+    assert PASSWORD not in caplog.text
+    assert "this process signs in itself" in caplog.text
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_process_has_leases_of_its_own(away: str) -> None:
+    limiter = RedisLimits(away).limiter(key())
+    blocking = BlockingTransport(Settings())
+    held = run(limiter.acquire(blocking, 1, 60))
+    child = os.fork()
+    if child == 0:
+        slot = run(limiter.acquire(blocking, 1, 30))
+        os._exit(0 if slot is not None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert held is not None
+    assert run(limiter.acquire(blocking, 1, 0.05)) is None
+
+
+# The limiter and its leases.
+
+
+class Leases:
+    """Leases that a test gives."""
+
+    def __init__(self) -> None:
+        self.wanted: list[tuple[Slot, Signal]] = []
+        self.looks = 0
+
+    def want(self, credential: str, slot: Slot, limit: int) -> Signal:
+        self.wanted.append((slot, Signal()))
+        return self.wanted[-1][1]
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def cool_down(self, credential: str, seconds: float) -> None:
+        raise AssertionError
+
+    def cooling(self, credential: str) -> float:
+        return 0.0
+
+
+def test_a_call_that_waits_too_long_for_a_lease_frees_its_slot() -> None:
+    leases = Leases()
+    limiter = SharedLimiter().bind(leases, "a")
+    blocking = BlockingTransport(Settings())
+    assert run(limiter.acquire(blocking, 1, 0.01)) is None
+    assert leases.wanted[0][0].released
+    assert limiter.taken() == 0
+    with pytest.raises(APITimeoutError, match="queue_timeout"):
+        run(
+            limiter.acquire_in_time(
+                blocking, 1, World("blocking").client(queue_timeout=0.01)._service.timeouts, None, str
+            )
+        )
+
+
+def test_a_call_that_is_cancelled_frees_its_slot() -> None:
+    leases = Leases()
+    limiter = SharedLimiter().bind(leases, "a")
+
+    async def main() -> None:
+        waiting = asyncio.create_task(limiter.acquire(AsyncTransport(Settings()), 1, 60))
+        while not leases.wanted:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(main())
+    assert leases.wanted[0][0].released
+    assert limiter.taken() == 0
+
+
+def test_a_process_wants_no_more_leases_than_its_limit() -> None:
+    leases = Leases()
+    limiter = SharedLimiter().bind(leases, "a")
+    blocking = BlockingTransport(Settings())
+    done: list[Slot | None] = []
+
+    def take() -> None:
+        done.append(run(limiter.acquire(blocking, 2, 60)))
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(leases.wanted) == 2)
+    for expected in (3, 4, 4, 4):
+        for slot, signal in list(leases.wanted):
+            if not signal.is_set():
+                signal.set()
+                until(lambda slot=slot: slot in done)  # type: ignore[misc]
+                slot.release()
+                break
+        until(lambda expected=expected: len(leases.wanted) == expected)  # type: ignore[misc]
+    for thread in threads:
+        thread.join()
+
+
+# Tokens.
+
+
+class Store:
+    """A store of tokens in memory, as all processes see it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.values: dict[tuple[str, str], tuple[dict[str, Any], float]] = {}
+        self.leader: str | None = None
+        self.away = False
+
+    def read(self, identity: SharedIdentity, name: str) -> tuple[dict[str, Any], float] | None:
+        if self.away:
+            raise SharedLimitsAwayError("it is away")
+        value, until = self.values.get((identity.name, name), ({}, 0.0))
+        return (value, until - self._world.time) if until > self._world.time else None
+
+    def write(self, identity: SharedIdentity, name: str, value: dict[str, Any], seconds: float) -> None:
+        if self.away:
+            raise SharedLimitsAwayError("it is away")
+        self.values[identity.name, name] = value, self._world.time + seconds
+
+    def lead(self, identity: SharedIdentity, leader: str, seconds: float) -> bool:
+        if self.leader is not None:
+            return False
+        self.leader = leader
+        return True
+
+    def leave(self, identity: SharedIdentity, leader: str) -> None:
+        assert self.leader == leader
+        self.leader = None
+
+
+@pytest.fixture
+def store(world: World, monkeypatch: pytest.MonkeyPatch) -> Store:
+    found = Store(world)
+    monkeypatch.setattr("gigachat._redis.RedisTokens", lambda connection: found)
+    return found
+
+
+def processes(world: World, **options: Any) -> tuple[GigaChat, GigaChat]:
+    """Two clients with one credential that share nothing in this process."""
+    shared = {"credentials": key(), "limits": "redis://localhost", "share_token": True, **options}
+    return world.client(**shared), world.client(**shared, trust_russian_ca=False)
+
+
+def test_the_token_of_one_process_is_used_by_another(world: World, store: Store) -> None:
+    one, other = processes(world)
+    world.chat(one, "x")
+    world.time += 100
+    world.chat(other, "x")
+    assert len(world.sign_in_requests) == 1
+    world.time += 1600  # due for one, which has refreshed it before it is for the other
+    world.chat(one, "x")
+    world.chat(other, "x")
+    world.time += 60
+    world.chat(other, "x")
+    assert len(world.sign_in_requests) == 2
+    assert store.leader is None
+
+
+def test_a_rejected_token_is_replaced_once(world: World, store: Store) -> None:
+    one, other = processes(world)
+    world.chat(one, "x")
+    world.chat(other, "x")
+    world.answers = [error(401)]
+    world.chat(one, "x")
+    world.answers = [error(401)]
+    world.chat(other, "x")
+    assert len(world.sign_in_requests) == 2
+    assert [request.headers["authorization"][-1] for request in world.api_requests] == ["1", "1", "1", "2", "1", "2"]
+
+
+def test_a_refused_credential_is_not_asked_for_again_at_once(world: World, store: Store) -> None:
+    one, other = processes(world)
+    world.sign_ins = [error(401, "revoked")]
+    for giga in (one, other):
+        with pytest.raises(AuthenticationError, match="revoked"):
+            world.chat(giga, "x")
+    assert len(world.sign_in_requests) == 1
+    world.time += 11
+    assert world.chat(other, "x").choices
+
+
+def test_the_sign_in_of_another_process_is_waited_for(world: World, store: Store) -> None:
+    one, _ = processes(world)
+    store.leader = "another process, which was killed"
+    world.chat(one, "x")
+    assert 19 <= sum(world.sleeps) <= 21
+    assert len(world.sign_in_requests) == 1
+
+
+def test_a_store_that_goes_away_costs_nothing_but_a_warning(
+    world: World, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = processes(world)
+    store.away = True
+    world.chat(one, "x")
+    world.chat(other, "x")
+    assert len(world.sign_in_requests) == 2
+    assert caplog.text.count("this process signs in itself") == 2
+
+
+def test_without_share_token_no_token_is_shared(world: World, store: Store) -> None:
+    one, other = processes(world, share_token=False)
+    world.chat(one, "x")
+    world.chat(other, "x")
+    assert len(world.sign_in_requests) == 2
+    assert store.values == {}
+
+
+def test_credentials_have_names_and_seals_of_their_own() -> None:
+    from gigachat._engine.auth.choice import identity_of
+
+    given: list[dict[str, Any]] = [
+        {"credentials": "YTpi"},
+        {"credentials": "YTpj"},
+        {"credentials": "YTpi", "scope": "GIGACHAT_API_CORP"},
+        {"credentials": "YTpi", "base_url": "https://other/v1"},
+        {"credentials": "YTpi", "verify_ssl_certs": False},
+        {"user": "a", "password": "b"},
+        {"user": "a", "password": "c"},
+        {"access_token": "YTpi"},
+        {},
+    ]
+    made = [identity_of(Settings(**options)) for options in given]
+    assert len({identity.name for identity in made}) == len(made)
+    assert len({identity.seal for identity in made}) == len(made)
+    assert identity_of(Settings(credentials="YTpi")) == identity_of(Settings(client_id="a", client_secret="b"))
+    assert str(made[0].seal) not in repr(made[0])
+
+
+# What is given.
+
+
+def test_a_missing_package_is_named_when_the_client_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("redis", "cryptography"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, name, None)
+            with pytest.raises(ConfigurationError, match=rf"{name}: pip install 'gigachat\[redis\]'"):
+                GigaChat(limits="redis://localhost")
+
+
+def test_the_password_of_redis_is_not_shown(away: str) -> None:
+    giga = GigaChat(limits=away, credentials=key(), max_concurrency=1)
+    settings = giga._settings
+    assert PASSWORD not in f"{giga!r} {settings!r} {settings} {settings.model_dump()}"
+    for other in (copy.deepcopy(giga), pickle.loads(pickle.dumps(giga))):
+        assert other._settings.limits == away
+        assert other._service.limiter is giga._service.limiter
+
+
+def test_redis_is_imported_by_the_first_call_only() -> None:
+    program = (
+        "import sys; from gigachat import GigaChat; plain = GigaChat(max_concurrency=1)\n"
+        "assert not [name for name in sys.modules if 'redis' in name or 'pool' in name.split('.')]\n"
+        "assert 'gigachat._engine.shared_limits' not in sys.modules\n"
+        "GigaChat(limits='redis://localhost', credentials='YTpi', max_concurrency=1)\n"
+        "assert 'redis' not in sys.modules and 'cryptography' not in sys.modules"
+    )
+    done = run_program(["-c", program])
+    assert done.returncode == 0, done.stderr
