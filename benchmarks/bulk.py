@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 ROOT = Path(__file__).parent.parent
-CEILING = 10  # of an account of the kind b2b
+CEILING = 10  # of a company
 CHATS = "/chat/completions"
 PROMPT = "Тон отзыва: {text}"
 TOKENS = 8
@@ -65,7 +64,7 @@ class CountingServer(GigaChatServer):
         self.engine = Counted()
         self.usage: dict[str, tuple[int, int]] = {}
         self.statuses: dict[int, int] = {}
-        super().__init__(tls=False, engine=self.engine, account_kind="b2b", seed=1)
+        super().__init__(tls=False, engine=self.engine, account_kind="corp", seed=1)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].endswith(CHATS):
@@ -225,6 +224,8 @@ def _child(kind: str, rows: int, address: str) -> dict[str, float]:
 
 
 def _peak() -> float:
+    import resource  # not on Windows
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 

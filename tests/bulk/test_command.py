@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ pytestmark = pytest.mark.costly
 
 
 @pytest.fixture
-def gigachat(server: GigaChatServer, tmp_path: Path) -> Iterator[Installed]:
-    yield Installed(tmp_path, server)
+def gigachat(server: GigaChatServer, tmp_path: Path) -> Installed:
+    return Installed(tmp_path, server)
 
 
 def results(path: Path) -> list[dict[str, Any]]:
