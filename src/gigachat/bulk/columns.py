@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,7 +47,7 @@ def embed_column(
     """
     column: Any = series
     polars = hasattr(column, "to_arrow") and hasattr(column, "is_null")
-    if (not polars and not hasattr(column, "index")) or not isinstance(column, Iterable) or not hasattr(column, "name"):
+    if (not polars and not hasattr(column, "index")) or not hasattr(column, "__iter__") or not hasattr(column, "name"):
         raise TypeError(f"embed_column takes a Series of pandas or Polars, not {type(series).__name__}")
     found: SeriesT
     texts = [_text(value) for value in column]
