@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ pytestmark = pytest.mark.costly
 
 
 @pytest.fixture
-def gigachat(server: GigaChatServer, tmp_path: Path) -> Iterator[Installed]:
-    yield Installed(tmp_path, server)
+def gigachat(server: GigaChatServer, tmp_path: Path) -> Installed:
+    return Installed(tmp_path, server)
 
 
 def results(path: Path) -> list[dict[str, Any]]:
@@ -27,7 +26,9 @@ def results(path: Path) -> list[dict[str, Any]]:
 
 def test_a_file_of_rows_becomes_a_file_of_results(gigachat: Installed, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("id;text\n1;хорошо\n2;плохо\n", "utf-8")
-    done = gigachat.run("bulk", "in.csv", "-o", "out.jsonl", "--prompt", "Тон: {text}", "--max-tokens", "9", "--ordered")
+    done = gigachat.run(
+        "bulk", "in.csv", "-o", "out.jsonl", "--prompt", "Тон: {text}", "--max-tokens", "9", "--ordered"
+    )
     assert (done.status, done.out.partition(",")[0]) == (0, "2 done")
     assert "2 of 2 rows" in done.err
     assert [one["id"] for one in results(tmp_path / "out.jsonl")] == ["1", "2"]

@@ -5,6 +5,7 @@
 
 from gigachat.bulk.budget import Budget
 from gigachat.bulk.checkpoint import read_results
+from gigachat.bulk.columns import embed_column
 from gigachat.bulk.processes import map_rows
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.run import aiterate, arun, iterate, run
@@ -16,6 +17,7 @@ __all__ = [
     "RowError",
     "aiterate",
     "arun",
+    "embed_column",
     "iterate",
     "map_rows",
     "read_results",

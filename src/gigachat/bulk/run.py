@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager, closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices
@@ -13,7 +14,7 @@ from gigachat.bulk.options import backend_for, divided
 from gigachat.bulk.progress import Progress, Watch
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.rows import Rows, Source
-from gigachat.bulk.threads import call, iterated
+from gigachat.bulk.threads import Interrupt, call, iterated
 from gigachat.client import AsyncGigaChat, GigaChat
 from gigachat.exceptions import JobStoppedError
 
@@ -45,6 +46,35 @@ async def arun(
 ) -> Report:
     """Ask for each row of a source, awaited in asyncio; see `run`."""
     job, how = divided(options)
+    return await _run(
+        job,
+        how,
+        Interrupt(),
+        source,
+        out,
+        giga=giga,
+        input_format=input_format,
+        ordered=ordered,
+        retry_failed=retry_failed,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+async def _run(
+    job: Job,
+    how: How,
+    interrupt: Interrupt,
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    giga: Client | None,
+    input_format: str | None,
+    ordered: bool,
+    retry_failed: bool,
+    overwrite: bool,
+    progress: Progress,
+) -> Report:
     watch = Watch(progress)
     rows = Rows(source, input_format)
     job.check(rows.first)
@@ -58,6 +88,8 @@ async def arun(
         alike = _Alike()
         try:
             backend = backend_for(job, how, client, report, log=checkpoint)
+            loop = asyncio.get_running_loop()
+            interrupt.stop = partial(loop.call_soon_threadsafe, backend.stop, "interrupted")
             with closing(backend):
                 wanted = (row for row in rows if checkpoint.wanted(row.number))
                 async with aclosing(backend.results(wanted)) as results:
@@ -129,19 +161,23 @@ def run(
         ValueError, TypeError: An argument is invalid, or the file is of another job; nothing is sent.
         OSError: The file cannot be written.
     """
-    return _blocking(
-        arun(
-            source,
-            out,
-            giga=giga,
-            input_format=input_format,
-            ordered=ordered,
-            retry_failed=retry_failed,
-            overwrite=overwrite,
-            progress=progress,
-            **options,
+    job, how = divided(options)
+    with Interrupt() as interrupt:
+        return _blocking(
+            _run(
+                job,
+                how,
+                interrupt,
+                source,
+                out,
+                giga=giga,
+                input_format=input_format,
+                ordered=ordered,
+                retry_failed=retry_failed,
+                overwrite=overwrite,
+                progress=progress,
+            )
         )
-    )
 
 
 def aiterate(
