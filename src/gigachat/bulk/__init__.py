@@ -6,6 +6,7 @@
 from gigachat.bulk.budget import Budget
 from gigachat.bulk.checkpoint import read_results
 from gigachat.bulk.processes import map_rows
+from gigachat.bulk.ray_data import ray
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.run import aiterate, arun, iterate, run
 
@@ -18,6 +19,7 @@ __all__ = [
     "arun",
     "iterate",
     "map_rows",
+    "ray",
     "read_results",
     "run",
 ]

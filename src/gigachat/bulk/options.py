@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from gigachat.bulk.budget import Budget, Ledger, Prices
+from gigachat.bulk.budget import Budget, Prices, ledger_of
 from gigachat.bulk.cache import Cache
 from gigachat.bulk.concurrency import MOST, Gate, Learner
 from gigachat.bulk.job import Job
@@ -103,7 +103,7 @@ def online_for(
     """Return what asks for the rows of a job, and what lets its requests in."""
     gate = gate or how.gate(client)
     prices = Prices(how.prices)
-    ledger = Ledger(how.budget, prices, job.model_of(client))
+    ledger = ledger_of(how.budget, prices, job.model_of(client))
     ledger.spend(report.usage)
     cache = None if how.cache is None else Cache(how.cache)
     online = Online(
