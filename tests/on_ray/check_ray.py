@@ -115,5 +115,7 @@ def test_invalid_arguments_are_refused_before_anything_runs() -> None:
         bulk.ray(dataset, workers=0)
     with pytest.raises(ValueError, match="task is one of chat, embed, tokens"):
         bulk.ray(dataset, task="speak")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="backend='batch' needs no workers"):
+        bulk.ray(dataset, backend="batch")
     with pytest.raises(TypeError, match=r"dataset is a ray\.data\.Dataset, not list"):
         bulk.ray([{"text": "Да."}])

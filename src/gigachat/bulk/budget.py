@@ -103,6 +103,10 @@ class Ledger:
             if price.currency != "RUB":
                 raise ValueError(f"the price of {model} is in {price.currency}, but the budget is in roubles")
 
+    def has_room(self, most: TokenCounts) -> bool:
+        """Whether there is room for a request now."""
+        return self._has_room(most)
+
     async def hold(self, most: TokenCounts) -> bool:
         """Reserve the most that a request can use, once there is room; return False if there will be none."""
         if self.budget is None:

@@ -49,6 +49,15 @@ class Cache:
         self._file.close()
 
 
-def request_key(*parts: Any) -> bytes:
-    """Return the key of a request."""
-    return hashlib.sha256(to_json(parts, by_alias=True, exclude_none=True, fallback=repr)).digest()
+def digest(*parts: Any, **options: Any) -> bytes:
+    """Return a hash of values.
+
+    Args:
+        *parts: The values.
+        **options: Of `pydantic_core.to_json`.
+    """
+    try:
+        written = to_json(parts, inf_nan_mode="constants", **options)
+    except ValueError:  # half of a surrogate pair
+        written = repr(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(written).digest()

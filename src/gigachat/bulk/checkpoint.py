@@ -94,6 +94,7 @@ class Checkpoint:
         self._retrying = retry_failed
         self._untidy = False  # whether lines must go
         self._last = -1
+        self._expected: dict[int, str] = {}
         header = to_json({_MARK: _VERSION, "job": job, "input": source}) + b"\n"
         if self.path.is_dir() or not self.path.parent.is_dir():
             raise ValueError(f"{self.path} cannot be written: it is a directory, or its directory is missing")
@@ -124,6 +125,23 @@ class Checkpoint:
         self.failed.discard(number)
         self._note(number, failed=result.error is not None)
 
+    def note_batch(self, batch: str, numbers: list[int]) -> None:
+        """Append the note of a batch that was submitted."""
+        self._append(to_json({"batch": batch, "rows": numbers}) + b"\n")
+        self._expect(batch, numbers)
+
+    @property
+    def batches(self) -> dict[str, list[int]]:
+        """The numbers of the rows of each batch whose results are not written."""
+        batches: dict[str, list[int]] = {}
+        for number, batch in self._expected.items():
+            batches.setdefault(batch, []).append(number)
+        return batches
+
+    def _expect(self, batch: str, numbers: list[int]) -> None:
+        self._untidy = True  # its note must go
+        self._expected.update(dict.fromkeys(numbers, batch))
+
     def finish(self) -> None:
         """Remove the lines that no longer count, sort the lines if that is asked for, and close the file."""
         try:
@@ -140,7 +158,7 @@ class Checkpoint:
 
     def wanted(self, number: int) -> bool:
         """Whether a row must be asked."""
-        return number not in self.done and (self._retrying or number not in self.failed)
+        return number not in self.done and (self._retrying or number not in self.failed or number in self._expected)
 
     def _append(self, line: bytes) -> None:
         written = os.write(self._descriptor, line)
@@ -149,6 +167,7 @@ class Checkpoint:
         self._dirty = True
 
     def _note(self, number: int, *, failed: bool) -> None:
+        self._expected.pop(number, None)
         if failed:
             self.failed.add(number)
         else:
@@ -183,9 +202,12 @@ class Checkpoint:
                         "overwrite it"
                     )
             for line in file:
-                value = _parsed(line)
-                number = value.get("n") if value is not None else None
-                if value is None or not isinstance(number, int) or number < 0:
+                value = _parsed(line) or {}
+                number = value.get("n")
+                if isinstance(value.get("batch"), str):
+                    self._expect(value["batch"], value["rows"])
+                    continue
+                if not isinstance(number, int) or number < 0:
                     self._untidy = True  # of a power cut
                     continue
                 failed = value.get("error") is not None
@@ -227,6 +249,8 @@ class Checkpoint:
             beside = self.path.with_name(f"{self.path.name}.new")
             with beside.open("wb") as new:
                 new.write(header)
+                for batch, numbers in self.batches.items():
+                    new.write(to_json({"batch": batch, "rows": numbers}) + b"\n")
                 for offset in kept:
                     if offset >= 0:
                         file.seek(offset)
@@ -295,7 +319,7 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             raise ValueError(f"{path} is no output of a job")
         for line in file:
             value = _parsed(line)
-            if value is not None:
+            if value is not None and "n" in value:
                 yield value
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import TypeAdapter
 from pydantic_core import to_json, to_jsonable_python
 
+from gigachat import models
 from gigachat._engine.totals import tokens_of
-from gigachat.bulk.cache import request_key
+from gigachat._engine.value_type import ValueType, read_value, value_type
+from gigachat.api.arguments import payload_fields
+from gigachat.api.chat import failure
+from gigachat.bulk.cache import digest
 from gigachat.bulk.results import Result
 from gigachat.client import AsyncGigaChat, GigaChat
+from gigachat.models.response_format import adapter_of, json_schema
+from gigachat.schema import simplify as simplified
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from gigachat.bulk.rows import Row
 
 Task: TypeAlias = Literal["chat", "embed", "tokens"]
@@ -28,6 +34,7 @@ _TEXTS = ("text", "prompt", "question", "content")
 _SLICE = 90  # texts of a request to embeddings or token counts
 _MESSAGE = 32  # most tokens of a message beside its text
 _RUN_OPTIONS = ("max_steps", "approve", "deps", "tool_timeout", "parallel", "max_repeats", "on_error")
+_READ = ("messages", "functions", "response_format")  # fields that the model reads
 _EMBEDDER = "Embeddings"
 
 
@@ -90,8 +97,13 @@ class Job:
         self.fields = fields
         self._parsing = {"strict": strict, "simplify": simplify, "repair": repair}
         self._templates = [_names(text) for text in (prompt, system) if isinstance(text, str)]
-        self._adapter = into if isinstance(into, TypeAdapter) else TypeAdapter(into) if into is not None else None
-        self._schema = self._adapter.json_schema() if self._adapter is not None else None
+        self._adapter: TypeAdapter[Any] | None = None
+        self._kind: ValueType | None = None
+        self._schema: Any = None
+        if into is not None:
+            self._kind = value_type(into)
+            self._schema = json_schema(self._kind.schema)
+            self._adapter = adapter_of(into)
 
     @property
     def rows_per_request(self) -> int:
@@ -116,7 +128,7 @@ class Job:
             self._parsing if self.into is not None else None,
             {name: _said(value) for name, value in self.fields.items()},
         ]
-        return hashlib.sha256(to_json(parts, by_alias=True, fallback=_said)).hexdigest()
+        return digest(parts, by_alias=True, fallback=_said).hex()
 
     def check(self, first: Any) -> None:
         """Check the templates against the fields of the first row.
@@ -160,7 +172,18 @@ class Job:
         kept = {name: value for name, value in self.fields.items() if name not in _RUN_OPTIONS}
         parsing = (self._schema, self._parsing) if self.into is not None else None
         tools = [_said(tool) for tool in self.tools]
-        return request_key(self.task, settings.base_url, self.model_of(giga), payload, kept, parsing, tools)
+        return digest(
+            self.task,
+            settings.base_url,
+            self.model_of(giga),
+            payload,
+            kept,
+            parsing,
+            tools,
+            by_alias=True,
+            exclude_none=True,
+            fallback=repr,
+        )
 
     def model_of(self, giga: Client) -> str:
         """Return the model of the requests."""
@@ -183,7 +206,7 @@ class Job:
         longest = self.fields.get("max_tokens") or own
         if not isinstance(longest, int):
             raise RowMistake("a budget needs max_tokens=, which bounds the answers")
-        prompt += _size(self._schema) + _size(self.fields)
+        prompt += _size(self._schema) + sum(_size(self.fields.get(name)) for name in _READ)
         again = self.repair
         # Each repair sends the prompt again, with all earlier answers and what was wrong with them.
         repeated = (prompt + _MESSAGE * 40) * (again + 1) + 2 * longest * again * (again + 1)
@@ -201,7 +224,7 @@ class Job:
         """
         texts = [payload for _, payload in rows]
         if self.task == "embed":
-            found = await _method(giga, "embeddings")(texts, self.model_of(giga))
+            found = await method_of(giga, "embeddings")(texts, self.model_of(giga))
             headers = found.x_headers
             vectors = {item.index: item for item in found.data}
             return [
@@ -211,7 +234,7 @@ class Job:
                 for at, (row, _) in enumerate(rows)
             ]
         if self.task == "tokens":
-            counts = await _method(giga, "tokens_count")(texts, self.model_of(giga))
+            counts = await method_of(giga, "tokens_count")(texts, self.model_of(giga))
             return [
                 self._result(row, count.tokens, None, self.model_of(giga), count.x_headers)
                 for (row, _), count in zip(rows, counts, strict=True)
@@ -219,13 +242,43 @@ class Job:
         row, payload = rows[0]
         fields = self.fields if self.model is None else {**self.fields, "model": self.model}
         if self.into is not None:
-            completion, value = await _method(giga, "chat_parse")(payload, into=self.into, **self._parsing, **fields)
+            completion, value = await method_of(giga, "chat_parse")(payload, into=self.into, **self._parsing, **fields)
             return [self._of_completion(row, value, completion, completion)]
         if self.tools:
-            run = await _method(giga, "chat_run")(payload, tools=self.tools, **fields)
+            run = await method_of(giga, "chat_run")(payload, tools=self.tools, **fields)
             return [self._of_completion(row, run.text, run.completion, run)]
-        completion = await _method(giga, "chat")(payload, **fields)
+        completion = await method_of(giga, "chat")(payload, **fields)
         return [self._of_completion(row, completion.text, completion, completion)]
+
+    def request(self, giga: Client, payload: Any) -> dict[str, Any]:
+        """Return the body of a request for a batch."""
+        if self.task == "embed":
+            return {"input": [payload], "model": self.model_of(giga)}
+        fields = dict(self.fields)
+        if self.model is not None:
+            fields["model"] = self.model
+        if self.into is not None:
+            fields["response_format"] = {
+                "type": "json_schema",
+                "schema": simplified(self._schema) if self._parsing["simplify"] else self._schema,
+                "strict": self._parsing["strict"],
+            }
+        return {**payload_fields(payload, models.Chat), **fields}
+
+    def read(self, row: Row, answer: Any) -> Result:
+        """Return the result in an answer of a batch.
+
+        Raises:
+            GigaChatException: It holds no value.
+        """
+        if self.task == "embed":
+            vector = answer.data[0]
+            return self._result(row, vector.embedding, TokenCounts(vector.usage.prompt_tokens), answer.model, None)
+        value = answer.text
+        if self._kind is not None:
+            reason = next((choice.finish_reason for choice in answer.choices), None)
+            value = read_value(self._kind, answer, failure(answer), reason, answer.text)
+        return self._of_completion(row, value, answer, answer)
 
     def line_of(self, value: Any) -> Any:
         """Return a value as JSON has it."""
@@ -245,7 +298,8 @@ class Job:
         return Result(row.number, row.id, value, usage=usage, request_id=request_id, model=model, row=row.data)
 
 
-def _method(giga: Client, name: str) -> Callable[..., Any]:
+def method_of(giga: Client, name: str) -> Callable[..., Any]:
+    """Return the async method of a client of either kind."""
     method: Callable[..., Any] = getattr(giga, f"a{name}" if isinstance(giga, GigaChat) else name)
     return method
 

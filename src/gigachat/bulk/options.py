@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from gigachat.bulk.batches import Batches, check_job
 from gigachat.bulk.budget import Budget, Prices, ledger_of
 from gigachat.bulk.cache import Cache
 from gigachat.bulk.concurrency import MOST, Gate, Learner
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from gigachat.api.chat import ChatFields
     from gigachat.api.runs import RunOptionFields
+    from gigachat.bulk.backend import Backend, Shared
+    from gigachat.bulk.batches import BatchLog
     from gigachat.bulk.job import Client, Task
     from gigachat.bulk.results import Report
     from gigachat.catalogue import Price
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
         cache: str | os.PathLike[str] | None
         retries: int
         prices: Mapping[str, Price] | None
+        backend: Literal["online", "batch"]
+        poll_interval: float
 
     Concurrency: TypeAlias = Literal["learn"] | int
 
@@ -55,8 +60,14 @@ class How:
     cache: str | os.PathLike[str] | None = None
     retries: Any = 2
     prices: Mapping[str, Price] | None = None
+    backend: Any = "online"
+    poll_interval: Any = 10.0
 
     def __post_init__(self) -> None:
+        if self.backend not in ("online", "batch"):
+            raise ValueError(f"backend is 'online' or 'batch', not {self.backend!r}")
+        if not isinstance(self.poll_interval, int | float) or not self.poll_interval > 0:
+            raise ValueError("poll_interval is a number of seconds above 0")
         if self.budget is not None and not isinstance(self.budget, Budget):
             raise TypeError(f"budget is a Budget, such as Budget(tokens=1_000_000), not {type(self.budget).__name__}")
         if self.concurrency != "learn" and (
@@ -86,37 +97,36 @@ def divided(options: Mapping[str, Any]) -> tuple[Job, How]:
     """
     how = How(**{name: value for name, value in options.items() if name in _HOW})
     job = Job(**{name: value for name, value in options.items() if name not in _HOW})
+    if how.backend == "batch":
+        check_job(job)
     return job, how
 
 
-def online_for(
+def backend_for(
     job: Job,
     how: How,
     client: Client,
     report: Report,
     *,
     gate: Gate | None = None,
+    log: BatchLog | None = None,
     ordered: bool = False,
     every_row: bool = False,
     window: int = 1000,
-) -> tuple[Online, Gate]:
-    """Return what asks for the rows of a job, and what lets its requests in."""
-    gate = gate or how.gate(client)
+) -> Backend:
+    """Return what asks for the rows of a job."""
     prices = Prices(how.prices)
     ledger = ledger_of(how.budget, prices, job.model_of(client))
     ledger.spend(report.usage)
-    cache = None if how.cache is None else Cache(how.cache)
-    online = Online(
-        job,
-        client,
-        gate=gate,
-        ledger=ledger,
-        prices=prices,
-        report=report,
-        cache=cache,
-        retries=how.retries,
-        ordered=ordered,
-        every_row=every_row,
-        window=window,
-    )
-    return online, gate
+    shared: Shared = {
+        "ledger": ledger,
+        "prices": prices,
+        "report": report,
+        "cache": None if how.cache is None else Cache(how.cache),
+        "ordered": ordered,
+        "every_row": every_row,
+        "window": window,
+    }
+    if how.backend == "batch":
+        return Batches(job, client, log=log, poll_interval=how.poll_interval, **shared)
+    return Online(job, client, gate=gate or how.gate(client), retries=how.retries, **shared)

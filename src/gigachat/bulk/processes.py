@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import pickle
-from contextlib import aclosing, closing, nullcontext
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
-from gigachat.bulk.options import divided, online_for
+from gigachat.bulk.options import backend_for, divided
 from gigachat.bulk.results import Report
 from gigachat.bulk.rows import Rows
 from gigachat.bulk.run import check_budget
@@ -70,9 +70,9 @@ async def _mapped(
 ) -> AsyncIterator[dict[str, Any]]:
     client, gate = _kept(settings, how)
     report = Report()
-    online, _ = online_for(job, how, client, report, gate=gate, ordered=True, every_row=True)
-    with closing(online.cache) if online.cache is not None else nullcontext():
-        async with aclosing(online.results(rows)) as results:
+    backend = backend_for(job, how, client, report, gate=gate, ordered=True, every_row=True)
+    with closing(backend):
+        async with aclosing(backend.results(rows)) as results:
             async for result in results:
                 yield _joined(result, job, column)
     if report.stopped is not None:

@@ -64,6 +64,8 @@ def ray(
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise ValueError(f"{name} is a whole number of 1 or more")
     _, how = divided(options)
+    if how.backend == "batch":
+        raise ValueError("backend='batch' needs no workers: use bulk.run")
     try:
         library, data = import_module("ray"), import_module("ray.data")
     except ImportError as error:

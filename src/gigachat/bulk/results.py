@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gigachat.usage import TokenCounts
+
+if TYPE_CHECKING:
+    from gigachat.exceptions import GigaChatException
 
 __all__ = ["Report", "Result", "RowError"]
 
@@ -75,6 +78,7 @@ class Report:
         limit: Most requests that may be in progress.
         seconds: Duration of this run.
         stopped: Why the run ended before the input did; None if it did not.
+        error: The error of the service that ended it.
     """
 
     done: int = 0
@@ -90,6 +94,7 @@ class Report:
     limit: int = 1
     seconds: float = 0.0
     stopped: str | None = None
+    error: GigaChatException | None = None
 
     @property
     def rate(self) -> float:

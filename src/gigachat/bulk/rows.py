@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
 
-from pydantic_core import to_json
+from gigachat.bulk.cache import digest
 
 Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
 """A path, `-` for standard input, a DataFrame of pandas or Polars, a table of pyarrow, or any iterable of rows."""
@@ -103,7 +103,7 @@ class Rows:
             if form == "parquet":
                 raise ValueError("standard input cannot be Parquet: save it as a file")
             self._items = _lines_of(sys.stdin.buffer, form, "standard input")
-            self.digest = _digest(None, self.first)
+            self.digest = digest(None, self.first, fallback=str).hex()
             return
         path = Path(source)
         form = form or _OF_SUFFIX.get(path.suffix.lower())
@@ -136,7 +136,7 @@ class Rows:
         else:
             self.total = len(source) if hasattr(source, "__len__") else None
             self._items = iter(source)
-        self.digest = _digest(self.total, self.first)
+        self.digest = digest(self.total, self.first, fallback=str).hex()
 
     _items: Iterator[Any]
 
@@ -145,27 +145,23 @@ class _Unreadable(NamedTuple):
     reason: str
 
 
-def _digest(total: int | None, first: Any) -> str:
-    return hashlib.sha256(to_json([total, first], fallback=str, inf_nan_mode="constants")).hexdigest()
-
-
 def _scanned(path: Path, *, quoted: bool) -> tuple[str, int]:
     """Return the digest of a file, and how many lines it has that are not empty; a line may be within quotes."""
-    digest = hashlib.sha256()
+    read = hashlib.sha256()
     lines, inside, last = 0, 0, b"\n"
     with path.open("rb") as file:
         if not quoted:
             for line in file:
-                digest.update(line)
+                read.update(line)
                 lines += not line.isspace()
-            return digest.hexdigest(), lines
+            return read.hexdigest(), lines
         while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+            read.update(chunk)
             parts = chunk.split(b'"')
             lines += sum(part.count(b"\n") for part in parts[inside::2])
             inside = (inside + len(parts) - 1) % 2
             last = chunk[-1:]
-    return digest.hexdigest(), lines + (last != b"\n")
+    return read.hexdigest(), lines + (last != b"\n")
 
 
 def _file_lines(path: Path, form: str) -> Iterator[Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager, closing, nullcontext, suppress
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gigachat.bulk.budget import Ledger, Prices
 from gigachat.bulk.checkpoint import Checkpoint
 from gigachat.bulk.job import RowMistake
-from gigachat.bulk.options import divided, online_for
+from gigachat.bulk.options import backend_for, divided
 from gigachat.bulk.progress import Progress, Watch
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.rows import Rows, Source
@@ -48,7 +49,7 @@ async def arun(
     rows = Rows(source, input_format)
     job.check(rows.first)
     async with _client(giga) as client:
-        check_budget(job, how, rows.first)
+        check_budget(job, how, rows.first, client)
         checkpoint = Checkpoint(
             out, job.digest, rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
         )
@@ -56,16 +57,15 @@ async def arun(
         report.total = rows.total
         alike = _Alike()
         try:
-            online, gate = online_for(job, how, client, report)
-            with closing(online.cache) if online.cache is not None else nullcontext():
+            backend = backend_for(job, how, client, report, log=checkpoint)
+            with closing(backend):
                 wanted = (row for row in rows if checkpoint.wanted(row.number))
-                async with aclosing(online.results(wanted)) as results:
+                async with aclosing(backend.results(wanted)) as results:
                     async for result in results:
                         checkpoint.write(result, job)
                         report.add(result)
                         if alike.add(result):
-                            online.stop(f"the first {_ALIKE} rows failed alike: {alike.error}")
-                        report.in_progress, report.limit = gate.learner.in_progress, gate.learner.limit
+                            backend.stop(f"the first {_ALIKE} rows failed alike: {alike.error}")
                         watch.look(report)
         except BaseException:
             checkpoint.close()
@@ -118,6 +118,8 @@ def run(
             * `budget`: a `Budget`; it needs `max_tokens`;
             * `cache`: path of an SQLite file with responses, which answers requests that were answered before;
             * `retries`: how often a request is repeated after a passing failure;
+            * `backend`: `online`, or `batch` for the batches of the service, for accounts that pay as they go;
+            * `poll_interval`: seconds between two looks at a batch, 10;
             * `prices`: price of each model by its name, for the cost.
 
     Returns:
@@ -203,12 +205,11 @@ async def _results(
 ) -> AsyncIterator[Result]:
     report = Report(total=getattr(rows, "total", None))
     async with _client(giga) as client:
-        online, gate = online_for(job, how, client, report, ordered=ordered, window=window)
-        with closing(online.cache) if online.cache is not None else nullcontext():
-            async with aclosing(online.results(rows)) as results:
+        backend = backend_for(job, how, client, report, ordered=ordered, window=window)
+        with closing(backend):
+            async with aclosing(backend.results(rows)) as results:
                 async for result in results:
                     report.add(result)
-                    report.in_progress, report.limit = gate.learner.in_progress, gate.learner.limit
                     watch.look(report)
                     yield result
     watch.look(report, last=True)
@@ -229,15 +230,26 @@ async def _client(giga: Client | None) -> AsyncIterator[Client]:
         raise TypeError(f"giga is a GigaChat or an AsyncGigaChat, not {type(given).__name__}")
 
 
-def check_budget(job: Job, how: How, first: Any) -> None:
-    """Refuse a budget that bounds nothing, before any request."""
+def check_budget(job: Job, how: How, first: Any, client: Client | None = None) -> None:
+    """Refuse a budget that bounds nothing, before any request.
+
+    Args:
+        job: What is asked.
+        how: How it is asked.
+        first: Fields of the first row.
+        client: The client, whose model must have a price; None if it is not made yet.
+    """
     if how.budget is None:
         return
     if job.tools:
         raise ValueError("a budget cannot bound runs: their tools decide how many answers there are")
+    if client is not None:
+        Ledger(how.budget, Prices(how.prices), job.model_of(client))
+    payload = None
     with suppress(RowMistake):
-        payload = None if first is None else job.payload(first)
-        job.most({} if payload is None and job.task == "chat" else payload)
+        payload = job.payload(first)
+    if payload is not None or job.task == "chat":
+        job.most(payload)
 
 
 def _checked_window(window: Any) -> int:

@@ -1,0 +1,239 @@
+"""What the backends of a job have in common: results that wait for their consumer, the cache, the budget.
+
+Each row has one result: a value or an error. A row has none only if the run stops: the budget is spent, or the service
+refuses everything. Such a row is asked by the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from gigachat import exceptions
+from gigachat.bulk.job import RowMistake
+from gigachat.bulk.results import Report, Result, RowError
+from gigachat.usage import TokenCounts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine, Iterable
+
+    from gigachat.bulk.budget import Ledger, Prices
+    from gigachat.bulk.cache import Cache
+    from gigachat.bulk.job import Client, Job
+    from gigachat.bulk.rows import Row
+
+_KEPT = ("request_id", "model", "finish_reason")
+_SPENT = "the budget is spent"
+ENDING = (
+    exceptions.AuthenticationError,
+    exceptions.PaymentRequiredError,
+    exceptions.ForbiddenError,
+    exceptions.ModelUnavailableError,
+    exceptions.CertificateError,
+    exceptions.ClientClosedError,
+    exceptions.ConfigurationError,
+)
+"""Errors that every other row would have too."""
+
+
+@dataclass(slots=True)
+class Work:
+    """Rows that are asked together.
+
+    Attributes:
+        rows: The rows with their payloads.
+        most: The most tokens they can use, which is reserved.
+        spent: Tokens of attempts whose answers arrived but had no value.
+    """
+
+    rows: list[tuple[Row, Any]]
+    most: TokenCounts
+    spent: TokenCounts | None = None
+    keys: list[bytes] = field(default_factory=list)
+
+
+class Shared(TypedDict):
+    """What each backend is given, beside the job and the client."""
+
+    ledger: Ledger
+    prices: Prices
+    report: Report
+    cache: Cache | None
+    ordered: bool
+    every_row: bool
+    window: int
+
+
+class Backend(ABC):
+    """Asks for the rows of a job.
+
+    Args:
+        job: What is asked.
+        giga: The client.
+        ledger: What may be spent.
+        prices: Prices of models.
+        report: Counts refusals and retries here.
+        cache: The cache of responses; None for none.
+        ordered: Whether the results come in the order of the rows, whose numbers have no gaps.
+        every_row: Whether rows for which the budget has no room have an error, instead of none.
+        window: Most results that wait: for their consumer, or for an earlier row.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        giga: Client,
+        *,
+        ledger: Ledger,
+        prices: Prices,
+        report: Report,
+        cache: Cache | None,
+        ordered: bool,
+        every_row: bool,
+        window: int,
+    ) -> None:
+        self._job = job
+        self._giga = giga
+        self._ledger = ledger
+        self._prices = prices
+        self._report = report
+        self._cache = cache
+        self._ordered = ordered
+        self._every_row = every_row
+        self._window = window
+        self._ready: deque[Result] = deque()
+        self._early: dict[int, Result] = {}
+        self._next = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    def stop(self, reason: str, error: exceptions.GigaChatException | None = None) -> None:
+        """Begin no more requests; those in progress end."""
+        if self._report.stopped is None:
+            self._report.stopped = reason
+            self._report.error = error
+
+    async def results(self, rows: Iterable[Row]) -> AsyncGenerator[Result, None]:
+        """Iterate over the results, as they come."""
+        dispatcher = asyncio.create_task(self._dispatch(rows))
+        dispatcher.add_done_callback(lambda _: self._arrived.set())
+        try:
+            while True:
+                while self._ready:
+                    result = self._ready.popleft()
+                    self._room.set()
+                    yield result
+                if dispatcher.done() and not self._tasks:
+                    self._ready.extend(self._early.pop(number) for number in sorted(self._early))  # beside gaps
+                    if not self._ready:
+                        break
+                    continue
+                self._arrived.clear()
+                await self._arrived.wait()
+            dispatcher.result()
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            tasks = [dispatcher, *self._tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """Close the cache."""
+        if self._cache is not None:
+            self._cache.close()
+
+    @abstractmethod
+    async def _dispatch(self, rows: Iterable[Row]) -> None:
+        """Begin to ask for rows, in tasks."""
+
+    def _prepared(self, rows: list[Row]) -> Work:
+        """Return what must be asked; rows of the cache and rows that cannot be asked have their result now."""
+        work = Work([], TokenCounts(0))
+        for row in rows:
+            if row.error is not None:
+                self._fail([(row, None)], RowError("RowError", row.error))
+                continue
+            try:
+                payload = self._job.payload(row.data)
+                most = self._job.most(payload) if self._ledger.budget is not None else work.most
+            except RowMistake as error:
+                self._fail([(row, None)], RowError("RowError", str(error)))
+                continue
+            if self._cache is not None:
+                key = self._job.key(self._giga, payload)
+                if (kept := self._cache.get(key)) is not None:
+                    value = self._job.value_of(kept.pop("result"))
+                    self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **kept))
+                    continue
+                work.keys.append(key)
+            work.rows.append((row, payload))
+            if most is not work.most:
+                work.most = TokenCounts(*(old + new for old, new in zip(work.most, most, strict=True)))
+        return work
+
+    def _keep(self, work: Work, results: list[Result]) -> None:
+        for at, result in enumerate(results):
+            if work.spent is not None and result.usage is not None:
+                result.usage = TokenCounts(*(one + other for one, other in zip(work.spent, result.usage, strict=True)))
+            result.cost = self._prices.cost(result.model, result.usage)
+            if self._cache is not None:
+                self._put(work.keys[at], result)
+            self._deliver(result)
+        usages = [result.usage for result in results if result.usage is not None]
+        self._ledger.settle(work.most, TokenCounts(*map(sum, zip(*usages, strict=True))) if usages else work.spent)
+
+    def _put(self, key: bytes, result: Result) -> None:
+        if self._cache is not None:
+            kept = {name: getattr(result, name) for name in _KEPT}
+            self._cache.put(key, {"result": self._job.line_of(result.value), **kept})
+
+    def _fail(self, rows: list[tuple[Row, Any]], error: RowError, spent: TokenCounts | None = None) -> None:
+        for row, _ in rows:
+            cost = self._prices.cost(self._job.model_of(self._giga), spent)
+            self._deliver(Result(row.number, row.id, error=error, usage=spent, cost=cost, row=row.data))
+
+    def _unfunded(self, work: Work) -> None:
+        """Stop before rows for which the budget has no room."""
+        if self._every_row:
+            self._fail(work.rows, RowError("JobStoppedError", _SPENT), work.spent)
+        else:
+            self.stop(_SPENT)
+
+    def _leave(self, work: Work, reason: str, error: exceptions.GigaChatException | None = None) -> None:
+        self._ledger.settle(work.most, work.spent)
+        self.stop(reason, error)
+
+    def _deliver(self, result: Result) -> None:
+        if self._ordered:
+            self._early[result.number] = result
+            while self._next in self._early:
+                self._ready.append(self._early.pop(self._next))
+                self._next += 1
+        else:
+            self._ready.append(result)
+        self._arrived.set()
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.set()
+        self._arrived.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = self._failure or error
+            self.stop(f"{type(error).__name__}: {error}")
+
+
+def row_error(error: Exception) -> RowError:
+    """Return an error as that of a row."""
+    return RowError(type(error).__name__, str(error), getattr(error, "status_code", None))

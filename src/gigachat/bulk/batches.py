@@ -1,0 +1,195 @@
+"""The rows of a job as batches of the service: 500 rows a file, processed in the background.
+
+A batch is noted in the output of the job as soon as it is submitted. After a crash its results are collected, and its
+rows are not submitted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gigachat import exceptions
+from gigachat._engine.totals import tokens_of
+from gigachat._service import MOST_BATCH_REQUESTS
+from gigachat.bulk.backend import Backend, Work, row_error
+from gigachat.bulk.job import method_of
+from gigachat.bulk.results import RowError
+from gigachat.usage import TokenCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Unpack
+
+    from gigachat import models
+    from gigachat.bulk.backend import Shared
+    from gigachat.bulk.job import Client, Job
+    from gigachat.bulk.results import Result
+    from gigachat.bulk.rows import Row
+
+    class BatchLog(Protocol):
+        """Remembers batches."""
+
+        @property
+        def batches(self) -> Mapping[str, list[int]]:
+            """The numbers of the rows of each batch whose results are not collected."""
+            ...
+
+        def note_batch(self, batch: str, numbers: list[int]) -> None:
+            """Remember a batch that was submitted."""
+            ...
+
+
+_AT_ONCE = 8  # batches whose results are waited for
+_NOT_PERMITTED = "batches are for accounts that pay as they go; backend='online' asks one by one"
+
+
+def check_job(job: Job) -> None:
+    """Refuse what batches cannot do.
+
+    Raises:
+        ValueError: The job needs more than one request for a row, or counts tokens.
+    """
+    if job.task == "tokens" or job.tools or job.repair:
+        what = "tools=" if job.tools else "repair=" if job.repair else "task='tokens'"
+        raise ValueError(f"batches cannot do {what}: use backend='online'")
+
+
+class Batches(Backend):
+    """Asks for the rows of a job by batches.
+
+    Args:
+        job: What is asked.
+        giga: The client.
+        log: Remembers the batches; None if a crash may lose them.
+        poll_interval: Seconds between two looks at a batch.
+        **shared: As of `Backend`.
+    """
+
+    def __init__(
+        self, job: Job, giga: Client, *, log: BatchLog | None, poll_interval: float, **shared: Unpack[Shared]
+    ) -> None:
+        super().__init__(job, giga, **shared)
+        self._log = log
+        self._poll_interval = poll_interval
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def _dispatch(self, rows: Iterable[Row]) -> None:
+        submitted = {} if self._log is None else dict(self._log.batches)
+        batch_of = {number: batch for batch, numbers in submitted.items() for number in numbers}
+        earlier: dict[str, list[tuple[Row, Any]]] = {batch: [] for batch in submitted}
+        work = Work([], TokenCounts(0))
+        for row in rows:
+            if (batch := batch_of.pop(row.number, None)) is not None:
+                earlier[batch].append((row, None))
+                continue
+            if self._report.stopped is not None:
+                break
+            one = self._prepared([row])
+            if not one.rows:
+                continue
+            together = _sum(work.most, one.most)
+            if len(work.rows) == MOST_BATCH_REQUESTS or (work.rows and not self._ledger.has_room(together)):
+                await self._submit(work)
+                work = Work([], TokenCounts(0))
+                together = one.most
+            work.rows += one.rows
+            work.keys += one.keys
+            work.most = together
+        if work.rows and self._report.stopped is None:
+            await self._submit(work)
+        for batch, of_batch in earlier.items():
+            if of_batch:
+                await self._places.acquire()
+                self._start(self._collect(batch, Work(of_batch, TokenCounts(0)), held=False))
+
+    async def _submit(self, work: Work) -> None:
+        if not await self._ledger.hold(work.most):
+            self._unfunded(work)
+            return
+        await self._places.acquire()
+        requests = [
+            {"id": str(row.number), "request": self._job.request(self._giga, payload)} for row, payload in work.rows
+        ]
+        method = "embedder" if self._job.task == "embed" else "chat_completions"
+        try:
+            batch = await method_of(self._giga, "create_batch")(requests, method)
+        except exceptions.GigaChatException as error:
+            self._places.release()
+            reason = f"{error} ({_NOT_PERMITTED})" if isinstance(error, exceptions.ForbiddenError) else str(error)
+            self._leave(work, reason, error)
+            return
+        except (ValueError, TypeError) as error:
+            self._places.release()
+            self._ledger.settle(work.most, None)
+            await self._alone(work, error)
+            return
+        if self._log is not None:
+            self._log.note_batch(batch.id_, [row.number for row, _ in work.rows])
+        self._start(self._collect(batch, work))
+
+    async def _alone(self, work: Work, error: Exception) -> None:
+        """Find the rows that the client refuses; the others are submitted."""
+        if len(work.rows) == 1:
+            self._fail(work.rows, row_error(error))
+            return
+        middle = len(work.rows) // 2
+        for part in (slice(None, middle), slice(middle, None)):
+            half = Work(work.rows[part], TokenCounts(0), keys=work.keys[part])
+            if self._ledger.budget is not None:
+                for _, payload in half.rows:
+                    half.most = _sum(half.most, self._job.most(payload))
+            await self._submit(half)
+
+    async def _collect(self, batch: str | models.Batch, work: Work, *, held: bool = True) -> None:
+        """Wait for a batch, and deliver the results of its rows."""
+        try:
+            done = await method_of(self._giga, "wait_batch")(batch, self._poll_interval)
+            found = {one.id_: one for one in await method_of(self._giga, "batch_results")(done)}
+        except exceptions.GigaChatException as error:
+            self.stop(f"a batch could not be collected, the next run continues: {error}", error)
+            return
+        finally:
+            self._places.release()
+        spent = TokenCounts(0)
+        for at, (row, _) in enumerate(work.rows):
+            usage = self._take(row, found.get(str(row.number)), work.keys[at] if work.keys else None)
+            spent = _sum(spent, usage or TokenCounts(0))
+        if held:
+            self._ledger.settle(work.most, spent)
+        else:
+            self._ledger.spend(spent)
+
+    def _take(self, row: Row, line: models.BatchResult | None, key: bytes | None) -> TokenCounts | None:
+        """Deliver the result of a row; return its usage."""
+        answer = None if line is None else line.result
+        if line is None or answer is None or isinstance(answer, dict):
+            self._fail([(row, None)], _line_error(line))
+            return None
+        try:
+            result: Result = self._job.read(row, answer)
+        except (exceptions.GigaChatException, LookupError) as error:
+            usage = tokens_of(answer)
+            self._fail([(row, None)], row_error(error), usage)
+            return usage
+        result.cost = self._prices.cost(result.model, result.usage)
+        if self._cache is not None and key is not None:
+            self._put(key, result)
+        self._deliver(result)
+        return result.usage
+
+
+def _sum(one: TokenCounts, other: TokenCounts) -> TokenCounts:
+    return TokenCounts(one[0] + other[0], one[1] + other[1], one[2] + other[2])
+
+
+def _line_error(line: models.BatchResult | None) -> RowError:
+    if line is None:
+        return RowError("BatchError", "the batch has no result for this row")
+    error: Any = line.error
+    if error is None:
+        return RowError("BatchError", "the result of this row cannot be read")
+    if isinstance(error, str):
+        return RowError("BatchError", error)
+    status = getattr(error, "status", None) or getattr(error, "code", None)
+    return RowError("BatchError", str(error.message or "no text"), status if isinstance(status, int) else None)

@@ -1,0 +1,120 @@
+"""Jobs by the batches of the service."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from gigachat import ForbiddenError, GigaChat, bulk
+from gigachat.server import GigaChatServer
+from tests.support.callers import options
+from tests.support.programs import environment
+from tests.support.waiting import PATIENCE, until
+
+
+class Tone(BaseModel):
+    tone: str
+    score: int
+
+
+BATCH: dict[str, Any] = {"backend": "batch", "poll_interval": 0.05, "prompt": "{text}"}
+
+
+@pytest.fixture
+def service() -> Iterator[GigaChatServer]:
+    with GigaChatServer() as server:
+        yield server
+
+
+@pytest.fixture
+def giga(service: GigaChatServer) -> Iterator[GigaChat]:
+    with GigaChat(**options(service)) as client:
+        yield client
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{"id": f"r{number}", "text": f"отзыв {number}"} for number in range(count)]
+
+
+def submitted(server: GigaChatServer) -> int:
+    return sum(request.method == "POST" for request in server.requests_to("/batches"))
+
+
+def test_rows_are_split_and_merged(giga: GigaChat, service: GigaChatServer, tmp_path: Path) -> None:
+    report = bulk.run(rows(1100), tmp_path / "out.jsonl", giga=giga, max_tokens=5, ordered=True, **BATCH)
+    assert (report.done, report.failed) == (1100, 0)
+    assert submitted(service) == 3
+    found = list(bulk.read_results(tmp_path / "out.jsonl"))
+    assert [one["id"] for one in found] == [f"r{number}" for number in range(1100)]
+    assert all(one["usage"]["output_tokens"] == 5 for one in found)
+    service.assert_nothing_asked()
+
+
+def test_values_of_a_type_and_vectors(giga: GigaChat, tmp_path: Path) -> None:
+    found = list(bulk.iterate(rows(3), giga=giga, into=Tone, **BATCH))
+    assert all(isinstance(one.value, Tone) for one in found)
+    vectors = list(bulk.iterate(rows(3), giga=giga, task="embed", ordered=True, **BATCH))
+    assert vectors[1].value == giga.embeddings(["отзыв 1"]).data[0].embedding
+
+
+def test_a_row_that_the_service_refuses_fails_alone(giga: GigaChat, tmp_path: Path) -> None:
+    asked = [{"messages": [{"role": "user", "content": "a"}], "model": model} for model in ("GigaChat", "none")]
+    found = list(bulk.iterate(asked, giga=giga, backend="batch", poll_interval=0.05, ordered=True))
+    assert [one.error and one.error.status for one in found] == [None, 404]
+
+
+def test_a_row_that_the_client_refuses_fails_alone(giga: GigaChat, tmp_path: Path) -> None:
+    asked = [{"messages": [{"role": role, "content": "a"}]} for role in ("user", "human", "user")]
+    found = list(bulk.iterate(asked, giga=giga, backend="batch", poll_interval=0.05, ordered=True))
+    assert [one.error is None for one in found] == [True, False, True]
+
+
+def test_an_account_without_batches_is_told(tmp_path: Path) -> None:
+    with GigaChatServer(account_kind="pers") as server, GigaChat(**server.client_options) as giga:
+        report = bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, **BATCH)
+    assert report.stopped is not None
+    assert "pay as they go" in report.stopped
+    assert isinstance(report.error, ForbiddenError)
+
+
+@pytest.mark.parametrize("wrong", [{"task": "tokens"}, {"tools": [print]}, {"into": Tone, "repair": 1}])
+def test_what_batches_cannot_do_is_refused(giga: GigaChat, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="batches cannot do"):
+        bulk.iterate(rows(1), giga=giga, backend="batch", **wrong)
+
+
+def test_a_budget_bounds_batches(giga: GigaChat, service: GigaChatServer, tmp_path: Path) -> None:
+    budget = bulk.Budget(tokens=1000)
+    report = bulk.run(rows(100), tmp_path / "out.jsonl", giga=giga, max_tokens=50, budget=budget, **BATCH)
+    assert report.stopped == "the budget is spent"
+    assert 0 < report.usage.input_tokens + report.usage.output_tokens <= 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 there")
+def test_a_killed_job_collects_what_it_had_submitted(tmp_path: Path) -> None:
+    program = (
+        "import sys; from gigachat import bulk; rows = [{'id': f'r{n}', 'text': f't {n}'} for n in range(600)];"
+        "bulk.run(rows, sys.argv[1], backend='batch', poll_interval=0.05, prompt='{text}', max_tokens=5)"
+    )
+    out = tmp_path / "out.jsonl"
+    with GigaChatServer(batch_pace=0.005) as server:
+        command = [sys.executable, "-c", program, str(out)]
+        killed = subprocess.Popen(command, env=environment(server))
+        until(lambda: out.exists() and out.read_bytes().count(b'"batch"') == 2)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait(PATIENCE)
+        done = subprocess.run(command, env=environment(server), timeout=PATIENCE, check=False)
+        assert done.returncode == 0
+        assert submitted(server) == 2
+    found = list(bulk.read_results(out))
+    assert sorted(one["n"] for one in found) == list(range(600))
+    assert all("result" in one for one in found)
+    assert b'"batch"' not in out.read_bytes()

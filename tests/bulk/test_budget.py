@@ -1,0 +1,101 @@
+"""Budgets: never exceeded at the server, spent almost whole, counted over all runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigachat import GigaChat, bulk
+from gigachat.catalogue import DATE, Price
+from gigachat.server import GigaChatServer
+
+PRICES = {"GigaChat": Price(100.0, 200.0, DATE)}
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{"text": f"отзыв {number}"} for number in range(count)]
+
+
+def tokens(report: bulk.Report) -> int:
+    return report.usage.input_tokens + report.usage.output_tokens
+
+
+@pytest.mark.parametrize("concurrency", ["learn", 1, 10])
+def test_a_budget_of_tokens_is_not_exceeded(giga: GigaChat, tmp_path: Path, concurrency: Any) -> None:
+    report = bulk.run(
+        rows(200),
+        tmp_path / "out.jsonl",
+        giga=giga,
+        max_tokens=30,
+        budget=bulk.Budget(tokens=2000),
+        concurrency=concurrency,
+    )
+    assert report.stopped == "the budget is spent"
+    assert 2000 - 100 <= tokens(report) <= 2000
+    again = bulk.run(rows(200), tmp_path / "out.jsonl", giga=giga, max_tokens=30, budget=bulk.Budget(tokens=3000))
+    assert 3000 - 100 <= tokens(again) <= 3000
+
+
+def test_a_budget_of_roubles_is_not_exceeded(giga: GigaChat, tmp_path: Path) -> None:
+    report = bulk.run(
+        rows(200),
+        tmp_path / "out.jsonl",
+        giga=giga,
+        max_tokens=30,
+        budget=bulk.Budget(rubles=100),
+        prices=PRICES,
+    )
+    assert report.stopped == "the budget is spent"
+    assert report.cost is not None
+    assert 80 < report.cost <= 100
+
+
+def test_answers_that_did_not_arrive_count_at_their_most(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path
+) -> None:
+    server.fail(cut_bytes=20, times=None, probability=0.5, path="/chat/completions")
+    report = bulk.run(
+        rows(300), tmp_path / "out.jsonl", giga=giga, max_tokens=30, budget=bulk.Budget(tokens=3000), concurrency=5
+    )
+    assert report.stopped == "the budget is spent"
+    assert tokens(report) + 30 * report.retries <= 3000
+
+
+def test_failures_without_an_answer_cost_nothing(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    server.fail(500, times=30, path="/chat/completions")
+    report = bulk.run(
+        rows(20), tmp_path / "out.jsonl", giga=giga, max_tokens=30, budget=bulk.Budget(tokens=1000), retries=60,
+        concurrency=30
+    )  # fmt: skip
+    assert report.done == 20
+
+
+def test_a_budget_of_vectors_needs_no_max_tokens(giga: GigaChat) -> None:
+    found = list(bulk.iterate(["a"] * 5, giga=giga, task="embed", budget=bulk.Budget(tokens=500)))
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"budget": bulk.Budget(tokens=100)}, "needs max_tokens="),
+        ({"budget": bulk.Budget(tokens=100), "max_tokens": 5, "tools": [print]}, "cannot bound runs"),
+        ({"budget": bulk.Budget(rubles=100), "max_tokens": 5}, "price of GigaChat is not known"),
+        ({"budget": 100, "max_tokens": 5}, "budget is a Budget"),
+    ],
+)
+def test_a_budget_that_bounds_nothing_is_refused(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=reason):
+        bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, **options)
+    server.assert_nothing_asked()
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("wrong", [{}, {"tokens": 0}, {"rubles": -1}, {"tokens": True}])
+def test_a_budget_is_a_number_above_zero(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="budget"):
+        bulk.Budget(**wrong)

@@ -1,0 +1,112 @@
+"""The output of a job as its checkpoint: torn lines, other jobs, other inputs, lines that no longer count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigachat import GigaChat, bulk
+from gigachat.server import GigaChatServer
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{"id": f"r{number}", "text": f"отзыв {number}"} for number in range(count)]
+
+
+def run(out: Path, giga: GigaChat, **options: Any) -> bulk.Report:
+    return bulk.run(rows(10), out, giga=giga, **{"prompt": "{text}", **options})
+
+
+@pytest.fixture
+def out(giga: GigaChat, tmp_path: Path) -> Path:
+    run(tmp_path / "out.jsonl", giga, ordered=True)
+    return tmp_path / "out.jsonl"
+
+
+def test_a_file_that_was_cut_at_any_byte_is_completed(giga: GigaChat, server: GigaChatServer, out: Path) -> None:
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    ends = {sum(map(len, lines[:number])) for number in range(len(lines) + 1)}
+    for cut in sorted({0, 1, len(whole) - 1, *ends, *(end - 1 for end in ends if end), *(end + 7 for end in ends)}):
+        out.write_bytes(whole[:cut])
+        server.clear()
+        report = run(out, giga, ordered=True)
+        kept = max(0, whole[:cut].count(b"\n") - 1)
+        assert (report.done, report.earlier, len(server.chats)) == (10, kept, 10 - kept)
+        assert [one["n"] for one in bulk.read_results(out)] == list(range(10))
+
+
+def test_a_line_that_a_power_cut_left_broken_is_asked_again(giga: GigaChat, server: GigaChatServer, out: Path) -> None:
+    lines = out.read_bytes().splitlines(keepends=True)
+    lines[3] = b"\0" * (len(lines[3]) - 1) + b"\n"
+    out.write_bytes(b"".join(lines))
+    server.clear()
+    assert run(out, giga, ordered=True).earlier == 9
+    assert len(server.chats) == 1
+    assert [one["n"] for one in bulk.read_results(out)] == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"prompt": "{text}!"}, "prompt or options differ"),
+        ({"temperature": 0.5}, "prompt or options differ"),
+        ({"model": "GigaChat-2"}, "prompt or options differ"),
+        ({"system": "Кратко"}, "prompt or options differ"),
+    ],
+)
+def test_another_job_is_refused(
+    giga: GigaChat, server: GigaChatServer, out: Path, change: dict[str, Any], what: str
+) -> None:
+    server.clear()
+    with pytest.raises(ValueError, match=what):
+        run(out, giga, **change)
+    server.assert_nothing_asked()
+    assert run(out, giga, overwrite=True, **change).earlier == 0
+
+
+def test_another_input_is_refused(giga: GigaChat, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "a"}\n{"text": "b"}\n')
+    bulk.run(source, out, giga=giga)
+    source.write_text('{"text": "a"}\n{"text": "c"}\n')
+    with pytest.raises(ValueError, match="input differ"):
+        bulk.run(source, out, giga=giga)
+
+
+def test_a_file_of_something_else_is_kept(giga: GigaChat, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("notes\n")
+    with pytest.raises(ValueError, match="no output of a job"):
+        run(out, giga)
+    assert out.read_text() == "notes\n"
+
+
+def test_a_file_that_is_being_written_is_refused(giga: GigaChat, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    refused: list[str] = []
+
+    def beside(report: bulk.Report) -> None:
+        try:
+            run(out, giga, overwrite=True)
+        except ValueError as error:
+            refused.append(str(error))
+
+    run(out, giga, progress=beside)
+    assert "another process" in refused[0]
+
+
+def test_what_a_job_is_does_not_depend_on_how_it_is_asked(giga: GigaChat, server: GigaChatServer, out: Path) -> None:
+    server.clear()
+    run(out, giga, concurrency=3, retries=0, ordered=False)
+    server.assert_nothing_asked()
+
+
+def test_text_that_is_not_unicode_is_written(giga: GigaChat, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    report = bulk.run([{"id": "\ud800", "text": "a"}, {"id": 2, "text": "\ud800"}], out, giga=giga)
+    assert (report.done, report.failed) == (1, 1)
+    assert {one["n"] for one in map(json.loads, out.read_text().splitlines()[1:])} == {0, 1}

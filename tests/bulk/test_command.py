@@ -1,0 +1,97 @@
+"""The command `gigachat bulk`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gigachat.bulk import read_results
+from gigachat.server import GigaChatServer
+from tests.support.commands import Installed
+
+pytestmark = pytest.mark.costly
+
+
+@pytest.fixture
+def gigachat(server: GigaChatServer, tmp_path: Path) -> Iterator[Installed]:
+    yield Installed(tmp_path, server)
+
+
+def results(path: Path) -> list[dict[str, Any]]:
+    return list(read_results(path))
+
+
+def test_a_file_of_rows_becomes_a_file_of_results(gigachat: Installed, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id;text\n1;хорошо\n2;плохо\n", "utf-8")
+    done = gigachat.run("bulk", "in.csv", "-o", "out.jsonl", "--prompt", "Тон: {text}", "--max-tokens", "9", "--ordered")
+    assert (done.status, done.out.partition(",")[0]) == (0, "2 done")
+    assert "2 of 2 rows" in done.err
+    assert [one["id"] for one in results(tmp_path / "out.jsonl")] == ["1", "2"]
+
+
+def test_standard_input_schema_and_json(gigachat: Installed, tmp_path: Path) -> None:
+    rows = '{"id": "a", "text": "хорошо"}\n{"id": "b", "text": "плохо"}\n'
+    arguments = ("bulk", "-", "-o", "out.jsonl", "-p", "{text}", "--schema", "tone, score int", "--quiet", "--json")
+    done = gigachat.run(*arguments, stdin=rows)
+    assert (done.status, done.err) == (0, "")
+    report = json.loads(done.out)
+    assert (report["done"], report["failed"], report["stopped"]) == (2, 0, None)
+    assert all(one["result"].keys() == {"tone", "score"} for one in results(tmp_path / "out.jsonl"))
+    again = json.loads(gigachat.run(*arguments, stdin=rows).out)
+    assert (again["done"], again["earlier"]) == (2, 2)
+
+
+def test_a_template_is_read_from_a_file(gigachat: Installed, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("Тон: {text}\n", "utf-8")
+    (tmp_path / "in.txt").write_text("хорошо\n", "utf-8")
+    assert gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "-p", "@prompt.txt", "-s", "Кратко").status == 0
+    assert gigachat.server is not None
+    [chat] = gigachat.server.chats
+    assert [message.content for message in chat.messages] == ["Кратко", "Тон: хорошо"]
+
+
+def test_failures_and_their_second_try(gigachat: Installed, server: GigaChatServer, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a\nb\n", "utf-8")
+    server.fail(400, path="/chat/completions")
+    done = gigachat.run("bulk", "in.txt", "-o", "out.jsonl")
+    assert (done.status, done.out.split(", ")[:2]) == (1, ["1 done", "1 failed"])
+    assert "--retry-failed" in done.err
+    assert gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "--retry-failed").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "reason"),
+    [
+        (("in.csv", "-o", "out.jsonl"), 2, "there is no such file"),
+        (("in.txt", "-o", "no/out.jsonl"), 2, "no such directory"),
+        (("in.txt", "-o", "out.jsonl", "-p", "{word}"), 2, "no field 'word'"),
+        (("in.txt", "-o", "out.jsonl", "--budget-tokens", "100"), 2, "max_tokens"),
+        (("in.txt", "-o", "out.jsonl", "--repair", "1"), 2, "--repair needs --schema"),
+        (("in.txt", "-o", "out.jsonl", "--budget-tokens", "80", "--max-tokens", "30"), 4, "the budget is spent"),
+        (("in.txt", "-o", "out.jsonl", "--budget-rubles", "9", "--max-tokens", "9"), 2, "price"),
+    ],
+)
+def test_mistakes_and_limits(
+    gigachat: Installed, tmp_path: Path, arguments: tuple[str, ...], status: int, reason: str
+) -> None:
+    (tmp_path / "in.txt").write_text("".join(f"text {number}\n" for number in range(30)), "utf-8")
+    done = gigachat.run("bulk", *arguments, "--quiet")
+    assert (done.status, reason in done.err) == (status, True), done
+
+
+def test_a_price_makes_a_budget_of_roubles(gigachat: Installed, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("".join(f"text {number}\n" for number in range(30)), "utf-8")
+    options = ("--max-tokens", "9", "--budget-rubles", "1000", "--price", "1", "2", "--json", "--quiet")
+    report = json.loads(gigachat.run("bulk", "in.txt", "-o", "out.jsonl", *options).out)
+    assert report["done"] == 30
+    assert 0 < report["cost"] < 1000
+
+
+def test_batches_of_the_service(gigachat: Installed, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a\nb\n", "utf-8")
+    done = gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "--backend", "batch", "--quiet")
+    assert (done.status, len(results(tmp_path / "out.jsonl"))) == (0, 2), done
