@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check docs test test-all test-fast test-browser test-redis test-docs test-llm test-clients compat-news test-matrix test-windows coverage fuzz lint bench bench-streams bench-limits format soak clean
+.PHONY: help demo demo-llm check docs test test-all test-fast test-browser test-redis test-docs test-llm test-clients test-ray compat-news test-matrix test-windows coverage fuzz lint bench bench-streams bench-limits format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -96,6 +96,18 @@ docs: .venv-docs/ready ## Build the site of the documentation, English and Russi
 test-docs: docs $(READY) ## Build the site, check its links and languages, search in it in headless Chromium; installs it with apt-get
 	$(need_chromium)
 	@$(BIN)/python -m pytest -c tests/site/pytest.ini tests/site
+
+.venv-ray/ready: pyproject.toml tests/on_ray/constraints.txt
+	$(need_python)
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint tests/on_ray/constraints.txt \
+		--editable '.[server,ray]' pytest
+	@touch $@
+
+# Without these variables, Ray sends statistics and expects a token of its cluster.
+test-ray: .venv-ray/ready ## Run bulk jobs on Ray, 600 MB, on several processes of this machine, in two minutes
+	@RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 \
+		$(<D)/bin/python -m pytest -c tests/on_ray/pytest.ini --rootdir . tests/on_ray
 
 # Each published package runs on this client in its own environment; tests/clients has a folder for each release.
 # Packages in alone.txt require an older client, so they are installed without dependencies. Packages in beside.txt are

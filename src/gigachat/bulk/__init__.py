@@ -7,6 +7,7 @@ from gigachat.bulk.budget import Budget
 from gigachat.bulk.checkpoint import read_results
 from gigachat.bulk.columns import embed_column
 from gigachat.bulk.processes import map_rows
+from gigachat.bulk.ray_data import ray
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.run import aiterate, arun, iterate, run
 
@@ -20,6 +21,7 @@ __all__ = [
     "embed_column",
     "iterate",
     "map_rows",
+    "ray",
     "read_results",
     "run",
 ]

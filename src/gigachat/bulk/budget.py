@@ -149,3 +149,18 @@ class Ledger:
         tokens = self._tokens + self._held_tokens + most.input_tokens + most.output_tokens
         rubles = self._rubles + self._held_rubles + (self._prices.cost(self._model, most) or 0.0)
         return (budget.tokens is None or tokens <= budget.tokens) and (budget.rubles is None or rubles <= budget.rubles)
+
+
+class SharedBudget(Budget):
+    """A budget of several processes."""
+
+    __slots__ = ()
+
+    def ledger(self, prices: Prices, model: str) -> Ledger:
+        """Return what reserves for this process."""
+        raise NotImplementedError
+
+
+def ledger_of(budget: Budget | None, prices: Prices, model: str) -> Ledger:
+    """Return the ledger of a budget; see `Ledger`."""
+    return budget.ledger(prices, model) if isinstance(budget, SharedBudget) else Ledger(budget, prices, model)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gigachat.bulk.batches import Batches, check_job
-from gigachat.bulk.budget import Budget, Ledger, Prices
+from gigachat.bulk.budget import Budget, Prices, ledger_of
 from gigachat.bulk.cache import Cache
 from gigachat.bulk.concurrency import MOST, Gate, Learner
 from gigachat.bulk.job import Job
@@ -119,7 +119,7 @@ def backend_for(
 ) -> Backend:
     """Return what asks for the rows of a job."""
     prices = Prices(how.prices)
-    ledger = Ledger(how.budget, prices, job.model_of(client))
+    ledger = ledger_of(how.budget, prices, job.model_of(client))
     ledger.spend(report.usage)
     shared: Shared = {
         "ledger": ledger,
