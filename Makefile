@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-llm check docs test test-all test-fast test-browser test-redis test-docs test-llm test-clients test-ray compat-news test-matrix test-windows coverage fuzz lint bench bench-streams bench-limits format soak clean
+.PHONY: help demo demo-llm check docs test test-all test-fast test-browser test-redis test-docs test-llm test-clients test-ray compat-news test-matrix test-windows coverage fuzz lint bench bench-record bench-streams bench-limits format soak clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -246,8 +246,36 @@ lint: $(READY) ## Check style, types (mypy, pyright), directions of imports, pri
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.lint
 
-bench: $(READY) ## Compare the speed with the HTTP library alone and with the published 0.2.3
-	@$(BIN)/python -m benchmarks
+# The clients and libraries that are compared, each in its own environment.
+BENCH_ENVIRONMENTS := $(patsubst benchmarks/environments/%/requirements.txt,.venv-bench/%/ready,$(wildcard benchmarks/environments/*/requirements.txt))
+
+.venv-bench/%/ready: benchmarks/environments/%/requirements.txt benchmarks/environments/%/constraints.txt pyproject.toml
+	$(need_python)
+	@echo "Installing the environment $* of the benchmarks"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/pip install -qq --disable-pip-version-check \
+		--constraint benchmarks/environments/$*/constraints.txt --requirement $<
+	@touch $@
+
+# What cannot be installed is left out: a system without its environment, and nginx, whose place takes the own server.
+define prepare_bench
+	@$(MAKE) --no-print-directory --keep-going $(BENCH_ENVIRONMENTS) || true
+	@{ command -v nginx || [ -x /usr/sbin/nginx ]; } >/dev/null || \
+		{ as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); $$as_root apt-get update -qq && \
+			$$as_root env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq --no-install-recommends nginx-light >/dev/null; } || \
+		echo "nginx cannot be installed; the own server of the benchmarks answers instead"
+endef
+
+BENCH := $(BIN)/python -m benchmarks $(ONLY:%='--only=%') $(ROUNDS:%=--rounds=%) $(MINUTES_OF_BENCH:%=--minutes=%)
+
+bench: $(READY) ## Compare the speed with 0.2.3, openai, litellm and bare HTTP libraries; ONLY=chat,stream ROUNDS=2
+	$(prepare_bench)
+	@$(BENCH)
+
+bench-record: $(READY) ## As bench, and write docs/performance with its picture; takes a quarter of an hour on an idle machine
+	$(prepare_bench)
+	@$(BENCH) --record
 
 bench-streams: $(READY) ## Measure 200 streams of the local server, 50 events a second each, and the memory of waiting streams
 	@$(BIN)/python -m benchmarks.streams

@@ -1,131 +1,151 @@
-"""A server that costs next to nothing: recorded answers as ready bytes over plain HTTP with kept connections.
+"""The own server: drips events, holds streams open, takes uploads; without nginx it serves the canned answers too.
 
-It runs in a process of its own, so that only the client is measured, and ends when its standard input does. It checks
-nothing and must stay so: what is right or wrong to ask is the business of `gigachat.server`.
+`python -m benchmarks.server FOLDER [CERTIFICATE]` prints its addresses, plain and TLS, and ends with its standard
+input. The first part of a path says what is wanted:
+
+* `/NAME/v1/…`: the file `NAME.v1.*` of the folder;
+* `/drip-EVENTS-MILLISECONDS/…`: so many events, each after a pause, each an HTTP chunk of its own;
+* `/chunked/…`: a stream at full speed, each event an HTTP chunk of its own, as the service sends them;
+* `/hold/…`: one event, then nothing until the client goes;
+* `/agent/…`: a call of a function, or the text when its result is in the request;
+* `/upload/…`: the body is read and dropped.
+
+It checks nothing: what is right or wrong to ask is the business of `gigachat.server`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import random
 import re
-import struct
+import ssl
 import sys
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from benchmarks.answers import EVENTS, TYPES, events
 
-EVENTS = 2000
-TEXTS = 100
-CROWD = 100  # calls at once
-DIMENSIONS = 1024
-
-_RECORDED = Path(__file__).parent.parent / "tests" / "contract" / "recorded"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_FRAMING = ("content-length", "transfer-encoding")
-_CHUNK = 8192  # bytes of a large answer in one chunk, as servers commonly buffer
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_LINE = re.compile(rb"^\w+ /([\w-]+)/(v\d)/")
+_KEPT = 1 << 20  # bytes of a request's body that are kept
 
 
-def recorded(name: str) -> tuple[dict[str, str], bytes]:
-    """Return headers and body of the recorded answer to the one exchange that is not a sign-in."""
-    response = json.loads((_RECORDED / f"{name}.json").read_bytes())[-1]["response"]
-    return response["headers"], response["body"].encode()
-
-
-def _chat() -> bytes:
-    headers, body = recorded("chat_simple")
-    return _head(headers, f"content-length: {len(body)}") + body
-
-
-def _function_call() -> bytes:
-    """Return the recorded answer with a call of a function in place of its text."""
-    headers, body = recorded("chat_simple")
-    answer = json.loads(body)
-    call = {"name": "add", "arguments": {"a": 1, "b": 2}}
-    message = {"role": "assistant", "content": "", "function_call": call, "functions_state_id": "state"}
-    answer["choices"][0].update(message=message, finish_reason="function_call")
-    content = json.dumps(answer, ensure_ascii=False).encode()
-    return _head(headers, f"content-length: {len(content)}") + content
-
-
-def _stream() -> bytes:
-    """Return the recorded stream, its inner events repeated; each event is an HTTP chunk of its own."""
-    headers, body = recorded("stream_simple")
-    first, *inner, last, done, _ = body.split(b"\n\n")
-    events = [first, *(inner[number % len(inner)] for number in range(EVENTS - 2)), last, done]
-    return _head(headers, "transfer-encoding: chunked") + _chunked(event + b"\n\n" for event in events)
-
-
-def vectors() -> bytes:
-    """Return an answer with vectors of half-precision values, which is what the recorded ones are."""
-    chance = random.Random(1)
-    data = [
-        {"object": "embedding", "index": index, "embedding": _vector(chance), "usage": {"prompt_tokens": 7}}
-        for index in range(TEXTS)
-    ]
-    return json.dumps({"object": "list", "model": "Embeddings", "data": data}, separators=(",", ":")).encode()
-
-
-def _embeddings() -> bytes:
-    headers, _ = recorded("embeddings_single")
-    body = vectors()
-    pieces = (body[start : start + _CHUNK] for start in range(0, len(body), _CHUNK))
-    return _head(headers, "transfer-encoding: chunked") + _chunked(pieces)
-
-
-def _vector(chance: random.Random) -> list[float]:
-    values = [chance.gauss(0, 1) for _ in range(DIMENSIONS)]
-    return list(struct.unpack(f"{DIMENSIONS}e", struct.pack(f"{DIMENSIONS}e", *values)))
-
-
-def _head(headers: dict[str, str], framing: str) -> bytes:
-    lines = [f"{name}: {value}" for name, value in headers.items() if name not in _FRAMING]
-    return "\r\n".join(["HTTP/1.1 200 OK", *lines, framing, "", ""]).encode()
-
-
-def _chunked(pieces: Iterable[bytes]) -> bytes:
-    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b""))
-
-
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One client: a request, its answer, the next request."""
 
-    def __init__(self, answers: tuple[bytes, ...]) -> None:
-        self._chat, self._function_call, self._stream, self._embeddings = answers
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._head = b""
         self._received = b""
+        self._missing: int | None = None  # bytes of the body; None while it is chunked
+        self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
     def data_received(self, data: bytes) -> None:
+        if self._head:
+            self._body(data)
+            return
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        if not end or length is None or len(body) < int(length[1]):
+        if not end:
             return
-        self._received = b""
-        assert self._transport is not None
-        if b"/embeddings " in head:
-            self._transport.write(self._embeddings)
-        elif b'"functions":' in body and b'"role":"function"' not in body:
-            self._transport.write(self._function_call)
+        self._head, self._received = head, b""
+        length = _LENGTH.search(head)
+        self._missing = None if _CHUNKED.search(head) else int(length[1]) if length else 0
+        self._body(body)
+
+    def _body(self, data: bytes) -> None:
+        kept = self._received + data
+        if self._missing is None:
+            whole = kept.endswith(b"0\r\n\r\n")
         else:
-            self._transport.write(self._stream if b"event-stream" in head else self._chat)
+            self._missing -= len(data)
+            whole = self._missing <= 0
+        # The end is enough to see where a long chunked body ends.
+        self._received = kept if whole or len(kept) < _KEPT else kept[-16:]
+        if whole:
+            head, body = self._head, self._received
+            self._head = self._received = b""
+            self._answer(head, body)
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        assert self._transport is not None
+        line = _LINE.match(head)
+        if line is None:
+            self._transport.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+            return
+        name, version = line[1].decode(), line[2].decode()
+        match name.split("-"):
+            case ["drip", count, milliseconds]:
+                self._task = asyncio.get_running_loop().create_task(
+                    self._drip(_dripped(version, int(count)), int(milliseconds) / 1000)
+                )
+            case ["chunked"]:
+                self._transport.write(_chunked(version))
+            case ["hold"]:
+                self._transport.write(_STREAM + _dripped(version, 3)[0])
+            case ["agent"]:
+                answered = b'"role":"function"' in body or b'"role": "function"' in body
+                self._transport.write(_canned(self._folder, "chat" if answered else "call", version))
+            case _:
+                self._transport.write(_canned(self._folder, name, version))
+
+    async def _drip(self, pieces: tuple[bytes, ...], pause: float) -> None:
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        self._transport.write(_STREAM)
+        due = loop.time()
+        for piece in pieces:
+            due += pause
+            await asyncio.sleep(due - loop.time())
+            self._transport.write(piece)
+        self._transport.write(b"0\r\n\r\n")
 
 
-async def _serve() -> None:
+_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@lru_cache
+def _dripped(version: str, count: int) -> tuple[bytes, ...]:
+    return tuple(b"%x\r\n%b\r\n" % (len(event), event) for event in events(version, count))
+
+
+@lru_cache
+def _chunked(version: str) -> bytes:
+    return b"".join([_STREAM, *_dripped(version, EVENTS), b"0\r\n\r\n"])
+
+
+@lru_cache
+def _canned(folder: Path, name: str, version: str) -> bytes:
+    (path,) = folder.glob(f"{name}.{version}.*")
+    body = path.read_bytes()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {TYPES[path.suffix]}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def serve(folder: Path, certificate: str | None) -> None:
     loop = asyncio.get_running_loop()
-    answers = _chat(), _function_call(), _stream(), _embeddings()
-    server = await loop.create_server(lambda: _Connection(answers), "127.0.0.1", 0)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v1", flush=True)
+    servers = [await loop.create_server(lambda: Connection(folder), "127.0.0.1", 0, backlog=4096)]
+    if certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        servers.append(await loop.create_server(lambda: Connection(folder), "127.0.0.1", 0, ssl=context, backlog=4096))
+    ports = [server.sockets[0].getsockname()[1] for server in servers]
+    addresses = [f"http://127.0.0.1:{ports[0]}", *(f"https://localhost:{port}" for port in ports[1:])]
+    print(json.dumps(addresses), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+    for server in servers:
+        server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None))

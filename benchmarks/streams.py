@@ -125,27 +125,62 @@ async def _idle(options: dict[str, Any], server: Server) -> float:
     return grown / STREAMS / 1024
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What was measured.
+
+    Attributes:
+        wrong: Events lost, doubled or out of order.
+        rates: Events a second of each stream, the slowest first.
+        server: Processor time of the server, in seconds.
+        readers: Processor time of each reader, in seconds.
+        memory: Memory of the server for each stream that waits, in KiB.
+    """
+
+    wrong: int
+    rates: list[float]
+    server: float
+    readers: list[float]
+    memory: float
+
+    @property
+    def rate(self) -> float:
+        return self.rates[len(self.rates) // 2]
+
+    def show(self) -> None:
+        print(f"{STREAMS} streams of {EVENTS} events at {RATE:.0f} a second each, on {os.cpu_count()} cores")
+        print(f"  lost, doubled or out of order   {self.wrong}")
+        print(f"  events a second of a stream     {self.rate:.1f}, of the slowest {self.rates[0]:.1f}")
+        print(f"  processor time, server          {self.server:.1f} s")
+        print(f"  processor time, readers         {' + '.join(f'{busy:.1f}' for busy in self.readers)} s")
+        print(f"  memory for each waiting stream  {self.memory:.0f} KiB")
+
+
+def measure() -> Figures:
+    loaded = Server(PACE)
+    with loaded as options, ProcessPoolExecutor(READERS, get_context("spawn")) as pool:
+        shares = list(pool.map(partial(read_share, options), [STREAMS // READERS] * READERS))
+        busy = loaded.busy
+    idle = Server(3600.0)
+    with idle as options:
+        memory = asyncio.run(_idle(options, idle))
+    return Figures(
+        sum(share.wrong for share in shares),
+        sorted((EVENTS - 1) / span for share in shares for span in share.spans),
+        busy,
+        [share.busy for share in shares],
+        memory,
+    )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Serve with the pace given as the only argument; without one, measure."""
     if arguments:
         serve(float(arguments[0]))
         return 0
-    loaded = Server(PACE)
-    with loaded as options, ProcessPoolExecutor(READERS, get_context("spawn")) as pool:
-        shares = list(pool.map(partial(read_share, options), [STREAMS // READERS] * READERS))
-        busy = loaded.busy
-    wrong = sum(share.wrong for share in shares)
-    rates = sorted((EVENTS - 1) / span for share in shares for span in share.spans)
-    idle = Server(3600.0)
-    with idle as options:
-        memory = asyncio.run(_idle(options, idle))
-    print(f"{STREAMS} streams of {EVENTS} events at {RATE:.0f} a second each, on {os.cpu_count()} cores")
-    print(f"  lost, doubled or out of order   {wrong}")
-    print(f"  events a second of a stream     {rates[len(rates) // 2]:.1f}, of the slowest {rates[0]:.1f}")
-    print(f"  processor time, server          {busy:.1f} s")
-    print(f"  processor time, readers         {' + '.join(f'{share.busy:.1f}' for share in shares)} s")
-    print(f"  memory for each waiting stream  {memory:.0f} KiB")
-    return 1 if wrong else 0
+    figures = measure()
+    figures.show()
+    return 1 if figures.wrong else 0
 
 
 if __name__ == "__main__":
