@@ -333,6 +333,26 @@ def test_a_stream_cancelled_anywhere_loses_no_connection(
         assert server.wait_for_connections(0)
 
 
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+def test_a_thousand_events_in_chunks_of_their_own_that_come_at_once(
+    mode: Mode, secured: bool, authority: Authority
+) -> None:
+    texts = [str(number) for number in range(1000)]
+
+    async def main() -> None:
+        async with mode.giga(**server.reach) as giga:
+            for _ in range(2):
+                assert await giga.read() == texts
+            stream = giga.stream()
+            assert await giga.next(stream) == "0"
+            await giga.leave(stream)
+            assert await giga.read() == texts
+
+    with Server(streamed(*texts), tls=authority if secured else None) as server:
+        mode.run(main)
+        assert server.connections <= 2  # the one that was left in the middle is not kept
+
+
 @pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 def test_who_is_cancelled_while_he_waits_for_a_connection_takes_none(mode: Mode) -> None:
