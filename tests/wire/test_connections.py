@@ -16,7 +16,7 @@ from tests.support.certificates import Authority
 from tests.support.payloads import DONE, answer, chunked, completion, event, grant, http, refusal, streamed
 from tests.support.programs import LEFT_OPEN
 from tests.support.proxies import http_proxy, socks_proxy
-from tests.support.servers import Act, Peer, Received, says
+from tests.support.servers import Act, Peer, Received, hangs, says
 from tests.support.waiting import PATIENCE
 from tests.wire.modes import EACH_ASYNC_MODE, Giga, Mode
 from tests.wire.servers import Server, stall, together
@@ -359,6 +359,7 @@ def test_who_is_cancelled_while_he_waits_for_a_connection_takes_none(mode: Mode)
     async def main() -> None:
         for step in range(1, MOST_STEPS):
             async with mode.giga(**server.reach, max_connections=1, queue_timeout=0.5) as giga:
+                server.script.append(hangs(chunked([event("good")], whole=False)))
                 stream = giga.stream()
                 assert await giga.next(stream) == "good"
                 try:
