@@ -310,3 +310,15 @@ def test_each_event_is_parsed_once(world: World, monkeypatch: pytest.MonkeyPatch
     done(world, stream.get_final_completion())
     assert len(counted) == 101
     assert counted.pop() == b"[DONE]"
+
+
+def test_a_stream_is_open_until_what_came_with_its_end_is_delivered(world: World) -> None:
+    """Whether events come together is a matter of luck."""
+    answer = Answer(pieces=[b"".join([*many(3), DONE])])
+    world.answers = [answer]
+    _, stream = opened(world)
+    for _ in range(3):
+        assert len(take(world, stream, 1)) == 1
+        assert answer.state == "open"
+    assert take(world, stream, 1) == []
+    assert answer.state == "finished"

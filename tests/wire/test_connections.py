@@ -16,7 +16,7 @@ from tests.support.certificates import Authority
 from tests.support.payloads import DONE, answer, chunked, completion, event, grant, http, refusal, streamed
 from tests.support.programs import LEFT_OPEN
 from tests.support.proxies import http_proxy, socks_proxy
-from tests.support.servers import Act, Peer, Received, says
+from tests.support.servers import Act, Peer, Received, hangs, says
 from tests.support.waiting import PATIENCE
 from tests.wire.modes import EACH_ASYNC_MODE, Giga, Mode
 from tests.wire.servers import Server, stall, together
@@ -333,12 +333,33 @@ def test_a_stream_cancelled_anywhere_loses_no_connection(
         assert server.wait_for_connections(0)
 
 
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+def test_a_thousand_events_in_chunks_of_their_own_that_come_at_once(
+    mode: Mode, secured: bool, authority: Authority
+) -> None:
+    texts = [str(number) for number in range(1000)]
+
+    async def main() -> None:
+        async with mode.giga(**server.reach) as giga:
+            for _ in range(2):
+                assert await giga.read() == texts
+            stream = giga.stream()
+            assert await giga.next(stream) == "0"
+            await giga.leave(stream)
+            assert await giga.read() == texts
+
+    with Server(streamed(*texts), tls=authority if secured else None) as server:
+        mode.run(main)
+        assert server.connections <= 2  # the one that was left in the middle is not kept
+
+
 @pytest.mark.filterwarnings(LEFT_OPEN)
 @pytest.mark.parametrize("mode", EACH_ASYNC_MODE)
 def test_who_is_cancelled_while_he_waits_for_a_connection_takes_none(mode: Mode) -> None:
     async def main() -> None:
         for step in range(1, MOST_STEPS):
             async with mode.giga(**server.reach, max_connections=1, queue_timeout=0.5) as giga:
+                server.script.append(hangs(chunked([event("good")], whole=False)))
                 stream = giga.stream()
                 assert await giga.next(stream) == "good"
                 try:

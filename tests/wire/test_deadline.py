@@ -20,9 +20,9 @@ import pytest
 from gigachat import APITimeoutError, ConfigurationError, GigaChat
 from gigachat.settings import Settings
 from tests.support.certificates import Authority
-from tests.support.payloads import DONE, answer, chunk, completion, event, grant, head, http, refusal, streamed
+from tests.support.payloads import DONE, answer, chunk, chunked, completion, event, grant, head, http, refusal, streamed
 from tests.support.proxies import http_proxy
-from tests.support.servers import Act, Peer, Received, says
+from tests.support.servers import Act, Peer, Received, hangs, says
 from tests.support.waiting import patiently
 from tests.wire.modes import MODES, Giga, Mode
 from tests.wire.servers import Pouring, Server, stall
@@ -367,6 +367,7 @@ def test_waiting_for_a_turn_counts(mode: Mode, what: str) -> None:
                 await good(giga)
 
         with Server(streamed("good", "and whole")) as server:
+            server.script.append(hangs(chunked([event("good")], whole=False)))
             mode.run(main)
 
     patiently(check)

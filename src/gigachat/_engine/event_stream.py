@@ -140,7 +140,8 @@ class EventStream(Generic[ChunkT, CompletionT]):
             raise
         finally:
             self._reading = None
-            if self._is_over():
+            # What came with the end is delivered first, so that it does not matter which events come together.
+            if self._closed or (self._is_over() and not chunks):
                 await self._release()
         del reading
         if not chunks:

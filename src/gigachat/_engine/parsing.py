@@ -64,7 +64,7 @@ def read_completion(
 
 @_cached
 def read_chunks(
-    model: type[AnswerT], refuse: Callable[[AnswerT, str | None, bytes], None] | None = None
+    model: type[AnswerT], refuse: Callable[[AnswerT, str | None, bytes], None] | None = None, unless: str = ""
 ) -> Callable[[str | None, Sequence[bytes], dict[str, str | None], list[AnswerT]], None]:
     """Return a function that appends the chunks of events of one name to a list, up to the end mark.
 
@@ -72,7 +72,8 @@ def read_chunks(
 
     Args:
         model: Class of the chunks. Its field `event`, if it has one, takes the name.
-        refuse: Raises for a chunk with unknown fields that is something else.
+        refuse: Raises for a chunk that is something else.
+        unless: Field whose value, if there is any, leaves no doubt of a chunk.
     """
     named = "event" in model.model_fields
 
@@ -95,7 +96,7 @@ def read_chunks(
             if named and fields["event"] is None:
                 fields["event"] = name
                 known.add("event")
-            if refuse is not None and chunk.__pydantic_extra__:
+            if refuse is not None and fields[unless] is None:
                 refuse(chunk, name, content)
             chunks.append(chunk)
 

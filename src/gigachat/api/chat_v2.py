@@ -118,7 +118,7 @@ def stream_call_for(
 ) -> StreamCall[models.PrimaryChatCompletionChunk, models.ChatCompletionResponse]:
     """Return the call for a stream, given the call that sends its request."""
     call.headers = ACCEPT
-    read = read_chunks(models.PrimaryChatCompletionChunk, refuse_error)
+    read = read_chunks(models.PrimaryChatCompletionChunk, refuse_error, "messages")
     return StreamCall(call, read, _finished, attrgetter("text"), MessageAccumulator, failure, answer, ends)
 
 

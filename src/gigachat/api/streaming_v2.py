@@ -23,10 +23,10 @@ def ends(chunk: models.PrimaryChatCompletionChunk) -> bool:
 
 
 def refuse_error(chunk: models.PrimaryChatCompletionChunk, name: str | None, content: bytes) -> None:
-    """Refuse an object that is an error and not a chunk; the stream then raises its class."""
-    if chunk.messages is not None or chunk.finish_reason is not None:
+    """Refuse an object without messages that is an error and not a chunk; the stream then raises its class."""
+    extra = chunk.model_extra
+    if not extra or chunk.finish_reason is not None:
         return
-    extra = chunk.model_extra or {}
     status = extra.get("status", extra.get("code"))
     if (
         (isinstance(status, int) and 400 <= status <= 599)
