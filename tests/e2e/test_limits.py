@@ -9,7 +9,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -414,7 +413,7 @@ def pauses(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def with_policy(caller: Caller, **changes: Any) -> None:
     service = caller.giga._service
-    service.policy = replace(service.policy, **changes)
+    service.policy = service.policy._replace(**changes)
 
 
 @pytest.mark.parametrize("asked", ["chat", "stream"])

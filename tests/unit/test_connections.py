@@ -35,8 +35,10 @@ class Wire:
 
     def __init__(self, *, expired: bool = False) -> None:
         self.expired = expired
+        self.looks = 0
 
     def has_expired(self) -> bool:
+        self.looks += 1
         return self.expired
 
 
@@ -68,6 +70,15 @@ def test_the_number_of_idle_connections_is_bounded() -> None:
     for _ in range(300):
         assert connections.put(blocking(Wire()))
     assert sum(1 for _ in range(300) if connections.take(ORIGIN)) == 256
+
+
+@pytest.mark.parametrize("idle", [1, 10, 200])
+def test_a_request_looks_at_few_idle_connections(idle: int) -> None:
+    connections, wires = Connections(), [Wire() for _ in range(idle)]
+    for wire in wires:
+        assert connections.put(blocking(wire))
+    assert connections.take(ORIGIN) is not None
+    assert sum(wire.looks for wire in wires) <= 2
 
 
 def test_the_head_of_a_request_is_sent_with_its_body() -> None:

@@ -52,7 +52,7 @@ def _prepare_asyncio() -> None:
 
 
 def _exchange() -> None:
-    with asyncio.Runner() as runner:  # not `asyncio.run`, which notebooks replace
+    with suppress(Exception), asyncio.Runner() as runner:  # not `asyncio.run`, which notebooks replace
         runner.run(_request())
 
 
