@@ -40,10 +40,13 @@ class BodyResponse(BodyReader):
         slot: The slot of the connection.
     """
 
-    __slots__ = ("_opened", "_process", "_reader", "_reading", "_released", "_request", "_slot")
+    __slots__ = ("_left", "_opened", "_process", "_reader", "_reading", "_released", "_request", "_slot")
 
     def __init__(self, request: Request, opened: StreamRequest, response: Response, slot: Slot | None) -> None:
         super().__init__(response.status, _headers(response.headers))
+        length = self.headers.get("content-length", "")
+        unknown = self._encoded or "transfer-encoding" in self.headers or not length.isdecimal()
+        self._left = None if unknown else int(length)  # bytes of the body still to come
         self._request = request
         self._opened = opened
         self._reader = response.body_reader
@@ -60,9 +63,11 @@ class BodyResponse(BodyReader):
         """Return the next piece of the decoded body, empty at its end."""
         if self._encoded:
             return await self._decoded()
-        piece = await self._next_piece()
-        if not piece:
-            await self._end()
+        piece = b"" if self._released and not self._left else await self._next_piece()
+        if self._left is not None:
+            self._left -= len(piece)
+        if not piece or self._left == 0:
+            await self._end()  # the next piece would be empty, and waiting for it costs as much as for the others
         return piece
 
     async def _next_piece(self) -> bytes:

@@ -7,6 +7,7 @@ a signal is handled at once. A coroutine that is no longer wanted is always told
 
 from __future__ import annotations
 
+import operator
 import sys
 from asyncio import CancelledError
 from contextlib import suppress
@@ -47,8 +48,10 @@ class _Wakeup(tuple[Any]):
 
     def set_result(self, _: object) -> None:
         """Wake the caller."""
-        with suppress(RuntimeError):  # it is awake already
+        try:  # cheaper than `suppress`
             self[0].release()
+        except RuntimeError:  # it is awake already
+            return
 
 
 class _Loop:
@@ -56,13 +59,12 @@ class _Loop:
 
     __slots__ = ("_wakeups", "create_future")
 
+    call_soon_threadsafe = staticmethod(operator.call)
+    """Call a function at once, in the runtime's thread."""
+
     def __init__(self) -> None:
         self._wakeups: list[_Wakeup] = []
         self.create_future = self._wakeups.pop
-
-    def call_soon_threadsafe(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Call a function at once, in the runtime's thread."""
-        callback(*arguments)
 
     def step(self, step: Callable[[Any], Any], argument: object) -> Any:
         """Run a coroutine until it waits, and return the lock for which it waits; None if it need not."""
