@@ -24,6 +24,7 @@ from gigachat import (
     ResponseError,
     TotalTimeoutError,
 )
+from gigachat._engine.account_ids import AccountIds
 from gigachat.context import authorization_cvar
 from tests.unit.test_stream import FIRST, LAST
 from tests.unit.world import COMPLETION, Answer, World, error
@@ -315,6 +316,33 @@ def test_ids_in_pieces_of_a_stream_are_remembered(world: World) -> None:
     assert pooled.used == "aa"
 
 
+def answer(content: str, **message: Any) -> Answer:
+    choice = {**COMPLETION["choices"][0], "message": {"role": "assistant", "content": content, **message}}
+    return Answer({**COMPLETION, "choices": [choice]})
+
+
+def test_ids_in_texts_and_arguments_bind_no_call(world: World) -> None:
+    pooled = Pooled(world, 2)
+    call = {"name": "f", "arguments": {"order": OTHER_FILE}}
+    world.answers = [answer(f'It is {FILE}, or {{"id": "{FILE}"}}.'), answer("", function_call=call)]
+    pooled.chat()
+    pooled.chat()
+    for _ in range(2):
+        messages = [{"role": "user", "content": f"{FILE} {OTHER_FILE}"}, {"role": "user", "content": FILE}]
+        world.chat(pooled.giga, messages)
+    assert sorted(pooled.used) == ["a", "a", "b", "b"]
+
+
+def test_a_state_binds_the_next_call(world: World) -> None:
+    pooled = Pooled(world, 2)
+    world.answers = [answer("Hello.", functions_state_id=FILE)]
+    message = pooled.chat().choices[0].message
+    assert message.functions_state_id == FILE
+    for _ in range(2):
+        world.chat(pooled.giga, [{"role": "user", "content": "x"}, message, {"role": "user", "content": "y"}])
+    assert pooled.used == "aaa"
+
+
 # Slots.
 
 
@@ -441,12 +469,8 @@ def test_a_client_with_a_pool_is_copied_and_pickled() -> None:
 
 
 def test_ids_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gigachat._engine.pool._REMEMBERED_IDS", 10)
-    world = World("blocking")
-    pooled = Pooled(world, 2)
+    monkeypatch.setattr("gigachat._engine.account_ids._REMEMBERED", 10)
+    ids: AccountIds[str] = AccountIds()
     for _ in range(100):
-        world.answers = [Answer({**COMPLETION, "id": str(uuid.uuid4())})]
-        pooled.chat()
-    pool = pooled.giga._service.pool
-    assert pool is not None
-    assert 10 <= len(pool._owners) <= 20
+        ids.note(b'{"id": "%s"}' % str(uuid.uuid4()).encode(), "a", chat=False)
+    assert 10 <= len(ids._owners) <= 20

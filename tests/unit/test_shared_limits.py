@@ -14,6 +14,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ from gigachat._engine.session import run
 from gigachat._engine.shared_limits import SharedLimiter, SharedLimitsAwayError
 from gigachat._engine.signals import Signal
 from gigachat._redis import RedisLimits
+from gigachat._redis import leases as leases_module
+from gigachat._redis.leases import RedisLeases
 from gigachat._transport.transport import AsyncTransport, BlockingTransport
 from gigachat.settings import Settings
 from tests.support.programs import run_program
@@ -183,6 +186,69 @@ def test_a_process_wants_no_more_leases_than_its_limit() -> None:
         until(lambda expected=expected: len(leases.wanted) == expected)  # type: ignore[misc]
     for thread in threads:
         thread.join()
+
+
+class Exchanges:
+    """A connection to a Redis that grants every slot and notes what it is told."""
+
+    name = "redis://here"
+
+    def __init__(self) -> None:
+        self.released: list[str] = []
+        self.held: list[str] = []
+
+    @contextmanager
+    def client(self) -> Iterator[Exchanges]:
+        yield self
+
+    def register_script(self, text: str) -> Any:
+        return self._exchange
+
+    def _exchange(self, keys: list[str], args: list[Any]) -> list[Any]:
+        released, held, _ = args[4:7]
+        members = args[7:]
+        self.released += members[:released]
+        self.held += members[released : released + held]
+        return [1, -1, 0, "1", *members[released + held :]]
+
+    def pubsub(self, **options: Any) -> Any:
+        return self
+
+    def subscribe(self, **handlers: Any) -> None:
+        pass
+
+    def get_message(self, timeout: float) -> None:
+        pass
+
+    def run_in_thread(self, **options: Any) -> Any:
+        return threading.current_thread()  # which is alive
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_lease_is_renewed_while_other_calls_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "_RENEW", 0.2)
+    exchanges: Any = Exchanges()
+    limiter = SharedLimiter().bind(RedisLeases().bind(exchanges), "a")
+    blocking = BlockingTransport(Settings())
+    long = run(limiter.acquire(blocking, 2, 60))
+    calls = 0
+
+    def another_call() -> bool:
+        nonlocal calls
+        calls += 1
+        short = run(limiter.acquire(blocking, 2, 60))
+        assert short is not None
+        short.release()
+        return len(exchanges.held) >= 3
+
+    until(another_call)
+    assert long is not None
+    long.release()
+    until(lambda: exchanges.held[0] in exchanges.released)
+    until(lambda: len(exchanges.released) == calls + 1)
+    assert len(set(exchanges.released)) == calls + 1
 
 
 # Tokens.

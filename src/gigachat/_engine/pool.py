@@ -13,13 +13,13 @@ from __future__ import annotations
 import copy
 import logging
 import random
-import re
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, cast
 
 from gigachat._advice import is_switched_off
+from gigachat._engine.account_ids import AccountIds, NotedResponse, names_id, without_ids
 from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.errors import total_timeout_error
 from gigachat._engine.limiter import Slot
@@ -43,10 +43,6 @@ _ALL = "all"  # what rests: everything, a model, or a model at an endpoint
 _RATE_LIMIT_REST, _LONGEST_RATE_LIMIT_REST = 0.5, 60.0
 _REST, _LONGEST_REST = 120.0, 600.0
 _REMEMBERED_RESTS = 100
-_REMEMBERED_IDS = 20_000
-_SCANNED = 256 * 1024  # bytes of a body in which ids are looked for
-_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_ID_LENGTH = 36
 
 
 class _Rest:
@@ -158,7 +154,7 @@ class Pool:
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
         self._turns = count()
-        self._owners: dict[bytes, Member] = {}
+        self._ids: AccountIds[Member] = AccountIds()
 
     def slot(self) -> PoolSlot:
         """Return the place of a call that begins."""
@@ -221,7 +217,7 @@ class Pool:
                     raise
                 if isinstance(error, NotFoundError) and error.url == request.url:
                     others = [other for other in candidates if other is not member]
-                    if not others or _ID.search(call.path.encode()) is None:
+                    if not others or not names_id(call.path):
                         raise (missing or error) from None
                     candidates, missing = others, missing or error
                     continue
@@ -237,32 +233,23 @@ class Pool:
                 member.answered(subjects)
                 if call.path.endswith("/embeddings"):
                     return response
-                return cast("Response", _NotedResponse(response, self, member))
-
-    def note(self, content: bytes, member: Member) -> None:
-        """Remember that the ids in a body belong to a credential."""
-        if len(content) <= _SCANNED:
-            for found in _ID.findall(content):
-                self._owners[found.lower()] = member
-            if len(self._owners) > 2 * _REMEMBERED_IDS:
-                for oldest in list(islice(self._owners, _REMEMBERED_IDS)):
-                    self._owners.pop(oldest, None)
+                return cast("Response", NotedResponse(response, self._ids, member, chat=call.chat))
 
     def _candidates(
         self, session: Session, call: Call[Any], context: Mapping[str, str], v2_url: str, model: str | None
     ) -> Sequence[Member]:
         """Return the credentials that may send a call: the one whose ids it names, or all."""
-        if not self._owners or len(self._members) == 1:
+        if not self._ids or len(self._members) == 1:
             return self._members
         request, _ = build_request(session.service, session.options, call, context, v2_url, model)
-        named = _ID.findall(request.url.encode()) + _ID.findall(request.content or b"")
-        owners = {owner.name: owner for found in named if (owner := self._owners.get(found.lower())) is not None}
+        owners = self._ids.owners(call.path, request.content or b"")
         if len(owners) > 1:
+            names = " and ".join(sorted(owner.name for owner in owners))
             raise ValueError(
-                f"the call names ids of several accounts, of the credentials {' and '.join(sorted(owners))}: an "
-                "account knows only its own files, threads and batches"
+                f"the call names ids of several accounts, of the credentials {names}: an account knows only its own "
+                "files, threads and batches"
             )
-        return list(owners.values()) or self._members
+        return owners or self._members
 
     def _least_busy(self, members: Sequence[Member]) -> Member:
         turn = next(self._turns)
@@ -331,30 +318,6 @@ class _Waits:
         return failure
 
 
-class _NotedResponse:
-    """A response whose ids a pool remembers."""
-
-    def __init__(self, response: Response, pool: Pool, member: Member) -> None:
-        self._response = response
-        self._pool = pool
-        self._member = member
-        self._end = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._response, name)
-
-    async def read(self, limit: int, option: str = "max_response_bytes=") -> bytes:
-        content = await self._response.read(limit, option)
-        self._pool.note(content, self._member)
-        return content
-
-    async def receive(self) -> bytes:
-        piece = await self._response.receive()
-        self._pool.note(self._end + piece, self._member)
-        self._end = (self._end + piece)[1 - _ID_LENGTH :]
-        return piece
-
-
 def _subjects(session: Session, call: Call[Any], model: str | None) -> tuple[Hashable, ...]:
     """Return what a refusal of a call may be about: everything, its model, its model at its endpoint."""
     body: Any = call.json
@@ -362,7 +325,7 @@ def _subjects(session: Session, call: Call[Any], model: str | None) -> tuple[Has
         with suppress(AttributeError):
             model = body.get("model") if hasattr(body, "get") else body.model
     model = session.options.body.get("model", model)
-    endpoint = _ID.sub(b"", call.path.encode())
+    endpoint = without_ids(call.path)
     return _ALL, ("model", str(model)), ("endpoint", call.method, endpoint, str(model))
 
 

@@ -35,13 +35,14 @@ logger = logging.getLogger("gigachat")
 _RENEW = LEASE / 3
 _RECONNECT = 0.5
 _IDLE = 60.0  # seconds without leases after which the thread ends
+_REMEMBERED = 1000  # credentials
 _FLUSH = 1.0  # longest wait when the interpreter exits
 
 
 class _Lease:
     """A slot that needs a lease; the thread changes it."""
 
-    __slots__ = ("held", "known", "limit", "member", "signal", "slot")
+    __slots__ = ("held", "known", "limit", "member", "offered", "signal", "slot")
 
     def __init__(self, member: str, slot: ref[Slot], limit: int) -> None:
         self.member = member
@@ -50,6 +51,7 @@ class _Lease:
         self.signal = Signal()
         self.held = False
         self.known = False  # whether Redis may know it
+        self.offered = False  # whether Redis has offered it
 
     def is_over(self) -> bool:
         """Whether its slot is released or gone."""
@@ -91,7 +93,6 @@ class RedisLeases:
         self._numbers = count()
         self._marks: queue.SimpleQueue[Signal | None] = queue.SimpleQueue()
         self._credentials: dict[str, _Credential] = {}
-        self._offers: set[str] = set()
         self._thread: threading.Thread | None = None
         self._listener: Any = None
         self._away_since: float | None = None
@@ -134,11 +135,12 @@ class RedisLeases:
             done = Signal()
             self._marks.put(done)
             done.wait(_FLUSH)
+            self._leaving = False  # other functions that run at exit may call the API
 
     # The thread.
 
     def _start(self) -> None:
-        if self._thread is None and not self._leaving:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="gigachat-limits", daemon=True)
             self._thread.start()
 
@@ -152,13 +154,20 @@ class RedisLeases:
             with self._lock:
                 if any(known.leases or known.cooled for known in self._credentials.values()):
                     idle_since = None
+                    self._forget()
                     continue
                 idle_since = clock() if idle_since is None else idle_since
                 if clock() - idle_since >= _IDLE:
-                    self._thread = None
+                    self._disconnect()
                     self._credentials.clear()
-                    break
-        self._disconnect()
+                    self._thread = None
+                    return
+
+    def _forget(self) -> None:
+        """Forget credentials that are not used, if there are many."""
+        if len(self._credentials) > _REMEMBERED:
+            used = {name: known for name, known in self._credentials.items() if known.leases or known.cooled}
+            self._credentials = used
 
     def _seconds_to_next(self, idle_since: float | None) -> float:
         now = clock()
@@ -214,28 +223,35 @@ class RedisLeases:
         for lease in leases:
             if self._leaving or lease.is_over():
                 over.append(lease)
-            elif all_due or not lease.known or lease.member in self._offers:
+            elif all_due or lease.offered or not lease.known:
                 (held if lease.held else wanted).append(lease)
         released = [lease for lease in over if lease.known]
         if released or held or wanted or known.cooled:
-            self._tell(name, known, released, held, wanted)
+            self._tell(name, known, released, held, wanted, all_due=all_due)
         elif all_due:
             known.due = now + _RENEW
         with self._lock:
             for lease in over:
                 known.leases.pop(lease.member, None)
-                self._offers.discard(lease.member)
 
     def _tell(
-        self, name: str, known: _Credential, released: list[_Lease], held: list[_Lease], wanted: list[_Lease]
+        self,
+        name: str,
+        known: _Credential,
+        released: list[_Lease],
+        held: list[_Lease],
+        wanted: list[_Lease],
+        *,
+        all_due: bool,
     ) -> None:
         now = clock()
         pause = max(ASK_AGAIN, known.processes / ASKS)
-        alive = max(ALIVE, 3 * pause) if wanted else LEASE
-        cool_down = max(known.cool_until - now, 0.0) if known.cooled else 0.0
-        known.cooled = False
+        alive = max(ALIVE, 3 * pause) if _waits(known) else LEASE
+        cool_until = known.cool_until
+        cool_down = max(cool_until - now, 0.0) if known.cooled else 0.0
         for lease in (*held, *wanted):
             lease.known = True  # even if the answer is lost
+            lease.offered = False
         numbers = (round(alive * 1000), known.life, round(cool_down * 1000), len(released), len(held), len(wanted))
         members = [lease.member for lease in (*released, *held, *wanted)]
         assert self._connection is not None
@@ -243,19 +259,20 @@ class RedisLeases:
             script = client.register_script(EXCHANGE)
             answer: Any = script(keys=[key(name, part) for part in KEYS], args=[self._process, *numbers, *members])
             known.processes, again, cool, known.life, *granted = answer
-        if not known.cooled:
-            known.cool_until = clock() + cool / 1000
+        if known.cool_until == cool_until:  # no refusal came since
+            known.cool_until, known.cooled = clock() + cool / 1000, False
         for member in granted:  # others that wait, too, and not only those of this exchange
             if member in known.leases:
                 self._grant(known.leases[member])
-        known.due = now + _RENEW
-        if any(not lease.held for lease in list(known.leases.values())):
+        due = now + _RENEW
+        if _waits(known):
             pause *= random.uniform(0.75, 1.25)  # noqa: S311
-            known.due = now + (pause if again < 0 else min(pause, again / 1000))
+            due = now + (pause if again < 0 else min(pause, again / 1000))
+        # An exchange that does not tell everything renews no lease.
+        known.due = due if all_due else min(known.due, due)
 
     def _grant(self, lease: _Lease) -> None:
         lease.held = True
-        self._offers.discard(lease.member)
         if not lease.signal.set():
             slot = lease.slot()
             if slot is not None:
@@ -290,7 +307,10 @@ class RedisLeases:
             self._listener = listener.run_in_thread(sleep_time=5.0, exception_handler=self._lost, daemon=True)
 
     def _offered(self, message: dict[str, Any]) -> None:
-        self._offers.add(message["data"])
+        for known in list(self._credentials.values()):
+            lease = known.leases.get(message["data"])
+            if lease is not None:
+                lease.offered = True
         self._marks.put(None)
 
     def _lost(self, error: BaseException, listener: Any, thread: Any) -> None:
@@ -325,3 +345,8 @@ class RedisLeases:
             self._away_since = None
             assert self._connection is not None
             logger.warning("the shared limits at %s can be reached again", self._connection.name)
+
+
+def _waits(known: _Credential) -> bool:
+    """Whether a caller waits for a slot."""
+    return any(not lease.held for lease in list(known.leases.values()))
