@@ -20,12 +20,11 @@ from gigachat.exceptions import JobStoppedError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from typing import Unpack
 
     from gigachat.bulk.job import Client, Job
     from gigachat.bulk.options import How, Options
-    from gigachat.bulk.rows import Row
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ async def _run(
             interrupt.stop = partial(loop.call_soon_threadsafe, backend.stop, "interrupted")
             with closing(backend):
                 wanted = (row for row in rows if checkpoint.wanted(row.number))
-                async with aclosing(backend.results(wanted)) as results:
+                async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
                     async for result in results:
                         checkpoint.write(result, job)
                         report.add(result)
@@ -237,13 +236,13 @@ def iterate(
 
 
 async def _results(
-    job: Job, how: How, rows: Iterable[Row], giga: Client | None, *, ordered: bool, window: int, watch: Watch
+    job: Job, how: How, rows: Rows, giga: Client | None, *, ordered: bool, window: int, watch: Watch
 ) -> AsyncIterator[Result]:
-    report = Report(total=getattr(rows, "total", None))
+    report = Report(total=rows.total)
     async with _client(giga) as client:
         backend = backend_for(job, how, client, report, ordered=ordered, window=window)
         with closing(backend):
-            async with aclosing(backend.results(rows)) as results:
+            async with aclosing(backend.results(rows, slow=rows.slow)) as results:
                 async for result in results:
                     report.add(result)
                     watch.look(report)
