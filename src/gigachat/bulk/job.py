@@ -13,7 +13,7 @@ from gigachat import models
 from gigachat._engine.totals import tokens_of
 from gigachat._engine.value_type import ValueType, read_value, value_type
 from gigachat.api.arguments import payload_fields
-from gigachat.api.chat import failure
+from gigachat.api.chat import failure, request
 from gigachat.bulk.cache import digest
 from gigachat.bulk.results import Result
 from gigachat.client import AsyncGigaChat, GigaChat
@@ -35,6 +35,8 @@ _SLICE = 90  # texts of a request to embeddings or token counts
 _MESSAGE = 32  # most tokens of a message beside its text
 _RUN_OPTIONS = ("max_steps", "approve", "deps", "tool_timeout", "parallel", "max_repeats", "on_error")
 _READ = ("messages", "functions", "response_format")  # fields that the model reads
+JOB = ("task", "prompt", "system", "into", "tools", "model", "repair", "strict", "simplify")
+"""Arguments of `Job` that are neither fields of a chat nor options of a run."""
 _EMBEDDER = "Embeddings"
 
 
@@ -142,6 +144,16 @@ class Job:
             if self.prompt is None:
                 _own_payload(first, texts=self.task != "chat")
 
+    def check_fields(self, giga: Client) -> None:
+        """Check the fields of the chats.
+
+        Raises:
+            ValueError, TypeError: One is invalid.
+        """
+        if self.task == "chat":
+            fields = {name: value for name, value in self.fields.items() if name not in _RUN_OPTIONS}
+            request(giga, "text", fields, stream=False)
+
     def payload(self, data: Any) -> Any:
         """Return what is asked for a row: a text, a chat, its fields or messages.
 
@@ -212,12 +224,13 @@ class Job:
         repeated = (prompt + _MESSAGE * 40) * (again + 1) + 2 * longest * again * (again + 1)
         return TokenCounts(repeated if again else prompt, longest * (again + 1))
 
-    async def ask(self, giga: Client, rows: list[tuple[Row, Any]]) -> list[Result]:
+    async def ask(self, giga: Client, rows: list[tuple[Row, Any]], transcript: list[Any]) -> list[Result]:
         """Ask for rows.
 
         Args:
-            giga: The client. It does not repeat a refused request, except in a run.
+            giga: The client. It does not repeat a refused request.
             rows: The rows with their payloads: one of a chat, several of the other tasks.
+            transcript: Messages of a run that failed on its way, which continues; those of the run are put in it.
 
         Raises:
             GigaChatException: The request failed.
@@ -245,12 +258,14 @@ class Job:
             completion, value = await method_of(giga, "chat_parse")(payload, into=self.into, **self._parsing, **fields)
             return [self._of_completion(row, value, completion, completion)]
         if self.tools:
-            run = await method_of(giga, "chat_run")(payload, tools=self.tools, **fields)
+            if transcript:
+                payload = {**payload_fields(payload, models.Chat), "messages": [*transcript]}
+            run = await method_of(giga, "chat_run")(payload, tools=self.tools, transcript=transcript, **fields)
             return [self._of_completion(row, run.text, run.completion, run)]
         completion = await method_of(giga, "chat")(payload, **fields)
         return [self._of_completion(row, completion.text, completion, completion)]
 
-    def request(self, giga: Client, payload: Any) -> dict[str, Any]:
+    def body(self, giga: Client, payload: Any) -> dict[str, Any]:
         """Return the body of a request for a batch."""
         if self.task == "embed":
             return {"input": [payload], "model": self.model_of(giga)}

@@ -20,12 +20,11 @@ from gigachat.exceptions import JobStoppedError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from typing import Unpack
 
     from gigachat.bulk.job import Client, Job
     from gigachat.bulk.options import How, Options
-    from gigachat.bulk.rows import Row
 
 T = TypeVar("T")
 
@@ -79,6 +78,7 @@ async def _run(
     rows = Rows(source, input_format)
     job.check(rows.first)
     async with _client(giga) as client:
+        job.check_fields(client)
         check_budget(job, how, rows.first, client)
         checkpoint = Checkpoint(
             out, job.digest, rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
@@ -92,7 +92,7 @@ async def _run(
             interrupt.stop = partial(loop.call_soon_threadsafe, backend.stop, "interrupted")
             with closing(backend):
                 wanted = (row for row in rows if checkpoint.wanted(row.number))
-                async with aclosing(backend.results(wanted)) as results:
+                async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
                     async for result in results:
                         checkpoint.write(result, job)
                         report.add(result)
@@ -100,6 +100,7 @@ async def _run(
                             backend.stop(f"the first {_ALIKE} rows failed alike: {alike.error}")
                         watch.look(report)
         except BaseException:
+            watch.look(report, last=True)
             checkpoint.close()
             raise
         checkpoint.finish()
@@ -237,18 +238,21 @@ def iterate(
 
 
 async def _results(
-    job: Job, how: How, rows: Iterable[Row], giga: Client | None, *, ordered: bool, window: int, watch: Watch
+    job: Job, how: How, rows: Rows, giga: Client | None, *, ordered: bool, window: int, watch: Watch
 ) -> AsyncIterator[Result]:
-    report = Report(total=getattr(rows, "total", None))
+    report = Report(total=rows.total)
     async with _client(giga) as client:
+        job.check_fields(client)
         backend = backend_for(job, how, client, report, ordered=ordered, window=window)
-        with closing(backend):
-            async with aclosing(backend.results(rows)) as results:
-                async for result in results:
-                    report.add(result)
-                    watch.look(report)
-                    yield result
-    watch.look(report, last=True)
+        try:
+            with closing(backend):
+                async with aclosing(backend.results(rows, slow=rows.slow)) as results:
+                    async for result in results:
+                        report.add(result)
+                        watch.look(report)
+                        yield result
+        finally:
+            watch.look(report, last=True)
     if report.stopped is not None:
         raise JobStoppedError(report.stopped)
 
