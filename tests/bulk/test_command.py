@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,15 @@ import pytest
 
 from gigachat.bulk import read_results
 from gigachat.server import GigaChatServer
-from tests.support.commands import Installed
+from tests.support.commands import COMMAND, Installed
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.costly
 
 
 @pytest.fixture
-def gigachat(server: GigaChatServer, tmp_path: Path) -> Iterator[Installed]:
-    yield Installed(tmp_path, server)
+def gigachat(server: GigaChatServer, tmp_path: Path) -> Installed:
+    return Installed(tmp_path, server)
 
 
 def results(path: Path) -> list[dict[str, Any]]:
@@ -27,7 +28,9 @@ def results(path: Path) -> list[dict[str, Any]]:
 
 def test_a_file_of_rows_becomes_a_file_of_results(gigachat: Installed, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("id;text\n1;хорошо\n2;плохо\n", "utf-8")
-    done = gigachat.run("bulk", "in.csv", "-o", "out.jsonl", "--prompt", "Тон: {text}", "--max-tokens", "9", "--ordered")
+    done = gigachat.run(
+        "bulk", "in.csv", "-o", "out.jsonl", "--prompt", "Тон: {text}", "--max-tokens", "9", "--ordered"
+    )
     assert (done.status, done.out.partition(",")[0]) == (0, "2 done")
     assert "2 of 2 rows" in done.err
     assert [one["id"] for one in results(tmp_path / "out.jsonl")] == ["1", "2"]
@@ -95,3 +98,19 @@ def test_batches_of_the_service(gigachat: Installed, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("a\nb\n", "utf-8")
     done = gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "--backend", "batch", "--quiet")
     assert (done.status, len(results(tmp_path / "out.jsonl"))) == (0, 2), done
+
+
+def test_rows_are_asked_for_while_more_are_awaited(gigachat: Installed, server: GigaChatServer) -> None:
+    command = [*COMMAND, "bulk", "-", "-o", "out.jsonl", "--format", "txt", "--quiet"]
+    process = subprocess.Popen(
+        command, env=gigachat.environment, cwd=gigachat.home, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdin is not None
+        for number in range(1, 4):
+            process.stdin.write(f"text {number}\n".encode())
+            process.stdin.flush()
+            until(lambda wanted=number: len(server.chats) == wanted)  # type: ignore[misc]
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0
+    assert len(results(gigachat.home / "out.jsonl")) == 3

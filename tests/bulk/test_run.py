@@ -231,3 +231,21 @@ def test_a_process_keeps_its_client(server: GigaChatServer) -> None:
     for _ in range(3):
         list(bulk.map_rows(rows(2), client={**options(server), "share_token": False}))
     assert len(server.requests_to("/oauth")) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_a_run_that_fails_on_its_way_continues(giga: GigaChat, server: GigaChatServer, status: int) -> None:
+    called = 0
+
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        nonlocal called
+        called += 1
+        server.fail(status, path="/chat/completions")
+        return a + b
+
+    server.reply_call("add", {"a": 2, "b": 3})
+    [found] = bulk.iterate(["2 + 3"], giga=giga, tools=[add])
+    assert "5" in found.value
+    assert called == 1
+    assert len(server.chats) == 3

@@ -5,6 +5,7 @@ Nothing here runs: `make lint` reads it. `test_public_types.py` sees to it that 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -36,6 +37,7 @@ from gigachat import (
     ToolContext,
     ToolError,
     ToolStep,
+    bulk,
     catalogue,
     diagnosis,
     exceptions,
@@ -1045,6 +1047,35 @@ def a_chat_in_either_mode(giga: GigaChat, agiga: AsyncGigaChat) -> None:
     assert_type(Mine().chat("text"), models.ChatCompletion)
     with Mine() as mine:
         assert_type(mine, Mine)
+
+
+async def bulk_jobs(giga: GigaChat, agiga: AsyncGigaChat, rows: list[dict[str, Any]]) -> None:
+    assert_type(bulk.run("in.csv", "out.jsonl", giga=giga, prompt="{text}", max_tokens=5, ordered=True), bulk.Report)
+    assert_type(await bulk.arun(rows, Path("out.jsonl"), giga=agiga, into=Answer, repair=1), bulk.Report)
+    budget = bulk.Budget(tokens=5, rubles=1.5)
+    assert_type(bulk.iterate(rows, prompt=lambda row: str(row["text"]), budget=budget), Iterator[bulk.Result])
+    assert_type(bulk.aiterate(iter(rows), giga=agiga, task="embed", concurrency=3), AsyncIterator[bulk.Result])
+    assert_type(
+        bulk.map_rows(rows, client={"model": "GigaChat-2"}, cache="responses.sqlite", prices={}),
+        Iterator[dict[str, Any]],
+    )
+    texts = deque(("one", "two"))  # in the place of a dataset of Ray, which is not installed here
+    assert_type(bulk.ray(texts, workers=3, client={}, prompt="{text}", budget=budget), deque[str])
+    assert_type(bulk.read_results("out.jsonl"), Iterator[dict[str, Any]])
+    report = bulk.run("-", "out.jsonl", input_format="txt", progress=lambda now: print(now.eta), backend="batch")
+    assert_type(report.done, int)
+    assert_type(report.total, int | None)
+    assert_type(report.usage, TokenCounts)
+    assert_type(report.cost, float | None)
+    assert_type(report.rate, float)
+    assert_type(report.eta, float | None)
+    assert_type(report.stopped, str | None)
+    assert_type(report.error, exceptions.GigaChatException | None)
+    for result in bulk.iterate(rows, giga=giga):
+        assert_type(result.value, Any)
+        assert_type(result.error, bulk.RowError | None)
+        assert_type(result.usage, TokenCounts | None)
+        assert_type(result.request_id, str | None)
 
 
 def errors_of_the_service(error: exceptions.ResponseError) -> None:

@@ -5,6 +5,7 @@
 
 from gigachat.bulk.budget import Budget
 from gigachat.bulk.checkpoint import read_results
+from gigachat.bulk.columns import embed_column
 from gigachat.bulk.processes import map_rows
 from gigachat.bulk.ray_data import ray
 from gigachat.bulk.results import Report, Result, RowError
@@ -17,6 +18,7 @@ __all__ = [
     "RowError",
     "aiterate",
     "arun",
+    "embed_column",
     "iterate",
     "map_rows",
     "ray",

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from gigachat import exceptions
 from gigachat.bulk.job import RowMistake
 from gigachat.bulk.results import Report, Result, RowError
+from gigachat.bulk.rows import taken
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
 
     from gigachat.bulk.budget import Ledger, Prices
     from gigachat.bulk.cache import Cache
@@ -47,12 +48,15 @@ class Work:
         rows: The rows with their payloads.
         most: The most tokens they can use, which is reserved.
         spent: Tokens of attempts whose answers arrived but had no value.
+        keys: Their keys in the cache.
+        transcript: Messages of a run so far; after a failure it continues with them.
     """
 
     rows: list[tuple[Row, Any]]
     most: TokenCounts
     spent: TokenCounts | None = None
     keys: list[bytes] = field(default_factory=list)
+    transcript: list[Any] = field(default_factory=list)
 
 
 class Shared(TypedDict):
@@ -118,9 +122,15 @@ class Backend(ABC):
             self._report.stopped = reason
             self._report.error = error
 
-    async def results(self, rows: Iterable[Row]) -> AsyncGenerator[Result, None]:
-        """Iterate over the results, as they come."""
-        dispatcher = asyncio.create_task(self._dispatch(rows))
+    async def results(self, rows: Iterable[Row], *, slow: bool = False) -> AsyncGenerator[Result, None]:
+        """Iterate over the results, as they come.
+
+        Args:
+            rows: The rows.
+            slow: Whether reading them may wait.
+        """
+        source = taken(rows, slow=slow)
+        dispatcher = asyncio.create_task(self._dispatch(source))
         dispatcher.add_done_callback(lambda _: self._arrived.set())
         try:
             while True:
@@ -143,6 +153,7 @@ class Backend(ABC):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await source.aclose()
 
     def close(self) -> None:
         """Close the cache."""
@@ -150,7 +161,7 @@ class Backend(ABC):
             self._cache.close()
 
     @abstractmethod
-    async def _dispatch(self, rows: Iterable[Row]) -> None:
+    async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         """Begin to ask for rows, in tasks."""
 
     def _prepared(self, rows: list[Row]) -> Work:

@@ -18,7 +18,7 @@ from gigachat.bulk.results import RowError
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from typing import Unpack
 
     from gigachat import models
@@ -74,12 +74,12 @@ class Batches(Backend):
         self._poll_interval = poll_interval
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def _dispatch(self, rows: Iterable[Row]) -> None:
+    async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         submitted = {} if self._log is None else dict(self._log.batches)
         batch_of = {number: batch for batch, numbers in submitted.items() for number in numbers}
         earlier: dict[str, list[tuple[Row, Any]]] = {batch: [] for batch in submitted}
         work = Work([], TokenCounts(0))
-        for row in rows:
+        async for row in rows:
             if (batch := batch_of.pop(row.number, None)) is not None:
                 earlier[batch].append((row, None))
                 continue

@@ -92,7 +92,10 @@ class Learner:
                 self._wait = FIRST_TRY
         if self._growing:
             # Only a limit that is used may grow; a source that is slow says nothing about the account.
-            if mark.level > self.limit // 2:
+            self._answers += mark.level > self.limit // 2
+            # By one with each answer until the first refusal; later more slowly, so that few are refused.
+            if self._answers >= (max(self.limit // 2, 1) if self.refused else 1):
+                self._answers = 0
                 self.limit = min(self.limit + 1, self.most)
             return
         self._answers += 1

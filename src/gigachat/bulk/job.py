@@ -212,12 +212,13 @@ class Job:
         repeated = (prompt + _MESSAGE * 40) * (again + 1) + 2 * longest * again * (again + 1)
         return TokenCounts(repeated if again else prompt, longest * (again + 1))
 
-    async def ask(self, giga: Client, rows: list[tuple[Row, Any]]) -> list[Result]:
+    async def ask(self, giga: Client, rows: list[tuple[Row, Any]], transcript: list[Any]) -> list[Result]:
         """Ask for rows.
 
         Args:
-            giga: The client. It does not repeat a refused request, except in a run.
+            giga: The client. It does not repeat a refused request.
             rows: The rows with their payloads: one of a chat, several of the other tasks.
+            transcript: Messages of a run that failed on its way, which continues; those of the run are put in it.
 
         Raises:
             GigaChatException: The request failed.
@@ -245,7 +246,9 @@ class Job:
             completion, value = await method_of(giga, "chat_parse")(payload, into=self.into, **self._parsing, **fields)
             return [self._of_completion(row, value, completion, completion)]
         if self.tools:
-            run = await method_of(giga, "chat_run")(payload, tools=self.tools, **fields)
+            if transcript:
+                payload = {**payload_fields(payload, models.Chat), "messages": [*transcript]}
+            run = await method_of(giga, "chat_run")(payload, tools=self.tools, transcript=transcript, **fields)
             return [self._of_completion(row, run.text, run.completion, run)]
         completion = await method_of(giga, "chat")(payload, **fields)
         return [self._of_completion(row, completion.text, completion, completion)]

@@ -13,7 +13,7 @@ from gigachat.bulk.rows import slices
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator
     from typing import Unpack
 
     from gigachat.bulk.backend import Shared
@@ -41,14 +41,13 @@ class Online(Backend):
     """
 
     def __init__(self, job: Job, giga: Client, *, gate: Gate, retries: int, **shared: Unpack[Shared]) -> None:
-        # A refusal must be seen here at once, and a failure be counted. A run repeats its own requests, for it would
-        # lose the answers before.
-        super().__init__(job, giga if job.tools else giga.with_options(max_retries=0), **shared)
+        # A refusal must be seen here at once, and a failure be counted.
+        super().__init__(job, giga.with_options(max_retries=0), **shared)
         self._gate = gate
         self._retries = retries
 
-    async def _dispatch(self, rows: Iterable[Row]) -> None:
-        for part in slices(rows, self._job.rows_per_request):
+    async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
+        async for part in slices(rows, self._job.rows_per_request):
             while len(self._ready) + len(self._early) + len(self._tasks) >= self._window:
                 self._room.clear()
                 await self._room.wait()
@@ -76,7 +75,7 @@ class Online(Backend):
         failures = 0
         while True:
             try:
-                results = await self._job.ask(self._giga, work.rows)
+                results = await self._job.ask(self._giga, work.rows, work.transcript)
             except exceptions.RateLimitError as error:
                 self._report.refused += 1
                 if self._gate.refused(mark, error.retry_after) > _PATIENCE:

@@ -15,7 +15,7 @@ from gigachat.bulk.online import Online
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeAlias
+    from typing import TypeAlias, TypedDict
 
     from gigachat.api.chat import ChatFields
     from gigachat.api.runs import RunOptionFields
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
         strict: bool
         simplify: bool
 
-    class Options(JobOptions, total=False):
-        """What is asked for each row, and how."""
+    class HowOptions(TypedDict, total=False):
+        """How rows are asked."""
 
         concurrency: Concurrency
         budget: Budget | None
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         prices: Mapping[str, Price] | None
         backend: Literal["online", "batch"]
         poll_interval: float
+
+    class Options(JobOptions, HowOptions, total=False):
+        """What is asked for each row, and how."""
 
     Concurrency: TypeAlias = Literal["learn"] | int
 

@@ -6,14 +6,17 @@ does not end the job.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
 
@@ -33,6 +36,7 @@ _OF_SUFFIX = {
     ".pq": "parquet",
 }
 _CHUNK = 1 << 20
+_AHEAD = 100  # rows that a thread reads ahead
 _DELIMITERS = ",;\t"
 
 
@@ -64,6 +68,7 @@ class Rows:
 
     Attributes:
         total: How many there are; None if it is not known.
+        slow: Whether reading may wait, so that it belongs into a thread.
         digest: What tells this input from others: of a file its bytes, else the number of rows and the first one.
 
     Raises:
@@ -74,6 +79,7 @@ class Rows:
         if form is not None and form not in FORMATS:
             raise ValueError(f"the format of the input is one of {', '.join(FORMATS)}, not {form!r}")
         self.total: int | None = None
+        self.slow = isinstance(source, str) and source == "-"
         if isinstance(source, str | os.PathLike):
             self._open(source, form)
         else:
@@ -257,8 +263,54 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
-def slices(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+async def taken(rows: Iterable[Row], *, slow: bool) -> AsyncGenerator[Row, None]:
+    """Iterate over rows in an event loop.
+
+    Args:
+        rows: The rows.
+        slow: Whether a thread reads them, a few ahead.
+    """
+    if not slow:
+        for row in rows:
+            yield row
+        return
+    loop = asyncio.get_running_loop()
+    read: asyncio.Queue[Row | BaseException | None] = asyncio.Queue()
+    room = threading.Semaphore(_AHEAD)
+    over = False
+
+    def reading() -> None:
+        end: BaseException | None = None
+        try:
+            for row in rows:
+                room.acquire()
+                if over:
+                    return
+                loop.call_soon_threadsafe(read.put_nowait, row)
+        except BaseException as error:
+            end = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(read.put_nowait, end)
+
+    threading.Thread(target=reading, name="gigachat-bulk-rows", daemon=True).start()
+    try:
+        while (item := await read.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            room.release()
+            yield item
+    finally:
+        over = True
+        room.release()
+
+
+async def slices(rows: AsyncIterator[Row], size: int) -> AsyncGenerator[list[Row], None]:
     """Return rows in slices."""
-    rows = iter(rows)
-    while part := list(islice(rows, size)):
+    part: list[Row] = []
+    async for row in rows:
+        part.append(row)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
         yield part

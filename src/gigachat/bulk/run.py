@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager, closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices
@@ -13,18 +14,17 @@ from gigachat.bulk.options import backend_for, divided
 from gigachat.bulk.progress import Progress, Watch
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.rows import Rows, Source
-from gigachat.bulk.threads import call, iterated
+from gigachat.bulk.threads import Interrupt, call, iterated
 from gigachat.client import AsyncGigaChat, GigaChat
 from gigachat.exceptions import JobStoppedError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from typing import Unpack
 
     from gigachat.bulk.job import Client, Job
     from gigachat.bulk.options import How, Options
-    from gigachat.bulk.rows import Row
 
 T = TypeVar("T")
 
@@ -45,6 +45,35 @@ async def arun(
 ) -> Report:
     """Ask for each row of a source, awaited in asyncio; see `run`."""
     job, how = divided(options)
+    return await _run(
+        job,
+        how,
+        Interrupt(),
+        source,
+        out,
+        giga=giga,
+        input_format=input_format,
+        ordered=ordered,
+        retry_failed=retry_failed,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+async def _run(
+    job: Job,
+    how: How,
+    interrupt: Interrupt,
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    giga: Client | None,
+    input_format: str | None,
+    ordered: bool,
+    retry_failed: bool,
+    overwrite: bool,
+    progress: Progress,
+) -> Report:
     watch = Watch(progress)
     rows = Rows(source, input_format)
     job.check(rows.first)
@@ -58,9 +87,11 @@ async def arun(
         alike = _Alike()
         try:
             backend = backend_for(job, how, client, report, log=checkpoint)
+            loop = asyncio.get_running_loop()
+            interrupt.stop = partial(loop.call_soon_threadsafe, backend.stop, "interrupted")
             with closing(backend):
                 wanted = (row for row in rows if checkpoint.wanted(row.number))
-                async with aclosing(backend.results(wanted)) as results:
+                async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
                     async for result in results:
                         checkpoint.write(result, job)
                         report.add(result)
@@ -129,19 +160,23 @@ def run(
         ValueError, TypeError: An argument is invalid, or the file is of another job; nothing is sent.
         OSError: The file cannot be written.
     """
-    return _blocking(
-        arun(
-            source,
-            out,
-            giga=giga,
-            input_format=input_format,
-            ordered=ordered,
-            retry_failed=retry_failed,
-            overwrite=overwrite,
-            progress=progress,
-            **options,
+    job, how = divided(options)
+    with Interrupt() as interrupt:
+        return _blocking(
+            _run(
+                job,
+                how,
+                interrupt,
+                source,
+                out,
+                giga=giga,
+                input_format=input_format,
+                ordered=ordered,
+                retry_failed=retry_failed,
+                overwrite=overwrite,
+                progress=progress,
+            )
         )
-    )
 
 
 def aiterate(
@@ -201,13 +236,13 @@ def iterate(
 
 
 async def _results(
-    job: Job, how: How, rows: Iterable[Row], giga: Client | None, *, ordered: bool, window: int, watch: Watch
+    job: Job, how: How, rows: Rows, giga: Client | None, *, ordered: bool, window: int, watch: Watch
 ) -> AsyncIterator[Result]:
-    report = Report(total=getattr(rows, "total", None))
+    report = Report(total=rows.total)
     async with _client(giga) as client:
         backend = backend_for(job, how, client, report, ordered=ordered, window=window)
         with closing(backend):
-            async with aclosing(backend.results(rows)) as results:
+            async with aclosing(backend.results(rows, slow=rows.slow)) as results:
                 async for result in results:
                     report.add(result)
                     watch.look(report)

@@ -1,14 +1,16 @@
-"""Threads of a job: an event loop for blocking callers, one in each process, and a reader of rows."""
+"""What blocking callers need: an event loop in a thread, one in each process, and Ctrl-C that loses no answer."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
 T = TypeVar("T")
 
@@ -50,6 +52,38 @@ def iterated(items: AsyncIterator[T]) -> Iterator[T]:
             yield from found
     finally:
         call(items.aclose())  # type: ignore[attr-defined]
+
+
+class Interrupt:
+    """Ctrl-C in a job: the first one stops it, and what is in progress ends; the second one interrupts it.
+
+    It has an effect in the main thread only, and only if Ctrl-C is not handled otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.stop: Callable[[], object] | None = None
+        """Stops the job; may be called at any moment, between any two steps of the job."""
+        self.stopped = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Self:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+        if self.stopped and kind is None:
+            raise KeyboardInterrupt
+
+    def _handle(self, *_: object) -> None:
+        if self.stopped or self.stop is None:
+            raise KeyboardInterrupt
+        self.stopped = True
+        with suppress(RuntimeError):  # the event loop of the job has ended
+            self.stop()
 
 
 def _after_fork() -> None:

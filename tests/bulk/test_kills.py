@@ -1,0 +1,51 @@
+"""Jobs under faults: refusals, failures and cuts at random, and the process killed in mid-run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.bulk import CEILING, faults
+
+from gigachat.bulk import read_results
+from gigachat.server import GigaChatServer
+from tests.support.programs import environment
+from tests.support.waiting import PATIENCE, until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 there")
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize(("rows", "kills"), [(150, 1), pytest.param(3000, 5, marks=pytest.mark.slow)])
+def test_nothing_is_lost_and_nothing_is_paid_twice(rows: int, kills: int, tmp_path: Path) -> None:
+    outcome = faults(rows, kills, tmp_path)
+    assert outcome.lines == rows
+    assert outcome.once
+    assert outcome.ordered
+    assert outcome.equal
+    assert outcome.most <= CEILING
+    assert outcome.undelivered <= outcome.cut + kills * CEILING
+
+
+@pytest.mark.costly
+def test_ctrl_c_waits_for_what_is_in_progress(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    program = (
+        "import sys; from gigachat import bulk; rows = [f't {n}' for n in range(1000)];"
+        "bulk.run(rows, sys.argv[1], max_tokens=5, concurrency=3)"
+    )
+    with GigaChatServer() as server:
+        server.reply("late", always=True, after=0.3)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(out)], env=environment(server), stderr=subprocess.PIPE, text=True
+        )
+        until(lambda: len(server.chats) >= 5)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+        asked = len(server.chats)
+    assert "KeyboardInterrupt" in said
+    assert asked < 1000
+    assert len(list(read_results(out))) == asked
