@@ -25,7 +25,7 @@ TWINS = (
 """Pages in English and the same in Russian."""
 FILES = tuple(
     f"docs/recipes/{name}{language}.md"
-    for name in ("aiogram", "celery", "django", "fastapi", "gunicorn", "langchain")
+    for name in ("aiogram", "celery", "dask", "django", "fastapi", "gunicorn", "langchain", "ray", "spark")
     for language in ("", ".ru")
 )
 """Recipes whose snippets are files for other packages."""

@@ -19,23 +19,28 @@ import ray.data
 
 from gigachat import bulk
 from gigachat.server import GigaChatServer
+from tests.docs.pages import python_blocks
 from tests.support.waiting import begun, until
 
 CONCURRENCY = 2
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _ray() -> Iterator[None]:
-    ray.init(num_cpus=4, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    yield
-    ray.shutdown()
+@pytest.fixture(scope="session")
+def running() -> Iterator[GigaChatServer]:
+    """A server, and Ray, whose workers have its key in their environment."""
+    with GigaChatServer() as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        ray.init(num_cpus=4, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield running
+        ray.shutdown()
 
 
 @pytest.fixture
-def server() -> Iterator[GigaChatServer]:
-    with GigaChatServer() as running:
-        yield running
+def server(running: GigaChatServer) -> GigaChatServer:
+    running.reset()
+    return running
 
 
 def asked(server: GigaChatServer) -> Counter[str]:
@@ -63,7 +68,6 @@ def test_a_killed_worker_loses_no_row_and_pays_only_what_was_in_progress_twice(
         ray.data.from_items([{"id": number} for number in range(300)], override_num_blocks=12),
         workers=3,
         batch_size=25,
-        client=server.client_options,
         prompt=prompts(workers),
         cache=tmp_path / "cache",
         concurrency=CONCURRENCY,
@@ -109,6 +113,23 @@ def test_a_budget_is_that_of_all_workers(server: GigaChatServer) -> None:
     assert types["input_tokens"] == pa.int64()
 
 
+def test_the_recipe(server: GigaChatServer, tmp_path: Path) -> None:
+    (block,) = python_blocks("docs/recipes/ray.md")
+    program = block.text
+    for name in ("/var/tmp/", "reviews.csv", "answers"):
+        assert f'"{name}' in program
+        program = program.replace(f'"{name}', f'"{tmp_path}/{name.removeprefix("/var/tmp/")}')
+    lines = ["id,text", *(f"{number},Отзыв {number}." for number in range(40))]
+    (tmp_path / "reviews.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    server.reply("хороший", always=True)
+    exec(program, {})
+    rows = ray.data.read_parquet(str(tmp_path / "answers")).take_all()
+    assert sorted(row["id"] for row in rows) == list(range(40))
+    assert {(row["result"], row["error"]) for row in rows} == {("хороший", None)}
+    assert (tmp_path / "reviews.sqlite").exists()
+
+
+@pytest.mark.usefixtures("running")
 def test_invalid_arguments_are_refused_before_anything_runs() -> None:
     dataset = ray.data.from_items([{"text": "Да."}])
     with pytest.raises(ValueError, match="workers is a whole number of 1 or more"):
