@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from benchmarks.results import Results
@@ -17,7 +18,7 @@ from benchmarks.scenarios import SCENARIOS
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 SYSTEMS = ("ours", "httpcore2", "chunks", "pydantic")
-SMALLER = {
+SMALLER: dict[str, dict[str, Any]] = {
     "chat": {"repeats": 50},
     "async-100": {"repeats": 1},
     "stream-v1": {},
