@@ -56,7 +56,7 @@ class Child:
             [str(interpreter), "-m", "benchmarks.child", system],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if system in EXTRA else None,
+            stderr=subprocess.DEVNULL if system in EXTRA else None,
             text=True,
             cwd=ROOT,
             env={**CLEAN, "SSL_CERT_FILE": str(roots), **EXTRA.get(system, {})},
