@@ -145,7 +145,8 @@ WHEEL := .venv-matrix/wheel
 .venv-matrix/%/ready: pyproject.toml tests/matrix/environments.py
 	$$($(PYTHON) tests/matrix/environments.py $*) -m venv --clear $(@D)
 	@$(PYTHON) tests/matrix/environments.py $* bounds >$(@D)/constraints.txt
-	@$(@D)/bin/pip install -qq --disable-pip-version-check --constraint $(@D)/constraints.txt "$$(echo $(WHEEL)/*.whl)[test]"
+	@$(@D)/bin/pip install -qq --disable-pip-version-check --constraint $(@D)/constraints.txt \
+		$$($(PYTHON) tests/matrix/environments.py $* packages $(WHEEL)/*.whl)
 	@touch $@
 
 matrix-%: .venv-matrix/%/ready
@@ -154,9 +155,10 @@ matrix-%: .venv-matrix/%/ready
 	@$(<D)/bin/python -m pytest -p no:cacheprovider --hypothesis-profile few tests/matrix/check_wheel.py \
 		$$($(PYTHON) tests/matrix/environments.py $* suites)
 
-test-matrix: $(READY) ## Run a sample of the tests on the built wheel, on each CPython found, with the newest and the lowest dependencies
+test-matrix: $(READY) ## Run a sample of the tests on the built wheel, on each CPython found, free-threaded too, with the newest and the lowest dependencies
 	@rm -rf $(WHEEL)
 	@$(BIN)/pip wheel -qq --disable-pip-version-check --no-deps --wheel-dir $(WHEEL) .
+	@$(PYTHON) tests/matrix/environments.py missing
 	@environments=$$($(PYTHON) tests/matrix/environments.py) && \
 		$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going $$(printf 'matrix-%s ' $$environments)
 
@@ -259,7 +261,7 @@ BENCH_ENVIRONMENTS := $(patsubst benchmarks/environments/%/requirements.txt,.ven
 
 # What cannot be installed is left out: a system without its environment, and nginx, whose place takes the own server.
 define prepare_bench
-	@$(MAKE) --no-print-directory --keep-going $(BENCH_ENVIRONMENTS) || true
+	@$(MAKE) --no-print-directory --silent --keep-going $(BENCH_ENVIRONMENTS) || true
 	@{ command -v nginx || [ -x /usr/sbin/nginx ]; } >/dev/null || \
 		{ as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); $$as_root apt-get update -qq && \
 			$$as_root env DEBIAN_FRONTEND=noninteractive \

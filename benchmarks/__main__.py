@@ -17,7 +17,7 @@ from benchmarks.scenarios import SCENARIOS, STARTS, SYSTEMS, Scenario, Start
 
 SAVED = Path(__file__).parent.parent / "build" / "benchmarks.json"
 LOCAL_SERVER = "local-server"
-ROUNDS, MINUTES = 5, 13.0
+ROUNDS, MINUTES = 4, 12.0
 
 
 def main() -> int:

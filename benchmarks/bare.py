@@ -59,17 +59,25 @@ class Bare(System):
     def chat(self) -> None:
         assert text(self.post(CHATS, chat_body()))
 
-    def stream(self) -> int:
+    def stream(self, path: str = CHATS) -> int:
         events = Events()
-        for piece in self.pieces("POST", CHATS, chat_body(stream=True)):
+        for piece in self.pieces("POST", path, chat_body(stream=True)):
             events.add(piece)
         return events.count
+
+    def stream_v2(self) -> int:
+        return self.stream("/v2/chat/completions")
 
     def embeddings(self, texts: int) -> Any:
         body = json.dumps({"input": [TEXT] * texts, "model": "Embeddings"}, ensure_ascii=False).encode()
         vectors = json.loads(self.post(VECTORS, body))
         assert sum(len(one["embedding"]) for one in vectors["data"]) == DIMENSIONS * texts
         return vectors
+
+    def embed(self, texts: int) -> Any:
+        import numpy
+
+        return numpy.array([one["embedding"] for one in self.embeddings(texts)["data"]], numpy.float32)
 
     def download(self) -> None:
         size = 0

@@ -26,7 +26,7 @@ SHOWN = (
 )
 COLOURS = {"ours": "#21a038", "fast": "#8bd346", PUBLISHED: "#8a8f98", "openai": "#c9ccd1"}
 MOST = 2.0  # longer bars are cut
-WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 760, 270, 70, 14, 18, 64
+WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 800, 310, 70, 14, 18, 64
 TITLES = ("CPU time of the client, 0.2.3 = 1", "Процессорное время клиента, 0.2.3 = 1")
 
 

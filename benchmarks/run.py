@@ -185,6 +185,8 @@ class Run:
             interpreter = Path(self._interpreters[system])
             code = program.format(url=f"{self._servers.canned}/chat", option=option)
             try:
+                if option:
+                    self._child(system)  # which tells whether this version has the option
                 if number == 0:
                     start_seconds(interpreter, code)  # to compile it
                 bare[str(interpreter)] = start_seconds(interpreter, "pass")

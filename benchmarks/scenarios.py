@@ -141,7 +141,7 @@ CALLS = (
 
 STREAMS = (
     Scenario("stream-v1", ("event of a stream v1", "событие потока v1"), "stream", "chunked", _but("aiohttp"), "own"),
-    Scenario("stream-v2", ("event of a stream v2", "событие потока v2"), "stream_v2", "chunked", _V2, "own"),
+    Scenario("stream-v2", ("event of a stream v2", "событие потока v2"), "stream_v2", "chunked", _FEW, "own"),
     Scenario(
         "astream-v1",
         ("event of an async stream v1", "событие асинхронного потока v1"),
@@ -201,7 +201,7 @@ DATA = (
             (f"`embed` of {texts:,} texts", f"`embed` для {texts} текстов"),
             "embed",
             f"embeddings-{texts}",
-            CLIENTS,
+            _FEW,
             turns=2 if texts == 100 else 1,
             repeats=3 if texts == 100 else 1,
             rounds=99 if texts == 100 else 3,

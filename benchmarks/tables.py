@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.scenarios import BYTES, RATIO, SCENARIOS, SECONDS, STARTS, SYSTEMS
+from benchmarks.scenarios import BYTES, SCENARIOS, SECONDS, STARTS, SYSTEMS
 from benchmarks.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -72,10 +72,6 @@ def memory(results: Results, language: int) -> list[str]:
     return _measured(results, language, BYTES, ("Memory", "Память"))
 
 
-def ratios(results: Results, language: int) -> list[str]:
-    return _measured(results, language, RATIO, ("Ratio", "Отношение"))
-
-
 def _measured(results: Results, language: int, unit: str, head: tuple[str, str]) -> list[str]:
     scenarios = [one for one in ROWS if one.unit == unit and any(results.of((one.name, each)) for each in SYSTEMS)]
     systems = [each for each in SYSTEMS if any(results.of((one.name, each)) for one in scenarios)]
@@ -110,17 +106,15 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def amount(spread: Spread, unit: str) -> str:
-    """Return a median and half the distance between the quartiles."""
+    """Return a median and half the distance between the quartiles, if there was more than one sample."""
     half = (spread.high - spread.low) / 2
-    if unit == RATIO:
-        return f"{spread.median:.2f} ±{half:.2f}"
     if unit == BYTES:
         size, letters = (1024.0, "KiB") if spread.median < 1 << 20 else (1048576.0, "MiB")
     else:
         size, letters = (1e-6, "µs") if spread.median < 1e-3 else (1e-3, "ms") if spread.median < 1 else (1.0, "s")
-    shown, half = spread.median / size, half / size
+    shown = spread.median / size
     digits = 0 if shown >= 100 else 1 if shown >= 10 else 2
-    return f"{shown:.{digits}f} ±{half:.{digits}f} {letters}"
+    return f"{shown:.{digits}f}{f' ±{half / size:.{digits}f}' if half else ''} {letters}"
 
 
 def ratio(spread: Spread) -> str:

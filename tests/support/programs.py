@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gigachat.server import GigaChatServer
+if TYPE_CHECKING:  # as in `callers`
+    from gigachat.server import GigaChatServer
 
 __all__ = ["LEFT_OPEN", "environment", "run_program", "run_quietly"]
 
