@@ -239,7 +239,7 @@ GOOD = {
     "profanity_check": "true",
     "flags": "a,b",
     "function_result_role": "tool",
-    "transport": "httpcore2",
+    "transport": "pyreqwest",
     "timeout": "1.5",
     "max_connections": "3",
     "max_concurrency": "3",

@@ -27,6 +27,9 @@ LockType = type(Lock())
 T = TypeVar("T")
 
 
+_call: Any = operator.call
+
+
 class NotAwaitedError(Exception):
     """The result did not come in time, or the reading was interrupted; the coroutine has ended."""
 
@@ -57,7 +60,7 @@ class _Loop:
 
     __slots__ = ("_wakeups", "create_future")
 
-    call_soon_threadsafe = staticmethod(operator.call)
+    call_soon_threadsafe: Any = staticmethod(_call)
     """Call a function at once, in the runtime's thread."""
 
     def __init__(self) -> None:
