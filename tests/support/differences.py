@@ -30,7 +30,8 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "a call that is cancelled or interrupted before its response begins": (
         "tests/faults/test_streams.py::test_a_stream_closed_before_its_answer_comes_*",
     ),
-    "another `timeout` for some calls": (
+    "blocking streams, and another `timeout` for some calls": (
+        "tests/e2e/test_client.py::test_a_finished_stream_leaves_its_connection_for_the_next_request*",
         "tests/wire/test_bodies.py::test_an_interrupt_behind_the_end_interrupts_nothing*",
     ),
     "host names": (
