@@ -317,8 +317,9 @@ def test_ids_in_pieces_of_a_stream_are_remembered(world: World) -> None:
 
 
 def answer(content: str, **message: Any) -> Answer:
-    choice = {**COMPLETION["choices"][0], "message": {"role": "assistant", "content": content, **message}}
-    return Answer({**COMPLETION, "choices": [choice]})
+    completion: dict[str, Any] = COMPLETION
+    choice = {**completion["choices"][0], "message": {"role": "assistant", "content": content, **message}}
+    return Answer({**completion, "choices": [choice]})
 
 
 def test_ids_in_texts_and_arguments_bind_no_call(world: World) -> None:
