@@ -109,7 +109,7 @@ class Batches(Backend):
             return
         await self._places.acquire()
         requests = [
-            {"id": str(row.number), "request": self._job.request(self._giga, payload)} for row, payload in work.rows
+            {"id": str(row.number), "request": self._job.body(self._giga, payload)} for row, payload in work.rows
         ]
         method = "embedder" if self._job.task == "embed" else "chat_completions"
         try:

@@ -13,7 +13,7 @@ from gigachat import models
 from gigachat._engine.totals import tokens_of
 from gigachat._engine.value_type import ValueType, read_value, value_type
 from gigachat.api.arguments import payload_fields
-from gigachat.api.chat import failure
+from gigachat.api.chat import failure, request
 from gigachat.bulk.cache import digest
 from gigachat.bulk.results import Result
 from gigachat.client import AsyncGigaChat, GigaChat
@@ -35,6 +35,8 @@ _SLICE = 90  # texts of a request to embeddings or token counts
 _MESSAGE = 32  # most tokens of a message beside its text
 _RUN_OPTIONS = ("max_steps", "approve", "deps", "tool_timeout", "parallel", "max_repeats", "on_error")
 _READ = ("messages", "functions", "response_format")  # fields that the model reads
+JOB = ("task", "prompt", "system", "into", "tools", "model", "repair", "strict", "simplify")
+"""Arguments of `Job` that are neither fields of a chat nor options of a run."""
 _EMBEDDER = "Embeddings"
 
 
@@ -141,6 +143,16 @@ class Job:
                 _check_names(names, first, "the first row")
             if self.prompt is None:
                 _own_payload(first, texts=self.task != "chat")
+
+    def check_fields(self, giga: Client) -> None:
+        """Check the fields of the chats.
+
+        Raises:
+            ValueError, TypeError: One is invalid.
+        """
+        if self.task == "chat":
+            fields = {name: value for name, value in self.fields.items() if name not in _RUN_OPTIONS}
+            request(giga, "text", fields, stream=False)
 
     def payload(self, data: Any) -> Any:
         """Return what is asked for a row: a text, a chat, its fields or messages.
@@ -253,7 +265,7 @@ class Job:
         completion = await method_of(giga, "chat")(payload, **fields)
         return [self._of_completion(row, completion.text, completion, completion)]
 
-    def request(self, giga: Client, payload: Any) -> dict[str, Any]:
+    def body(self, giga: Client, payload: Any) -> dict[str, Any]:
         """Return the body of a request for a batch."""
         if self.task == "embed":
             return {"input": [payload], "model": self.model_of(giga)}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from gigachat._suggestions import nearest
 from gigachat.bulk.batches import Batches, check_job
 from gigachat.bulk.budget import Budget, Prices, ledger_of
 from gigachat.bulk.cache import Cache
 from gigachat.bulk.concurrency import MOST, Gate, Learner
-from gigachat.bulk.job import Job
+from gigachat.bulk.job import JOB, Job
 from gigachat.bulk.online import Online
+from gigachat.models.chat import Chat
 
 if TYPE_CHECKING:
     import os
@@ -98,6 +100,10 @@ def divided(options: Mapping[str, Any]) -> tuple[Job, How]:
     Raises:
         ValueError, TypeError: An option is invalid.
     """
+    known = (*_HOW, *JOB)
+    for name in options:
+        if name not in known and name not in Chat.model_fields and (close := nearest(name, known)):
+            raise TypeError(f"there is no option {name}=: did you mean {close}=?")
     how = How(**{name: value for name, value in options.items() if name in _HOW})
     job = Job(**{name: value for name, value in options.items() if name not in _HOW})
     if how.backend == "batch":

@@ -69,6 +69,7 @@ async def _mapped(
     job: Job, how: How, rows: Iterable[Row], settings: dict[str, Any], column: str
 ) -> AsyncIterator[dict[str, Any]]:
     client, gate = _kept(settings, how)
+    job.check_fields(client)
     report = Report()
     backend = backend_for(job, how, client, report, gate=gate, ordered=True, every_row=True)
     with closing(backend):

@@ -78,6 +78,7 @@ async def _run(
     rows = Rows(source, input_format)
     job.check(rows.first)
     async with _client(giga) as client:
+        job.check_fields(client)
         check_budget(job, how, rows.first, client)
         checkpoint = Checkpoint(
             out, job.digest, rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
@@ -99,6 +100,7 @@ async def _run(
                             backend.stop(f"the first {_ALIKE} rows failed alike: {alike.error}")
                         watch.look(report)
         except BaseException:
+            watch.look(report, last=True)
             checkpoint.close()
             raise
         checkpoint.finish()
@@ -240,14 +242,17 @@ async def _results(
 ) -> AsyncIterator[Result]:
     report = Report(total=rows.total)
     async with _client(giga) as client:
+        job.check_fields(client)
         backend = backend_for(job, how, client, report, ordered=ordered, window=window)
-        with closing(backend):
-            async with aclosing(backend.results(rows, slow=rows.slow)) as results:
-                async for result in results:
-                    report.add(result)
-                    watch.look(report)
-                    yield result
-    watch.look(report, last=True)
+        try:
+            with closing(backend):
+                async with aclosing(backend.results(rows, slow=rows.slow)) as results:
+                    async for result in results:
+                        report.add(result)
+                        watch.look(report)
+                        yield result
+        finally:
+            watch.look(report, last=True)
     if report.stopped is not None:
         raise JobStoppedError(report.stopped)
 
