@@ -98,9 +98,9 @@ def test_the_import_of_a_client_loads_few_modules() -> None:
     ("program", "own", "others"),
     [
         ("import gigachat", 7, 30),
-        ("from gigachat import GigaChat", 51, 60),
-        ("from gigachat import GigaChat; GigaChat(access_token='t')", 81, 310),
-        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", 92, 340),
+        ("from gigachat import GigaChat", 52, 60),
+        ("from gigachat import GigaChat; GigaChat(access_token='t')", 84, 310),
+        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", 95, 340),
     ],
     ids=["package", "class", "client", "async client"],
 )

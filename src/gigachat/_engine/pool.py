@@ -14,7 +14,6 @@ import copy
 import logging
 import random
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -202,10 +201,8 @@ class Pool:
                 response = await send_with_retries(
                     transport,
                     request,
-                    replace(
-                        policy,
-                        on_status_codes=policy.on_status_codes - {429},
-                        refused=member.service.policy.refused,
+                    policy._replace(
+                        on_status_codes=policy.on_status_codes - {429}, refused=member.service.policy.refused
                     ),
                     call.repeatable,
                     member.service.authorization if authorize else None,
