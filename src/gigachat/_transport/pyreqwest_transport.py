@@ -81,6 +81,7 @@ class _PyreqwestTransport(ABC):
             return await self._default_transport().send(request)
         slot = await self._slot(request) if self._settings.max_connections and not request.sign_in else None
         opened: StreamRequest | SyncStreamRequest | None = None
+        response: Any = None
         outer = sys.exception()
         try:
             opened = self._built(request)
@@ -93,7 +94,7 @@ class _PyreqwestTransport(ABC):
             stage = Stage.CONNECTING if opened is None else Stage.WAITING
             if opened is not None:
                 leave(opened)
-                opened = None  # tools that print the variables of frames cannot print it
+                opened = response = None  # the traceback would hold them, and tools that print it cannot print them
             if slot is not None:
                 slot.release()
             if isinstance(error, _ERRORS):
