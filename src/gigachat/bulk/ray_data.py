@@ -99,18 +99,21 @@ class _Worker:
     def __call__(self, batch: Any) -> Any:
         """Return a batch with the columns of the results."""
         arrow = import_module("pyarrow")
+        text = arrow.string()
+        results = {"chat": text, "embed": arrow.list_(arrow.float64()), "tokens": arrow.int64()}
+        column, options = self._settings["column"], self._settings
         types = {
-            "error": arrow.string(),
+            column: results[options.get("task", "chat")] if options.get("into") is None else None,
+            "error": text,
             "input_tokens": arrow.int64(),
             "output_tokens": arrow.int64(),
             "cost": arrow.float64(),
-            "request_id": arrow.string(),
+            "request_id": text,
             "cached": arrow.bool_(),
         }
-        column = self._settings["column"]
-        rows = list(map_rows(batch.to_pylist(), **self._settings))
-        for name in (column, *types):
-            values = arrow.array([row[name] for row in rows], types.get(name))
+        rows = list(map_rows(batch.to_pylist(), **options))
+        for name, kind in types.items():
+            values = arrow.array([row[name] for row in rows], kind)  # of None, the type of the values
             at = batch.column_names.index(name) if name in batch.column_names else None
             batch = batch.append_column(name, values) if at is None else batch.set_column(at, name, values)
         return batch
