@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gigachat.bulk.budget import Ledger, Prices, SharedBudget
+from gigachat.bulk.budget import Ledger, Prices, RemoteBudget
 from gigachat.bulk.options import divided
 from gigachat.bulk.processes import map_rows
 from gigachat.exceptions import ConfigurationError
@@ -73,8 +73,8 @@ def ray(
     if not isinstance(dataset, data.Dataset):
         raise TypeError(f"dataset is a ray.data.Dataset, not {type(dataset).__name__}")
     if how.budget is not None:
-        ledger = library.remote(num_cpus=0)(_SharedLedger).remote(how.budget, how.prices)
-        options["budget"] = _RayBudget(how.budget.tokens, how.budget.rubles, ledger)
+        ledger = library.remote(num_cpus=0)(_LedgerOfAll).remote(how.budget, how.prices)
+        options["budget"] = _RayBudget(how.budget.tokens, how.budget.rubles, actor=ledger)
     settings = {"client": dict(client or {}), "column": column, **options}
     answered: DatasetT = dataset.map_batches(
         _Worker,
@@ -120,7 +120,7 @@ class _Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _RayBudget(SharedBudget):
+class _RayBudget(RemoteBudget):
     """A budget whose ledger is an actor of Ray."""
 
     actor: Any = None
@@ -157,7 +157,7 @@ class _RemoteLedger(Ledger):
         self._actor.settle.remote(*self._who, most, usage)
 
 
-class _SharedLedger:
+class _LedgerOfAll:
     """The ledger of all workers: the body of an actor, whose methods run in one event loop."""
 
     def __init__(self, budget: Budget, prices: Mapping[str, Price] | None) -> None:

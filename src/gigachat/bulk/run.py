@@ -284,7 +284,7 @@ def check_budget(job: Job, how: How, first: Any, client: Client | None = None) -
     if job.tools:
         raise ValueError("a budget cannot bound runs: their tools decide how many answers there are")
     if client is not None:
-        Ledger(how.budget, Prices(how.prices), job.model_of(client))
+        Ledger(how.budget, Prices(how.prices), job.model_of(client)).close()
     payload = None
     with suppress(RowMistake):
         payload = job.payload(first)
