@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager, closing, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices
@@ -89,7 +88,7 @@ async def _run(
         try:
             backend = backend_for(job, how, client, report, log=checkpoint)
             loop = asyncio.get_running_loop()
-            interrupt.stop = partial(loop.call_soon_threadsafe, backend.stop, "interrupted")
+            interrupt.stop = lambda: loop.call_soon_threadsafe(backend.stop, "interrupted")
             with closing(backend):
                 wanted = (row for row in rows if checkpoint.wanted(row.number))
                 async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
