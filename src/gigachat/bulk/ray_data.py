@@ -70,13 +70,14 @@ def ray(
         library, data = import_module("ray"), import_module("ray.data")
     except ImportError as error:
         raise ConfigurationError('Ray is not installed: pip install ".[ray]" in a copy of the repository') from error
-    if not isinstance(dataset, data.Dataset):
+    source: Any = dataset
+    if not isinstance(source, data.Dataset):
         raise TypeError(f"dataset is a ray.data.Dataset, not {type(dataset).__name__}")
     if how.budget is not None:
         ledger = library.remote(num_cpus=0)(_LedgerOfAll).remote(how.budget, how.prices)
         options["budget"] = _RayBudget(how.budget.tokens, how.budget.rubles, actor=ledger)
     settings = {"client": dict(client or {}), "column": column, **options}
-    answered: DatasetT = dataset.map_batches(
+    answered: DatasetT = source.map_batches(
         _Worker,
         fn_constructor_args=[settings],
         batch_format="pyarrow",
