@@ -185,6 +185,21 @@ def test_the_ceiling_of_an_account_is_kept(tmp_path: Path) -> None:
     assert report.refused <= 30
 
 
+def test_a_request_that_is_refused_though_nothing_else_is_in_progress_waits(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path
+) -> None:
+    server.fail(429, path="/chat/completions", times=2)
+    report = bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, concurrency=1)
+    assert (report.done, report.failed, report.refused, report.retries) == (3, 0, 2, 0)
+
+
+def test_the_pause_that_the_service_asks_for_is_kept(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    server.fail(429, path="/chat/completions", retry_after=1)
+    report = bulk.run(rows(1), tmp_path / "out.jsonl", giga=giga)
+    assert report.done == 1
+    assert report.seconds >= 1
+
+
 def test_equal_requests_come_from_the_cache(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
     cache = tmp_path / "cache.sqlite"
     first = list(bulk.iterate(rows(5), giga=giga, prompt="{text}", into=Tone, cache=cache, ordered=True))

@@ -120,6 +120,13 @@ def test_a_client_needs_no_pydantic_settings(kind: str) -> None:
     assert "pydantic_settings" in imported(f"{program}\nfrom gigachat.settings import Settings")
 
 
+@pytest.mark.parametrize(
+    "program", ["from gigachat import GigaChat", "from gigachat.cli import program; program.overview()"]
+)
+def test_jobs_are_loaded_when_they_are_used(program: str) -> None:
+    assert not [name for name in imported(program) if name.startswith("gigachat.bulk")]
+
+
 def test_a_model_of_chats_needs_no_other_module_of_models() -> None:
     loaded = {name for name in imported("from gigachat import Chat") if name.startswith("gigachat.models.")}
     needed = ("answer_files", "base", "chat", "functions", "response_format", "sources")
