@@ -355,3 +355,26 @@ def test_chunks_that_the_caller_empties_do_not_change_the_completion(world: Worl
     while chunks := take(world, stream, 1):
         chunks[0].choices.clear()
     assert done(world, stream.get_final_completion()).text == "0 1 2 3 "
+
+
+def test_fields_that_the_caller_sets_are_not_expected_of_later_chunks(world: World) -> None:
+    """A gateway may set those that others of its answers have."""
+    world.answers = [Answer(pieces=[*many(5), DONE])]
+    giga, stream = opened(world)
+    while chunks := take(world, stream, 1):
+        chunks[0].usage = None
+        chunks[0].choices[0].finish_reason = None
+        chunks[0].choices[0].delta.role = None
+    completion = done(world, stream.get_final_completion())
+    assert (completion.text, completion.choices[0].finish_reason) == ("0 1 2 3 ", "stop")
+    assert (completion.usage.total_tokens, giga.usage.output_tokens) == (3, 2)
+
+
+def test_fields_that_the_caller_sets_are_not_expected_of_later_chunks_v2(world: World) -> None:
+    pieces = [v2("a"), v2("b"), v2("c", finish_reason="stop", usage={"input_tokens": 1, "output_tokens": 2}), DONE]
+    world.answers = [Answer(pieces=pieces)]
+    _, stream = opened(world, "chat.stream")
+    while chunks := take(world, stream, 1):
+        chunks[0].usage = chunks[0].finish_reason = None
+    completion = done(world, stream.get_final_completion())
+    assert (completion.text, completion.finish_reason, completion.usage.output_tokens) == ("abc", "stop", 2)

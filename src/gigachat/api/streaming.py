@@ -234,7 +234,8 @@ def _like(chunk: Chunk) -> tuple[Any, ...]:
     field = _LIKE_DELTAS.get(frozenset(delta.model_fields_set))
     if field is None or delta.role == _IN_PROGRESS or not chunk.model_fields_set <= _LIKE:
         return (None,) * 8
-    names = chunk.model_fields_set, choice.model_fields_set, delta.model_fields_set
+    # Copies: a caller that sets a field of a chunk changes its set.
+    names = {*chunk.model_fields_set}, {*choice.model_fields_set}, {*delta.model_fields_set}
     return names[0], chunk.model, chunk.created, chunk.object_, *names[1:], delta.role, field
 
 

@@ -126,14 +126,9 @@ def _like(chunk: models.PrimaryChatCompletionChunk) -> tuple[Any, ...]:
     part = message.content[0]  # type: ignore[index]
     if part.model_fields_set != _LIKE_PART or part.text is None or not chunk.model_fields_set <= _LIKE:
         return (None,) * 6
-    return (
-        chunk.model_fields_set,
-        chunk.model,
-        chunk.created_at,
-        chunk.event,
-        message.model_fields_set,
-        message.role,
-    )
+    # Copies: a caller that sets a field of a chunk changes its set.
+    names = {*chunk.model_fields_set}, {*message.model_fields_set}
+    return names[0], chunk.model, chunk.created_at, chunk.event, names[1], message.role
 
 
 _IDS = ("message_id", "tools_state_id")
