@@ -322,3 +322,59 @@ def test_a_stream_is_open_until_what_came_with_its_end_is_delivered(world: World
         assert answer.state == "open"
     assert take(world, stream, 1) == []
     assert answer.state == "finished"
+
+
+CHANGES: list[Callable[[Any], object]] = [
+    lambda part: setattr(part, "content", None),
+    lambda part: setattr(part, "content", 5),
+    lambda part: setattr(part, "role", "user"),
+    lambda part: part.__dict__.clear(),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("method", ["stream", "chat.stream"])
+def test_chunks_that_the_caller_changes_do_not_change_the_completion(
+    world: World, method: str, change: Callable[[Any], object]
+) -> None:
+    v1_events = [*many(5), DONE]
+    world.answers = [
+        Answer(pieces=v1_events if method == "stream" else [*(v2(f"{index} ") for index in range(4)), DONE_V2])
+    ]
+    _, stream = opened(world, method)
+    while chunks := take(world, stream, 1):
+        for part in (chunks[0].choices if method == "stream" else chunks[0].messages) or ():
+            change(part.delta if method == "stream" else part)
+    completion = done(world, stream.get_final_completion())
+    assert completion.text == done(world, stream.get_final_text()) == "0 1 2 3 "
+
+
+def test_chunks_that_the_caller_empties_do_not_change_the_completion(world: World) -> None:
+    world.answers = [Answer(pieces=[*many(5), DONE])]
+    _, stream = opened(world)
+    while chunks := take(world, stream, 1):
+        chunks[0].choices.clear()
+    assert done(world, stream.get_final_completion()).text == "0 1 2 3 "
+
+
+def test_fields_that_the_caller_sets_are_not_expected_of_later_chunks(world: World) -> None:
+    """A gateway may set those that others of its answers have."""
+    world.answers = [Answer(pieces=[*many(5), DONE])]
+    giga, stream = opened(world)
+    while chunks := take(world, stream, 1):
+        chunks[0].usage = None
+        chunks[0].choices[0].finish_reason = None
+        chunks[0].choices[0].delta.role = None
+    completion = done(world, stream.get_final_completion())
+    assert (completion.text, completion.choices[0].finish_reason) == ("0 1 2 3 ", "stop")
+    assert (completion.usage.total_tokens, giga.usage.output_tokens) == (3, 2)
+
+
+def test_fields_that_the_caller_sets_are_not_expected_of_later_chunks_v2(world: World) -> None:
+    pieces = [v2("a"), v2("b"), v2("c", finish_reason="stop", usage={"input_tokens": 1, "output_tokens": 2}), DONE]
+    world.answers = [Answer(pieces=pieces)]
+    _, stream = opened(world, "chat.stream")
+    while chunks := take(world, stream, 1):
+        chunks[0].usage = chunks[0].finish_reason = None
+    completion = done(world, stream.get_final_completion())
+    assert (completion.text, completion.finish_reason, completion.usage.output_tokens) == ("abc", "stop", 2)

@@ -12,6 +12,7 @@ streams of `stream` wrap it for each mode.
 from __future__ import annotations
 
 import threading
+from copy import copy
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import ref
 
@@ -242,7 +243,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
     def _is_last(self, chunk: ChunkT) -> bool:
         """Note a chunk that is more than text; whether it ends or fails the stream."""
         if getattr(chunk, "usage", None) is not None or getattr(self._last, "usage", None) is None:
-            self._last = chunk
+            self._last = copy(chunk)  # the caller may change its own
         if self._observation is not None:
             self._observation.took(chunk)
         self._completed = self._completed or self.call.completes(chunk)

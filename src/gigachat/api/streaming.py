@@ -1,7 +1,8 @@
 """Streams of chats and threads: the text of a chunk, the end of the answer, chunks joined into a whole response.
 
 Chunks of chats v1 and of threads have the same form (reference, section 4.7). Most chunks of a stream are like the one
-before them, but for their text. Of these, only the text is kept; of others, only a few until they are joined.
+before them, but for their text. Of these, only the text is kept. Others are joined before they are delivered, so that a
+caller may change them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ finish_reason = attrgetter("finish_reason")
 """Returns why a choice of an answer ended."""
 _IN_PROGRESS = "function_in_progress"  # role of chunks that report a built-in function; not part of the response
 _GROWING = ("content", "reasoning_content", "text", "logprobs", "inline_data")
-_MOST_WAITING = 50  # chunks that are kept until they are joined
 
 
 def finished(chunk: Chunk) -> bool:
@@ -97,8 +97,7 @@ class ChunkAccumulator(ABC, Generic[ChunkT, MadeT]):
     """Joins the chunks of one stream into the response that the call has without streaming."""
 
     def __init__(self) -> None:
-        self._parts: list[ChunkT | str] = []  # not joined; a text is a chunk like the last one, with this text
-        self._waiting = 0  # how many of them are chunks
+        self._texts: list[str] = []  # of chunks like the one that was joined last
         self._fields: dict[str, Any] = {}  # of the response, in common with the chunks
 
     @abstractmethod
@@ -119,21 +118,16 @@ class ChunkAccumulator(ABC, Generic[ChunkT, MadeT]):
 
     @abstractmethod
     def _join_text(self, text: str) -> None:
-        """Join a chunk that is like the one before it, but for its text."""
+        """Join chunks that are like the one joined last, but for their text."""
 
-    def _keep(self, chunk: ChunkT) -> None:
-        if self._waiting >= _MOST_WAITING:
-            self._join_parts()
-        self._parts.append(chunk)
-        self._waiting += 1
+    def _take(self, chunk: ChunkT) -> None:
+        self._join_texts()
+        self._join(chunk)
 
-    def _join_parts(self) -> None:
-        for part in self._parts:
-            if isinstance(part, str):
-                self._join_text(part)
-            else:
-                self._join(part)
-        self._parts, self._waiting = [], 0
+    def _join_texts(self) -> None:
+        if self._texts:
+            self._join_text("".join(self._texts))
+            self._texts = []
 
     def _join_fields(self, chunk: models.APIResponse, *apart: str) -> None:
         """Join the fields of a chunk, without some: a later value replaces an earlier one, or is added to it."""
@@ -185,21 +179,21 @@ class ChoiceAccumulator(ChunkAccumulator["Chunk", MadeT]):
                         delta = delta.__dict__
                         text = delta[field]
                         if text is not None and delta["role"] is role:
-                            self._parts.append(text)
+                            self._texts.append(text)
                             continue
-            self._keep(chunk)
+            self._take(chunk)
             self._like = names, model, created, kind, choice_names, delta_names, role, field = _like(chunk)
             yield index
 
     def text(self) -> str:
         """Return the text of the first choice so far."""
-        self._join_parts()
+        self._join_texts()
         message = self._choices.get(0, {}).get("message", {})
         return whole(message.get("content")) or ""
 
     def choices(self) -> dict[int, dict[str, Any]]:
         """Return the fields of the choices so far, by index, each with its message."""
-        self._join_parts()
+        self._join_texts()
         return self._choices
 
     def _join(self, chunk: Chunk) -> None:
@@ -240,7 +234,8 @@ def _like(chunk: Chunk) -> tuple[Any, ...]:
     field = _LIKE_DELTAS.get(frozenset(delta.model_fields_set))
     if field is None or delta.role == _IN_PROGRESS or not chunk.model_fields_set <= _LIKE:
         return (None,) * 8
-    names = chunk.model_fields_set, choice.model_fields_set, delta.model_fields_set
+    # Copies: a caller that sets a field of a chunk changes its set.
+    names = {*chunk.model_fields_set}, {*choice.model_fields_set}, {*delta.model_fields_set}
     return names[0], chunk.model, chunk.created, chunk.object_, *names[1:], delta.role, field
 
 

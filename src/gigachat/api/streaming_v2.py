@@ -48,7 +48,7 @@ class MessageAccumulator(ChunkAccumulator["models.PrimaryChatCompletionChunk", "
         super().__init__()
         self._messages: list[dict[str, Any]] = []
         self._known: dict[tuple[str, ...], dict[str, Any]] = {}  # the last message of each role, and of each id
-        self._texts: list[str] = []  # in the order in which they came
+        self._answer: list[str] = []  # its texts, in the order in which they came
         self._role = ""  # of the chunk joined last
         self._like: tuple[Any, ...] = (None,) * 6
 
@@ -73,26 +73,26 @@ class MessageAccumulator(ChunkAccumulator["models.PrimaryChatCompletionChunk", "
                     if message["role"] == role and content and len(content) == 1:
                         part = content[0]
                         if part.__pydantic_fields_set__ == _LIKE_PART and (text := part.__dict__["text"]) is not None:
-                            self._parts.append(text)
+                            self._texts.append(text)
                             continue
-            self._keep(_with_one_state(chunk))
+            self._take(_with_one_state(chunk))
             self._like = names, model, created_at, event, message_names, role = _like(chunk)
             yield index
 
     def text(self) -> str:
         """Return the text of the answer so far."""
-        self._join_parts()
-        return "".join(self._texts)
+        self._join_texts()
+        return "".join(self._answer)
 
     def completion(self) -> models.ChatCompletionResponse:
         """Return the completion so far."""
-        self._join_parts()
+        self._join_texts()
         in_order = sorted(self._messages, key=lambda message: message["role"] == "assistant")
         return joined(models.ChatCompletionResponse, {**self._fields, "messages": in_order})
 
     def _join(self, chunk: models.PrimaryChatCompletionChunk) -> None:
         self._join_fields(chunk, "messages")
-        self._texts.append(chunk.text)
+        self._answer.append(chunk.text)
         for piece in chunk.messages or ():
             more = piece.model_dump(exclude_unset=True, by_alias=True)
             self._role = more.pop("role", None) or "assistant"
@@ -106,7 +106,7 @@ class MessageAccumulator(ChunkAccumulator["models.PrimaryChatCompletionChunk", "
     def _join_text(self, text: str) -> None:
         _append(self._known[(self._role,)]["content"], {"text": text})
         if self._role == "assistant":
-            self._texts.append(text)
+            self._answer.append(text)
 
 
 def _with_one_state(chunk: models.PrimaryChatCompletionChunk) -> models.PrimaryChatCompletionChunk:
@@ -126,14 +126,9 @@ def _like(chunk: models.PrimaryChatCompletionChunk) -> tuple[Any, ...]:
     part = message.content[0]  # type: ignore[index]
     if part.model_fields_set != _LIKE_PART or part.text is None or not chunk.model_fields_set <= _LIKE:
         return (None,) * 6
-    return (
-        chunk.model_fields_set,
-        chunk.model,
-        chunk.created_at,
-        chunk.event,
-        message.model_fields_set,
-        message.role,
-    )
+    # Copies: a caller that sets a field of a chunk changes its set.
+    names = {*chunk.model_fields_set}, {*message.model_fields_set}
+    return names[0], chunk.model, chunk.created_at, chunk.event, names[1], message.role
 
 
 _IDS = ("message_id", "tools_state_id")
