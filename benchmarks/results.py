@@ -56,11 +56,11 @@ class Results:
     def ratio(self, measured: Measured, of: Measured | float) -> Spread | None:
         """Return the ratio of what was measured in the same rounds."""
         ours = self._rounds(measured)
-        if isinstance(of, float):
-            ratios = [median(samples) / of for samples in ours if samples]
-        else:
+        if isinstance(of, tuple):
             pairs = zip(ours, self._rounds(of), strict=False)
             ratios = [median(mine) / median(theirs) for mine, theirs in pairs if mine and theirs]
+        else:
+            ratios = [median(samples) / of for samples in ours if samples]
         return spread(ratios) if ratios else None
 
     def reached(self, target: Target) -> Spread | None:

@@ -53,7 +53,7 @@ def targets(results: Results, language: int) -> list[str]:
 
 
 def _of(target: Target, language: int) -> str:
-    if not isinstance(target.of, float):
+    if isinstance(target.of, tuple):
         return name(target.of[1], language)
     return _FLOAT32[language] if target.of > 1 else ("one before", "один до них")[language]
 

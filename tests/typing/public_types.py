@@ -1070,7 +1070,7 @@ async def bulk_jobs(giga: GigaChat, agiga: AsyncGigaChat, rows: list[dict[str, A
         bulk.map_rows(rows, client={"model": "GigaChat-2"}, cache="responses.sqlite", prices={}),
         Iterator[dict[str, Any]],
     )
-    texts = deque(("one", "two"))  # in the place of a dataset of Ray, which is not installed here
+    texts: deque[str] = deque(("one", "two"))  # in the place of a dataset of Ray, which is not installed here
     assert_type(bulk.ray(texts, workers=3, client={}, prompt="{text}", budget=budget), deque[str])
     assert_type(bulk.read_results("out.jsonl"), Iterator[dict[str, Any]])
     report = bulk.run("-", "out.jsonl", input_format="txt", progress=lambda now: print(now.eta), backend="batch")
