@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     # Loading the authorities of the system takes 30 ms for each TLS context, and no test needs them.
     os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "authority.pem")
-    # In the background, a shell or nohup ignores these signals, and the programs that tests end by them would inherit it.
+    # In the background, a shell or nohup ignores these signals, and programs that tests end by them would inherit it.
     for name, action in (
         ("SIGINT", signal.default_int_handler),
         ("SIGHUP", signal.SIG_DFL),
