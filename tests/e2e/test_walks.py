@@ -45,7 +45,7 @@ def refused_token(giga: GigaChat, server: GigaChatServer) -> None:
     ("before", "action", "calls", "files"),
     [
         (lambda giga, _: giga.chat("x"), lambda giga: giga.chat("x"), 42, 11),
-        (lambda giga, _: list(giga.stream("x")), lambda giga: next(giga.stream("x")), 76, 16),
+        (lambda giga, _: list(giga.stream("x")), lambda giga: next(giga.stream("x")), 85, 16),
         (refused_token, lambda giga: giga.chat("x"), 150, 18),
     ],
     ids=["chat", "first chunk of a stream", "chat after a 401"],
