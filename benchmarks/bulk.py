@@ -77,7 +77,8 @@ class CountingServer(GigaChatServer):
             if message["type"] == "http.response.start":
                 status = message["status"]
                 request_id = dict(message["headers"]).get(b"x-request-id", b"").decode()
-                self.statuses[status] = self.statuses.get(status, 0) + 1
+                if request_id:  # else it is for a client that ended in mid-request
+                    self.statuses[status] = self.statuses.get(status, 0) + 1
             else:
                 body.extend(message.get("body", b""))
             await send(message)
@@ -85,7 +86,7 @@ class CountingServer(GigaChatServer):
         try:
             await super()._answer(scope, receive, sending)
         finally:
-            if status == 200:
+            if status == 200 and request_id:
                 self.note(request_id, bytes(body))
 
     def note(self, request_id: str, body: bytes) -> None:

@@ -78,10 +78,20 @@ def _key(value: object) -> object:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Skip a test that does not hold for the transport, or whose options the transport refuses."""
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test that does not hold for the transport."""
     if item.config.getoption("--transport") and (reason := difference(item.nodeid)):
         pytest.skip(reason)
+    return (yield from _unless_refused(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip a test whose options the transport refuses."""
+    return (yield from _unless_refused(item))
+
+
+def _unless_refused(item: pytest.Item) -> Generator[None, object, object]:
     try:
         return (yield)
     except GigaChatException as error:

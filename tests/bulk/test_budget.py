@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 from gigachat import GigaChat, bulk
 from gigachat.catalogue import DATE, Price
 from gigachat.server import GigaChatServer
+from tests.support.callers import options
+from tests.support.waiting import PATIENCE
 
 PRICES = {"GigaChat": Price(100.0, 200.0, DATE)}
 
@@ -78,7 +83,7 @@ def test_a_budget_of_vectors_needs_no_max_tokens(giga: GigaChat) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("wrong", "reason"),
     [
         ({"budget": bulk.Budget(tokens=100)}, "needs max_tokens="),
         ({"budget": bulk.Budget(tokens=100), "max_tokens": 5, "tools": [print]}, "cannot bound runs"),
@@ -87,10 +92,10 @@ def test_a_budget_of_vectors_needs_no_max_tokens(giga: GigaChat) -> None:
     ],
 )
 def test_a_budget_that_bounds_nothing_is_refused(
-    giga: GigaChat, server: GigaChatServer, tmp_path: Path, options: dict[str, Any], reason: str
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, wrong: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises((ValueError, TypeError), match=reason):
-        bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, **options)
+        bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, **wrong)
     server.assert_nothing_asked()
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -99,3 +104,22 @@ def test_a_budget_that_bounds_nothing_is_refused(
 def test_a_budget_is_a_number_above_zero(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="budget"):
         bulk.Budget(**wrong)
+
+
+def test_processes_share_a_budget(server: GigaChatServer, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "client": options(server),
+        "max_tokens": 30,
+        "budget": bulk.Budget(tokens=2000, shared=tmp_path / "budget.sqlite"),
+    }
+    program = (
+        "import pickle, sys; from gigachat import bulk; settings = pickle.loads(bytes.fromhex(sys.argv[1]));"
+        "rows = list(bulk.map_rows([f't {n}' for n in range(100)], **settings));"
+        "print(sum((row['input_tokens'] or 0) + (row['output_tokens'] or 0) for row in rows))"
+    )
+    command = [sys.executable, "-c", program, pickle.dumps(settings).hex()]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    spent = [int(process.communicate(timeout=PATIENCE)[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert 2000 - 300 <= sum(spent) <= 2000
+    assert all(row["error"] for row in bulk.map_rows(["more"] * 3, **settings))

@@ -17,7 +17,8 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 def run(out: Path, giga: GigaChat, **options: Any) -> bulk.Report:
-    return bulk.run(rows(10), out, giga=giga, **{"prompt": "{text}", **options})
+    options = {"prompt": "{text}", **options}
+    return bulk.run(rows(10), out, giga=giga, **options)
 
 
 @pytest.fixture

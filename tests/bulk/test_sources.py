@@ -179,6 +179,7 @@ def test_what_is_no_source_is_refused(giga: GigaChat, server: GigaChatServer, so
 def test_options_that_are_wrong_are_refused(
     giga: GigaChat, server: GigaChatServer, options: dict[str, Any], reason: str
 ) -> None:
+    asked: dict[str, Any] = {"giga": giga, **options}
     with pytest.raises((ValueError, TypeError), match=reason):
-        list(bulk.iterate(["a"], **{"giga": giga, **options}))
+        list(bulk.iterate(["a"], **asked))
     server.assert_nothing_asked()

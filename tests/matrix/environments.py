@@ -113,18 +113,13 @@ def bounds(name: str) -> list[str]:
 
 
 def suites(name: str) -> list[str]:
-    """Return pytest's arguments: a sample, between the ends of the range without the tests of the local server."""
+    """Return pytest's arguments: a sample, between the ends of the range only of the suites of the client."""
     if is_free_threaded(name):
         return ["--sample", "--fewer-costly", "tests/unit"]
     names = [name for name in environments() if not is_free_threaded(name)]
     if name in (names[0], names[-1]):
         return ["--sample", "--fewer-costly", *(f"tests/{suite}" for suite in SUITES)]
-    return [
-        "--sample",
-        "--fewer-costly",
-        *(f"tests/{suite}" for suite in SUITES if suite != "server"),
-        "--ignore-glob=*/e2e/test_testing*",
-    ]
+    return ["--sample", "--fewer-costly", "tests/unit", "tests/contract", "tests/faults"]
 
 
 def oldest_from(version: str) -> Path:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 import ray
 import ray.data
+from pydantic import BaseModel
 
 from gigachat import bulk
 from gigachat.server import GigaChatServer
@@ -111,6 +112,24 @@ def test_a_budget_is_that_of_all_workers(server: GigaChatServer) -> None:
     types = dict(zip(answered.schema().names, answered.schema().types, strict=True))
     assert types["result"] == pa.string()
     assert types["input_tokens"] == pa.int64()
+
+
+class Review(BaseModel):
+    tone: str
+    why: str | None = None
+
+
+def test_values_of_a_type_and_refusals_are_written(server: GigaChatServer, tmp_path: Path) -> None:
+    server.reply('{"tone": "good"}', when="Row 1.", always=True)
+    server.reply('{"tone": "bad", "why": "slow"}', when="Row 2.", always=True)
+    server.fail(400, "no", path="/chat/completions")
+    rows = ray.data.from_items([{"id": number} for number in range(3)], override_num_blocks=3)
+    answered = bulk.ray(rows, workers=1, batch_size=1, prompt="Row {id}.", into=Review)
+    answered.write_parquet(str(tmp_path))
+    written = ray.data.read_parquet(str(tmp_path)).take_all()
+    assert sum(row["error"] is not None and row["result"] is None for row in written) == 1
+    values = [row["result"] for row in written if row["id"] and row["result"]]
+    assert all(value in ({"tone": "good", "why": None}, {"tone": "bad", "why": "slow"}) for value in values)
 
 
 def test_the_recipe(server: GigaChatServer, tmp_path: Path) -> None:

@@ -7,15 +7,17 @@ import logging
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_library
 
-from gigachat import APITimeoutError, AuthenticationError, Credential, GigaChat
+from gigachat import APITimeoutError, AuthenticationError, Credential, GigaChat, GigaChatException
 from gigachat._redis.scripts import LEASE
 from gigachat.server import GigaChatServer
 from tests.redis.servers import PASSWORD, Counting, Redis
@@ -97,12 +99,14 @@ class Killed:
     def __init__(self, giga: GigaChat, began: float) -> None:
         self._giga = giga
         self._began = began
-        self.seconds = 0.0
-        self.waiter = begun(self._wait)
+        self.seconds: float | None = None
+        self.waiter = threading.Thread(target=self._wait, daemon=True)
+        self.waiter.start()
 
     def _wait(self) -> None:
-        assert self._giga.chat("x").choices
-        self.seconds = time.monotonic() - self._began
+        with suppress(GigaChatException):  # no test waits for it, and the server is gone
+            self._giga.chat("x")
+            self.seconds = time.monotonic() - self._began
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -287,5 +291,6 @@ def test_a_pool_over_processes(workers: Workers, server: GigaChatServer, engine:
 
 def test_the_slots_of_a_killed_process_are_free_within_their_lease(killed: Killed) -> None:
     killed.waiter.join()
+    assert killed.seconds is not None
     print(f"free after {killed.seconds:.1f} s")
     assert killed.seconds < LEASE + 1.0

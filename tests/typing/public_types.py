@@ -1129,6 +1129,9 @@ def classes_of_errors(giga: GigaChat) -> None:
         print(timeout)
     except (exceptions.RefusalError, exceptions.InvalidJSONError, exceptions.SchemaMismatchError) as error:
         assert_type(error.problems, list[str])
+    except exceptions.JobStoppedError as error:
+        job_error: exceptions.GigaChatException = error
+        print(job_error)
     except exceptions.APIResponseValidationError as error:
         assert_type(error.completions, list[Any])
         assert_type(error.content, bytes | None)

@@ -46,6 +46,7 @@ BAD: dict[str, list[str]] = {
     "profanity_check": YES_OR_NO,
     "flags": [f"[{MARK}", f'{{"a": "{MARK}"}}', "[1]", "[null]", '[["a"]]'],
     "function_result_role": [MARK, "Function", "functions", "user"],
+    "transport": [MARK, "httpx", "Pyreqwest"],
     "timeout": [
         *(text for text in NUMBERS if text not in ("1,5", "[1]")),
         "0",
@@ -249,6 +250,7 @@ GOOD = {
     "profanity_check": "true",
     "flags": "a,b",
     "function_result_role": "tool",
+    "transport": "pyreqwest",
     "timeout": "1.5",
     "max_connections": "3",
     "max_concurrency": "3",

@@ -98,9 +98,9 @@ def test_the_import_of_a_client_loads_few_modules() -> None:
     ("program", "own", "others"),
     [
         ("import gigachat", 7, 30),
-        ("from gigachat import GigaChat", 51, 60),
-        ("from gigachat import GigaChat; GigaChat(access_token='t')", 81, 310),
-        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", 92, 340),
+        ("from gigachat import GigaChat", 52, 60),
+        ("from gigachat import GigaChat; GigaChat(access_token='t')", 84, 310),
+        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", 95, 340),
     ],
     ids=["package", "class", "client", "async client"],
 )
@@ -118,6 +118,13 @@ def test_a_client_needs_no_pydantic_settings(kind: str) -> None:
     program = f"from gigachat import {kind}; {kind}(access_token='t')"
     assert "pydantic_settings" not in imported(program)
     assert "pydantic_settings" in imported(f"{program}\nfrom gigachat.settings import Settings")
+
+
+@pytest.mark.parametrize(
+    "program", ["from gigachat import GigaChat", "from gigachat.cli import program; program.overview()"]
+)
+def test_jobs_are_loaded_when_they_are_used(program: str) -> None:
+    assert not [name for name in imported(program) if name.startswith("gigachat.bulk")]
 
 
 def test_a_model_of_chats_needs_no_other_module_of_models() -> None:

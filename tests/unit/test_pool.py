@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from gigachat import (
+    APIConnectionError,
+    APITimeoutError,
     AsyncGigaChat,
     AuthenticationError,
     ConfigurationError,
@@ -20,14 +22,22 @@ from gigachat import (
     ForbiddenError,
     GigaChat,
     NotFoundError,
+    Observer,
     RateLimitError,
     ResponseError,
     TotalTimeoutError,
 )
 from gigachat._engine.account_ids import AccountIds
+from gigachat._engine.limiter import Slot
+from gigachat._engine.shared_limits import SharedLimiter
+from gigachat._engine.signals import Signal
+from gigachat._engine.transport import Stage
+from gigachat._transport.transport import AsyncTransport
 from gigachat.context import authorization_cvar
+from gigachat.observers import Attempt, ObservedCall
+from gigachat.settings import Settings
 from tests.unit.test_stream import FIRST, LAST
-from tests.unit.world import COMPLETION, Answer, World, error
+from tests.unit.world import COMPLETION, Answer, World, error, lost
 
 FILE = "0f2e9c5b-9d5c-4d0c-8f4e-6f6b8a3f5a01"
 OTHER_FILE = "1f2e9c5b-9d5c-4d0c-8f4e-6f6b8a3f5a02"
@@ -260,6 +270,119 @@ def test_access_tokens_can_be_pooled(world: World) -> None:
     ]
 
 
+def test_one_refusal_of_calls_at_once_counts() -> None:
+    world = World("async")
+    pooled = Pooled(world, 1)
+    world.answers = [error(429, retry_after="5"), error(429, retry_after="4")]
+
+    async def main() -> None:
+        await asyncio.gather(pooled.giga.achat("x"), pooled.giga.achat("x"))
+
+    asyncio.run(main())
+    assert len(world.api_requests) == 4
+    assert max(world.sleeps) <= 6.25
+
+
+def test_a_call_that_waits_for_a_slot_leaves_a_refused_credential() -> None:
+    world = World("async")
+    pooled = Pooled(world, 2, max_concurrency=1)
+    real = AsyncTransport(Settings())
+    world.wait = real.wait  # type: ignore[method-assign]
+    world.answers = [error(429, retry_after="50")]
+
+    async def main() -> None:
+        await asyncio.gather(*(pooled.giga.achat("x") for _ in range(6)))
+
+    asyncio.run(main())
+    assert len(pooled.used) == 7
+    assert pooled.used.count("a") == 1
+    assert world.sleeps == []
+
+
+def test_rests_that_are_remembered_are_bounded(world: World) -> None:
+    pooled = Pooled(world, 2)
+    for number in range(150):
+        world.answers = [error(402)]
+        assert pooled.chat(model=f"m{number}").choices
+    pool = pooled.giga._service.pool
+    assert pool is not None
+    assert all(len(member._rests) <= 102 for member in pool._members)
+
+
+def test_a_failure_leaves_the_credential(world: World) -> None:
+    pooled = Pooled(world, 1, max_concurrency=1)
+    world.answers = [lost(Stage.READING)]
+    with pytest.raises(APIConnectionError):
+        pooled.chat()
+    assert pooled.chat().choices
+    pool = pooled.giga._service.pool
+    assert pool is not None
+    assert pool._members[0].calls == {}
+
+
+def test_waits_are_observed(world: World) -> None:
+    pauses: list[float] = []
+
+    class Retries(Observer):
+        def retry(self, call: ObservedCall, attempt: Attempt, pause: float) -> None:
+            pauses.append(pause)
+
+    pooled = Pooled(world, 2, observers=[Retries()])
+    world.answers = [error(429, retry_after="5"), error(429, retry_after="50")]
+    assert pooled.chat().choices
+    assert len(pauses) == 2
+    assert pauses[0] == 0.0
+    assert 5 <= pauses[1] <= 6.25
+
+
+class Cooling:
+    """Shared limits of a credential that another process has found refused."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.told: list[float] = []
+        self.tokens = None
+
+    def limiter(self, credential: str) -> SharedLimiter:
+        return SharedLimiter().bind(self, credential)
+
+    def want(self, credential: str, slot: Slot, limit: int) -> Signal:
+        signal = Signal()
+        signal.set()
+        return signal
+
+    def look(self) -> None:
+        pass
+
+    def cool_down(self, credential: str, seconds: float) -> None:
+        self.told.append(seconds)
+
+    def cooling(self, credential: str) -> float:
+        return self.seconds
+
+
+def test_what_another_process_was_refused_rests_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Cooling(100.0)
+    monkeypatch.setattr("gigachat._redis.limits_at", lambda url: limits)
+    pooled = Pooled(world, 1, limits="redis://localhost", max_concurrency=1)
+    with pytest.raises(APITimeoutError, match=r"to other processes; the first one rests for 100\.0 s"):
+        pooled.chat()
+    assert world.api_requests == []
+
+
+def test_refusals_are_told_to_other_processes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Cooling(0.0)
+    monkeypatch.setattr("gigachat._redis.limits_at", lambda url: limits)
+    pooled = Pooled(world, 2, limits="redis://localhost", max_concurrency=1)
+    world.answers = [error(429, retry_after="7"), error(402)]
+    assert pooled.chat().choices
+    assert limits.told == [7.0]
+    alone = world.client(limits="redis://localhost", max_concurrency=1)
+    world.answers = [error(429), error(500)]
+    assert world.chat(alone, "x").choices
+    assert limits.told == [7.0, 0.5]
+
+
 # Ids.
 
 
@@ -317,8 +440,9 @@ def test_ids_in_pieces_of_a_stream_are_remembered(world: World) -> None:
 
 
 def answer(content: str, **message: Any) -> Answer:
-    choice = {**COMPLETION["choices"][0], "message": {"role": "assistant", "content": content, **message}}
-    return Answer({**COMPLETION, "choices": [choice]})
+    completion: dict[str, Any] = COMPLETION
+    choice = {**completion["choices"][0], "message": {"role": "assistant", "content": content, **message}}
+    return Answer({**completion, "choices": [choice]})
 
 
 def test_ids_in_texts_and_arguments_bind_no_call(world: World) -> None:

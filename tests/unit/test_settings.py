@@ -84,8 +84,9 @@ VALUES: dict[str, tuple[Any, str, Any]] = {
     "default_headers": ({"A": "1", "B": "2"}, "A=1, B=2", {"C": "3"}),
     "default_query": ({"a": "1"}, '{"a": "1"}', {"b": "2"}),
 }
-# These go together with another, or need a file.
+# These go together with another, or need a file or a package.
 TOGETHER = {
+    "transport",
     *("client_id", "client_secret", "user", "password"),
     *("ca_bundle_file", "cert_file", "key_file", "key_file_password", "ssl_context"),
 }

@@ -35,7 +35,7 @@ from tests.wire.servers import Server, stall
 
 pytest.importorskip("pyreqwest")
 FAST: dict[str, Any] = {"transport": "pyreqwest"}
-READY = {"access_token": "ready", "base_url": "http://127.0.0.1:1/v1"}
+READY: dict[str, Any] = {"access_token": "ready", "base_url": "http://127.0.0.1:1/v1"}
 
 
 def refused(match: str, **options: Any) -> None:
@@ -127,7 +127,9 @@ def test_a_connection_that_is_not_opened_is_tried_again(mode: Mode) -> None:
 def test_a_header_that_is_not_ascii_is_left_out() -> None:
     good = answer("good", ("X-Name", "é"), ("X-Request-Id", "r-1"))
     with Server(good) as server, GigaChat(**server.reach, **FAST) as giga:
-        assert giga.chat("x").x_headers["x-request-id"] == "r-1"
+        headers = giga.chat("x").x_headers
+        assert headers is not None
+        assert headers["x-request-id"] == "r-1"
 
 
 def test_a_cancelled_read_closes_its_connection() -> None:

@@ -14,7 +14,6 @@ import copy
 import logging
 import random
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -184,11 +183,13 @@ class Pool:
         waits = _Waits(session, policy, deadline)
         candidates = self._candidates(session, call, context, v2_url, model)
         missing: NotFoundError | None = None
+        sent = False
         while True:
             now = transport.now()
             ready = [member for member in candidates if not member.ready_in(subjects, now)]
             if not ready:
-                await waits.wait(candidates, subjects, observation)
+                await waits.wait(candidates, subjects, observation if sent else None)
+                sent = False
                 continue
             member = self._least_busy(ready)
             slot.join(member)
@@ -199,13 +200,14 @@ class Pool:
                 if member.ready_in(subjects, transport.now()):
                     slot.leave()  # it was refused while this call waited for its slot
                     continue
+                if sent and observation is not None:
+                    observation.retrying(0.0)
+                sent = True
                 response = await send_with_retries(
                     transport,
                     request,
-                    replace(
-                        policy,
-                        on_status_codes=policy.on_status_codes - {429},
-                        refused=member.service.policy.refused,
+                    policy._replace(
+                        on_status_codes=policy.on_status_codes - {429}, refused=member.service.policy.refused
                     ),
                     call.repeatable,
                     member.service.authorization if authorize else None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -117,7 +116,7 @@ class Service:
             self.limiter = shared_limiters.get((self.origin, key))
         elif settings.max_concurrency and shared is not None:
             self.limiter = shared.limiter(identity_of(settings).name)
-            self.policy = replace(self.policy, refused=self.limiter.refused)
+            self.policy = self.policy._replace(refused=self.limiter.refused)
         # A gateway may add the authorization itself; the vendor's hosts refuse requests without one.
         self.needs_authorization = (
             expects_token or is_vendor_host(urlsplit(settings.base_url).hostname or "")

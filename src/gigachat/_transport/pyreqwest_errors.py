@@ -30,7 +30,7 @@ _VERIFY_CODES = {  # those of OpenSSL, by the error of rustls
 }
 _OTHER_WORDS = {  # reasons for which there is advice, in the words of OpenSSL and httpcore2
     "proxy authorization required": "407 Proxy Authentication Required",
-    "authentication": "authentication failed",
+    "credentials not accepted": "authentication failed",  # of a SOCKS proxy
     "corrupt message": "WRONG_VERSION_NUMBER",
     "HandshakeFailure": "SSLV3_ALERT_HANDSHAKE_FAILURE",
 }

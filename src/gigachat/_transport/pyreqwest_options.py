@@ -24,7 +24,7 @@ from gigachat.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyreqwest.client import Client
+    from pyreqwest.client import Client, SyncClient
     from pyreqwest.proxy import ProxyBuilder
 
     from gigachat._transport.proxies import Proxy
@@ -72,6 +72,7 @@ def _is_encrypted(settings: Options) -> bool:
 class ClientKind(NamedTuple):
     """What a client of pyreqwest is made for; requests of one kind share their connections."""
 
+    blocking: bool
     russian_root: bool
     proxy: Proxy | None
     connect: float | None
@@ -91,15 +92,16 @@ def route(settings: Options, url: str) -> tuple[bool, Proxy | None]:
     return settings.trust_russian_ca and is_vendor_host(urlsplit(url).hostname or ""), proxy
 
 
-def new_client(settings: Options, kind: ClientKind) -> Client:
+def new_client(settings: Options, kind: ClientKind) -> Client | SyncClient:
     """Return a new client of pyreqwest.
 
     Raises:
         ConfigurationError: A certificate or key cannot be used.
     """
-    from pyreqwest.client import ClientBuilder
+    from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
-    builder = ClientBuilder().no_proxy().follow_redirects(False).referer(False).http1_lower_case_headers()
+    builder: ClientBuilder | SyncClientBuilder = SyncClientBuilder() if kind.blocking else ClientBuilder()
+    builder = builder.no_proxy().follow_redirects(False).referer(False).http1_lower_case_headers()
     # Bodies are decoded by the SDK, which bounds them.
     builder = builder.gzip(False).deflate(False).brotli(False).zstd(False)
     builder = builder.pool_idle_timeout(timedelta(seconds=KEEPALIVE)).pool_max_idle_per_host(_MAX_IDLE)

@@ -10,11 +10,13 @@ import sys
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
-import pyreqwest.exceptions
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.request import StreamRequest
 
 from gigachat._engine.limiter import Limiter
 from gigachat._engine.transport import Stage, clock
@@ -23,15 +25,23 @@ from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.pyreqwest_errors import translated
 from gigachat._transport.pyreqwest_options import ClientKind, new_client, refusal, route
-from gigachat._transport.pyreqwest_responses import AsyncResponse, BlockingResponse, BodyResponse, leave
+from gigachat._transport.pyreqwest_responses import (
+    AsyncResponse,
+    Begun,
+    BlockingResponse,
+    BodyResponse,
+    WorkerResponse,
+    leave,
+)
 from gigachat._transport.pyreqwest_waiting import Reading, awaited, result_of
+from gigachat._transport.pyreqwest_workers import call
 from gigachat._transport.requests import FIXED_HEADERS, WITHOUT_BODY, parsed_url, with_query
 from gigachat._transport.transport import IN_USE, AsyncTransport, BlockingTransport
 from gigachat.exceptions import ClientClosedError
 
 if TYPE_CHECKING:
-    from pyreqwest.client import Client
-    from pyreqwest.request import StreamRequest
+    from pyreqwest.client import Client, SyncClient
+    from pyreqwest.request import SyncStreamRequest
     from pyreqwest.response import Response
 
     from gigachat._engine.limiter import Slot
@@ -39,8 +49,9 @@ if TYPE_CHECKING:
     from gigachat._transport.proxies import Proxy
     from gigachat.settings import Options
 
+EVENTS = "text/event-stream"
 _MOST_CLIENTS = 16
-_ERRORS = (pyreqwest.exceptions.PyreqwestError, *WIRE_ERRORS)
+_ERRORS = (PyreqwestError, *WIRE_ERRORS)
 _runtime_process: int | None = None  # in which the runtime was started
 
 
@@ -51,15 +62,13 @@ class _PyreqwestTransport(ABC):
         settings: Options of the client.
     """
 
-    _response: type[BodyResponse]
-
     def __init__(self, settings: Options) -> None:
         self._settings = settings
         self.closed = False
         self._used = False
         self._limiter = Limiter()  # of connections
         self._routes: dict[tuple[bytes, str], tuple[bool, Proxy | None]] = {}
-        self._clients: OrderedDict[ClientKind, Client] = OrderedDict()
+        self._clients: OrderedDict[ClientKind, Client | SyncClient] = OrderedDict()
         self._default: Any = None
         forks.watch(self)
 
@@ -71,20 +80,21 @@ class _PyreqwestTransport(ABC):
         if request.upload is not None or self._is_elsewhere():
             return await self._default_transport().send(request)
         slot = await self._slot(request) if self._settings.max_connections and not request.sign_in else None
-        opened: StreamRequest | None = None
+        opened: StreamRequest | SyncStreamRequest | None = None
+        response: Any = None
         outer = sys.exception()
         try:
             opened = self._built(request)
             response = await self._received(opened)
             if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 raise httpcore2.RemoteProtocolError("the server switched to another protocol")
-            return self._response(request, opened, response, slot)
+            return self._read_by(opened)(request, opened, response, slot)
         except BaseException as error:
             forget_variables(error, outer)
             stage = Stage.CONNECTING if opened is None else Stage.WAITING
             if opened is not None:
                 leave(opened)
-                opened = None  # tools that print the variables of frames cannot print it
+                opened = response = None  # the traceback would hold them, and tools that print it cannot print them
             if slot is not None:
                 slot.release()
             if isinstance(error, _ERRORS):
@@ -93,8 +103,16 @@ class _PyreqwestTransport(ABC):
             raise
 
     @abstractmethod
-    async def _received(self, opened: StreamRequest) -> Response:
+    async def _received(self, opened: Any) -> Response | Begun:
         """Send a request and return its response, whose body has not been read."""
+
+    @abstractmethod
+    def _read_by(self, opened: StreamRequest | SyncStreamRequest) -> type[Any]:
+        """Return the class that reads the response."""
+
+    def _blocks(self, request: Request) -> bool:
+        """Whether a request is sent by the blocking client of pyreqwest."""
+        return False
 
     @abstractmethod
     def _default_kind(self) -> Any:
@@ -114,7 +132,7 @@ class _PyreqwestTransport(ABC):
         limit = self._settings.max_connections or 1
         return await self._limiter.acquire_in_time(transport, limit, request.timeouts, request.deadline, lambda: IN_USE)
 
-    def _built(self, request: Request) -> StreamRequest:
+    def _built(self, request: Request) -> StreamRequest | SyncStreamRequest:
         url, host = parsed_url(request.url)
         headers = {**FIXED_HEADERS, **request.headers}
         client = self._client(request, (url.scheme, host))
@@ -131,13 +149,13 @@ class _PyreqwestTransport(ABC):
             builder = builder.timeout(timedelta(seconds=max(0.001, request.deadline - clock())))
         return builder.build_streamed()
 
-    def _client(self, request: Request, origin: tuple[bytes, str]) -> Client:
+    def _client(self, request: Request, origin: tuple[bytes, str]) -> Client | SyncClient:
         global _runtime_process
         if origin not in self._routes:
             self._routes[origin] = route(self._settings, request.url)
         root, proxy = self._routes[origin]
-        limits = request.timeouts
-        kind = ClientKind(root, proxy, limits.connect, limits.read, tls.stamps(self._settings))
+        limits, blocks = request.timeouts, self._blocks(request)
+        kind = ClientKind(blocks, root, proxy, limits.connect, limits.read, tls.stamps(self._settings))
         client = self._clients.get(kind)
         if client is None:
             _runtime_process = forks.process
@@ -178,10 +196,16 @@ class _PyreqwestTransport(ABC):
 class BlockingPyreqwestTransport(BlockingMode, _PyreqwestTransport):
     """The transport of blocking callers: every await blocks."""
 
-    _response = BlockingResponse
+    async def _received(self, opened: StreamRequest | SyncStreamRequest) -> Response | Begun:
+        if isinstance(opened, StreamRequest):
+            return result_of(opened.__aenter__(), Reading())
+        return call(partial(Begun, opened), partial(leave, opened))
 
-    async def _received(self, opened: StreamRequest) -> Response:
-        return result_of(opened.__aenter__(), Reading())
+    def _read_by(self, opened: StreamRequest | SyncStreamRequest) -> type[BodyResponse]:
+        return BlockingResponse if isinstance(opened, StreamRequest) else WorkerResponse
+
+    def _blocks(self, request: Request) -> bool:
+        return request.headers.get("accept") != EVENTS  # another thread may close a stream while it is read
 
     def _default_kind(self) -> BlockingTransport:
         return BlockingTransport(self._settings)
@@ -190,10 +214,11 @@ class BlockingPyreqwestTransport(BlockingMode, _PyreqwestTransport):
 class AsyncPyreqwestTransport(AsyncMode, _PyreqwestTransport):
     """The transport of async callers, in whatever event loop they run."""
 
-    _response = AsyncResponse
-
     async def _received(self, opened: StreamRequest) -> Response:
         return await awaited(opened.__aenter__(), Reading())
+
+    def _read_by(self, opened: StreamRequest | SyncStreamRequest) -> type[BodyResponse]:
+        return AsyncResponse
 
     def _is_elsewhere(self) -> bool:
         return event_loops.in_trio() or super()._is_elsewhere()

@@ -8,7 +8,6 @@ a signal is handled at once. A coroutine that is no longer wanted is always told
 from __future__ import annotations
 
 import operator
-import sys
 from asyncio import CancelledError
 from contextlib import suppress
 from functools import partial
@@ -17,6 +16,7 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat._transport import event_loops
+from gigachat._transport.pyreqwest_workers import SLICE
 from gigachat._transport.workarounds import running_loop_or_none, set_running_loop
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ LockType = type(Lock())
 
 T = TypeVar("T")
 
-_SLICE = 0.1 if sys.platform == "win32" else -1  # Ctrl-C does not wake who waits for a lock on Windows
+
+_call: Any = operator.call
 
 
 class NotAwaitedError(Exception):
@@ -59,7 +60,7 @@ class _Loop:
 
     __slots__ = ("_wakeups", "create_future")
 
-    call_soon_threadsafe = staticmethod(operator.call)
+    call_soon_threadsafe: Any = staticmethod(_call)
     """Call a function at once, in the runtime's thread."""
 
     def __init__(self) -> None:
@@ -154,7 +155,7 @@ def result_of(work: Awaitable[T], reading: Reading, timeout: float | None = None
 def _acquired(lock: Any, timeout: float | None) -> bool:
     if timeout is not None:
         return bool(lock.acquire(timeout=timeout))
-    while not lock.acquire(timeout=_SLICE):
+    while not lock.acquire(timeout=SLICE):
         pass
     return True
 

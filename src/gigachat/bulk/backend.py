@@ -156,7 +156,8 @@ class Backend(ABC):
             await source.aclose()
 
     def close(self) -> None:
-        """Close the cache."""
+        """Close the cache and the budget."""
+        self._ledger.close()
         if self._cache is not None:
             self._cache.close()
 

@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigachat import catalogue
+from gigachat.bulk.cache import opened
+from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
     from gigachat.catalogue import Price
-    from gigachat.usage import TokenCounts
 
 __all__ = ["Budget"]
+
+_ROUNDING = 1e-6  # roubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Budget:
     Args:
         tokens: Most tokens, of prompts and answers; cached ones are not charged.
         rubles: Most roubles. The price of the model must be known: give `prices`.
+        shared: Path of an SQLite file that counts for all processes of a machine. A killed process counts with the most
+            that its requests in progress can have used. Remove the file to begin anew.
 
     Raises:
         ValueError: Nothing is bounded, or a number is not above 0.
@@ -35,6 +41,7 @@ class Budget:
 
     tokens: int | None = None
     rubles: float | None = None
+    shared: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         if self.tokens is None and self.rubles is None:
@@ -71,6 +78,61 @@ class Prices:
         return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1000
 
 
+class _Totals:
+    """What was spent or is reserved."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.rubles = 0.0
+
+    def add(self, tokens: int, rubles: float, budget: Budget | None = None) -> bool:
+        """Add, within a budget if one is given; return whether there was room."""
+        if budget is not None and not _fits(budget, self.tokens + tokens, self.rubles + rubles):
+            return False
+        self.tokens += tokens
+        self.rubles += rubles
+        return True
+
+    def has_room(self, tokens: int, rubles: float, budget: Budget) -> bool:
+        """Whether there is room now."""
+        return _fits(budget, self.tokens + tokens, self.rubles + rubles)
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+class _SharedTotals(_Totals):
+    """The same in an SQLite file; each change is one statement."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self._file = opened(path, "budget")
+        self._file.execute("CREATE TABLE IF NOT EXISTS spent (one PRIMARY KEY, tokens INTEGER, rubles REAL)")
+        self._file.execute("INSERT OR IGNORE INTO spent VALUES (1, 0, 0)")
+
+    def add(self, tokens: int, rubles: float, budget: Budget | None = None) -> bool:
+        condition, most = "", []
+        if budget is not None:
+            condition = " WHERE tokens + ? <= ? AND rubles + ? <= ?"
+            unbounded = (1 << 62) if budget.tokens is None else budget.tokens
+            most = [tokens, unbounded, rubles, (1e300 if budget.rubles is None else budget.rubles) + _ROUNDING]
+        change = f"UPDATE spent SET tokens = tokens + ?, rubles = rubles + ?{condition}"  # noqa: S608 - two constants
+        return self._file.execute(change, [tokens, rubles, *most]).rowcount == 1
+
+    def has_room(self, tokens: int, rubles: float, budget: Budget) -> bool:
+        spent = self._file.execute("SELECT tokens, rubles FROM spent").fetchone()
+        return _fits(budget, spent[0] + tokens, spent[1] + rubles)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _fits(budget: Budget, tokens: int, rubles: float) -> bool:
+    return (budget.tokens is None or tokens <= budget.tokens) and (
+        budget.rubles is None or rubles <= budget.rubles + _ROUNDING
+    )
+
+
 class Ledger:
     """What was spent, and what is reserved for requests in progress. For one event loop.
 
@@ -78,20 +140,17 @@ class Ledger:
         budget: What may be spent; None bounds nothing.
         prices: Prices of the models.
         model: Model of the requests.
+        earlier: What earlier runs have used; a shared budget knows it already.
 
     Raises:
-        ValueError: The budget is in roubles, and the price of the model is not known.
+        ValueError: The budget is in roubles, and the price of the model is not known; or its file cannot be used.
     """
 
-    def __init__(self, budget: Budget | None, prices: Prices, model: str) -> None:
+    def __init__(self, budget: Budget | None, prices: Prices, model: str, earlier: TokenCounts | None = None) -> None:
         self.budget = budget
         self._prices = prices
         self._model = model
-        self._tokens = 0
-        self._rubles = 0.0
         self._held = 0
-        self._held_tokens = 0
-        self._held_rubles = 0.0
         self._changed = asyncio.Event()
         if budget is not None and budget.rubles is not None:
             price = prices.of(model)
@@ -102,23 +161,25 @@ class Ledger:
                 )
             if price.currency != "RUB":
                 raise ValueError(f"the price of {model} is in {price.currency}, but the budget is in roubles")
+        shared = budget is not None and budget.shared is not None
+        self._totals = _SharedTotals(budget.shared) if budget is not None and budget.shared is not None else _Totals()
+        if earlier is not None and not shared:
+            self._totals.add(*self._sums(earlier))
 
     def has_room(self, most: TokenCounts) -> bool:
         """Whether there is room for a request now."""
-        return self._has_room(most)
+        return self.budget is None or self._totals.has_room(*self._sums(most), self.budget)
 
     async def hold(self, most: TokenCounts) -> bool:
         """Reserve the most that a request can use, once there is room; return False if there will be none."""
         if self.budget is None:
             return True
-        while not self._has_room(most):
+        while not self._totals.add(*self._sums(most), self.budget):
             if not self._held:
                 return False
             self._changed.clear()
             await self._changed.wait()
         self._held += 1
-        self._held_tokens += most.input_tokens + most.output_tokens
-        self._held_rubles += self._prices.cost(self._model, most) or 0.0
         return True
 
     def settle(self, most: TokenCounts, usage: TokenCounts | None) -> None:
@@ -131,36 +192,34 @@ class Ledger:
         if self.budget is None:
             return
         self._held -= 1
-        self._held_tokens -= most.input_tokens + most.output_tokens
-        self._held_rubles -= self._prices.cost(self._model, most) or 0.0
-        self.spend(usage)
+        tokens, rubles = self._sums(most)
+        used_tokens, used_rubles = self._sums(usage or TokenCounts(0))
+        self._totals.add(used_tokens - tokens, used_rubles - rubles)
         self._changed.set()
 
-    def spend(self, usage: TokenCounts | None) -> None:
-        """Count what was used."""
-        if usage is not None and self.budget is not None:
-            self._tokens += usage.input_tokens + usage.output_tokens
-            self._rubles += self._prices.cost(self._model, usage) or 0.0
+    def spend(self, usage: TokenCounts) -> None:
+        """Count what was used without a reservation."""
+        if self.budget is not None:
+            self._totals.add(*self._sums(usage))
 
-    def _has_room(self, most: TokenCounts) -> bool:
-        budget = self.budget
-        if budget is None:
-            return True
-        tokens = self._tokens + self._held_tokens + most.input_tokens + most.output_tokens
-        rubles = self._rubles + self._held_rubles + (self._prices.cost(self._model, most) or 0.0)
-        return (budget.tokens is None or tokens <= budget.tokens) and (budget.rubles is None or rubles <= budget.rubles)
+    def close(self) -> None:
+        """Close the file of a shared budget."""
+        self._totals.close()
+
+    def _sums(self, usage: TokenCounts) -> tuple[int, float]:
+        return usage.input_tokens + usage.output_tokens, self._prices.cost(self._model, usage) or 0.0
 
 
-class SharedBudget(Budget):
-    """A budget of several processes."""
+class RemoteBudget(Budget):
+    """A budget that another process counts."""
 
     __slots__ = ()
 
     def ledger(self, prices: Prices, model: str) -> Ledger:
-        """Return what reserves for this process."""
+        """Return what reserves there."""
         raise NotImplementedError
 
 
-def ledger_of(budget: Budget | None, prices: Prices, model: str) -> Ledger:
+def ledger_of(budget: Budget | None, prices: Prices, model: str, earlier: TokenCounts) -> Ledger:
     """Return the ledger of a budget; see `Ledger`."""
-    return budget.ledger(prices, model) if isinstance(budget, SharedBudget) else Ledger(budget, prices, model)
+    return budget.ledger(prices, model) if isinstance(budget, RemoteBudget) else Ledger(budget, prices, model, earlier)

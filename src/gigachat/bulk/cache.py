@@ -26,14 +26,8 @@ class Cache:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        try:
-            # Each statement is a transaction of its own: a killed process loses nothing.
-            self._file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=NORMAL")
-            self._file.execute("CREATE TABLE IF NOT EXISTS responses (request BLOB PRIMARY KEY, response BLOB)")
-        except sqlite3.Error as error:
-            raise ValueError(f"cache: {path} cannot be used: {error}") from None
+        self._file = opened(path, "cache")
+        self._file.execute("CREATE TABLE IF NOT EXISTS responses (request BLOB PRIMARY KEY, response BLOB)")
 
     def get(self, request: bytes) -> dict[str, Any] | None:
         """Return a kept response; None if there is none."""
@@ -47,6 +41,26 @@ class Cache:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def opened(path: str | os.PathLike[str], option: str) -> sqlite3.Connection:
+    """Open an SQLite file for several processes at once.
+
+    Args:
+        path: The file; it is made if it is missing.
+        option: Name of the option that names it.
+
+    Raises:
+        ValueError: It cannot be opened, or is no such file.
+    """
+    try:
+        # Each statement is a transaction of its own: a killed process loses nothing.
+        file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        file.execute("PRAGMA journal_mode=WAL")
+        file.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.Error as error:
+        raise ValueError(f"{option}: {path} cannot be used: {error}") from None
+    return file
 
 
 def digest(*parts: Any, **options: Any) -> bytes:

@@ -192,12 +192,12 @@ class Gate:
             pause = max(pause, random.uniform(longest / 2, longest))  # noqa: S311 - jitter
         if pause and now + pause > self._until:
             self._until = now + pause
-            loop.call_at(self._until, self._resume)
+            loop.call_at(self._until, self._resume, self._until)
         self._look()
         return now - self._refused_since
 
-    def _resume(self) -> None:
-        if self._until <= asyncio.get_running_loop().time():
+    def _resume(self, until: float) -> None:
+        if self._until == until:  # else a later pause has begun
             self._until = 0.0
             self._look()
 

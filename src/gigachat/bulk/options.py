@@ -125,8 +125,7 @@ def backend_for(
 ) -> Backend:
     """Return what asks for the rows of a job."""
     prices = Prices(how.prices)
-    ledger = ledger_of(how.budget, prices, job.model_of(client))
-    ledger.spend(report.usage)
+    ledger = ledger_of(how.budget, prices, job.model_of(client), report.usage)
     shared: Shared = {
         "ledger": ledger,
         "prices": prices,

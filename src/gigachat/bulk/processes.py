@@ -47,8 +47,8 @@ def map_rows(
             given comes from the environment of the process.
         column: Field of the result.
         **options: As of `run`. All of them can be pickled if `prompt` is a template or a function of a module, and
-            `into` a class of a module. A budget is that of one call; `cache` may be shared by all processes of a
-            machine, so that rows that are asked again after a crash cost nothing.
+            `into` a class of a module. A budget is that of one call, or with `shared=` of all processes of a
+            machine. They may share `cache` too, so that rows that are asked again after a crash cost nothing.
 
     Returns:
         The fields of each row and of its result: `column`, which is None after an error, `error` with its text,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gigachat.bulk.budget import Ledger, Prices, SharedBudget
+from gigachat.bulk.budget import Ledger, Prices, RemoteBudget
 from gigachat.bulk.options import divided
 from gigachat.bulk.processes import map_rows
 from gigachat.exceptions import ConfigurationError
@@ -70,13 +70,14 @@ def ray(
         library, data = import_module("ray"), import_module("ray.data")
     except ImportError as error:
         raise ConfigurationError('Ray is not installed: pip install ".[ray]" in a copy of the repository') from error
-    if not isinstance(dataset, data.Dataset):
+    source: Any = dataset
+    if not isinstance(source, data.Dataset):
         raise TypeError(f"dataset is a ray.data.Dataset, not {type(dataset).__name__}")
     if how.budget is not None:
-        ledger = library.remote(num_cpus=0)(_SharedLedger).remote(how.budget, how.prices)
-        options["budget"] = _RayBudget(how.budget.tokens, how.budget.rubles, ledger)
+        ledger = library.remote(num_cpus=0)(_LedgerOfAll).remote(how.budget, how.prices)
+        options["budget"] = _RayBudget(how.budget.tokens, how.budget.rubles, actor=ledger)
     settings = {"client": dict(client or {}), "column": column, **options}
-    answered: DatasetT = dataset.map_batches(
+    answered: DatasetT = source.map_batches(
         _Worker,
         fn_constructor_args=[settings],
         batch_format="pyarrow",
@@ -99,25 +100,28 @@ class _Worker:
     def __call__(self, batch: Any) -> Any:
         """Return a batch with the columns of the results."""
         arrow = import_module("pyarrow")
+        text = arrow.string()
+        results = {"chat": text, "embed": arrow.list_(arrow.float64()), "tokens": arrow.int64()}
+        column, options = self._settings["column"], self._settings
         types = {
-            "error": arrow.string(),
+            column: results[options.get("task", "chat")] if options.get("into") is None else None,
+            "error": text,
             "input_tokens": arrow.int64(),
             "output_tokens": arrow.int64(),
             "cost": arrow.float64(),
-            "request_id": arrow.string(),
+            "request_id": text,
             "cached": arrow.bool_(),
         }
-        column = self._settings["column"]
-        rows = list(map_rows(batch.to_pylist(), **self._settings))
-        for name in (column, *types):
-            values = arrow.array([row[name] for row in rows], types.get(name))
+        rows = list(map_rows(batch.to_pylist(), **options))
+        for name, kind in types.items():
+            values = arrow.array([row[name] for row in rows], kind)  # of None, the type of the values
             at = batch.column_names.index(name) if name in batch.column_names else None
             batch = batch.append_column(name, values) if at is None else batch.set_column(at, name, values)
         return batch
 
 
 @dataclass(frozen=True, slots=True)
-class _RayBudget(SharedBudget):
+class _RayBudget(RemoteBudget):
     """A budget whose ledger is an actor of Ray."""
 
     actor: Any = None
@@ -154,7 +158,7 @@ class _RemoteLedger(Ledger):
         self._actor.settle.remote(*self._who, most, usage)
 
 
-class _SharedLedger:
+class _LedgerOfAll:
     """The ledger of all workers: the body of an actor, whose methods run in one event loop."""
 
     def __init__(self, budget: Budget, prices: Mapping[str, Price] | None) -> None:

@@ -130,18 +130,19 @@ class Rows:
         single = isinstance(source, bytes | bytearray | Mapping) or not isinstance(source, Iterable)
         if single and not hasattr(source, "to_batches"):
             raise TypeError(f"rows are a path, a table or an iterable of mappings, not {type(source).__name__}")
-        if hasattr(source, "iter_rows") and hasattr(source, "columns"):  # Polars
-            self.total = len(source)
-            self._items = iter(source.iter_rows(named=True))
-        elif hasattr(source, "itertuples") and hasattr(source, "columns"):  # pandas
-            self.total = len(source)
-            self._items = _of_pandas(source)
-        elif hasattr(source, "to_batches"):  # pyarrow
-            self.total = source.num_rows
-            self._items = _of_batches(source.to_batches(max_chunksize=1024))
+        table: Any = source
+        if hasattr(table, "iter_rows") and hasattr(table, "columns"):  # Polars
+            self.total = len(table)
+            self._items = iter(table.iter_rows(named=True))
+        elif hasattr(table, "itertuples") and hasattr(table, "columns"):  # pandas
+            self.total = len(table)
+            self._items = _of_pandas(table)
+        elif hasattr(table, "to_batches"):  # pyarrow
+            self.total = table.num_rows
+            self._items = _of_batches(table.to_batches(max_chunksize=1024))
         else:
-            self.total = len(source) if hasattr(source, "__len__") else None
-            self._items = iter(source)
+            self.total = len(table) if hasattr(table, "__len__") else None
+            self._items = iter(table)
         self.digest = digest(self.total, self.first, fallback=str).hex()
 
     _items: Iterator[Any]

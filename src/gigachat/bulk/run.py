@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager, closing, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices
@@ -89,7 +88,7 @@ async def _run(
         try:
             backend = backend_for(job, how, client, report, log=checkpoint)
             loop = asyncio.get_running_loop()
-            interrupt.stop = partial(loop.call_soon_threadsafe, backend.stop, "interrupted")
+            interrupt.stop = lambda: loop.call_soon_threadsafe(backend.stop, "interrupted")
             with closing(backend):
                 wanted = (row for row in rows if checkpoint.wanted(row.number))
                 async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
@@ -284,7 +283,7 @@ def check_budget(job: Job, how: How, first: Any, client: Client | None = None) -
     if job.tools:
         raise ValueError("a budget cannot bound runs: their tools decide how many answers there are")
     if client is not None:
-        Ledger(how.budget, Prices(how.prices), job.model_of(client))
+        Ledger(how.budget, Prices(how.prices), job.model_of(client)).close()
     payload = None
     with suppress(RowMistake):
         payload = job.payload(first)
