@@ -20,10 +20,23 @@ from gigachat.settings import ENV_PREFIX, Options, of_environment
 
 
 class _Environment(EnvSettingsSource):
-    """The environment, as the client reads it."""
+    """The environment, as the client reads it.
 
-    def __init__(self, settings_cls: type[BaseSettings], given: dict[str, Any]) -> None:
-        super().__init__(settings_cls)
+    Args:
+        source: What pydantic-settings would read; it has the caller's arguments, such as `_env_prefix`.
+        given: The arguments.
+    """
+
+    def __init__(self, source: EnvSettingsSource, given: dict[str, Any]) -> None:
+        super().__init__(
+            source.settings_cls,
+            case_sensitive=source.case_sensitive,
+            env_prefix=source.env_prefix,
+            env_nested_delimiter=source.env_nested_delimiter,
+            env_ignore_empty=source.env_ignore_empty,
+            env_parse_none_str=source.env_parse_none_str,
+            env_parse_enums=source.env_parse_enums,
+        )
         self._given = given
 
     def __call__(self) -> dict[str, Any]:
@@ -52,4 +65,5 @@ class Settings(Options, BaseSettings):
         arguments = cast("InitSettingsSource", init_settings).init_kwargs
         given = {name: value for name, value in arguments.items() if value is None or is_given(value)}
         own = InitSettingsSource(settings_cls, given)
-        return own, _Environment(settings_cls, given), dotenv_settings, file_secret_settings
+        environment = _Environment(cast("EnvSettingsSource", env_settings), given)
+        return own, environment, dotenv_settings, file_secret_settings

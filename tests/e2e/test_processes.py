@@ -1300,3 +1300,19 @@ def read_until_interrupted(caller: Caller, interrupt: threading.Event) -> None:
             interrupt.set()
 
     caller.run(main())
+
+
+def test_an_async_client_can_be_made_while_the_program_ends(server: GigaChatServer) -> None:
+    program = """
+import atexit, os
+from gigachat import AsyncGigaChat
+
+def end():
+    try:
+        AsyncGigaChat()
+    except RuntimeError:
+        os._exit(3)
+
+atexit.register(end)
+"""
+    run_quietly(program, server)

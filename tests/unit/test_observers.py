@@ -33,6 +33,7 @@ from gigachat.context import request_id_cvar
 from gigachat.observers import Attempt, ObservedCall, ObservedRun, ObservedTool, TokenRenewal
 from gigachat.usage import TokenCounts
 from tests.support.payloads import DONE, sse
+from tests.support.programs import LEFT_OPEN
 from tests.unit.world import COMPLETION, Answer, World, error, finish, lost
 
 EVENTS = [name for name in vars(Observer) if not name.startswith("_") and name != "reads_content"]
@@ -266,6 +267,23 @@ def test_a_stream_that_is_not_read_to_its_end_ends(world: World, notes: Notes, g
     assert notes.calls[0].outcome == outcome
     assert [type(one) for one in notes.errors] == [StreamInterruptedError if end == "break it" else type(None)]
     assert giga.usage.models["GigaChat"].unknown == 1
+
+
+@pytest.mark.filterwarnings(LEFT_OPEN)
+@pytest.mark.parametrize("end", ["close", "abandon"])
+def test_the_usage_that_came_behind_the_last_chunk_read_is_told(
+    world: World, notes: Notes, giga: GigaChat, end: str
+) -> None:
+    world.answers = [Answer(pieces=[sse(CHUNK) * 100 + sse(LAST) + DONE])]
+    stream = world.method(giga, "stream")("x")
+    _begin(world, stream)
+    if end == "close":
+        closing = stream.close()
+        if world.mode == "async":
+            finish(closing)
+    del stream
+    gc.collect()
+    assert (notes.calls[0].usage, notes.calls[0].finish_reason) == (TokenCounts(5, 2, 1), "stop")
 
 
 def test_an_error_behind_good_chunks_is_told_when_it_arrives(world: World, notes: Notes, giga: GigaChat) -> None:

@@ -493,3 +493,11 @@ def test_the_timeout_of_a_view_is_checked_too(timeout: Any) -> None:
 def test_every_option_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
     assert settings_module.__doc__
+
+
+def test_arguments_of_pydantic_settings_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIGACHAT_MODEL", "one")
+    monkeypatch.setenv("OTHER_MODEL", " 'two' ")
+    monkeypatch.setenv("OTHER_USER", "null")
+    settings = Settings(_env_prefix="OTHER_", _env_parse_none_str="null")
+    assert (settings.model, settings.user) == ("two", None)

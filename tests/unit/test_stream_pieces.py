@@ -378,3 +378,9 @@ def test_fields_that_the_caller_sets_are_not_expected_of_later_chunks_v2(world: 
         chunks[0].usage = chunks[0].finish_reason = None
     completion = done(world, stream.get_final_completion())
     assert (completion.text, completion.finish_reason, completion.usage.output_tokens) == ("abc", "stop", 2)
+
+
+@pytest.mark.parametrize("pieces", [[v1("a"), DONE + v1("b" * 1000)], [v1("a") + DONE + v1("b" * 1000)]])
+def test_what_is_behind_the_end_mark_has_no_bound(world: World, pieces: list[bytes]) -> None:
+    world.answers = [Answer(pieces=pieces)]
+    assert texts(world.read(world.client(max_response_bytes=500), "x")) == ["a"]

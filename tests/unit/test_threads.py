@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from gigachat import AsyncStream, Stream, models
+from gigachat import AsyncStream, Observer, Stream, models
 from gigachat._engine.transport import Stage
 from gigachat.exceptions import (
     APIConnectionError,
@@ -16,7 +17,9 @@ from gigachat.exceptions import (
     NotFoundError,
     StreamInterruptedError,
 )
+from gigachat.observers import ObservedCall
 from gigachat.threads import ThreadsAsyncClient, ThreadsSyncClient
+from gigachat.usage import TokenCounts
 from tests.support.callers import whole
 from tests.support.payloads import DONE, sse
 from tests.unit.namespaces import ask, body, path, plainly
@@ -277,6 +280,29 @@ def test_the_whole_of_a_stream(world: World) -> None:
     # Each chunk counts its own tokens.
     assert completion.usage.model_dump(exclude_unset=True) == COMPLETION["usage"]
     assert completion.x_headers is not None
+
+
+@pytest.mark.parametrize("end", [DONE, b""])
+def test_the_tokens_of_all_chunks_are_counted(world: World, end: bytes) -> None:
+    world.answers.append(streamed(*CHUNKS[: 2 if end else 1], end=end))
+    told = Told()
+    giga = world.client(observers=[told])
+    stream = world.method(giga, "threads.run_stream")("t1")
+    with nullcontext() if end else pytest.raises(StreamInterruptedError):
+        whole(stream, asyncio.run)
+    counts = (64, 31) if end else (64, 23)
+    assert (giga.usage.input_tokens, giga.usage.output_tokens) == counts
+    assert told.usage == [TokenCounts(*counts, 0)]
+
+
+class Told(Observer):
+    """Notes the usage of streams."""
+
+    def __init__(self) -> None:
+        self.usage: list[TokenCounts | None] = []
+
+    def stream_ended(self, call: ObservedCall, error: BaseException | None) -> None:
+        self.usage.append(call.usage)
 
 
 def test_the_whole_of_a_call(world: World) -> None:

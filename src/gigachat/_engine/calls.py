@@ -101,6 +101,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
         failure: Returns what is known about a failure that a chunk reports; None if it reports none.
         answer: Returns why the answer of a completion ended, and its text.
         ends: Whether a chunk is itself the end mark; None if no chunk is.
+        sums_usage: Whether each chunk reports only the tokens of its own.
     """
 
     call: Call[Any]
@@ -111,6 +112,7 @@ class StreamCall(Generic[ChunkT, CompletionT]):
     failure: Callable[[ChunkT], str | None]
     answer: Callable[[CompletionT], tuple[str | None, str]]
     ends: Callable[[ChunkT], bool] | None = None
+    sums_usage: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -92,7 +92,7 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._reading: ref[_Reading] | None = None
         self._run = run
         self._observation: CallObservation | None = None
-        self._last: ChunkT | None = None  # the last chunk that is more than text, or the last one that reports usage
+        self._last: ChunkT | CompletionT | None = None  # that reports usage, or is more than text
 
     async def open(self) -> None:
         """Send the request, if it has not been sent."""
@@ -234,8 +234,10 @@ class EventStream(Generic[ChunkT, CompletionT]):
         """Return the events before the one that makes the stream too long, and the error for it."""
         size = self._size
         for index, one in enumerate(data):
+            if one == END:
+                break
             size += len(one)
-            if size > self._most_bytes and one != END:
+            if size > self._most_bytes:
                 message = f"the stream is longer than max_response_bytes={self._most_bytes}"
                 return data[:index], APIResponseValidationError(message)
         return data, None
@@ -256,12 +258,18 @@ class EventStream(Generic[ChunkT, CompletionT]):
         self._marked = is_end
         return is_end or failure is not None
 
-    def _take_rest(self) -> None:
+    def _take_rest(self, observation: CallObservation | None) -> None:
         """Parse what has come and will not be delivered, for its usage and its end mark."""
         error = self._error
         while self._runs:
-            self._take()
+            for chunk in self._take():
+                if observation is not None:
+                    observation.took(chunk)
         self._error = error
+        if self.call.sums_usage and self._last is not None:
+            self._last = self._completion() or self._last
+            if observation is not None:
+                observation.took(self._last)
 
     def text(self) -> str:
         """Return the text of all chunks.
@@ -324,8 +332,8 @@ class EventStream(Generic[ChunkT, CompletionT]):
             slot, self._slot = self._slot, None
             observation, self._observation = self._observation, None
         try:
-            self._take_rest()
-            if response is not None:
+            if response is not None:  # a second thread or task that releases has none
+                self._take_rest(observation)
                 await (response.finish() if self._marked else response.close())
         finally:
             if slot is not None:
@@ -334,14 +342,14 @@ class EventStream(Generic[ChunkT, CompletionT]):
                 self._session.service.usage.count(self._last)
             if observation is not None:
                 self._tell_end(observation, "answered" if self._ended else "closed")
-            self._last = None
 
     def _tell_failure(self, error: BaseException) -> None:
-        if self._observation is not None:
-            self._observation.stream_ended("failed", error)
+        observation, self._observation = self._observation, None
+        if observation is not None:
+            observation.stream_ended("failed", error)
 
     def _tell_end(self, observation: CallObservation, outcome: Outcome) -> None:
-        """Tell the end of the stream, unless its failure was told."""
+        """Tell the end of the stream."""
         completion = self._completion() if observation.reads_content and self._last is not None else None
         observation.stream_ended(outcome, self._error, completion)
 
@@ -351,11 +359,13 @@ class EventStream(Generic[ChunkT, CompletionT]):
         was_open = response is not None and response.abandon()
         if slot is not None:
             slot.release()
-        self._take_rest()
-        if was_open and self._last is not None:
-            self._session.service.usage.count(self._last)
-        if was_open and self._observation is not None:
-            self._tell_end(self._observation, "abandoned")
+        observation = self._observation
+        if was_open:
+            self._take_rest(observation)
+            if self._last is not None:
+                self._session.service.usage.count(self._last)
+            if observation is not None:
+                self._tell_end(observation, "abandoned")
         return was_open
 
 

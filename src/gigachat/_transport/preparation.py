@@ -42,11 +42,11 @@ def prepare_async_calls(settings: Options) -> None:
 @lru_cache(maxsize=1)
 def _prepare_asyncio() -> None:
     # A loop looks up names in a pool of threads; sockets encode them.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: F401
-
     codecs.lookup("idna")
     thread = threading.Thread(target=_exchange, name="gigachat", daemon=True)
-    with suppress(RuntimeError):  # a system without threads
+    with suppress(RuntimeError):  # a system without threads, or a program that ends
+        from concurrent.futures import ThreadPoolExecutor  # noqa: F401
+
         thread.start()
         thread.join(_PATIENCE)
 

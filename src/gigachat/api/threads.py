@@ -276,7 +276,8 @@ def _has_content(completion: models.ThreadCompletion) -> bool:
 def _stream(path: str, body: dict[str, Any], update_interval: float | None = None) -> ThreadStream:
     body = {**body, **given(update_interval=update_interval), "stream": True}
     call = Call("POST", path, read_model(models.ThreadCompletion), json=body, headers=ACCEPT)
-    return StreamCall(call, read_chunks(models.ThreadCompletionChunk), finished, text, _Accumulator, _failure, _answer)
+    read = read_chunks(models.ThreadCompletionChunk)
+    return StreamCall(call, read, finished, text, _Accumulator, _failure, _answer, sums_usage=True)
 
 
 def _answer(completion: models.ThreadCompletion) -> tuple[str | None, str]:
