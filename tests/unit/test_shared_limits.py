@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +80,13 @@ def test_without_redis_slots_are_those_of_the_process(away: str, caplog: pytest.
     assert len(warnings) == 1
     assert "cannot be reached (ConnectionError" in warnings[0]
     assert PASSWORD not in warnings[0]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+def test_a_unix_socket_is_connected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    limiter = RedisLimits(f"unix://{tmp_path}/no.sock?db=0").limiter(key())
+    assert run(limiter.acquire(BlockingTransport(Settings()), 1, 60)) is not None
+    assert "ConnectionError" in caplog.text
 
 
 def test_calls_go_on_without_redis(away: str, world: World, caplog: pytest.LogCaptureFixture) -> None:
