@@ -82,6 +82,22 @@ def test_without_redis_slots_are_those_of_the_process(away: str, caplog: pytest.
     assert PASSWORD not in warnings[0]
 
 
+def test_redis_is_not_said_to_be_back_while_nothing_is_asked(
+    away: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "_RECONNECT", 0.01)
+    shared = RedisLimits(away)
+    limiter = shared.limiter(key())
+    for _ in range(10):
+        slot = run(limiter.acquire(BlockingTransport(Settings()), 1, 60))
+        assert slot is not None
+        slot.release()
+        until(lambda: not any(known.leases for known in shared.leases._credentials.values()))
+        until(lambda: leases_module.clock() > shared.leases._reconnect_at)
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+    assert shared.leases._seconds_to_next(None) > 1.0  # the thread does not run for nothing
+
+
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
 def test_a_unix_socket_is_connected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     limiter = RedisLimits(f"unix://{tmp_path}/no.sock?db=0").limiter(key())
