@@ -27,6 +27,7 @@ from gigachat._engine.limiter import Slot
 from gigachat._engine.session import run
 from gigachat._engine.shared_limits import SharedLimiter, SharedLimitsAwayError
 from gigachat._engine.signals import Signal
+from gigachat._engine.transport import clock
 from gigachat._redis import RedisLimits
 from gigachat._redis import leases as leases_module
 from gigachat._redis.leases import RedisLeases
@@ -93,7 +94,7 @@ def test_redis_is_not_said_to_be_back_while_nothing_is_asked(
         assert slot is not None
         slot.release()
         until(lambda: not any(known.leases for known in shared.leases._credentials.values()))
-        until(lambda: leases_module.clock() > shared.leases._reconnect_at)
+        until(lambda: clock() > shared.leases._reconnect_at)
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
     assert shared.leases._seconds_to_next(None) > 1.0  # the thread does not run for nothing
 
