@@ -614,6 +614,14 @@ def test_a_stream_that_is_no_longer_referenced_leaves_its_credential() -> None:
         ({"pool": ["YTpi"]}, "list of gigachat.Credential"),
         ({"pool": 5}, "list of gigachat.Credential"),
         ({"pool": Credential("YTpi")}, "list of gigachat.Credential"),
+        (
+            {"pool": [Credential("YTpi", name="a"), Credential("YTpi", max_concurrency=2)]},
+            r"pool\[1\] is .* pool\[0\] ag",
+        ),
+        (
+            {"pool": [Credential("YTpi", name="a"), Credential("YTpj", name="a")]},
+            r"pool\[1\] has the name of pool\[0\]",
+        ),
         ({"pool": [Credential("YTpi")], "credentials": "YTpi"}, "either pool= or credentials=, not both"),
         ({"pool": [Credential("YTpi")], "user": "a", "password": "b"}, "either pool= or user=, not both"),
         ({"pool": [Credential("YTpi")], "access_token_provider": str}, "either pool= or access_token_provider="),
@@ -633,6 +641,7 @@ def test_a_pool_that_cannot_be_used_is_refused(kind: Any, options: dict[str, Any
         {"password": "secret-mark"},
         {"credentials": "secret-mark", "access_token": "secret-mark"},
         {"credentials": 5},
+        {"credentials": "secret-mark", "name": "a\nsecret-mark"},
         {"credentials": "secret-mark\ud800"},
         {"credentials": "secret-mark", "max_concurrency": 0},
         {"credentials": "secret-mark", "max_concurrency": "3"},
