@@ -365,7 +365,8 @@ def test_the_sign_in_of_another_process_is_waited_for(world: World, store: Store
     one, _ = processes(world)
     store.leader = "another process, which was killed"
     world.chat(one, "x")
-    assert 19 <= sum(world.sleeps) <= 21
+    assert 19 <= sum(world.sleeps) <= 22
+    assert len(world.sleeps) < 40  # a thousand processes may wait
     assert len(world.sign_in_requests) == 1
 
 
