@@ -9,7 +9,7 @@ import json
 import math
 import os
 from typing import Annotated, Any, Protocol, TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
@@ -150,7 +150,11 @@ def checked_proxy(value: str) -> str:
     return value
 
 
-_LIMITS_FORM = "give the address of a Redis such as redis://:password@redis.example:6379/0, rediss:// for TLS"
+_LIMITS_FORM = (
+    "give the address of a Redis such as redis://:password@redis.example:6379/0, rediss:// for TLS, or "
+    "unix:///run/redis.sock?db=0"
+)
+_LIMITS_TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 
 
 def checked_limits(value: str) -> str:
@@ -165,10 +169,18 @@ def checked_limits(value: str) -> str:
         raise ValueError(_LIMITS_FORM) from None
     place = parts.path if parts.scheme == "unix" else parts.hostname
     database = parts.path.strip("/") if parts.scheme in ("redis", "rediss") else "0"
-    if parts.scheme not in ("redis", "rediss", "unix") or not place or not (database or "0").isdecimal():
+    if not value.startswith(("redis://", "rediss://", "unix://")) or not place or not (database or "0").isdecimal():
         raise ValueError(_LIMITS_FORM)
     if parts.fragment:
         raise ValueError(_LIMITS_FORM)  # a password with an unescaped number sign
+    # Others replace options of the SDK, or fail with the first call.
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if not query.keys() <= {"db", *(_LIMITS_TLS if parts.scheme == "rediss" else ())}:
+        raise ValueError(f"after ? only db= is allowed, and with rediss:// also {', '.join(_LIMITS_TLS)}")
+    if not query.get("db", "0").isdecimal():
+        raise ValueError("db= must be a number")
+    if query.get("ssl_cert_reqs", "required") not in ("required", "optional", "none"):
+        raise ValueError("ssl_cert_reqs= must be required, optional or none")
     return value
 
 

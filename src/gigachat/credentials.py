@@ -63,6 +63,8 @@ class Credential:
                 "Credential: give one of credentials=, client_id= with client_secret=, user= with password=, "
                 "access_token="
             )
+        if self.name is not None and not self.name.isprintable():
+            raise ConfigurationError("Credential: name must be one line of printable text")
         limit: Any = self.max_concurrency
         if limit is not None and (type(limit) is not int or limit < 1):
             raise ConfigurationError("Credential: max_concurrency must be a whole number, 1 or more")
@@ -72,6 +74,10 @@ class Credential:
         given = {option: getattr(self, option) for kind in _KINDS for option in kind}
         others = {"scope": self.scope, "max_concurrency": self.max_concurrency}
         return {**given, **{option: value for option, value in others.items() if value is not None}}
+
+    def _account(self) -> tuple[str | None, ...]:
+        """Return what tells it from other credentials."""
+        return tuple(getattr(self, option) for option in (*(name for kind in _KINDS for name in kind), "scope"))
 
 
 def _text(option: str, value: Any) -> str | None:
@@ -99,12 +105,18 @@ def checked_pool(pool: Any, given: Container[str], provider: object) -> Sequence
         provider: Its function for tokens.
 
     Raises:
-        ConfigurationError: It is no list of credentials, is empty, or another argument has a credential.
+        ConfigurationError: It is no list of credentials, is empty, has one twice, or another argument has a credential.
     """
     if not isinstance(pool, Sequence) or not all(isinstance(one, Credential) for one in pool):
         raise ConfigurationError("pool= takes a list of gigachat.Credential")
     if not pool:
         raise ConfigurationError("pool= is empty: give at least one gigachat.Credential")
+    for place, one in enumerate(pool):
+        for former, other in enumerate(pool[:place]):
+            if one.name is not None and one.name == other.name:
+                raise ConfigurationError(f"pool[{place}] has the name of pool[{former}]: give it another name=")
+            if one._account() == other._account():
+                raise ConfigurationError(f"pool[{place}] is the credential of pool[{former}] again: leave it out")
     other = next((name for kind in _KINDS for name in kind if name in given), None)
     if other is not None or provider is not None:
         raise ConfigurationError(f"give either pool= or {other or 'access_token_provider'}=, not both")

@@ -192,6 +192,15 @@ def test_a_wrong_password_is_said_and_not_shown(
     assert "wrong-secret" not in caplog.text
 
 
+def test_a_unix_socket_is_the_same_redis(
+    server: GigaChatServer, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    with client(server, redis, limits=redis.socket_url) as giga:
+        assert giga.chat("x").choices
+    assert stored(redis, "state", lambda connected, name: connected.hget(name, "number")) == b"1"
+    assert not caplog.records
+
+
 def test_redis_has_no_secret_in_clear(server: GigaChatServer, redis: Redis) -> None:
     with client(server, redis) as giga:
         giga.chat("x")

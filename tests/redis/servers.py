@@ -35,10 +35,15 @@ class Redis:
     def url(self) -> str:
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
+    @property
+    def socket_url(self) -> str:
+        return f"unix://:{PASSWORD}@{self._folder}/redis.sock?db=0"
+
     def start(self) -> Self:
         program = shutil.which("redis-server")
         assert program is not None, "make test-redis installs redis-server"
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD]
+        options += ["--unixsocket", f"{self._folder}/redis.sock"]
         self._process = subprocess.Popen(
             [program, *options, "--save", "", "--appendonly", "no", "--dir", str(self._folder)],
             stdout=subprocess.DEVNULL,

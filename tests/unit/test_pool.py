@@ -8,6 +8,9 @@ import copy
 import json
 import pickle
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -45,6 +48,14 @@ OTHER_FILE = "1f2e9c5b-9d5c-4d0c-8f4e-6f6b8a3f5a02"
 
 def key() -> str:
     return base64.b64encode(uuid.uuid4().bytes).decode()
+
+
+@contextmanager
+def without_authorization() -> Iterator[None]:
+    """A context without the authorization of somebody else."""
+    mark = authorization_cvar.set(None)
+    yield
+    authorization_cvar.reset(mark)
 
 
 def uploaded(file_id: str) -> Answer:
@@ -141,6 +152,19 @@ def test_streams_fail_over_before_their_first_chunk(world: World, method: str) -
     assert len(world.read(pooled.giga, "x", method=method)) == 2
     assert len(world.read(pooled.giga, "x", method=method)) == 2
     assert len(world.api_requests) == 3
+
+
+@pytest.mark.parametrize("pause", ["inf", "1e9", formatdate(4e9, usegmt=True)])
+def test_a_credential_rests_ten_minutes_at_most(world: World, pause: str) -> None:
+    pooled = Pooled(world, 1, max_retries=0)
+    world.answers = [error(429, retry_after=pause)]
+    with pytest.raises(RateLimitError):
+        pooled.chat()
+    world.time += 599
+    with pytest.raises(RateLimitError):
+        pooled.chat()
+    world.time += 2
+    assert pooled.chat().choices
 
 
 def test_while_all_rest_a_call_waits_for_the_first_one(world: World) -> None:
@@ -256,6 +280,61 @@ def test_a_token_of_the_caller_is_no_fault_of_a_credential(world: World) -> None
     pooled.chat()
     pooled.chat()
     assert len(world.api_requests) == 3
+
+
+@pytest.fixture
+def tenant() -> Iterator[None]:
+    """A context with the authorization of somebody else."""
+    mark = authorization_cvar.set("Bearer of-a-tenant")
+    yield
+    authorization_cvar.reset(mark)
+
+
+@pytest.mark.usefixtures("tenant")
+def test_with_a_token_of_the_caller_rests_do_not_matter(world: World) -> None:
+    pooled = Pooled(world, 2, max_retries=0)
+    with without_authorization():
+        world.answers = [error(429, retry_after="50"), error(429, retry_after="50")]
+        with pytest.raises(RateLimitError):
+            pooled.chat()
+    assert pooled.chat().choices
+    assert world.sleeps == []
+    assert world.api_requests[-1].headers["authorization"] == "Bearer of-a-tenant"
+
+
+@pytest.mark.usefixtures("tenant")
+def test_with_a_token_of_the_caller_429_is_retried_as_without_a_pool(world: World) -> None:
+    pooled = Pooled(world, 2)
+    world.answers = [error(429, retry_after="5")]
+    assert pooled.chat().choices
+    assert len(world.sleeps) == 1
+
+
+@pytest.mark.usefixtures("tenant")
+def test_ids_of_the_caller_are_of_no_credential(world: World) -> None:
+    pooled = Pooled(world, 2)
+    world.answers = [uploaded(FILE), uploaded(OTHER_FILE)]
+    for name in ("a.txt", "b.txt"):
+        world.do(pooled.giga, "upload_file", (name, b"x"))
+    assert pooled.chat(files=[FILE, OTHER_FILE]).choices
+    world.answers = [error(404)]
+    with pytest.raises(NotFoundError):
+        world.do(pooled.giga, "get_file", FILE)
+    assert len(world.api_requests) == 4
+
+
+@pytest.mark.usefixtures("tenant")
+@pytest.mark.parametrize("count", [0, 2])
+def test_what_the_caller_is_refused_is_not_told_to_other_processes(
+    world: World, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    limits = Cooling(0.0)
+    monkeypatch.setattr("gigachat._redis.limits_at", lambda url: limits)
+    options: dict[str, Any] = {"limits": "redis://localhost", "max_concurrency": 1}
+    giga = Pooled(world, count, **options).giga if count else world.client(**options)
+    world.answers = [error(429)]
+    assert world.chat(giga, "x").choices
+    assert limits.told == []
 
 
 def test_access_tokens_can_be_pooled(world: World) -> None:
@@ -535,6 +614,14 @@ def test_a_stream_that_is_no_longer_referenced_leaves_its_credential() -> None:
         ({"pool": ["YTpi"]}, "list of gigachat.Credential"),
         ({"pool": 5}, "list of gigachat.Credential"),
         ({"pool": Credential("YTpi")}, "list of gigachat.Credential"),
+        (
+            {"pool": [Credential("YTpi", name="a"), Credential("YTpi", max_concurrency=2)]},
+            r"pool\[1\] is .* pool\[0\] ag",
+        ),
+        (
+            {"pool": [Credential("YTpi", name="a"), Credential("YTpj", name="a")]},
+            r"pool\[1\] has the name of pool\[0\]",
+        ),
         ({"pool": [Credential("YTpi")], "credentials": "YTpi"}, "either pool= or credentials=, not both"),
         ({"pool": [Credential("YTpi")], "user": "a", "password": "b"}, "either pool= or user=, not both"),
         ({"pool": [Credential("YTpi")], "access_token_provider": str}, "either pool= or access_token_provider="),
@@ -554,6 +641,7 @@ def test_a_pool_that_cannot_be_used_is_refused(kind: Any, options: dict[str, Any
         {"password": "secret-mark"},
         {"credentials": "secret-mark", "access_token": "secret-mark"},
         {"credentials": 5},
+        {"credentials": "secret-mark", "name": "a\nsecret-mark"},
         {"credentials": "secret-mark\ud800"},
         {"credentials": "secret-mark", "max_concurrency": 0},
         {"credentials": "secret-mark", "max_concurrency": "3"},

@@ -3,7 +3,8 @@
 A credential that the service refuses rests: after 429 as long as the service asks, after 401, 402 and 403 for minutes;
 402 is about a model, 403 about an endpoint. The call uses the next credential. If all rest, it waits for the first one,
 as long as it may wait after 429. Files, threads and batches belong to an account: a call that names an id uses the
-credential that returned it. If the id is not known, each credential is asked.
+credential that returned it. If the id is not known, each credential is asked. None of this is for a call with an
+authorization of its caller: it only takes a slot.
 
 It has no lock: operations on its dictionaries are atomic.
 """
@@ -22,7 +23,7 @@ from gigachat._engine.account_ids import AccountIds, NotedResponse, names_id, wi
 from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.errors import total_timeout_error
 from gigachat._engine.limiter import Slot
-from gigachat._engine.requests import build_request
+from gigachat._engine.requests import build_request, has_authorization
 from gigachat._engine.shared_limits import SharedLimiter
 from gigachat.exceptions import APITimeoutError, NotFoundError, ResponseError
 
@@ -81,13 +82,14 @@ class Member:
     def refuse(self, subject: Hashable, error: ResponseError, now: float) -> None:
         """Let it rest for a subject, after an error of the service."""
         former = self._rests.get(subject)
-        if former is not None and former.until > now and error.retry_after <= former.until - now:
+        asked = min(error.retry_after, _LONGEST_REST)
+        if former is not None and former.until > now and asked <= former.until - now:
             return  # of a call that began before the rest
         first, longest = (
             (_RATE_LIMIT_REST, _LONGEST_RATE_LIMIT_REST) if error.status_code == 429 else (_REST, _LONGEST_REST)
         )
         seconds = first if former is None else min(former.seconds * 2, longest)
-        pause = error.retry_after or seconds * random.uniform(0.5, 1.0)  # noqa: S311
+        pause = asked or seconds * random.uniform(0.5, 1.0)  # noqa: S311
         for oldest in list(islice(self._rests, max(len(self._rests) - _REMEMBERED_RESTS, 0))):
             self._rests.pop(oldest, None)
         self._rests[subject] = _Rest(now + pause, seconds, copy.copy(error).with_traceback(None))
@@ -180,6 +182,10 @@ class Pool:
         assert isinstance(slot, PoolSlot)
         transport = session.transport
         subjects = _subjects(session, call, model)
+        if has_authorization(session.options, call, context):
+            return await self._send_as_caller(
+                session, call, context, v2_url, model, policy, deadline, observation, slot, subjects
+            )
         waits = _Waits(session, policy, deadline)
         candidates = self._candidates(session, call, context, v2_url, model)
         missing: NotFoundError | None = None
@@ -215,7 +221,7 @@ class Pool:
                 )
             except ResponseError as error:
                 slot.leave()
-                if not request.sendable_again or not (authorize or _uses_token_of(member, request)):
+                if not request.sendable_again:
                     raise
                 if isinstance(error, NotFoundError) and error.url == request.url:
                     others = [other for other in candidates if other is not member]
@@ -236,6 +242,33 @@ class Pool:
                 if call.path.endswith("/embeddings"):
                     return response
                 return cast("Response", NotedResponse(response, self._ids, member, chat=call.chat))
+
+    async def _send_as_caller(
+        self,
+        session: Session,
+        call: Call[Any],
+        context: Mapping[str, str],
+        v2_url: str,
+        model: str | None,
+        policy: RetryPolicy,
+        deadline: float | None,
+        observation: CallObservation | None,
+        slot: PoolSlot,
+        subjects: Sequence[Hashable],
+    ) -> Response:
+        """Send a call with an authorization of its caller: its refusals and ids say nothing about the credentials."""
+        now = session.transport.now()
+        ready = [member for member in self._members if not member.ready_in(subjects, now)]
+        member = self._least_busy(ready or self._members)
+        slot.join(member)
+        try:
+            slot.hold(await session.take_slot(member.service, deadline))
+            request, _ = build_request(member.service, session.options, call, context, v2_url, model)
+            request.deadline = deadline
+            return await send_with_retries(session.transport, request, policy, call.repeatable, observation=observation)
+        except BaseException:
+            slot.leave()
+            raise
 
     def _candidates(
         self, session: Session, call: Call[Any], context: Mapping[str, str], v2_url: str, model: str | None
@@ -274,11 +307,11 @@ class _Waits:
         )
         self._left = longest if may_wait else 0.0
         self._until = self._transport.now() + policy.timeout
-        self._refusals: dict[str, ResponseError] = {}
+        self._refusals: dict[Member, ResponseError] = {}
 
     def note(self, member: Member, error: ResponseError) -> None:
         """Keep the error of a credential."""
-        self._refusals[member.name] = error
+        self._refusals[member] = error
 
     async def wait(
         self, members: Sequence[Member], subjects: Sequence[Hashable], observation: CallObservation | None
@@ -291,7 +324,7 @@ class _Waits:
         now = self._transport.now()
         first = min(members, key=lambda member: member.ready_in(subjects, now))
         pause = first.ready_in(subjects, now)
-        error = self._refusals.get(first.name) or first.error(subjects, now)
+        error = self._refusals.get(first) or first.error(subjects, now)
         left = min(self._left, self._until - now)
         if pause > left:
             if error is not None:
@@ -313,7 +346,7 @@ class _Waits:
     ) -> ResponseError:
         failure = copy.copy(error)
         for member in members:
-            reason = self._refusals.get(member.name) or member.error(subjects, now)
+            reason = self._refusals.get(member) or member.error(subjects, now)
             status = "is not used by any process" if reason is None else f"was refused ({reason.status_code})"
             seconds = member.ready_in(subjects, now)
             failure.add_note(f"credential {member.name} of the pool {status} and rests for {seconds:.0f} s")
@@ -341,9 +374,3 @@ def _refused_subject(error: ResponseError, request: Request, subjects: Sequence[
     if error.status_code == 402:
         return model
     return endpoint if error.status_code == 403 and not is_switched_off(error) else None
-
-
-def _uses_token_of(member: Member, request: Request) -> bool:
-    """Whether a request has the access token of a credential, and none of the caller or its context."""
-    token = member.service.headers.get("authorization")
-    return token is not None and request.headers.get("authorization") == token

@@ -111,6 +111,11 @@ def build_request(
     return Request(call.method, url, headers, content, timeouts, query, call.upload), authorize
 
 
+def has_authorization(options: RequestOptions, call: Call[Any], context: Mapping[str, str]) -> bool:
+    """Whether a call has an authorization of its caller, which takes the place of the client's."""
+    return any("authorization" in headers for headers in (context, call.headers or {}, options.headers))
+
+
 def missing_authorization() -> ConfigurationError:
     """Return the error for a client without any authorization."""
     return ConfigurationError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gigachat._engine.attempts import send_with_retries
 from gigachat._engine.calls import NO_OPTIONS
 from gigachat._engine.fallback import Fallback
-from gigachat._engine.requests import build_request, context_headers
+from gigachat._engine.requests import build_request, context_headers, has_authorization
 from gigachat._engine.transport import Failure
 from gigachat.exceptions import APIResponseValidationError, GenerationError, GigaChatException, ResponseError
 
@@ -212,6 +212,8 @@ class Session:
         policy = service.policy
         if self.options.max_retries is not None:
             policy = policy._replace(max_retries=self.options.max_retries)
+        if policy.refused is not None and has_authorization(self.options, call, context):
+            policy = policy._replace(refused=None)
         urls = service.v2_urls if call.v2 else ("",)
         fallback: Fallback | None = None
         model: str | None = None

@@ -101,10 +101,10 @@ def _open(url: str) -> redis.Redis:
     from redis.retry import Retry
 
     # One more attempt: Redis closes idle connections. All that is sent may be sent twice.
-    options: dict[str, Any] = {"socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT}
-    return redis.Redis.from_url(
-        url, decode_responses=True, socket_keepalive=True, retry=Retry(NoBackoff(), 1), **options
-    )
+    options: dict[str, Any] = {"socket_timeout": _TIMEOUT, "retry": Retry(NoBackoff(), 1), "decode_responses": True}
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": _TIMEOUT, "socket_keepalive": True}
+    return redis.Redis.from_url(url, **options)
 
 
 def _shown(url: str) -> str:

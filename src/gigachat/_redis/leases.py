@@ -70,6 +70,10 @@ class _Credential:
         self.cool_until = 0.0
         self.cooled = False  # whether Redis must be told of it
 
+    def is_used(self) -> bool:
+        """Whether there is something to tell Redis, now or later."""
+        return bool(self.leases) or (self.cooled and self.cool_until > clock())
+
 
 class RedisLeases:
     """The leases of this process in one Redis."""
@@ -152,7 +156,7 @@ class RedisLeases:
             for signal in waiting:
                 signal.set()
             with self._lock:
-                if any(known.leases or known.cooled for known in self._credentials.values()):
+                if any(known.is_used() for known in self._credentials.values()):
                     idle_since = None
                     self._forget()
                     continue
@@ -166,18 +170,16 @@ class RedisLeases:
     def _forget(self) -> None:
         """Forget credentials that are not used, if there are many."""
         if len(self._credentials) > _REMEMBERED:
-            used = {name: known for name, known in self._credentials.items() if known.leases or known.cooled}
+            used = {name: known for name, known in self._credentials.items() if known.is_used()}
             self._credentials = used
 
     def _seconds_to_next(self, idle_since: float | None) -> float:
         now = clock()
-        if self._away_since is not None:
-            return max(self._reconnect_at - now, 0.0)
         with self._lock:
-            due = [known.due for known in self._credentials.values() if known.leases]
+            due = [known.due for known in self._credentials.values() if known.is_used()]
         if not due:
             return _IDLE if idle_since is None else max(idle_since + _IDLE - now, 0.0)
-        return max(min(due) - now, 0.0)
+        return max((min(due) if self._away_since is None else self._reconnect_at) - now, 0.0)
 
     def _drain(self, timeout: float) -> list[Signal]:
         """Wait for a mark; return the signals among those that are there."""
@@ -197,16 +199,18 @@ class RedisLeases:
         if self._away_since is None or began >= self._reconnect_at:
             try:
                 listens = self._listener is not None and self._listener.is_alive()
-                if not listens and any(known.leases or known.cooled for _, known in credentials):
+                used = [(name, known) for name, known in credentials if known.is_used()]
+                if used and not listens:
                     self._connect()
-                for name, known in credentials:
+                for name, known in used:
                     self._exchange(name, known)
             except SharedLimitsAwayError as error:
                 self._go_away(str(error))
                 # An attempt that takes seconds delays the callers, so that it is made less often.
                 self._reconnect_at = clock() + max(_RECONNECT, 4 * (clock() - began))
             else:
-                self._come_back()
+                if used:
+                    self._come_back()
         if self._away_since is not None:
             for _, known in credentials:
                 self._limit_alone(known, self._away_since)

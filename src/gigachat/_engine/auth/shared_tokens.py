@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import random
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -35,7 +36,8 @@ logger = logging.getLogger("gigachat")
 REFUSED_FOR = 10.0
 _LEADER_TIME = 20.0
 """Seconds after which a process no longer waits for the sign-in of another one."""
-_LOOK_AGAIN = 0.1
+_LOOK_AGAIN, _LONGEST_LOOK_AGAIN = 0.1, 1.0
+"""Seconds between two looks for the token of another process, first and later: thousands may look."""
 _REFUSALS = (400, 401, 403)
 
 
@@ -125,6 +127,7 @@ class SharedSignIn:
         leader = secrets.token_hex(8)
         until = transport.now() + _LEADER_TIME
         leads = False
+        pause = _LOOK_AGAIN
         try:
             while True:
                 grant = self._usable(await ask(self._store.read, "token"))
@@ -137,7 +140,8 @@ class SharedSignIn:
                     break
                 leads = await ask(self._store.lead, leader, _LEADER_TIME)
                 if not leads:
-                    await transport.sleep(_LOOK_AGAIN)
+                    await transport.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
+                    pause = min(pause * 1.5, _LONGEST_LOOK_AGAIN)
         except SharedLimitsAwayError as error:
             logger.warning("the shared access token cannot be read (%s): this process signs in itself", error)
             return await self._sign_in(transport, call, retry, deadline)
