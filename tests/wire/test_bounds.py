@@ -5,8 +5,10 @@ What is poured out here has an end, far behind the bound, and a good one: who re
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
+import socket
 import threading
 import tracemalloc
 import zlib
@@ -21,6 +23,7 @@ import pytest
 from gigachat import (
     APIResponseValidationError,
     APITimeoutError,
+    AsyncGigaChat,
     ConfigurationError,
     GigaChat,
     GigaChatException,
@@ -28,7 +31,9 @@ from gigachat import (
 )
 from gigachat.settings import Settings
 from tests.support.payloads import DONE, chunk, completion, event, head, http
+from tests.support.raw_servers import raw_server
 from tests.support.servers import Peer, says
+from tests.support.waiting import PATIENCE
 from tests.wire.modes import Giga, Mode, with_client
 from tests.wire.servers import Pouring, Server
 
@@ -356,3 +361,34 @@ def test_a_few_interim_answers_are_passed_over(mode: Mode) -> None:
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     with Server(interim + GOOD_END) as server:
         assert with_client(mode, server.reach, Giga.chat) == "good"
+
+
+def test_bytes_of_the_body_are_not_counted_as_headers() -> None:
+    """An event loop that was busy receives more at once than it asks for."""
+    body = b"x" * 8 * MIB
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    interim, proceed, sent = threading.Event(), threading.Event(), threading.Event()
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        if b"/two/" in request:
+            connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+            interim.set()
+            proceed.wait(PATIENCE)
+        connection.sendall(answer[:MIB])
+        sent.set()
+        connection.sendall(answer[MIB:])
+
+    async def main(address: str) -> None:
+        async with AsyncGigaChat(base_url=f"{address}/api/v1", access_token="t", max_retries=0) as giga:
+            await giga.get_file_content("one")  # the system makes the buffer of the connection larger
+            sent.clear()
+            reading = asyncio.create_task(giga.get_file_content("two"))
+            await asyncio.to_thread(interim.wait, PATIENCE)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            proceed.set()
+            sent.wait(PATIENCE)
+            assert len((await reading).content) > len(body)
+
+    with raw_server(serve) as (address, _):
+        asyncio.run(main(address))

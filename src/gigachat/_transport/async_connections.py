@@ -257,7 +257,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
                 raise httpcore2.ReadTimeout(str(error)) from error
             except OSError as error:
                 raise httpcore2.ReadError(str(error)) from error
-            connection.head_bytes -= len(data)
+            connection.head_bytes -= min(len(data), max_bytes)  # asyncio reads more than is asked for
             if connection.head_bytes < 0:
                 raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
             if not data:
