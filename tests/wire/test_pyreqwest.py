@@ -69,7 +69,7 @@ def test_a_proxy_that_speaks_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("address", ["http://{}a b", "http://{}a%20b", "http://{}xn--", "socks5://{}a b"])
 def test_a_proxy_whose_host_is_invalid_is_refused(address: str) -> None:
     options: dict[str, Any] = {**READY, **FAST, "proxy": address.format("user:secret-mark@")}
-    with GigaChat(**options) as giga, pytest.raises(ConfigurationError, match="proxy= .* not valid") as raised:
+    with GigaChat(**options) as giga, pytest.raises(ConfigurationError, match=r"proxy= .* not valid") as raised:
         giga.chat("x")
     shown = TracebackException.from_exception(raised.value, capture_locals=True)
     frames = [frame for frame in shown.stack if "tests" not in frame.filename]
