@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import statistics
 import subprocess
 import sys
@@ -198,6 +199,21 @@ def test_a_unix_socket_is_the_same_redis(
     with client(server, redis, limits=redis.socket_url) as giga:
         assert giga.chat("x").choices
     assert stored(redis, "state", lambda connected, name: connected.hget(name, "number")) == b"1"
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("page", ["security.md", "security.ru.md"])
+def test_the_acl_of_the_page_suffices(
+    server: GigaChatServer, redis: Redis, caplog: pytest.LogCaptureFixture, page: str
+) -> None:
+    paragraph = next(part for part in (ROOT / "docs" / page).read_text().split("\n* ") if "`~gigachat:*`" in part)
+    rules = [rule for rule in re.findall("`([^`]+)`", paragraph) if rule[0] in "~&@+"]
+    with redis_library.Redis.from_url(redis.url) as connected:
+        allowed = [f"+{rule}" if rule.startswith("@") else rule for rule in rules]
+        connected.execute_command("ACL", "SETUSER", "limited", "on", ">secret", *allowed)
+        with client(server, redis, limits=f"redis://limited:secret@127.0.0.1:{redis.port}/0") as giga:
+            assert giga.chat("x").choices
+        assert connected.acl_log() == []
     assert not caplog.records
 
 

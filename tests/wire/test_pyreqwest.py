@@ -10,6 +10,7 @@ import signal
 import ssl
 import threading
 from pathlib import Path
+from traceback import TracebackException
 from typing import Any
 
 import httpx2
@@ -63,6 +64,16 @@ def test_a_proxy_that_speaks_tls_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         giga.chat("x")
     assert "secret" not in str(raised.value)
     assert "HTTP_PROXY" in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["http://{}a b", "http://{}a%20b", "http://{}xn--", "socks5://{}a b"])
+def test_a_proxy_whose_host_is_invalid_is_refused(address: str) -> None:
+    options: dict[str, Any] = {**READY, **FAST, "proxy": address.format("user:secret-mark@")}
+    with GigaChat(**options) as giga, pytest.raises(ConfigurationError, match=r"proxy= .* not valid") as raised:
+        giga.chat("x")
+    shown = TracebackException.from_exception(raised.value, capture_locals=True)
+    frames = [frame for frame in shown.stack if "tests" not in frame.filename]
+    assert "secret-mark" not in f"{raised.value} {[frame.locals for frame in frames]}"
 
 
 def test_an_encrypted_key_is_refused(authority: Authority, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def new_client(settings: Options, kind: ClientKind) -> Client | SyncClient:
     """Return a new client of pyreqwest.
 
     Raises:
-        ConfigurationError: A certificate or key cannot be used.
+        ConfigurationError: The proxy, a certificate or key cannot be used.
     """
     from pyreqwest.client import ClientBuilder, SyncClientBuilder
 
@@ -132,6 +132,12 @@ def new_client(settings: Options, kind: ClientKind) -> Client | SyncClient:
 
 
 def _proxy(proxy: Proxy) -> ProxyBuilder:
+    with suppress(ValueError):  # it may show the address
+        return _built_proxy(proxy)
+    raise refusal(f"{proxy.source} has an address that is not valid")
+
+
+def _built_proxy(proxy: Proxy) -> ProxyBuilder:
     from pyreqwest.proxy import ProxyBuilder
 
     parts = urlsplit(proxy.url)
