@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +55,10 @@ def test_a_line_that_a_power_cut_left_broken_is_asked_again(giga: GigaChat, serv
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"prompt": "{text}!"}, "prompt or options differ"),
-        ({"temperature": 0.5}, "prompt or options differ"),
-        ({"model": "GigaChat-2"}, "prompt or options differ"),
-        ({"system": "Кратко"}, "prompt or options differ"),
+        ({"prompt": "{text}!"}, "another prompt, model or option"),
+        ({"temperature": 0.5}, "another prompt, model or option"),
+        ({"model": "GigaChat-2"}, "another prompt, model or option"),
+        ({"system": "Кратко"}, "another prompt, model or option"),
     ],
 )
 def test_another_job_is_refused(
@@ -74,16 +76,68 @@ def test_another_input_is_refused(giga: GigaChat, tmp_path: Path) -> None:
     source.write_text('{"text": "a"}\n{"text": "b"}\n')
     bulk.run(source, out, giga=giga)
     source.write_text('{"text": "a"}\n{"text": "c"}\n')
-    with pytest.raises(ValueError, match="input differ"):
+    with pytest.raises(ValueError, match="another input"):
         bulk.run(source, out, giga=giga)
 
 
-def test_a_file_of_something_else_is_kept(giga: GigaChat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["notes\n", "notes", '{"gigachat": 1}\nnotes'])
+def test_a_file_of_something_else_is_kept(giga: GigaChat, tmp_path: Path, text: str) -> None:
     out = tmp_path / "out.jsonl"
-    out.write_text("notes\n")
+    out.write_text(text)
     with pytest.raises(ValueError, match="no output of a job"):
         run(out, giga)
-    assert out.read_text() == "notes\n"
+    assert out.read_text() == text
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_input_is_not_the_output(giga: GigaChat, server: GigaChatServer, tmp_path: Path, overwrite: bool) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("a\nb")
+    (tmp_path / "link.txt").symlink_to(source)
+    for out in (source, tmp_path / "link.txt"):
+        with pytest.raises(ValueError, match="is the input: give another file"):
+            bulk.run(source, out, giga=giga, overwrite=overwrite)
+    assert source.read_text() == "a\nb"
+    server.assert_nothing_asked()
+
+
+def test_what_is_no_regular_file_is_refused(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    for out in (tmp_path, tmp_path / "no" / "out.jsonl", Path(os.devnull)):
+        with pytest.raises(ValueError, match="no regular file"):
+            run(out, giga)
+    server.assert_nothing_asked()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and modes are of POSIX")
+def test_a_link_and_the_permissions_stay(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    out, link = tmp_path / "out.jsonl", tmp_path / "link.jsonl"
+    out.touch(0o600)
+    link.symlink_to(out)
+    server.fail(400, path="/chat/completions")
+    assert run(link, giga).failed == 1
+    before = out.stat().st_ino
+    assert run(link, giga, retry_failed=True).failed == 0
+    assert link.is_symlink()
+    assert out.stat().st_ino != before
+    assert out.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "change", [{"usage": {"a": 1}}, {"usage": {"input_tokens": "x"}}, {"cost": "x"}, {"batch": "b"}, {"n": -1}]
+)
+def test_a_line_that_was_edited_ends_nothing(giga: GigaChat, out: Path, change: dict[str, Any]) -> None:
+    header, line, *others = out.read_text("utf-8").splitlines(keepends=True)
+    out.write_text(header + json.dumps({**json.loads(line), **change}) + "\n" + "".join(others), "utf-8")
+    assert run(out, giga, ordered=True).done == 10
+
+
+def test_a_function_that_raises_leaves_the_file_to_the_next_run(giga: GigaChat, tmp_path: Path) -> None:
+    def broken(report: bulk.Report) -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        run(tmp_path / "out.jsonl", giga, progress=broken)
+    assert run(tmp_path / "out.jsonl", giga).done == 10
 
 
 def test_a_file_that_is_being_written_is_refused(giga: GigaChat, tmp_path: Path) -> None:

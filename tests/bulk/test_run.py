@@ -154,7 +154,7 @@ def test_a_lasting_failure_is_the_result_of_the_row_and_can_be_asked_again(
 def test_the_first_rows_that_fail_alike_end_the_run(giga: GigaChat, tmp_path: Path) -> None:
     report = bulk.run(rows(1000), tmp_path / "out.jsonl", giga=giga, model="GigaChatt", concurrency=1)
     assert report.stopped is not None
-    assert "failed alike" in report.stopped
+    assert "failed alike: 404" in report.stopped
     assert report.failed < 100
 
 
@@ -223,6 +223,19 @@ def test_progress_is_told_to_a_function(giga: GigaChat, tmp_path: Path) -> None:
     told: list[int] = []
     bulk.run(rows(5), tmp_path / "out.jsonl", giga=giga, progress=lambda report: told.append(report.done))
     assert told[-1] == 5
+
+
+def test_a_bar_that_never_began_leaves_the_terminal_as_it_was(
+    giga: GigaChat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with pytest.raises(ValueError, match="no such file"):
+        bulk.run("no.txt", tmp_path / "out.jsonl", giga=giga, progress="rich")
+    assert "\x1b[?25l" not in capsys.readouterr().err  # hides the cursor
+    bulk.run(rows(1), tmp_path / "out.jsonl", giga=giga, progress="rich")
+    assert "\x1b[?25h" in capsys.readouterr().err  # shows it again
 
 
 def test_rows_go_in_and_come_out(server: GigaChatServer) -> None:
