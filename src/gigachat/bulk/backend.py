@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gigachat.bulk.budget import Ledger, Prices
     from gigachat.bulk.cache import Cache
     from gigachat.bulk.job import Client, Job
-    from gigachat.bulk.rows import Row
+    from gigachat.bulk.rows import Row, Taken
 
 _KEPT = ("request_id", "model", "finish_reason")
 _SPENT = "the budget is spent"
@@ -112,6 +112,7 @@ class Backend(ABC):
         self._early: dict[int, Result] = {}
         self._next = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._read: Taken = asyncio.Queue()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._failure: BaseException | None = None
@@ -121,6 +122,7 @@ class Backend(ABC):
         if self._report.stopped is None:
             self._report.stopped = reason
             self._report.error = error
+        self._read.put_nowait(None)
 
     async def results(self, rows: Iterable[Row], *, slow: bool = False) -> AsyncGenerator[Result, None]:
         """Iterate over the results, as they come.
@@ -129,7 +131,7 @@ class Backend(ABC):
             rows: The rows.
             slow: Whether reading them may wait.
         """
-        source = taken(rows, slow=slow)
+        source = taken(rows, self._read, slow=slow)
         dispatcher = asyncio.create_task(self._dispatch(source))
         dispatcher.add_done_callback(lambda _: self._arrived.set())
         try:

@@ -108,7 +108,7 @@ class Rows:
             form = form or "jsonl"
             if form == "parquet":
                 raise ValueError("standard input cannot be Parquet: save it as a file")
-            self._items = _lines_of(sys.stdin.buffer, form, "standard input")
+            self._items = _standard_input(form)
             self.digest = digest(None, self.first, fallback=str).hex()
             return
         path = Path(source)
@@ -169,6 +169,12 @@ def _scanned(path: Path, *, quoted: bool) -> tuple[str, int]:
             inside = (inside + len(parts) - 1) % 2
             last = chunk[-1:]
     return read.hexdigest(), lines + (last != b"\n")
+
+
+def _standard_input(form: str) -> Iterator[Any]:
+    # Python cannot close what a thread waits for, and would abort at the end of the program without this reference.
+    file = sys.stdin
+    yield from _lines_of(file.buffer, form, "standard input")
 
 
 def _file_lines(path: Path, form: str) -> Iterator[Any]:
@@ -264,11 +270,16 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
 
 
-async def taken(rows: Iterable[Row], *, slow: bool) -> AsyncGenerator[Row, None]:
+Taken: TypeAlias = "asyncio.Queue[Row | BaseException | None]"
+"""Rows that a thread has read; None is their end."""
+
+
+async def taken(rows: Iterable[Row], read: Taken, *, slow: bool) -> AsyncGenerator[Row, None]:
     """Iterate over rows in an event loop.
 
     Args:
         rows: The rows.
+        read: Where a thread puts them. None, put there by others, ends the wait for a row.
         slow: Whether a thread reads them, a few ahead.
     """
     if not slow:
@@ -276,7 +287,6 @@ async def taken(rows: Iterable[Row], *, slow: bool) -> AsyncGenerator[Row, None]
             yield row
         return
     loop = asyncio.get_running_loop()
-    read: asyncio.Queue[Row | BaseException | None] = asyncio.Queue()
     room = threading.Semaphore(_AHEAD)
     over = False
 
