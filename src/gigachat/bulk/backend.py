@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -183,9 +184,10 @@ class Backend(ABC):
             if self._cache is not None:
                 key = self._job.key(self._giga, payload)
                 if (kept := self._cache.get(key)) is not None:
-                    value = self._job.value_of(kept.pop("result"))
-                    self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **kept))
-                    continue
+                    with suppress(ValueError):  # the type has changed
+                        value = self._job.value_of(kept.pop("result"))
+                        self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **kept))
+                        continue
                 work.keys.append(key)
             work.rows.append((row, payload))
             if most is not work.most:

@@ -117,16 +117,15 @@ class Job:
         """Whether the requests only read."""
         return self.task != "chat"
 
-    @property
-    def digest(self) -> str:
-        """What tells this job from others."""
+    def digest_for(self, giga: Client) -> str:
+        """Return what tells this job from others, asked by a client."""
         parts = [
             self.task,
             _said(self.prompt),
             self.system,
             self._schema,
             [_said(tool) for tool in self.tools],
-            self.model,
+            self.model_of(giga),
             self._parsing if self.into is not None else None,
             {name: _said(value) for name, value in self.fields.items()},
         ]
@@ -300,8 +299,12 @@ class Job:
         return value if self._adapter is None else self._adapter.dump_python(value, mode="json")
 
     def value_of(self, line: Any) -> Any:
-        """Return the value of what `line_of` made."""
-        return line if self._adapter is None else self._adapter.validate_python(line)
+        """Return the value of what `line_of` made.
+
+        Raises:
+            ValueError: It does not fit the type.
+        """
+        return line if self._adapter is None else self._adapter.validate_json(to_json(line))
 
     def _of_completion(self, row: Row, value: Any, completion: Any, used: Any) -> Result:
         result = self._result(row, value, tokens_of(used), completion.model, completion.x_headers)
@@ -361,7 +364,7 @@ def _own_payload(data: Any, *, texts: bool) -> Any:
     name = next((name for name in _TEXTS if isinstance(data.get(name), str)), None)
     if name is None:
         names = ", ".join(_TEXTS if texts else (*_TEXTS, "messages"))
-        raise RowMistake(f"the row has none of the fields {names}: give prompt='… {{field}} …'")
+        raise RowMistake(f"the row has no text in any of the fields {names}: give prompt='… {{field}} …'")
     return data[name]
 
 
@@ -370,10 +373,10 @@ def _with_system(system: str, payload: Any) -> Any:
     if isinstance(payload, str):
         return [message, {"role": "user", "content": payload}]
     if isinstance(payload, Mapping):
-        return {**payload, "messages": [message, *payload.get("messages", ())]}
+        return {**payload, "messages": [message, *(payload.get("messages") or ())]}
     if hasattr(payload, "messages"):
         return {**dict(payload), "messages": [message, *payload.messages]}
-    return [message, *payload]
+    return [message, *payload] if isinstance(payload, Sequence) else payload  # which the client refuses
 
 
 def _size(value: Any) -> int:

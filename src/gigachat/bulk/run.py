@@ -83,7 +83,7 @@ async def _run(
         job.check_fields(client)
         check_budget(job, how, rows.first, client)
         checkpoint = Checkpoint(
-            out, job.digest, rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
+            out, job.digest_for(client), rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
         )
         report = checkpoint.report
         report.total = rows.total
