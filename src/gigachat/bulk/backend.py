@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from gigachat import exceptions
-from gigachat.bulk.job import RowMistake
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.rows import taken
+from gigachat.bulk.templates import RowMistake
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
