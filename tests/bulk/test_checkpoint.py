@@ -12,15 +12,16 @@ import pytest
 
 from gigachat import GigaChat, bulk
 from gigachat.server import GigaChatServer
+from tests.support.callers import options
 
 
 def rows(count: int) -> list[dict[str, Any]]:
     return [{"id": f"r{number}", "text": f"отзыв {number}"} for number in range(count)]
 
 
-def run(out: Path, giga: GigaChat, **options: Any) -> bulk.Report:
-    options = {"prompt": "{text}", **options}
-    return bulk.run(rows(10), out, giga=giga, **options)
+def run(out: Path, giga: GigaChat, **how: Any) -> bulk.Report:
+    how = {"prompt": "{text}", **how}
+    return bulk.run(rows(10), out, giga=giga, **how)
 
 
 @pytest.fixture
@@ -138,6 +139,11 @@ def test_a_function_that_raises_leaves_the_file_to_the_next_run(giga: GigaChat, 
     with pytest.raises(RuntimeError, match="broken"):
         run(tmp_path / "out.jsonl", giga, progress=broken)
     assert run(tmp_path / "out.jsonl", giga).done == 10
+
+
+def test_another_model_of_the_client_is_refused(server: GigaChatServer, out: Path) -> None:
+    with GigaChat(**options(server), model="GigaChat-2-Max") as other, pytest.raises(ValueError, match="model"):
+        run(out, other)
 
 
 def test_a_file_that_is_being_written_is_refused(giga: GigaChat, tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ def test_a_column_of_pandas(giga: GigaChat, server: GigaChatServer) -> None:
     assert server.requests_to("/embeddings")[0].json["input"] == ["кот", "пёс"]
 
 
+def test_missing_texts_of_pandas(giga: GigaChat) -> None:
+    for kind in ("string", object):
+        vectors = bulk.embed_column(pd.Series(["кот", None], dtype=kind), giga=giga)
+        assert [vector is None for vector in vectors] == [False, True]
+
+
 def test_a_column_of_polars(giga: GigaChat) -> None:
     pl = pytest.importorskip("polars")
     vectors = bulk.embed_column(pl.Series("text", ["кот", None]), giga=giga)

@@ -12,6 +12,7 @@ from benchmarks.bulk import CEILING, faults
 
 from gigachat.bulk import read_results
 from gigachat.server import GigaChatServer
+from tests.support.commands import COMMAND
 from tests.support.programs import environment
 from tests.support.waiting import PATIENCE, until
 
@@ -49,3 +50,39 @@ def test_ctrl_c_waits_for_what_is_in_progress(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in said
     assert asked < 1000
     assert len(list(read_results(out))) == asked
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize("status", [None, 402])
+def test_a_job_that_waits_for_a_row_can_be_stopped(tmp_path: Path, status: int | None) -> None:
+    out = tmp_path / "out.jsonl"
+    with GigaChatServer() as server:
+        if status is not None:
+            server.fail(status, path="/chat/completions", times=None)
+        process = subprocess.Popen(
+            [*COMMAND, "bulk", "-", "-o", str(out), "--format", "txt"], env=environment(server),
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        with process:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(b"text\n")
+            process.stdin.flush()
+            if status is None:
+                until(lambda: out.exists() and out.read_bytes().count(b"\n") == 2)
+                process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == (130 if status is None else 4)
+            assert b"Fatal" not in process.stderr.read()
+
+
+@pytest.mark.costly
+def test_ctrl_c_ends_an_iterator(tmp_path: Path) -> None:
+    program = "from gigachat import bulk\nfor result in bulk.iterate(['a', 'b', 'c']): print(result)"
+    with GigaChatServer() as server:
+        server.reply("late", always=True, after=PATIENCE)
+        process = subprocess.Popen([sys.executable, "-c", program], env=environment(server), stderr=subprocess.PIPE)
+        until(lambda: len(server.chats) > 0)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert said.rstrip().endswith(b"KeyboardInterrupt")
+    assert b"RuntimeError" not in said

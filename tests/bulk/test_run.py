@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import sqlite3
+from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from gigachat import AsyncGigaChat, GigaChat, JobStoppedError, bulk
 from gigachat.catalogue import DATE, Price
@@ -211,6 +214,57 @@ def test_equal_requests_come_from_the_cache(giga: GigaChat, server: GigaChatServ
     assert all(one.cached and one.usage is None for one in again)
     list(bulk.iterate(rows(5), giga=giga, prompt="{text}", into=Tone, cache=cache, temperature=0.5))
     assert len(server.chats) == 5
+
+
+class Day(BaseModel, strict=True):
+    day: date
+
+
+class LaterDay(Day):
+    @field_validator("day")
+    @classmethod
+    def later(cls, value: date) -> date:
+        if value.year < 2100:
+            raise ValueError("earlier than 2100")
+        return value
+
+
+LaterDay.__name__ = "Day"  # the schema is the same
+
+
+def test_values_of_the_cache_are_checked(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    server.reply('{"day": "2026-01-01"}', always=True)
+    cache = tmp_path / "cache.sqlite"
+    for cached in (False, True):
+        [found] = bulk.iterate(["a"], giga=giga, into=Day, cache=cache)
+        assert (found.value, found.cached) == (Day(day=date(2026, 1, 1)), cached)
+    [found] = bulk.iterate(["a"], giga=giga, into=LaterDay, cache=cache)
+    assert found.error is not None
+    assert "2100" in found.error.message
+
+
+@pytest.mark.parametrize("option", ["cache", "budget"])
+def test_a_database_of_another_program_is_refused(giga: GigaChat, tmp_path: Path, option: str) -> None:
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE responses (number INTEGER)")
+        other.execute("CREATE TABLE spent (number INTEGER)")
+    how: dict[str, Any] = {"cache": path} if option == "cache" else {"budget": bulk.Budget(tokens=1000, shared=path)}
+    with pytest.raises(ValueError, match=f"{option}: .* is of another program"):
+        list(bulk.iterate(["a"], giga=giga, max_tokens=5, **how))
+
+
+@pytest.mark.parametrize("payload", [5, None, {"messages": None}, [None]])
+def test_what_is_no_chat_fails_alone(giga: GigaChat, payload: Any) -> None:
+    found = list(bulk.iterate([1, 2], giga=giga, prompt=lambda _: payload))
+    with_system = list(bulk.iterate(["a"], giga=giga, prompt=lambda _: payload, system="Кратко"))
+    assert all(one.error is not None for one in found)
+    assert all(one.error is not None for one in with_system) or payload == {"messages": None}
+
+
+def test_rows_without_fields_come_out_with_their_error(server: GigaChatServer) -> None:
+    odd: list[Any] = [5, "a"]
+    assert [row["error"] is None for row in bulk.map_rows(odd, client=options(server))] == [False, True]
 
 
 def test_prices_make_costs(giga: GigaChat, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,38 @@ def test_tables_of_pandas(giga: GigaChat) -> None:
     ]
 
 
+def test_missing_values_and_lists_of_pandas(giga: GigaChat) -> None:
+    pandas = pytest.importorskip("pandas")
+    numpy = pytest.importorskip("numpy")
+    frame = pandas.DataFrame(
+        {"text": pandas.array(["a", None], dtype="string"), "score": pandas.array([1, None], dtype="Int64")}
+    )
+    frame["parts"] = [numpy.array([1, 2]), [3]]
+    assert [one.row for one in found(frame, giga, prompt="{text}{parts}")] == [
+        {"text": "a", "score": 1, "parts": [1, 2]},
+        {"text": None, "score": None, "parts": [3]},
+    ]
+
+
+def test_an_output_is_a_source_too(giga: GigaChat, tmp_path: Path) -> None:
+    bulk.run(ROWS, tmp_path / "out.jsonl", giga=giga, ordered=True)
+    again = found(tmp_path / "out.jsonl", giga, prompt="{result}")
+    assert [(one.id, one.error) for one in again] == [("1", None), ("2", None)]
+
+
+def test_a_csv_with_two_columns_of_one_name_is_refused(giga: GigaChat, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two columns 'text': rename"):
+        found(file(tmp_path, "in.csv", "text,text\na,b\n"), giga)
+    assert found(file(tmp_path, "in.csv", "text,,\na,,\n"), giga)[0].error is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_named_pipe_is_told_of_standard_input(giga: GigaChat, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "in.jsonl")
+    with pytest.raises(ValueError, match="- takes a pipe"):
+        found(tmp_path / "in.jsonl", giga)
+
+
 def test_tables_of_polars(giga: GigaChat) -> None:
     polars = pytest.importorskip("polars")
     assert [one.row for one in found(polars.DataFrame(ROWS), giga)] == ROWS
@@ -124,6 +157,8 @@ def test_requests_as_rows_and_functions_that_make_them(giga: GigaChat, server: G
             [None, "line 2 is not JSON", "line 3 is neither an object nor text", None],
         ),
         ("in.csv", "id,text\n1,a\n2,b,c\n3,d\n", [None, "line 3 has 3 fields, but the first line 2", None]),
+        ("in.csv", 'id,text\n1,a\n2,"b\n3,c\n', [None, "line 4 is not CSV: unexpected end of data"]),
+        ("in.csv", 'id,text\n1,"a"b\n2,c\n', ["line 2 is not CSV: ',' expected after '\"'", None]),
     ],
 )  # fmt: skip
 def test_a_line_that_cannot_be_read_fails_alone(
@@ -149,7 +184,7 @@ def test_a_file_in_another_encoding_is_told(giga: GigaChat, tmp_path: Path) -> N
         (5, "rows are a path, a table or an iterable"),
         ({"text": "a"}, "rows are a path, a table or an iterable"),
         (b"text", "rows are a path, a table or an iterable"),
-        ([{"word": "a"}], "none of the fields"),
+        ([{"word": "a"}], "no text in any of the fields"),
     ],
 )
 def test_what_is_no_source_is_refused(giga: GigaChat, server: GigaChatServer, source: Any, reason: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from gigachat import exceptions
-from gigachat.bulk.job import RowMistake
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.rows import taken
+from gigachat.bulk.templates import RowMistake
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gigachat.bulk.budget import Ledger, Prices
     from gigachat.bulk.cache import Cache
     from gigachat.bulk.job import Client, Job
-    from gigachat.bulk.rows import Row
+    from gigachat.bulk.rows import Row, Taken
 
 _KEPT = ("request_id", "model", "finish_reason")
 _SPENT = "the budget is spent"
@@ -112,6 +113,7 @@ class Backend(ABC):
         self._early: dict[int, Result] = {}
         self._next = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._read: Taken = asyncio.Queue()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._failure: BaseException | None = None
@@ -121,6 +123,7 @@ class Backend(ABC):
         if self._report.stopped is None:
             self._report.stopped = reason
             self._report.error = error
+        self._read.put_nowait(None)
 
     async def results(self, rows: Iterable[Row], *, slow: bool = False) -> AsyncGenerator[Result, None]:
         """Iterate over the results, as they come.
@@ -129,7 +132,7 @@ class Backend(ABC):
             rows: The rows.
             slow: Whether reading them may wait.
         """
-        source = taken(rows, slow=slow)
+        source = taken(rows, self._read, slow=slow)
         dispatcher = asyncio.create_task(self._dispatch(source))
         dispatcher.add_done_callback(lambda _: self._arrived.set())
         try:
@@ -181,9 +184,10 @@ class Backend(ABC):
             if self._cache is not None:
                 key = self._job.key(self._giga, payload)
                 if (kept := self._cache.get(key)) is not None:
-                    value = self._job.value_of(kept.pop("result"))
-                    self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **kept))
-                    continue
+                    with suppress(ValueError):  # the type has changed
+                        value = self._job.value_of(kept.pop("result"))
+                        self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **kept))
+                        continue
                 work.keys.append(key)
             work.rows.append((row, payload))
             if most is not work.most:

@@ -106,8 +106,7 @@ class _SharedTotals(_Totals):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
-        self._file = opened(path, "budget")
-        self._file.execute("CREATE TABLE IF NOT EXISTS spent (one PRIMARY KEY, tokens INTEGER, rubles REAL)")
+        self._file = opened(path, "budget", "spent (one PRIMARY KEY, tokens INTEGER, rubles REAL)")
         self._file.execute("INSERT OR IGNORE INTO spent VALUES (1, 0, 0)")
 
     def add(self, tokens: int, rubles: float, budget: Budget | None = None) -> bool:

@@ -26,8 +26,7 @@ class Cache:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = opened(path, "cache")
-        self._file.execute("CREATE TABLE IF NOT EXISTS responses (request BLOB PRIMARY KEY, response BLOB)")
+        self._file = opened(path, "cache", "responses (request BLOB PRIMARY KEY, response BLOB)")
 
     def get(self, request: bytes) -> dict[str, Any] | None:
         """Return a kept response; None if there is none."""
@@ -43,12 +42,13 @@ class Cache:
         self._file.close()
 
 
-def opened(path: str | os.PathLike[str], option: str) -> sqlite3.Connection:
+def opened(path: str | os.PathLike[str], option: str, table: str) -> sqlite3.Connection:
     """Open an SQLite file for several processes at once.
 
     Args:
         path: The file; it is made if it is missing.
         option: Name of the option that names it.
+        table: Definition of its table, which is made if it is missing.
 
     Raises:
         ValueError: It cannot be opened, or is no such file.
@@ -58,8 +58,13 @@ def opened(path: str | os.PathLike[str], option: str) -> sqlite3.Connection:
         file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         file.execute("PRAGMA journal_mode=WAL")
         file.execute("PRAGMA synchronous=NORMAL")
+        file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        name = table.partition(" ")[0]
+        found = file.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     except sqlite3.Error as error:
         raise ValueError(f"{option}: {path} cannot be used: {error}") from None
+    if found[0] != f"CREATE TABLE {table}":
+        raise ValueError(f"{option}: {path} is of another program: give another file")
     return file
 
 

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
     from gigachat.bulk.job import Job
 
-_MARK = "gigachat_bulk"
+MARK = "gigachat_bulk"
+"""Field of the header."""
 _VERSION = 1
-_START = f'{{"{_MARK}":'.encode()
+_START = f'{{"{MARK}":'.encode()
 _BLOCK = 1 << 16
 _SYNC = 1.0  # seconds between two writes to the disk, for power cuts; a kill loses nothing
 
@@ -99,7 +100,7 @@ class Checkpoint:
         self._untidy = False  # whether lines must go
         self._last = -1
         self._expected: dict[int, str] = {}
-        header = to_json({_MARK: _VERSION, "job": job, "input": source}) + b"\n"
+        header = to_json({MARK: _VERSION, "job": job, "input": source}) + b"\n"
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(self.path, flags, 0o666)
         try:
@@ -201,7 +202,7 @@ class Checkpoint:
         if not line.endswith(b"\n") and _START.startswith(line[: len(_START)]):
             return False
         header = _parsed(line)
-        if header is None or header.get(_MARK) != _VERSION:
+        if header is None or header.get(MARK) != _VERSION:
             raise ValueError(f"{self.path} exists and is no output of a job: give another file, or overwrite it")
         for name, expected, what in (("job", job, "prompt, model or option"), ("input", source, "input")):
             if header.get(name) != expected:
@@ -310,7 +311,7 @@ def line_of(result: Result, job: Job) -> bytes:
 def usage_of(line: dict[str, Any]) -> TokenCounts | None:
     """Return the usage in a line."""
     usage = line.get("usage")
-    counts = [usage.get(name) if isinstance(usage, dict) else None for name in TokenCounts._fields]
+    counts: list[Any] = [usage.get(name) if isinstance(usage, dict) else None for name in TokenCounts._fields]
     return TokenCounts(*counts) if all(isinstance(count, int) for count in counts) else None
 
 
@@ -335,7 +336,7 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """
     with Path(path).open("rb") as file:
         header = _parsed(file.readline())
-        if header is None or _MARK not in header:
+        if header is None or MARK not in header:
             raise ValueError(f"{path} is no output of a job")
         for line in file:
             value = _parsed(line)

@@ -47,10 +47,11 @@ def embed_column(
     """
     column: Any = series
     polars = hasattr(column, "to_arrow") and hasattr(column, "is_null")
-    if (not polars and not hasattr(column, "index")) or not hasattr(column, "__iter__") or not hasattr(column, "name"):
+    if (not polars and not hasattr(column, "isna")) or not hasattr(column, "__iter__") or not hasattr(column, "name"):
         raise TypeError(f"embed_column takes a Series of pandas or Polars, not {type(series).__name__}")
     found: SeriesT
-    texts = [_text(value) for value in column]
+    missing = column.is_null() if polars else column.isna()
+    texts = ["" if no else _text(value) for value, no in zip(column, missing, strict=True)]
     different = list(dict.fromkeys(text for text in texts if text))
     vectors: dict[str, list[float]] = {}
     for result in iterate(different, giga=giga, task="embed", model=model, progress=progress, **options):
@@ -68,8 +69,6 @@ def embed_column(
 
 
 def _text(value: Any) -> str:
-    if value is None or value != value:
-        return ""
     if not isinstance(value, str):
         raise TypeError(f"embed_column takes a column of texts, but one value is of class {type(value).__name__}")
     return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from string import Formatter
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic_core import to_json, to_jsonable_python
@@ -16,6 +15,7 @@ from gigachat.api.arguments import payload_fields
 from gigachat.api.chat import failure, request
 from gigachat.bulk.cache import digest
 from gigachat.bulk.results import Result
+from gigachat.bulk.templates import RowMistake, check_names, filled, names_of, own_payload, with_system
 from gigachat.client import AsyncGigaChat, GigaChat
 from gigachat.models.response_format import adapter_of, json_schema
 from gigachat.schema import simplify as simplified
@@ -30,7 +30,6 @@ Task: TypeAlias = Literal["chat", "embed", "tokens"]
 Client: TypeAlias = GigaChat | AsyncGigaChat
 
 TASKS = ("chat", "embed", "tokens")
-_TEXTS = ("text", "prompt", "question", "content")
 _SLICE = 90  # texts of a request to embeddings or token counts
 _MESSAGE = 32  # most tokens of a message beside its text
 _RUN_OPTIONS = ("max_steps", "approve", "deps", "tool_timeout", "parallel", "max_repeats", "on_error")
@@ -38,10 +37,6 @@ _READ = ("messages", "functions", "response_format")  # fields that the model re
 JOB = ("task", "prompt", "system", "into", "tools", "model", "repair", "strict", "simplify")
 """Arguments of `Job` that are neither fields of a chat nor options of a run."""
 _EMBEDDER = "Embeddings"
-
-
-class RowMistake(ValueError):
-    """A row of which no request can be made."""
 
 
 class Job:
@@ -98,7 +93,7 @@ class Job:
         self.repair = repair
         self.fields = fields
         self._parsing = {"strict": strict, "simplify": simplify, "repair": repair}
-        self._templates = [_names(text) for text in (prompt, system) if isinstance(text, str)]
+        self._templates = [names_of(text) for text in (prompt, system) if isinstance(text, str)]
         self._adapter: TypeAdapter[Any] | None = None
         self._kind: ValueType | None = None
         self._schema: Any = None
@@ -117,16 +112,15 @@ class Job:
         """Whether the requests only read."""
         return self.task != "chat"
 
-    @property
-    def digest(self) -> str:
-        """What tells this job from others."""
+    def digest_for(self, giga: Client) -> str:
+        """Return what tells this job from others, asked by a client."""
         parts = [
             self.task,
             _said(self.prompt),
             self.system,
             self._schema,
             [_said(tool) for tool in self.tools],
-            self.model,
+            self.model_of(giga),
             self._parsing if self.into is not None else None,
             {name: _said(value) for name, value in self.fields.items()},
         ]
@@ -140,9 +134,9 @@ class Job:
         """
         if isinstance(first, Mapping):
             for names in self._templates:
-                _check_names(names, first, "the first row")
+                check_names(names, first)
             if self.prompt is None:
-                _own_payload(first, texts=self.task != "chat")
+                own_payload(first, texts=self.task != "chat")
 
     def check_fields(self, giga: Client) -> None:
         """Check the fields of the chats.
@@ -167,15 +161,15 @@ class Job:
             except Exception as error:
                 raise RowMistake(f"prompt raised {type(error).__name__}: {error}") from error
         elif self.prompt is not None:
-            payload = _filled(self.prompt, data)
+            payload = filled(self.prompt, data)
         else:
-            payload = _own_payload(data, texts=self.task != "chat")
+            payload = own_payload(data, texts=self.task != "chat")
         if self.task != "chat":
             if not isinstance(payload, str) or not payload:
                 raise RowMistake("the text is empty" if payload == "" else "the prompt of the row is no text")
             return payload
         if self.system is not None:
-            payload = _with_system(_filled(self.system, data), payload)
+            payload = with_system(filled(self.system, data), payload)
         return payload
 
     def key(self, giga: Client, payload: Any) -> bytes:
@@ -300,8 +294,12 @@ class Job:
         return value if self._adapter is None else self._adapter.dump_python(value, mode="json")
 
     def value_of(self, line: Any) -> Any:
-        """Return the value of what `line_of` made."""
-        return line if self._adapter is None else self._adapter.validate_python(line)
+        """Return the value of what `line_of` made.
+
+        Raises:
+            ValueError: It does not fit the type.
+        """
+        return line if self._adapter is None else self._adapter.validate_json(to_json(line))
 
     def _of_completion(self, row: Row, value: Any, completion: Any, used: Any) -> Result:
         result = self._result(row, value, tokens_of(used), completion.model, completion.x_headers)
@@ -317,63 +315,6 @@ def method_of(giga: Client, name: str) -> Callable[..., Any]:
     """Return the async method of a client of either kind."""
     method: Callable[..., Any] = getattr(giga, f"a{name}" if isinstance(giga, GigaChat) else name)
     return method
-
-
-def _names(template: str) -> list[str]:
-    try:
-        found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-    except ValueError as error:
-        raise ValueError(f"the template is invalid: {error}; a brace that is meant is written twice") from None
-    for name in found:
-        if not name or name.isdecimal():
-            raise ValueError("a template has names of fields in braces, as {text}; a brace that is meant is {{ or }}")
-    return [name.split(".")[0].split("[")[0] for name in found]
-
-
-def _check_names(names: list[str], data: Mapping[str, Any], whose: str) -> None:
-    for name in names:
-        if name not in data:
-            known = ", ".join(map(str, list(data)[:20])) or "none"
-            raise RowMistake(f"{whose} has no field {name!r}; its fields: {known}")
-
-
-class _Fields(dict[str, Any]):
-    def __missing__(self, key: str) -> Any:
-        raise RowMistake(f"the row has no field {key!r}")
-
-
-def _filled(template: str, data: Any) -> str:
-    if not isinstance(data, Mapping):
-        raise RowMistake(f"a template needs rows with fields, not {type(data).__name__}")
-    try:
-        return template.format_map(_Fields({name: "" if value is None else value for name, value in data.items()}))
-    except RowMistake:
-        raise
-    except Exception as error:
-        raise RowMistake(f"the template cannot be filled: {error}") from None
-
-
-def _own_payload(data: Any, *, texts: bool) -> Any:
-    if not isinstance(data, Mapping):
-        return data
-    if not texts and "messages" in data:
-        return {name: value for name, value in data.items() if name != "id"}
-    name = next((name for name in _TEXTS if isinstance(data.get(name), str)), None)
-    if name is None:
-        names = ", ".join(_TEXTS if texts else (*_TEXTS, "messages"))
-        raise RowMistake(f"the row has none of the fields {names}: give prompt='… {{field}} …'")
-    return data[name]
-
-
-def _with_system(system: str, payload: Any) -> Any:
-    message = {"role": "system", "content": system}
-    if isinstance(payload, str):
-        return [message, {"role": "user", "content": payload}]
-    if isinstance(payload, Mapping):
-        return {**payload, "messages": [message, *payload.get("messages", ())]}
-    if hasattr(payload, "messages"):
-        return {**dict(payload), "messages": [message, *payload.messages]}
-    return [message, *payload]
 
 
 def _size(value: Any) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from gigachat.client import GigaChat
 from gigachat.exceptions import JobStoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from typing import Unpack
 
     from gigachat.bulk.concurrency import Gate
@@ -92,7 +93,7 @@ def _kept(settings: dict[str, Any], how: How) -> tuple[GigaChat, Gate]:
 def _joined(result: Result, job: Job, column: str) -> dict[str, Any]:
     usage = result.usage
     return {
-        **(result.row or {}),
+        **(result.row if isinstance(result.row, Mapping) else {}),
         column: None if result.error is not None else job.line_of(result.value),
         "error": None if result.error is None else result.error.message,
         "input_tokens": usage.input_tokens if usage is not None else None,

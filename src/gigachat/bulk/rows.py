@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
 
 from gigachat.bulk.cache import digest
+from gigachat.bulk.checkpoint import MARK
 
 Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
 """A path, `-` for standard input, a DataFrame of pandas or Polars, a table of pyarrow, or any iterable of rows."""
@@ -108,7 +109,7 @@ class Rows:
             form = form or "jsonl"
             if form == "parquet":
                 raise ValueError("standard input cannot be Parquet: save it as a file")
-            self._items = _lines_of(sys.stdin.buffer, form, "standard input")
+            self._items = _standard_input(form)
             self.digest = digest(None, self.first, fallback=str).hex()
             return
         path = Path(source)
@@ -116,7 +117,8 @@ class Rows:
         if form is None:
             raise ValueError(f"{path}: the name does not tell the format: give it, one of {', '.join(FORMATS)}")
         if not path.is_file():
-            raise ValueError(f"{path}: there is no such file")
+            what = "this is no regular file; - takes a pipe" if path.exists() else "there is no such file"
+            raise ValueError(f"{path}: {what}")
         self.digest, count = _scanned(path, quoted=form in ("csv", "tsv"))
         if form == "parquet":
             parquet = _parquet(path)
@@ -171,6 +173,12 @@ def _scanned(path: Path, *, quoted: bool) -> tuple[str, int]:
     return read.hexdigest(), lines + (last != b"\n")
 
 
+def _standard_input(form: str) -> Iterator[Any]:
+    # Python cannot close what a thread waits for, and would abort at the end of the program without this reference.
+    file = sys.stdin
+    yield from _lines_of(file.buffer, form, "standard input")
+
+
 def _file_lines(path: Path, form: str) -> Iterator[Any]:
     with path.open("rb") as file:
         yield from _lines_of(file, form, str(path))
@@ -199,6 +207,8 @@ def _lines_of(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             yield _Unreadable(f"line {number} is not JSON")
             continue
+        if number == 1 and isinstance(value, dict) and MARK in value:
+            continue  # the header of an output
         if isinstance(value, dict | str):
             yield value
         else:
@@ -209,11 +219,14 @@ def _csv_rows(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
     lines = _decoded(file, name)
     head = next(lines, "")
     delimiter = "\t" if form == "tsv" else max(_DELIMITERS, key=head.count)
-    reader = csv.reader(chain([head], lines), delimiter=delimiter)
+    # Strict, because a quote that is not closed would hide all further rows.
+    reader = csv.reader(chain([head], lines), delimiter=delimiter, strict=True)
     try:
         names = next(reader, [])
     except csv.Error as error:
         raise ValueError(f"{name} is not CSV: {error}") from None
+    if twice := next((field for field in names if field and names.count(field) > 1), None):
+        raise ValueError(f"{name} has two columns {twice!r}: rename one of them")
     while True:
         try:
             values = next(reader, None)
@@ -252,23 +265,30 @@ def _of_batches(batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def _of_pandas(frame: Any) -> Iterator[Any]:
+    missing = import_module("pandas").isna
+
+    def plain(value: Any) -> Any:
+        if hasattr(value, "__len__"):  # text, a list or an array
+            return value.tolist() if hasattr(value, "tolist") else value
+        if missing(value):
+            return None
+        return value.item() if hasattr(value, "item") else value
+
     names = [str(name) for name in frame.columns]
     for values in frame.itertuples(index=False, name=None):
-        yield dict(zip(names, map(_plain, values), strict=True))
+        yield dict(zip(names, map(plain, values), strict=True))
 
 
-def _plain(value: Any) -> Any:
-    """Return a value of pandas as one of Python: its missing values are None."""
-    if value is None or value != value:
-        return None
-    return value.item() if hasattr(value, "item") and not hasattr(value, "__len__") else value
+Taken: TypeAlias = "asyncio.Queue[Row | BaseException | None]"
+"""Rows that a thread has read; None is their end."""
 
 
-async def taken(rows: Iterable[Row], *, slow: bool) -> AsyncGenerator[Row, None]:
+async def taken(rows: Iterable[Row], read: Taken, *, slow: bool) -> AsyncGenerator[Row, None]:
     """Iterate over rows in an event loop.
 
     Args:
         rows: The rows.
+        read: Where a thread puts them. None, put there by others, ends the wait for a row.
         slow: Whether a thread reads them, a few ahead.
     """
     if not slow:
@@ -276,7 +296,6 @@ async def taken(rows: Iterable[Row], *, slow: bool) -> AsyncGenerator[Row, None]
             yield row
         return
     loop = asyncio.get_running_loop()
-    read: asyncio.Queue[Row | BaseException | None] = asyncio.Queue()
     room = threading.Semaphore(_AHEAD)
     over = False
 

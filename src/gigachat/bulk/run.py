@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices
 from gigachat.bulk.checkpoint import Checkpoint
-from gigachat.bulk.job import RowMistake
 from gigachat.bulk.options import backend_for, divided
 from gigachat.bulk.progress import Progress, Watch
 from gigachat.bulk.results import Report, Result, RowError
 from gigachat.bulk.rows import Rows, Source
+from gigachat.bulk.templates import RowMistake
 from gigachat.bulk.threads import Interrupt, call, iterated
 from gigachat.client import AsyncGigaChat, GigaChat
 from gigachat.exceptions import JobStoppedError
@@ -83,7 +83,7 @@ async def _run(
         job.check_fields(client)
         check_budget(job, how, rows.first, client)
         checkpoint = Checkpoint(
-            out, job.digest, rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
+            out, job.digest_for(client), rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
         )
         report = checkpoint.report
         report.total = rows.total

@@ -41,17 +41,25 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def iterated(items: AsyncIterator[T]) -> Iterator[T]:
     """Iterate over items of an async generator, which runs in the loop of the background."""
+    task: asyncio.Task[Any] | None = None
 
     async def following() -> list[T]:
+        nonlocal task
+        task = asyncio.current_task()
         async for item in items:
             return [item]
         return []
+
+    async def close() -> None:
+        if task is not None:
+            await asyncio.wait([task])  # an interrupted caller has cancelled it, and it may not have ended yet
+        await items.aclose()  # type: ignore[attr-defined]
 
     try:
         while found := call(following()):
             yield from found
     finally:
-        call(items.aclose())  # type: ignore[attr-defined]
+        call(close())
 
 
 class Interrupt:
