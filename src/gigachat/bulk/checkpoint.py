@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 from array import array
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _MARK = "gigachat_bulk"
 _VERSION = 1
+_START = f'{{"{_MARK}":'.encode()
 _BLOCK = 1 << 16
 _SYNC = 1.0  # seconds between two writes to the disk, for power cuts; a kill loses nothing
 
@@ -86,7 +88,9 @@ class Checkpoint:
         ordered: bool = False,
         retry_failed: bool = False,
     ) -> None:
-        self.path = Path(path)
+        if (Path(path).exists() and not Path(path).is_file()) or not Path(path).parent.is_dir():
+            raise ValueError(f"{path} cannot be written: it is no regular file, or its directory is missing")
+        self.path = Path(os.path.realpath(path))  # a link stays one when the file is written anew
         self.done = Numbers()
         self.failed = Numbers()
         self.report = Report()
@@ -96,18 +100,17 @@ class Checkpoint:
         self._last = -1
         self._expected: dict[int, str] = {}
         header = to_json({_MARK: _VERSION, "job": job, "input": source}) + b"\n"
-        if self.path.is_dir() or not self.path.parent.is_dir():
-            raise ValueError(f"{self.path} cannot be written: it is a directory, or its directory is missing")
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(self.path, flags, 0o666)
         try:
             _lock(self._descriptor, self.path)
             if overwrite:
                 os.ftruncate(self._descriptor, 0)
-            self._cut_torn_line()
-            if os.fstat(self._descriptor).st_size:
-                self._read(job, source)
+            if self._has_header(job, source):
+                self._cut_torn_line()
+                self._read()
             else:
+                os.ftruncate(self._descriptor, 0)
                 self._append(header)
         except BaseException:
             os.close(self._descriptor)
@@ -143,12 +146,9 @@ class Checkpoint:
         self._expected.update(dict.fromkeys(numbers, batch))
 
     def finish(self) -> None:
-        """Remove the lines that no longer count, sort the lines if that is asked for, and close the file."""
-        try:
-            if self._untidy:
-                self._rewrite()
-        finally:
-            self.close()
+        """Remove the lines that no longer count, and sort the lines if that is asked for."""
+        if self._untidy:
+            self._rewrite()
 
     def close(self) -> None:
         """Close the file as it is."""
@@ -190,21 +190,33 @@ class Checkpoint:
         if at < end:
             os.ftruncate(self._descriptor, at)
 
-    def _read(self, job: str, source: str) -> None:
+    def _has_header(self, job: str, source: str) -> bool:
+        """Whether the file has a header; it has none if it is empty or was torn there.
+
+        Raises:
+            ValueError: It is of another job or input, or is no output of a job.
+        """
         with self._reader() as file:
-            header = _parsed(file.readline())
-            if header is None or header.get(_MARK) != _VERSION:
-                raise ValueError(f"{self.path} exists and is no output of a job: give another file, or overwrite it")
-            for name, expected, what in (("job", job, "prompt or options"), ("input", source, "input")):
-                if header.get(name) != expected:
-                    raise ValueError(
-                        f"{self.path} is the output of another job: its {what} differ: give another file, or "
-                        "overwrite it"
-                    )
+            line = file.readline(_BLOCK)
+        if not line.endswith(b"\n") and _START.startswith(line[: len(_START)]):
+            return False
+        header = _parsed(line)
+        if header is None or header.get(_MARK) != _VERSION:
+            raise ValueError(f"{self.path} exists and is no output of a job: give another file, or overwrite it")
+        for name, expected, what in (("job", job, "prompt, model or option"), ("input", source, "input")):
+            if header.get(name) != expected:
+                raise ValueError(
+                    f"{self.path} is the output of a job with another {what}: give another file, or overwrite it"
+                )
+        return True
+
+    def _read(self) -> None:
+        with self._reader() as file:
+            file.readline()  # the header
             for line in file:
                 value = _parsed(line) or {}
                 number = value.get("n")
-                if isinstance(value.get("batch"), str):
+                if isinstance(value.get("batch"), str) and isinstance(value.get("rows"), list):
                     self._expect(value["batch"], value["rows"])
                     continue
                 if not isinstance(number, int) or number < 0:
@@ -222,7 +234,7 @@ class Checkpoint:
                 self.report.done += not failed
                 self.report.failed += failed
                 self.report.cached += bool(value.get("cached"))
-                self.report.count(usage_of(value), value.get("cost"))
+                self.report.count(usage_of(value), _cost_of(value))
         if self._retrying:
             self.report.failed = 0
         self.report.earlier = self.report.done + self.report.failed
@@ -230,7 +242,6 @@ class Checkpoint:
     def _rewrite(self) -> None:
         """Write the file anew: the last line of each row, sorted if that is asked for."""
         offsets = array("q")
-        sequence = array("q")
         position = 0
         with self._reader() as file:
             header = file.readline()
@@ -242,21 +253,24 @@ class Checkpoint:
                     if number >= len(offsets):
                         offsets.extend(array("q", [-1]) * (max(number + 1, len(offsets) * 2) - len(offsets)))
                     offsets[number] = position
-                    if not self._ordered:
-                        sequence.append(number)
                 position += len(line)
             kept = sorted(offset for offset in offsets if offset >= 0) if not self._ordered else offsets
             beside = self.path.with_name(f"{self.path.name}.new")
-            with beside.open("wb") as new:
-                new.write(header)
-                for batch, numbers in self.batches.items():
-                    new.write(to_json({"batch": batch, "rows": numbers}) + b"\n")
-                for offset in kept:
-                    if offset >= 0:
-                        file.seek(offset)
-                        new.write(file.readline())
-                new.flush()
-                os.fsync(new.fileno())
+            try:
+                with beside.open("wb") as new:
+                    shutil.copymode(self.path, beside)
+                    new.write(header)
+                    for batch, numbers in self.batches.items():
+                        new.write(to_json({"batch": batch, "rows": numbers}) + b"\n")
+                    for offset in kept:
+                        if offset >= 0:
+                            file.seek(offset)
+                            new.write(file.readline())
+                    new.flush()
+                    os.fsync(new.fileno())
+            except BaseException:  # the results stay in the old file
+                beside.unlink(missing_ok=True)
+                raise
         if sys.platform == "win32":  # it replaces no file that is open
             os.close(self._descriptor)
             self._descriptor = os.open(os.devnull, os.O_RDWR)
@@ -296,7 +310,13 @@ def line_of(result: Result, job: Job) -> bytes:
 def usage_of(line: dict[str, Any]) -> TokenCounts | None:
     """Return the usage in a line."""
     usage = line.get("usage")
-    return TokenCounts(**usage) if isinstance(usage, dict) else None
+    counts = [usage.get(name) if isinstance(usage, dict) else None for name in TokenCounts._fields]
+    return TokenCounts(*counts) if all(isinstance(count, int) for count in counts) else None
+
+
+def _cost_of(line: dict[str, Any]) -> float | None:
+    cost = line.get("cost")
+    return cost if isinstance(cost, int | float) else None
 
 
 def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -347,5 +367,7 @@ def _lock(descriptor: int, path: Path) -> None:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise BlockingIOError  # another process has just put a new file in its place
     except OSError:
         raise ValueError(f"{path} is being written by another process: wait for it, or give another file") from None

@@ -99,9 +99,9 @@ class _Rich:
             BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), auto_refresh=False
         )
         self._task = self._bar.add_task("", total=None)
-        self._bar.start()
 
     def __call__(self, report: Report, last: bool) -> None:
+        self._bar.start()  # not before the job has begun: it hides the cursor
         done = report.done + report.failed
         self._bar.update(self._task, completed=done, total=report.total, description=summary(report), refresh=True)
         if last:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import aclosing, asynccontextmanager, closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices
@@ -18,7 +20,6 @@ from gigachat.client import AsyncGigaChat, GigaChat
 from gigachat.exceptions import JobStoppedError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import AsyncIterator, Coroutine, Iterator
     from typing import Unpack
 
@@ -74,6 +75,8 @@ async def _run(
     progress: Progress,
 ) -> Report:
     watch = Watch(progress)
+    if isinstance(source, str | os.PathLike) and _same(source, out):
+        raise ValueError(f"{out} is the input: give another file for the results")
     rows = Rows(source, input_format)
     job.check(rows.first)
     async with _client(giga) as client:
@@ -86,26 +89,24 @@ async def _run(
         report.total = rows.total
         alike = _Alike()
         try:
-            backend = backend_for(job, how, client, report, log=checkpoint)
-            loop = asyncio.get_running_loop()
-            interrupt.stop = lambda: loop.call_soon_threadsafe(backend.stop, "interrupted")
-            with closing(backend):
-                wanted = (row for row in rows if checkpoint.wanted(row.number))
-                async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
-                    async for result in results:
-                        checkpoint.write(result, job)
-                        report.add(result)
-                        if alike.add(result):
-                            backend.stop(f"the first {_ALIKE} rows failed alike: {alike.error}")
-                        watch.look(report)
-        except BaseException:
+            with closing(checkpoint):
+                backend = backend_for(job, how, client, report, log=checkpoint)
+                loop = asyncio.get_running_loop()
+                interrupt.stop = lambda: loop.call_soon_threadsafe(backend.stop, "interrupted")
+                with closing(backend):
+                    wanted = (row for row in rows if checkpoint.wanted(row.number))
+                    async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
+                        async for result in results:
+                            checkpoint.write(result, job)
+                            report.add(result)
+                            if alike.add(result) and result.error is not None:
+                                backend.stop(f"the first {_ALIKE} rows failed alike: {result.error.message}")
+                            watch.look(report)
+                checkpoint.finish()
+            if report.stopped is None:
+                report.total = report.done + report.failed
+        finally:
             watch.look(report, last=True)
-            checkpoint.close()
-            raise
-        checkpoint.finish()
-    if report.stopped is None:
-        report.total = report.done + report.failed
-    watch.look(report, last=True)
     return report
 
 
@@ -291,6 +292,13 @@ def check_budget(job: Job, how: How, first: Any, client: Client | None = None) -
         job.most(payload)
 
 
+def _same(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> bool:
+    try:
+        return Path(out).samefile(source)
+    except OSError:  # one of them is missing
+        return False
+
+
 def _checked_window(window: Any) -> int:
     if not isinstance(window, int) or isinstance(window, bool) or window < 1:
         raise ValueError("window is a whole number, 1 or more")
@@ -310,17 +318,17 @@ class _Alike:
     """Tells when the first rows of a run have all failed in the same way."""
 
     def __init__(self) -> None:
-        self.error: RowError | None = None
+        self._error: RowError | None = None
         self._left = _ALIKE
 
     def add(self, result: Result) -> bool:
         """Count a result."""
         if self._left <= 0:
             return False
-        error, before = result.error, self.error or result.error
+        error, before = result.error, self._error or result.error
         if error is None or before is None or (error.kind, error.status) != (before.kind, before.status):
             self._left = 0
             return False
-        self.error = error
+        self._error = error
         self._left -= 1
         return self._left == 0
