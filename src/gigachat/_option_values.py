@@ -93,6 +93,8 @@ def _parts(url: str) -> SplitResult:
     labels = (parts.hostname or "x").removesuffix(".").split(".")
     if not all(0 < len(label) < 64 for label in labels):
         raise ValueError("not a valid address: its host has an empty or too long part")
+    if any(map(str.isspace, parts.hostname or "")):
+        raise ValueError("no spaces in the address")
     return parts
 
 

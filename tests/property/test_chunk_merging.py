@@ -101,6 +101,7 @@ def test_the_body_is_the_same(head: bytes, body: bytes, cuts: list[int]) -> None
 
 
 @given(st.lists(data, min_size=1, max_size=8), st.lists(st.integers(0, 1000), max_size=4))
+@example([b"a", b"b", b"c"], [1])
 def test_chunks_that_come_together_are_one(parts: list[bytes], cuts: list[int]) -> None:
     whole = HEAD + b"".join(map(chunk, parts)) + END
     body, count, status, reusable = body_of(pieces_of(whole, cuts), merged=True)

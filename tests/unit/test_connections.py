@@ -25,6 +25,7 @@ from gigachat._transport.connections import (
 from gigachat._transport.deadlines import left_until
 from gigachat._transport.errors import failure
 from gigachat._transport.tls_stream import TLS
+from tests.support.growth import is_linear
 from tests.support.systems import needs_trio
 
 ORIGIN = (b"https", b"host", 443)
@@ -220,7 +221,7 @@ def test_a_socket_of_asyncio_pauses_and_goes_on() -> None:
         for _ in range(3):
             stream.data_received(bytes(100_000))
         assert transport.done == ["pause"]
-        assert len(await stream.read(1, None)) == 100_000
+        assert len(await stream.read(1, None)) == 300_000
         assert transport.done == ["pause", "resume"]
         stream.pause_writing()
         writing = asyncio.create_task(stream.write(b"x", 5))
@@ -240,6 +241,20 @@ def test_a_socket_of_asyncio_pauses_and_goes_on() -> None:
         assert transport.done[-1] == "abort"
 
     asyncio.run(main())
+
+
+def test_many_small_pieces_are_read_in_linear_time() -> None:
+    """A server may send each byte apart, while the loop is busy."""
+
+    async def read(count: int) -> None:
+        stream = AsyncioSocket()
+        for _ in range(count):
+            stream.data_received(b"x")
+        stream.eof_received()
+        while await stream.read(1, None):
+            pass
+
+    assert is_linear(lambda count: asyncio.run(read(count)), int, 200_000)
 
 
 @needs_trio

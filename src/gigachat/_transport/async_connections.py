@@ -114,11 +114,12 @@ class AsyncioSocket(asyncio.Protocol):
             if self._ended:
                 return b""
             await self._wait(until)
-        piece = self._pieces.pop(0)  # whole, although it may be longer: the parser takes any number
-        if self._size > _HIGH_WATER >= self._size - len(piece) and self._transport is not None and not self._ended:
+        received = b"".join(self._pieces)  # all, although it may be more: the parser takes any number
+        self._pieces.clear()
+        if self._size > _HIGH_WATER and self._transport is not None and not self._ended:
             self._transport.resume_reading()
-        self._size -= len(piece)
-        return piece
+        self._size = 0
+        return received
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -248,6 +249,8 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
         merger = None if connection.handshakes else connection.merger
         data = merger.passed() if merger is not None and merger.held else b""
         while not data:
+            if connection.head_bytes < 0:  # and the headers have not ended
+                raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
             left = timeout
             try:
                 if connection.deadline is not None or connection.draining:
@@ -257,9 +260,7 @@ class _AsyncStream(httpcore2.AsyncNetworkStream):
                 raise httpcore2.ReadTimeout(str(error)) from error
             except OSError as error:
                 raise httpcore2.ReadError(str(error)) from error
-            connection.head_bytes -= min(len(data), max_bytes)  # asyncio reads more than is asked for
-            if connection.head_bytes < 0:
-                raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
+            connection.head_bytes -= len(data)
             if not data:
                 return b"" if merger is None else merger.end()
             if merger is not None:

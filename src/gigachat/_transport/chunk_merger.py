@@ -68,7 +68,7 @@ class ChunkMerger:
         return data
 
     def _head(self, data: bytes) -> bytes:
-        if not self._tail and not data.startswith(b"HTTP/"):
+        if not self._tail and not b"HTTP/".startswith(data[:5]):
             self._step = _Step.REST  # of another protocol
             return data
         found = _HEAD_END.search(self._tail + data)

@@ -297,6 +297,8 @@ class _SocketStream(httpcore2.NetworkStream):
         merger = None if connection.handshakes else connection.merger
         data = merger.passed() if merger is not None and merger.held else b""
         while not data:
+            if connection.head_bytes < 0:  # and the headers have not ended
+                raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
             left = timeout
             try:
                 if connection.deadline is not None or connection.draining:
@@ -313,8 +315,6 @@ class _SocketStream(httpcore2.NetworkStream):
             except OSError as error:
                 raise httpcore2.ReadError(str(error)) from error
             connection.head_bytes -= len(data)
-            if connection.head_bytes < 0:
-                raise httpcore2.RemoteProtocolError(TOO_LONG_HEAD)
             if not data:
                 return b"" if merger is None else merger.end()
             if merger is not None:
