@@ -1,7 +1,7 @@
 """Translation of errors of pyreqwest into those of httpcore2 and `ssl`, from which the errors of the SDK are made.
 
 Its classes do not tell whether a request was sent: a timeout while the response is awaited is an error of connecting,
-too. The list of causes does. A request is surely not sent only if a cause is the error of its connector.
+too. The list of causes does: a request was not sent if a cause is the error of its connector, and only then.
 """
 
 from __future__ import annotations
