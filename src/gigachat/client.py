@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Literal, Never, Self
 
 from gigachat._compat import AsyncNames
+from gigachat._copies import Copies
 from gigachat._engine.calls import NO_OPTIONS, RequestOptions, checked_options
 from gigachat._engine.endpoint import Async, Blocking, Mode, async_variant
 from gigachat._engine.session import Session, run
@@ -47,6 +48,7 @@ __all__ = ["AsyncGigaChat", "Client", "GigaChat", "GigaChatAsyncClient", "GigaCh
 
 
 class Client(
+    Copies,
     chat.Chat[Mode],
     runs.Runs[Mode],
     embeddings.Embeddings[Mode],
@@ -127,8 +129,6 @@ class Client(
     """
 
     _options: RequestOptions = NO_OPTIONS
-    _settings: Options
-    _access_token_provider: Callable[[], str | Awaitable[str]] | None
     _pool: Sequence[Credential] = ()
 
     def __init__(
@@ -287,48 +287,10 @@ class Client(
         view._start(self._service, self._blocking.transport, self._async.transport)
         return view
 
-    def __copy__(self) -> Self:
-        view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        return view
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # A new client with the same settings, TLS context, HTTP clients, observers and function for tokens.
-        other = self.__copy__()
-        memo[id(self)] = other
-        memo[id(self._access_token_provider)] = self._access_token_provider
-        memo[id(self._observers)] = self._observers
-        other.__dict__ |= copy.deepcopy(self._own_state(), memo)
-        other._connect(self._settings, *self._own_clients)
-        return other
-
-    def __getstate__(self) -> dict[str, Any]:
-        # With credentials, without tokens, sockets and locks.
-        if any(self._own_clients) or self._settings.ssl_context is not None:
-            raise TypeError(
-                "this client cannot be pickled: its http_client or ssl_context belongs to this process; make the "
-                "client where it is used"
-            )
-        return {**self._own_state(), "_settings": self._settings}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._connect(state["_settings"], None, None)
-
-    def _own_state(self) -> dict[str, Any]:
-        """Return the attributes of a subclass or of the user, and the options of this view."""
-        return {name: value for name, value in self.__dict__.items() if name not in _REMADE}
-
-    def __repr__(self) -> str:
-        settings: Options | None = self.__dict__.get("_settings")  # None if an option was refused
-        options = f"base_url={settings.base_url!r}, model={settings.model!r}" if settings else ""
-        return f"{type(self).__name__}({options})"
-
 
 _SECRETS = ("credentials", "client_secret", "access_token", "password")
 _CHAT_FIELDS = chat.ChatFields.__annotations__
 _ARGUMENTS_ONLY = ("access_token_provider", "http_client", "async_http_client", "observers", "pool")
-_REMADE = frozenset(("_settings", "_own_clients", "_service", "_blocking", "_async"))
 
 
 class GigaChat(Client[Blocking], AsyncNames):

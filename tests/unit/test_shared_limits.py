@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -169,6 +170,19 @@ def test_a_call_that_waits_too_long_for_a_lease_frees_its_slot() -> None:
                 blocking, 1, World("blocking").client(queue_timeout=0.01)._service.timeouts, None, str
             )
         )
+
+
+def test_a_call_that_waits_too_long_is_told_of_the_other_processes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases = Leases()
+    shared = SimpleNamespace(tokens=None, limiter=lambda name: SharedLimiter().bind(leases, name))
+    monkeypatch.setattr("gigachat._redis.limits_at", lambda url: shared)
+    transport = BlockingTransport(Settings()) if world.blocking else AsyncTransport(Settings())
+    world.wait = transport.wait  # type: ignore[method-assign]
+    giga = world.client(access_token="x", limits="redis://localhost", max_concurrency=1, queue_timeout=0.01)
+    with pytest.raises(APITimeoutError, match="of the processes that share limits="):
+        world.chat(giga, "x")
 
 
 def test_a_call_that_is_cancelled_frees_its_slot() -> None:

@@ -178,11 +178,13 @@ class Session:
         if limiter is None or limit is None:
             return None
 
+        sharers = " of the processes that share limits=" if service.settings.limits else ""
+
         def problem() -> str:
             whose = (
                 "this thread or task holds an open stream itself: close it first"
                 if limiter.holds_stream()
-                else "other requests or open streams hold all of them"
+                else f"other requests or open streams{sharers} hold all of them"
             )
             return f"max_concurrency={limit} requests are in progress and {whose}"
 

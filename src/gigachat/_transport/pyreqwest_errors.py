@@ -1,7 +1,7 @@
 """Translation of errors of pyreqwest into those of httpcore2 and `ssl`, from which the errors of the SDK are made.
 
 Its classes do not tell whether a request was sent: a timeout while the response is awaited is an error of connecting,
-too. The list of causes does. Only an error of its connector among them proves that the request was not sent.
+too. The list of causes does: a request was not sent if a cause is the error of its connector, and only then.
 """
 
 from __future__ import annotations
