@@ -37,7 +37,8 @@ def test_a_budget_of_tokens_is_not_exceeded(giga: GigaChat, tmp_path: Path, conc
         budget=bulk.Budget(tokens=2000),
         concurrency=concurrency,
     )
-    assert report.stopped == "the budget is spent"
+    assert report.stopped is not None
+    assert report.stopped.startswith("the budget is spent: the next request can take ")
     assert 2000 - 100 <= tokens(report) <= 2000
     again = bulk.run(rows(200), tmp_path / "out.jsonl", giga=giga, max_tokens=30, budget=bulk.Budget(tokens=3000))
     assert 3000 - 100 <= tokens(again) <= 3000
@@ -52,7 +53,8 @@ def test_a_budget_of_roubles_is_not_exceeded(giga: GigaChat, tmp_path: Path) -> 
         budget=bulk.Budget(rubles=100),
         prices=PRICES,
     )
-    assert report.stopped == "the budget is spent"
+    assert report.stopped is not None
+    assert report.stopped.startswith("the budget is spent: the next request can take ")
     assert report.cost is not None
     assert 80 < report.cost <= 100
 
@@ -64,7 +66,8 @@ def test_answers_that_did_not_arrive_count_at_their_most(
     report = bulk.run(
         rows(300), tmp_path / "out.jsonl", giga=giga, max_tokens=30, budget=bulk.Budget(tokens=3000), concurrency=5
     )
-    assert report.stopped == "the budget is spent"
+    assert report.stopped is not None
+    assert report.stopped.startswith("the budget is spent: the next request can take ")
     assert tokens(report) + 30 * report.retries <= 3000
 
 
@@ -89,6 +92,8 @@ def test_a_budget_of_vectors_needs_no_max_tokens(giga: GigaChat) -> None:
         ({"budget": bulk.Budget(tokens=100), "max_tokens": 5, "tools": [print]}, "cannot bound runs"),
         ({"budget": bulk.Budget(rubles=100), "max_tokens": 5}, "price of GigaChat is not known"),
         ({"budget": 100, "max_tokens": 5}, "budget is a Budget"),
+        ({"prices": {"GigaChat": 5}}, "is a Price, not int"),
+        ({"prices": {"GigaChat": Price(-1.0, 2.0, DATE)}}, "price of GigaChat is below 0"),
     ],
 )
 def test_a_budget_that_bounds_nothing_is_refused(

@@ -33,6 +33,7 @@ def test_a_file_of_rows_becomes_a_file_of_results(gigachat: Installed, tmp_path:
     )
     assert (done.status, done.out.partition(",")[0]) == (0, "2 done")
     assert "2 of 2 rows" in done.err
+    assert "left" not in done.err.splitlines()[-1]
     assert [one["id"] for one in results(tmp_path / "out.jsonl")] == ["1", "2"]
 
 
@@ -69,6 +70,8 @@ def test_failures_and_their_second_try(gigachat: Installed, server: GigaChatServ
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
+        (("in.txt", "-o", "-"), 2, "-o takes a file"),
+        (("in.txt", "-o", "out.jsonl", "--model", "none"), 1, "failed alike: 404"),
         (("in.csv", "-o", "out.jsonl"), 2, "there is no such file"),
         (("in.txt", "-o", "no/out.jsonl"), 2, "no such directory"),
         (("in.txt", "-o", "out.jsonl", "-p", "{word}"), 2, "no field 'word'"),

@@ -310,6 +310,12 @@ def test_each_row_comes_out_when_the_budget_is_spent(server: GigaChatServer) -> 
     assert errors == {None, "the budget is spent"}
 
 
+def test_a_client_that_cannot_be_pickled_is_refused(server: GigaChatServer) -> None:
+    settings = {**options(server), "observers": [lambda event: None]}
+    with pytest.raises(TypeError, match="client= holds what cannot be pickled"):
+        list(bulk.map_rows(rows(1), client=settings))
+
+
 def test_a_process_keeps_its_client(server: GigaChatServer) -> None:
     for _ in range(3):
         list(bulk.map_rows(rows(2), client={**options(server), "share_token": False}))

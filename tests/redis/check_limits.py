@@ -146,6 +146,14 @@ def test_six_processes_never_exceed_the_limit_and_wait_equally(
     assert len(server.requests_to("/oauth")) == 1
 
 
+def test_bulk_jobs_of_three_processes_share_the_limit(workers: Workers, engine: Counting) -> None:
+    started = [workers.start("bulk", 30) for _ in range(3)]
+    workers.go(*started)
+    assert [len(workers.seconds(process)) for process in started] == [30] * 3
+    assert engine.answered == 90
+    assert engine.most == 3
+
+
 def test_redis_that_stops_and_starts_in_between_loses_nothing(
     workers: Workers, server: GigaChatServer, engine: Counting, redis: Redis
 ) -> None:

@@ -1,13 +1,15 @@
 """A process that calls the API, as one of several: `python -m tests.redis.worker MODE CALLS SIDE_BY_SIDE`.
 
 Its client is configured by the environment. It says `ready`, begins when a line comes, and prints the seconds of each
-call as JSON. MODE is `threads`, `asyncio` or `trio`; or `hold`, which keeps streams open until it is killed.
+call as JSON. MODE is `threads`, `asyncio` or `trio`; `hold`, which keeps streams open until it is killed; or `bulk`,
+which asks by `bulk.map_rows` and prints after how many seconds each row came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 
 import trio
 
-from gigachat import GigaChat
+from gigachat import GigaChat, bulk
 
 
 def main(mode: str, calls: int, side_by_side: int) -> None:
@@ -55,6 +57,12 @@ def main(mode: str, calls: int, side_by_side: int) -> None:
             next(stream)
         print("held", flush=True)
         sys.stdin.readline()
+    elif mode == "bulk":
+        began = time.monotonic()
+        shared = {"limits": os.environ["GIGACHAT_LIMITS"], "max_concurrency": 3}
+        for row in bulk.map_rows([f"row {number}" for number in range(calls)], client=shared):
+            assert row["error"] is None
+            seconds.append(time.monotonic() - began)
     elif mode == "asyncio":
         asyncio.run(in_asyncio())
     elif mode == "trio":

@@ -220,7 +220,8 @@ class Backend(ABC):
         if self._every_row:
             self._fail(work.rows, RowError("JobStoppedError", _SPENT), work.spent)
         else:
-            self.stop(_SPENT)
+            most = work.most.input_tokens + work.most.output_tokens
+            self.stop(f"{_SPENT}: the next request can take {most} tokens")
 
     def _leave(self, work: Work, reason: str, error: exceptions.GigaChatException | None = None) -> None:
         self._ledger.settle(work.most, work.spent)

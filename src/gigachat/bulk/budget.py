@@ -57,10 +57,18 @@ class Prices:
 
     Args:
         prices: Before those of the catalogue.
+
+    Raises:
+        ValueError, TypeError: One is invalid.
     """
 
     def __init__(self, prices: Mapping[str, Price] | None) -> None:
         self._prices = dict(prices or {})
+        for model, price in self._prices.items():
+            if not isinstance(price, catalogue.Price):
+                raise TypeError(f"prices[{model!r}] is a Price, not {type(price).__name__}")
+            if not (price.input >= 0 and price.output >= 0):
+                raise ValueError(f"the price of {model} is below 0")
 
     def of(self, model: str) -> Price | None:
         """Return the price of a model; None if it is not known."""

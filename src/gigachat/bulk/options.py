@@ -75,6 +75,7 @@ class How:
             raise ValueError("poll_interval is a number of seconds above 0")
         if self.budget is not None and not isinstance(self.budget, Budget):
             raise TypeError(f"budget is a Budget, such as Budget(tokens=1_000_000), not {type(self.budget).__name__}")
+        Prices(self.prices)
         if self.concurrency != "learn" and (
             not isinstance(self.concurrency, int) or isinstance(self.concurrency, bool) or self.concurrency < 1
         ):

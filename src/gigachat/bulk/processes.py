@@ -82,8 +82,17 @@ async def _mapped(
 
 
 def _kept(settings: dict[str, Any], how: How) -> tuple[GigaChat, Gate]:
-    """Return the client of this process for some settings, and what lets its requests in."""
-    key = os.getpid(), pickle.dumps((sorted(settings.items()), how.concurrency))
+    """Return the client of this process for some settings, and what lets its requests in.
+
+    Raises:
+        TypeError: The settings cannot be pickled.
+    """
+    try:
+        key = os.getpid(), pickle.dumps((sorted(settings.items()), how.concurrency))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"client= holds what cannot be pickled; give functions and classes of a module: {error}"
+        ) from None
     if key not in _kept_clients:
         client = GigaChat(**settings)
         _kept_clients[key] = client, how.gate(client)

@@ -49,7 +49,7 @@ def summary(report: Report) -> str:
     """Return a report as one line."""
     parts = [f"{report.done + report.failed}" + ("" if report.total is None else f" of {report.total}") + " rows"]
     parts.append(f"{report.rate:.1f} a second")
-    if report.eta is not None:
+    if report.eta:
         parts.append(f"{_duration(report.eta)} left")
     if report.failed:
         parts.append(f"{report.failed} failed")

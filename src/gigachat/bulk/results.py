@@ -78,7 +78,7 @@ class Report:
         limit: Most requests that may be in progress.
         seconds: Duration of this run.
         stopped: Why the run ended before the input did; None if it did not.
-        error: The error of the service that ended it.
+        error: The error that ended it; None if the budget is spent.
     """
 
     done: int = 0

@@ -100,7 +100,8 @@ async def _run(
                             checkpoint.write(result, job)
                             report.add(result)
                             if alike.add(result) and result.error is not None:
-                                backend.stop(f"the first {_ALIKE} rows failed alike: {result.error.message}")
+                                reason = f"the first {_ALIKE} rows failed alike: {result.error.message}"
+                                backend.stop(reason, JobStoppedError(reason))
                             watch.look(report)
                 checkpoint.finish()
             if report.stopped is None:

@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     """Ask for the rows."""
     from gigachat import bulk
 
+    if options.output == "-":
+        raise ValueError("-o takes a file: the next run needs it to continue")
     output = path_of(options.output)
     check_output(output)
     source = options.file if options.file == "-" else path_of(options.file)
@@ -89,12 +91,10 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
         "model": options.model,
         "temperature": options.temperature,
         "max_tokens": options.max_tokens,
-        "concurrency": options.concurrency or "learn",
+        "concurrency": "learn" if options.concurrency is None else options.concurrency,
         "retries": options.retries,
         "cache": None if options.cache is None else path_of(options.cache),
     }
-    if options.concurrency is not None:
-        asked["concurrency"] = options.concurrency
     if options.schema is not None:
         from gigachat.cli.schemas import answer_type
 
