@@ -212,7 +212,7 @@ class Client(
     def _connect(
         self, settings: Options, http_client: httpx2.Client | None, async_http_client: httpx2.AsyncClient | None
     ) -> None:
-        from gigachat._services import service_of
+        from gigachat._client_service import service_of
         from gigachat._transport import async_transport, blocking_transport
         from gigachat._transport.event_loops import in_event_loop
         from gigachat._transport.tls import context_for

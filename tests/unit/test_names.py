@@ -98,9 +98,9 @@ def test_the_import_of_a_client_loads_few_modules() -> None:
     ("program", "own", "others"),
     [
         ("import gigachat", 7, 30),
-        ("from gigachat import GigaChat", 52, 60),
-        ("from gigachat import GigaChat; GigaChat(access_token='t')", 84, 310),
-        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", 95, 340),
+        ("from gigachat import GigaChat", 53, 60),
+        ("from gigachat import GigaChat; GigaChat(access_token='t')", 85, 310),
+        ("from gigachat import AsyncGigaChat; AsyncGigaChat(access_token='t')", 96, 340),
     ],
     ids=["package", "class", "client", "async client"],
 )
