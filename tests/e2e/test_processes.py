@@ -35,6 +35,7 @@ from gigachat import (
     GigaChatException,
     ResponseError,
     ToolError,
+    bulk,
 )
 from gigachat.mcp import McpTools
 from gigachat.server import GigaChatServer
@@ -610,6 +611,9 @@ def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
         server.reply_call("point", {"x": "left"})
         yield met(lambda: giga.chat_run("x", tools=[point], on_error="raise"))
         yield met(lambda: giga.conversation().load(__file__))
+        budget = bulk.Budget(tokens=12)
+        rows = [{"text": "x"}, {"text": "x"}]
+        yield met(lambda: list(bulk.iterate(rows, giga=giga, prompt="{text}", max_tokens=9, budget=budget)))
         server.reply_call("refuse")
         yield met(lambda: giga.chat_run("x", tools=[refuse], on_error="raise"))
     yield met(lambda: McpTools([sys.executable, "-c", ""]).open())
