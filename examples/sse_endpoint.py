@@ -1,7 +1,4 @@
-"""A web service that streams answers to browsers: uvicorn sse_endpoint:app.
-
-In the browser: new EventSource("/chat?question=Привет").onmessage = event => show(JSON.parse(event.data).text)
-"""
+"""A web service that streams answers to browsers, as docs/streaming.md explains: uvicorn sse_endpoint:app."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -28,7 +25,8 @@ async def events(giga: AsyncGigaChat, question: str) -> AsyncIterator[JSONServer
     try:
         async with giga.stream(question) as stream:
             async for text in stream.text_stream:
-                yield JSONServerSentEvent({"text": text})
+                yield JSONServerSentEvent({"text": text}, event="text")
+        yield JSONServerSentEvent({}, event="end")  # a browser closes its EventSource, or it would ask again
     except GigaChatException as error:
         logging.warning("stream failed: %s", error)
         yield JSONServerSentEvent({}, event="failure")

@@ -185,7 +185,8 @@ def test_the_endpoint_streams_server_sent_events(server: GigaChatServer) -> None
         assert response.headers["content-type"].startswith("text/event-stream")
         events = response.text.split("\r\n\r\n")
         assert events.pop() == ""
-        texts = [json.loads(event.removeprefix("data: "))["text"] for event in events]
+        assert events.pop() == "event: end\r\ndata: {}"  # without it browsers would ask again
+        texts = [json.loads(event.removeprefix("event: text\r\ndata: "))["text"] for event in events]
         assert len(texts) > 1
         assert "".join(texts) == "Жили-были дед да баба.\nИ была у них курочка Ряба."
         assert messages(server)[0]["content"] == "Расскажи сказку"
