@@ -6,9 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import httpx2
 import pytest
 
 from gigachat.server import GigaChatServer
+from tests.support.browsers import UVICORN, served
 from tests.support.notebooks import code_cells, executed
 from tests.support.programs import environment
 from tests.support.waiting import PATIENCE
@@ -152,34 +150,11 @@ def test_voice_notes_become_a_list_of_things_to_do(server: GigaChatServer, tmp_p
     assert len(messages(server, 0)[0]["attachments"]) == 1
 
 
-@contextmanager
-def served(server: GigaChatServer) -> Iterator[str]:
-    """Run `sse_endpoint` under uvicorn, and yield its address."""
-    command = [sys.executable, "-m", "uvicorn", "sse_endpoint:app", "--app-dir", str(EXAMPLES), "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--no-use-colors"],
-        env={"PYTHONUTF8": "1", **environment(server)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    limit = threading.Timer(5 * PATIENCE, process.kill)
-    limit.start()
-    try:
-        assert process.stderr is not None
-        started = (re.search(r"running on (http://\S+)", line) for line in process.stderr)
-        address = next((found[1] for found in started if found is not None), None)
-        assert address is not None, "the program has ended"
-        yield address
-    finally:
-        limit.cancel()
-        process.kill()
-        process.communicate()
-
-
 def test_the_endpoint_streams_server_sent_events(server: GigaChatServer) -> None:
-    with served(server) as address, httpx2.Client(base_url=address, timeout=PATIENCE, trust_env=False) as browser:
+    with (
+        served(EXAMPLES, *UVICORN, "sse_endpoint:app", environment=environment(server)) as port,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as browser,
+    ):
         server.reply("Жили-были дед да баба.\nИ была у них курочка Ряба.")
         response = browser.get("/chat", params={"question": "Расскажи сказку"})
         assert response.headers["content-type"].startswith("text/event-stream")
