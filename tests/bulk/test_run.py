@@ -119,6 +119,19 @@ def test_vectors_and_token_counts_are_asked_for_together(giga: GigaChat, server:
     assert len(server.requests_to("/embeddings")) == 3 + 1
 
 
+def test_texts_without_an_answer_fail(giga: GigaChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = GigaChat.aembeddings
+
+    async def one(*arguments: Any) -> Any:
+        found = await whole(*arguments)
+        del found.data[1:]
+        return found
+
+    monkeypatch.setattr(GigaChat, "aembeddings", one)
+    found = list(bulk.iterate(["a", "b"], giga=giga, task="embed"))
+    assert [one.error and one.error.message for one in found] == ["the service answered 1 of 2 texts"] * 2
+
+
 def test_a_text_that_is_too_long_fails_alone(giga: GigaChat) -> None:
     found = list(bulk.iterate(["a", "слово " * 2000, "b"], giga=giga, task="embed", ordered=True))
     assert [one.error and one.error.status for one in found] == [None, 413, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic_core import to_json, to_jsonable_python
@@ -234,6 +234,7 @@ class Job:
             found = await method_of(giga, "embeddings")(texts, self.model_of(giga))
             headers = found.x_headers
             vectors = {item.index: item for item in found.data}
+            _check_count(vectors.keys() & set(range(len(texts))), texts)
             return [
                 self._result(
                     row, vectors[at].embedding, TokenCounts(vectors[at].usage.prompt_tokens), found.model, headers
@@ -242,6 +243,7 @@ class Job:
             ]
         if self.task == "tokens":
             counts = await method_of(giga, "tokens_count")(texts, self.model_of(giga))
+            _check_count(counts, texts)
             return [
                 self._result(row, count.tokens, None, self.model_of(giga), count.x_headers)
                 for (row, _), count in zip(rows, counts, strict=True)
@@ -315,6 +317,11 @@ def method_of(giga: Client, name: str) -> Callable[..., Any]:
     """Return the async method of a client of either kind."""
     method: Callable[..., Any] = getattr(giga, f"a{name}" if isinstance(giga, GigaChat) else name)
     return method
+
+
+def _check_count(answers: Sized, texts: Sized) -> None:
+    if len(answers) != len(texts):
+        raise ValueError(f"the service answered {len(answers)} of {len(texts)} texts")
 
 
 def _size(value: Any) -> int:
