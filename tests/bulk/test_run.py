@@ -6,6 +6,7 @@ import asyncio
 import json
 import pickle
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -165,6 +166,19 @@ def test_a_lasting_failure_is_the_result_of_the_row_and_can_be_asked_again(
     assert (report.done, report.failed) == (10, 0)
     assert len(server.chats) == 1
     assert [one["n"] for one in bulk.read_results(out)] == list(range(10))
+
+
+def test_a_service_that_goes_away_ends_the_run(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    def asked(row: Mapping[str, Any]) -> str:
+        if row["id"] == "r5":
+            server.fail(503, times=None, path="/chat/completions")
+        return "x"
+
+    report = bulk.run(rows(100), tmp_path / "out.jsonl", giga=giga, prompt=asked, retries=0, concurrency=1)
+    assert report.stopped is not None
+    assert report.stopped.startswith("20 rows in a row failed alike: 503")
+    assert report.done > 0
+    assert report.failed <= 22  # those that were in progress fail too
 
 
 def test_the_first_rows_that_fail_alike_end_the_run(giga: GigaChat, tmp_path: Path) -> None:

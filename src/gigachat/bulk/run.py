@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import aclosing, asynccontextmanager, closing, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ from gigachat.bulk.budget import Ledger, Prices
 from gigachat.bulk.checkpoint import Checkpoint
 from gigachat.bulk.options import backend_for, divided
 from gigachat.bulk.progress import Progress, Watch
-from gigachat.bulk.results import Report, Result, RowError
+from gigachat.bulk.results import Report, Result
 from gigachat.bulk.rows import Rows, Source
 from gigachat.bulk.templates import RowMistake
 from gigachat.bulk.threads import Interrupt, call, iterated
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ALIKE = 20  # rows that all fail in the same way, before the run stops
+_ALIKE = 20  # rows that fail in the same way, one after another, before the run stops
+_AWAY = ("APIConnectionError", "APITimeoutError")
 
 
 async def arun(
@@ -100,7 +102,7 @@ async def _run(
                             checkpoint.write(result, job)
                             report.add(result)
                             if alike.add(result) and result.error is not None:
-                                reason = f"the first {_ALIKE} rows failed alike: {result.error.message}"
+                                reason = f"{_ALIKE} rows in a row failed alike: {result.error.message}"
                                 backend.stop(reason, JobStoppedError(reason))
                             watch.look(report)
                 checkpoint.finish()
@@ -316,20 +318,21 @@ def _blocking(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class _Alike:
-    """Tells when the first rows of a run have all failed in the same way."""
+    """Tells when one row after another fails in the same way: the first ones, or because the service is away."""
 
     def __init__(self) -> None:
-        self._error: RowError | None = None
-        self._left = _ALIKE
+        self._failure: tuple[str, int | None] | None = None
+        self._count = 0
+        self._succeeded = False
 
     def add(self, result: Result) -> bool:
         """Count a result."""
-        if self._left <= 0:
+        error = result.error
+        if error is None:
+            self._failure, self._succeeded = None, True
             return False
-        error, before = result.error, self._error or result.error
-        if error is None or before is None or (error.kind, error.status) != (before.kind, before.status):
-            self._left = 0
-            return False
-        self._error = error
-        self._left -= 1
-        return self._left == 0
+        failure = (error.kind, error.status)
+        self._count = self._count + 1 if failure == self._failure else 1
+        self._failure = failure
+        away = error.kind in _AWAY or (error.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return self._count == _ALIKE and (away or not self._succeeded)
