@@ -152,7 +152,7 @@ WHEEL := .venv-matrix/wheel
 matrix-%: .venv-matrix/%/ready
 	@echo "--- $*"
 	@$(<D)/bin/pip install -qq --disable-pip-version-check --force-reinstall --no-deps $(WHEEL)/*.whl
-	@$(<D)/bin/python -m pytest -p no:cacheprovider --hypothesis-profile few tests/matrix/check_wheel.py \
+	@$(<D)/bin/python -m pytest -p no:cacheprovider tests/matrix/check_wheel.py \
 		$$($(PYTHON) tests/matrix/environments.py $* suites)
 
 test-matrix: $(READY) ## Run a sample of the tests on the built wheel, on each CPython found, free-threaded too, with the newest and the lowest dependencies
@@ -207,6 +207,8 @@ test-windows: $(READY) ## Run a sample of the client's tests on CPython for Wind
 coverage: $(READY) ## Measure the branch coverage of the engine and the transport
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest $(PARALLEL) --sample tests/unit tests/faults tests/e2e tests/wire \
+		tests/property/test_chunk_merging.py --ignore=tests/wire/test_signals.py
+	@$(BIN)/coverage run -m pytest $(PARALLEL) --transport pyreqwest --sample --fewer-costly $(FAST) \
 		--ignore=tests/wire/test_signals.py
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report

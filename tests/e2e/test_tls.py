@@ -784,7 +784,7 @@ def test_the_name_of_a_proxy_may_be_in_cyrillic(
 
 
 def test_a_proxy_with_an_impossible_name_is_refused(mode: Mode, good: Site) -> None:
-    with pytest.raises(ConfigurationError, match="a host name or a header is not valid"):
+    with pytest.raises(ConfigurationError, match="not valid"):
         ask(mode, good.url, proxy=f"http://{'я' * 60}.example:3128")
 
 
