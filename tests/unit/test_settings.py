@@ -499,5 +499,6 @@ def test_arguments_of_pydantic_settings_are_kept(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GIGACHAT_MODEL", "one")
     monkeypatch.setenv("OTHER_MODEL", " 'two' ")
     monkeypatch.setenv("OTHER_USER", "null")
-    settings = Settings(_env_prefix="OTHER_", _env_parse_none_str="null")
+    arguments: dict[str, Any] = {"_env_prefix": "OTHER_", "_env_parse_none_str": "null"}  # pyright does not know them
+    settings = Settings(**arguments)
     assert (settings.model, settings.user) == ("two", None)
