@@ -44,7 +44,7 @@ def minor(version: str) -> str:
 
 def is_free_threaded(name: str) -> bool:
     """Whether a version, or an environment of it, has no global lock."""
-    return name.removesuffix("-newest").endswith("t")
+    return name.partition("-")[0].endswith("t")
 
 
 def pythons() -> dict[str, Path]:
@@ -108,7 +108,7 @@ def bounds(name: str) -> list[str]:
         return []
     extras = PROJECT["optional-dependencies"]
     runner = [requirement for requirement in extras["test"] if requirement.startswith("pytest>=")]
-    asked = [*PROJECT["dependencies"], *extras["server"], *runner]
+    asked = [*PROJECT["dependencies"], *extras["server"], *extras["redis"], *runner]
     return ["{}=={}".format(*requirement.split(">=")) for requirement in asked]
 
 

@@ -51,8 +51,9 @@ def test_only_the_unit_suite_runs_there(folder: Path) -> None:
     install(folder, "python3.11", "3.11.7")
     install(folder, "python3.14t", "3.14.0t")
     assert environments.suites("3.14.0t-newest")[-1] == "tests/unit"
-    assert "tests/server" in environments.suites("3.11.7-newest")
-    assert environments.packages("3.11.7-newest", "a.whl") == ["a.whl[test]"]
+    for usual in ("3.11.7-newest", "3.11.7-lowest"):
+        assert "tests/server" in environments.suites(usual)
+        assert environments.packages(usual, "a.whl") == ["a.whl[test]"]
     assert environments.packages("3.14.0t-newest", "a.whl")[1] == "a.whl"
 
 
