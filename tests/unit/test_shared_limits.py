@@ -35,7 +35,7 @@ from gigachat._redis.leases import RedisLeases
 from gigachat._transport.transport import AsyncTransport, BlockingTransport
 from gigachat.settings import Settings
 from tests.support.programs import run_program
-from tests.support.systems import needs_fork
+from tests.support.systems import needs_fork, needs_trio
 from tests.support.waiting import until
 from tests.unit.world import World, error
 
@@ -57,6 +57,7 @@ def key() -> str:
 # Without Redis.
 
 
+@needs_trio
 def test_without_redis_slots_are_those_of_the_process(away: str, caplog: pytest.LogCaptureFixture) -> None:
     limiter = RedisLimits(away).limiter(key())
     blocking, awaiting = BlockingTransport(Settings()), AsyncTransport(Settings())
