@@ -326,15 +326,10 @@ def main() -> int:
             print(f"| {name} | {value if not isinstance(value, bool) else 'yes' if value else 'NO'} |")
         status |= not outcome.whole
     if options.cost_rows or options.memory_rows:
-        with subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        ) as server:
-            assert server.stdout is not None
-            address = server.stdout.readline().strip()
+        from benchmarks.run import servers  # not in the measured processes
+
+        with servers(use_nginx=False) as running:
+            address = f"{running.own}/chat/v1"
             if options.cost_rows:
                 ours, theirs = costs(options.cost_rows, address)
                 print("\n| CPU of a row | job | bare loop | ratio |\n|---|---|---|---|")

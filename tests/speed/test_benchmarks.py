@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import httpx2
 import pytest
 from benchmarks import answers, record, tables
+from benchmarks.bulk import ROOT
 from benchmarks.child import CLASSES
 from benchmarks.picture import picture
 from benchmarks.results import Results, Spread
@@ -125,3 +129,12 @@ def test_the_pages_hold_measured_tables(page: str) -> None:
     text = (record.DOCS / page).read_text("utf-8")
     measured = text.partition(record.BEGIN)[2].partition(record.END)[0]
     assert measured.count("\n| ") > len(TARGETS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is read from the module `resource`")
+def test_jobs_are_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks.bulk", "--rows=0", "--cost-rows=20", "--memory-rows=200"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=120)
+    assert re.search(r"\| 20 rows \| \d+ µs \| \d+ µs \|", done.stdout)
+    assert re.search(r"\| 200 rows \| \d+ MiB \| \d+ MiB \|", done.stdout)
