@@ -6,11 +6,11 @@ The texts are taken from the caller's iterable in the caller's own thread or tas
 from __future__ import annotations
 
 import threading
-from array import array
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
 from functools import partial
 from inspect import iscoroutinefunction
-from itertools import chain, islice, takewhile
+from itertools import islice, takewhile
+from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gigachat.api.embeddings import MOST_TEXTS
@@ -221,10 +221,12 @@ class _Block:
             self._bytes = bytearray((self._count or 0) * width * _FLOAT)
         if any(len(row) != self._width for row in rows):
             raise APIResponseValidationError("the vectors of the responses have different lengths")
-        begin, end = (index * self._width * _FLOAT for index in (start, start + len(rows)))
-        if end > len(self._bytes):
-            self._bytes.extend(bytes(end - len(self._bytes)))
-        self._bytes[begin:end] = array("f", chain.from_iterable(rows)).tobytes()
+        row_format = Struct(f"{self._width}f")
+        missing = (start + len(rows)) * row_format.size - len(self._bytes)
+        if missing > 0:
+            self._bytes.extend(bytes(missing))
+        for index, row in enumerate(rows, start):
+            row_format.pack_into(self._bytes, index * row_format.size, *row)
 
     def vectors(self, count: int) -> Vectors:
         """Return the first vectors as an array, or as lists if numpy is not installed."""
