@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import APIConnectionError, APITimeoutError, GigaChatException
+from gigachat import APIConnectionError, APITimeoutError, AsyncGigaChat, GigaChatException
 from gigachat.context import authorization_cvar
 from tests.support.certificates import Authority
 from tests.support.payloads import DONE, answer, chunked, completion, event, grant, http, refusal, streamed
@@ -331,6 +332,25 @@ def test_a_stream_cancelled_anywhere_loses_no_connection(
         assert mode.run(main) == []
         gc.collect()  # what was left open says so here
         assert server.wait_for_connections(0)
+
+
+def test_connections_of_many_requests_at_once_serve_as_many_again() -> None:
+    many = 300
+    all_are_here = threading.Barrier(many)
+
+    def wait_for_all(peer: Peer, request: Received) -> None:
+        all_are_here.wait(PATIENCE)
+        peer.send(answer("good"))
+
+    async def main() -> None:
+        async with AsyncGigaChat(**server.reach) as giga:
+            for _ in range(2):
+                await asyncio.gather(*(giga.chat("x") for _ in range(many)))
+
+    with Server() as server:
+        server.for_ever = wait_for_all
+        asyncio.run(main())
+        assert server.connections < 1.5 * many  # pyreqwest may put some back a moment later
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])

@@ -40,7 +40,7 @@ TOO_LONG_HEAD = f"more than {MAX_HEADER_BYTES} bytes before the headers of a res
 PIECE = 64 * 1024  # bytes that are sent with one timeout
 UNBOUNDED = sys.maxsize
 DRAIN_WAIT = 0.001  # seconds that the last bytes of a finished stream may take
-_MAX_IDLE = 256  # idle connections kept for one origin: none of them costs a request anything
+_MAX_IDLE = 1000  # idle connections kept for one origin: none of them costs a request anything
 _NO_CONNECTIONS: deque[Connection] = deque()
 
 

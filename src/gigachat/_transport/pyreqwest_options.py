@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gigachat.settings import Options
 
 KEEPALIVE = 30.0  # as `connecting` has it
-_MAX_IDLE = 20
+_MAX_IDLE = 1000
 _LATER = 0.05  # seconds: of equal timeouts, that of connecting must end first, for it tells that nothing was sent
 _PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
