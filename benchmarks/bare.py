@@ -240,7 +240,7 @@ class Pyreqwest(AsyncBare):
 
     def pieces(self, method: str, path: str, body: bytes) -> Iterator[bytes]:
         request = self.client.request(method, self.url + path).headers(HEADERS).body_bytes(body)
-        with request.build_streamed() as response:
+        with request.streamed_read_buffer_limit(0).build_streamed() as response:  # else it waits for 64 KB
             while piece := response.body_reader.read_chunk():
                 yield bytes(piece)
 
@@ -250,7 +250,7 @@ class Pyreqwest(AsyncBare):
 
     async def apieces(self, path: str, body: bytes) -> AsyncIterator[bytes]:
         request = self.aclient.post(self.url + path).headers(HEADERS).body_bytes(body)
-        async with request.build_streamed() as response:
+        async with request.streamed_read_buffer_limit(0).build_streamed() as response:
             while piece := await response.body_reader.read_chunk():
                 yield bytes(piece)
 

@@ -105,9 +105,8 @@ CALLS = (
         "chat",
         _but("http.client", "litellm"),
         together=_MANY,
-        warm=10,
         turns=1,
-        rounds=2,
+        rounds=3,
     ),
     Scenario(
         "client-per-message",
