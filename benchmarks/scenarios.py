@@ -301,7 +301,8 @@ SCENARIOS = (*CALLS, *STREAMS, *DATA, *FRESH)
 
 _GIGA = "from gigachat import GigaChat"
 _CLIENT = f"{_GIGA}; giga = GigaChat(base_url='{{url}}/v1', access_token='t', model='GigaChat'{{option}})"
-_HTTP = "import httpcore2, json; http = httpcore2.ConnectionPool()"
+# With a model of pydantic, without which no client here answers.
+_HTTP = "import httpcore2, json, pydantic; pydantic.create_model('A', x=(str, ...)); http = httpcore2.ConnectionPool()"
 _POST = "json.loads(http.request('POST', '{url}/v1/chat/completions', content=b'{{}}').content)"
 _OPENAI = "import openai; client = openai.OpenAI(base_url='{url}/v1', api_key='t')"
 _ASK = "client.chat.completions.create(model='m', messages=[{{'role': 'user', 'content': 'x'}}])"
