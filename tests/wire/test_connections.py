@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -351,6 +352,32 @@ def test_connections_of_many_requests_at_once_serve_as_many_again() -> None:
         server.for_ever = wait_for_all
         asyncio.run(main())
         assert server.connections < 1.5 * many  # pyreqwest may put some back a moment later
+
+
+def test_a_call_is_cancelled_though_its_response_has_come() -> None:
+    arrived, may_answer, answered = (threading.Semaphore(0) for _ in range(3))
+
+    def wait(peer: Peer, request: Received) -> None:
+        arrived.release()
+        assert may_answer.acquire(timeout=PATIENCE)
+        peer.send(answer("good"))
+        answered.release()
+
+    async def main() -> None:
+        async with AsyncGigaChat(**server.reach) as giga:
+            for _ in range(10):
+                call = asyncio.create_task(giga.chat("x"))
+                await asyncio.to_thread(arrived.acquire)
+                may_answer.release()
+                assert answered.acquire(timeout=PATIENCE)
+                time.sleep(0.02)  # the response comes while the event loop is busy
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+
+    with Server() as server:
+        server.for_ever = wait
+        asyncio.run(main())
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])

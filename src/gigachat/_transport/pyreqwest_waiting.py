@@ -177,20 +177,25 @@ def awaited(work: Awaitable[T], reading: Reading) -> Generator[Any, Any, T]:
     """
     steps: Any = work
     step, argument = steps.send, None
+    ended_by: BaseException | None = None
     while True:
         try:
             future = step(argument)
-        except StopIteration as done:
-            value: T = done.value
-            return value
-        except CancelledError:
-            if reading.interrupted and not event_loops.is_cancelled():
-                raise NotAwaitedError from None
+        except (Exception, CancelledError) as end:
+            if ended_by is not None:  # even if the result came at the same moment: a cancellation must not be lost
+                break
+            if isinstance(end, StopIteration):
+                value: T = end.value
+                return value
             raise
         reading.waits_for(future)
         try:
             yield future
         except BaseException as error:
+            ended_by = error
             step, argument = steps.throw, error
         else:
             step, argument = steps.send, None
+    if isinstance(ended_by, CancelledError) and reading.interrupted and not event_loops.is_cancelled():
+        raise NotAwaitedError from None
+    raise ended_by
