@@ -6,7 +6,7 @@ import asyncio
 import json
 import pickle
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,9 @@ from gigachat.catalogue import DATE, Price
 from gigachat.server import GigaChatServer
 from gigachat.usage import TokenCounts
 from tests.support.callers import options
+from tests.support.programs import environment, run_program
+from tests.support.systems import needs_fork
+from tests.support.waiting import PATIENCE
 
 
 class Tone(BaseModel):
@@ -90,6 +93,62 @@ def test_blocking_functions_work_beside_an_event_loop(giga: GigaChat, tmp_path: 
         return report.done, len(list(bulk.iterate(rows(3), giga=giga)))
 
     assert asyncio.run(notebook()) == (3, 3)
+
+
+def test_the_results_of_a_job_are_the_rows_of_another_one(giga: GigaChat, tmp_path: Path) -> None:
+    def counts() -> Iterator[str]:
+        return (f"{one.value}" for one in bulk.iterate(rows(3), giga=giga, task="tokens"))
+
+    async def notebook() -> int:
+        return bulk.run(counts(), tmp_path / "notebook.jsonl", giga=giga).done
+
+    assert len(list(bulk.iterate(counts(), giga=giga))) == 3
+    assert bulk.run(counts(), tmp_path / "out.jsonl", giga=giga).done == 3
+    assert asyncio.run(notebook()) == 3
+
+
+def test_a_job_of_processes_takes_the_results_of_another_one(server: GigaChatServer) -> None:
+    settings = options(server)
+    found = bulk.map_rows((row for row in bulk.map_rows(rows(3), client=settings, column="text")), client=settings)
+    assert [row["id"] for row in found] == ["r0", "r1", "r2"]
+
+
+def test_a_job_inside_a_function_of_another_one_fails(giga: GigaChat) -> None:
+    def prompt(row: Any) -> str:
+        return f"{len(list(bulk.iterate([row['text']], giga=giga)))}"
+
+    [result] = bulk.iterate(["a"], giga=giga, prompt=prompt)
+    assert result.error is not None
+    assert "cannot wait for another job" in result.error.message
+
+
+def test_an_iterator_that_is_collected_inside_another_job_ends(giga: GigaChat) -> None:
+    left = [bulk.iterate(rows(50), giga=giga)]
+    assert next(left[0]).error is None
+
+    def prompt(row: Any) -> str:
+        left.clear()
+        return "a"
+
+    assert [one.error for one in bulk.iterate(rows(2), giga=giga, prompt=prompt)] == [None, None]
+
+
+@needs_fork
+def test_a_child_process_leaves_an_iterator_of_its_parent_alone(server: GigaChatServer) -> None:
+    program = """
+import os
+from gigachat import GigaChat, bulk
+
+results = bulk.iterate(["a"] * 50, giga=GigaChat())
+next(results)
+if not (child := os.fork()):
+    results.close()
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert len(list(results)) == 49
+"""
+    done = run_program(["-c", program], variables=environment(server), seconds=PATIENCE)
+    assert done.returncode == 0, done.stderr
 
 
 def test_answers_are_values_of_a_type(giga: GigaChat, tmp_path: Path) -> None:

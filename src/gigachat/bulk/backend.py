@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _KEPT = ("request_id", "model", "finish_reason")
 _SPENT = "the budget is spent"
+_AHEAD = 100  # most rows that a thread reads ahead
 ENDING = (
     exceptions.AuthenticationError,
     exceptions.PaymentRequiredError,
@@ -130,9 +131,9 @@ class Backend(ABC):
 
         Args:
             rows: The rows.
-            slow: Whether reading them may wait.
+            slow: Whether a thread must read them, because that may wait.
         """
-        source = taken(rows, self._read, slow=slow)
+        source = taken(rows, self._read, ahead=min(self._window, _AHEAD) if slow else 0)
         dispatcher = asyncio.create_task(self._dispatch(source))
         dispatcher.add_done_callback(lambda _: self._arrived.set())
         try:

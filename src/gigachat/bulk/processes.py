@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gigachat.bulk.job import Job
     from gigachat.bulk.options import How, Options
     from gigachat.bulk.results import Result
-    from gigachat.bulk.rows import Row
 
 _kept_clients: dict[tuple[int, bytes], tuple[GigaChat, Gate]] = {}
 
@@ -67,14 +66,14 @@ def map_rows(
 
 
 async def _mapped(
-    job: Job, how: How, rows: Iterable[Row], settings: dict[str, Any], column: str
+    job: Job, how: How, rows: Rows, settings: dict[str, Any], column: str
 ) -> AsyncIterator[dict[str, Any]]:
     client, gate = _kept(settings, how)
     job.check_fields(client)
     report = Report()
     backend = backend_for(job, how, client, report, gate=gate, ordered=True, every_row=True)
     with closing(backend):
-        async with aclosing(backend.results(rows)) as results:
+        async with aclosing(backend.results(rows, slow=rows.slow)) as results:
             async for result in results:
                 yield _joined(result, job, column)
     if report.stopped is not None:

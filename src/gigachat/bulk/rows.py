@@ -22,6 +22,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 
 from gigachat.bulk.cache import digest
 from gigachat.bulk.checkpoint import MARK
+from gigachat.bulk.threads import in_background_loop
 
 Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
 """A path, `-` for standard input, a DataFrame of pandas or Polars, a table of pyarrow, or any iterable of rows."""
@@ -37,7 +38,6 @@ _OF_SUFFIX = {
     ".pq": "parquet",
 }
 _CHUNK = 1 << 20
-_AHEAD = 100  # rows that a thread reads ahead
 _DELIMITERS = ",;\t"
 
 
@@ -69,7 +69,6 @@ class Rows:
 
     Attributes:
         total: How many there are; None if it is not known.
-        slow: Whether reading may wait, so that it belongs into a thread.
         digest: What tells this input from others: of a file its bytes, else the number of rows and the first one.
 
     Raises:
@@ -80,7 +79,8 @@ class Rows:
         if form is not None and form not in FORMATS:
             raise ValueError(f"the format of the input is one of {', '.join(FORMATS)}, not {form!r}")
         self.total: int | None = None
-        self.slow = isinstance(source, str) and source == "-"
+        self._is_pipe = isinstance(source, str) and source == "-"
+        self._is_lazy = False
         if isinstance(source, str | os.PathLike):
             self._open(source, form)
         else:
@@ -92,6 +92,11 @@ class Rows:
                 yield Row(number, None, item.reason)
             else:
                 yield Row(number, {"text": item} if isinstance(item, str) else item)
+
+    @property
+    def slow(self) -> bool:
+        """Whether a thread must read the rows: reading may wait, and would stop the event loop of other jobs."""
+        return self._is_pipe or (self._is_lazy and in_background_loop())
 
     @property
     def first(self) -> Any:
@@ -144,6 +149,7 @@ class Rows:
             self._items = _of_batches(table.to_batches(max_chunksize=1024))
         else:
             self.total = len(table) if hasattr(table, "__len__") else None
+            self._is_lazy = self.total is None
             self._items = iter(table)
         self.digest = digest(self.total, self.first, fallback=str).hex()
 
@@ -283,20 +289,20 @@ Taken: TypeAlias = "asyncio.Queue[Row | BaseException | None]"
 """Rows that a thread has read; None is their end."""
 
 
-async def taken(rows: Iterable[Row], read: Taken, *, slow: bool) -> AsyncGenerator[Row, None]:
+async def taken(rows: Iterable[Row], read: Taken, *, ahead: int) -> AsyncGenerator[Row, None]:
     """Iterate over rows in an event loop.
 
     Args:
         rows: The rows.
         read: Where a thread puts them. None, put there by others, ends the wait for a row.
-        slow: Whether a thread reads them, a few ahead.
+        ahead: How many rows a thread reads ahead; 0 if no thread is needed.
     """
-    if not slow:
+    if not ahead:
         for row in rows:
             yield row
         return
     loop = asyncio.get_running_loop()
-    room = threading.Semaphore(_AHEAD)
+    room = threading.Semaphore(ahead)
     over = False
 
     def reading() -> None:

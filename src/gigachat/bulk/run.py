@@ -51,10 +51,9 @@ async def arun(
         job,
         how,
         Interrupt(),
-        source,
+        _rows(job, source, out, input_format),
         out,
         giga=giga,
-        input_format=input_format,
         ordered=ordered,
         retry_failed=retry_failed,
         overwrite=overwrite,
@@ -66,21 +65,16 @@ async def _run(
     job: Job,
     how: How,
     interrupt: Interrupt,
-    source: Source,
+    rows: Rows,
     out: str | os.PathLike[str],
     *,
     giga: Client | None,
-    input_format: str | None,
     ordered: bool,
     retry_failed: bool,
     overwrite: bool,
     progress: Progress,
 ) -> Report:
     watch = Watch(progress)
-    if isinstance(source, str | os.PathLike) and _same(source, out):
-        raise ValueError(f"{out} is the input: give another file for the results")
-    rows = Rows(source, input_format)
-    job.check(rows.first)
     async with _client(giga) as client:
         job.check_fields(client)
         check_budget(job, how, rows.first, client)
@@ -166,16 +160,16 @@ def run(
         OSError: The file cannot be written.
     """
     job, how = divided(options)
+    rows = _rows(job, source, out, input_format)
     with Interrupt() as interrupt:
         return _blocking(
             _run(
                 job,
                 how,
                 interrupt,
-                source,
+                rows,
                 out,
                 giga=giga,
-                input_format=input_format,
                 ordered=ordered,
                 retry_failed=retry_failed,
                 overwrite=overwrite,
@@ -293,6 +287,15 @@ def check_budget(job: Job, how: How, first: Any, client: Client | None = None) -
         payload = job.payload(first)
     if payload is not None or job.task == "chat":
         job.most(payload)
+
+
+def _rows(job: Job, source: Source, out: str | os.PathLike[str], input_format: str | None) -> Rows:
+    """Return the rows of a job with a file, in the caller's thread: the rows may be results of another job."""
+    if isinstance(source, str | os.PathLike) and _same(source, out):
+        raise ValueError(f"{out} is the input: give another file for the results")
+    rows = Rows(source, input_format)
+    job.check(rows.first)
+    return rows
 
 
 def _same(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> bool:

@@ -29,8 +29,25 @@ def background_loop() -> asyncio.AbstractEventLoop:
         return _loop[1]
 
 
+def in_background_loop() -> bool:
+    """Whether the caller runs in the background loop, which must not wait for itself."""
+    try:
+        return _loop is not None and asyncio.get_running_loop() is _loop[1]
+    except RuntimeError:
+        return False
+
+
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that runs in the loop of the background; an interrupted caller cancels it."""
+    """Return the result of a coroutine that runs in the background loop; an interrupted caller cancels it.
+
+    Raises:
+        RuntimeError: The caller is a function that a job calls in this loop.
+    """
+    if in_background_loop():
+        coroutine.close()
+        raise RuntimeError(
+            "a function that a job calls, such as prompt=, cannot wait for another job: run that one first"
+        )
     future = asyncio.run_coroutine_threadsafe(coroutine, background_loop())
     try:
         return future.result()
@@ -40,8 +57,9 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def iterated(items: AsyncIterator[T]) -> Iterator[T]:
-    """Iterate over items of an async generator, which runs in the loop of the background."""
+    """Iterate over items of an async generator, which runs in the background loop."""
     task: asyncio.Task[Any] | None = None
+    process = os.getpid()
 
     async def following() -> list[T]:
         nonlocal task
@@ -59,7 +77,10 @@ def iterated(items: AsyncIterator[T]) -> Iterator[T]:
         while found := call(following()):
             yield from found
     finally:
-        call(close())
+        if in_background_loop():  # the garbage collector runs in any thread
+            asyncio.run_coroutine_threadsafe(close(), background_loop())
+        elif process == os.getpid():  # in a child process, the job is the parent's
+            call(close())
 
 
 class Interrupt:
