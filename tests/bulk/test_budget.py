@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +131,41 @@ def test_processes_share_a_budget(server: GigaChatServer, tmp_path: Path) -> Non
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert 2000 - 300 <= sum(spent) <= 2000
     assert all(row["error"] for row in bulk.map_rows(["more"] * 3, **settings))
+
+
+def spent(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as file:
+        [number] = file.execute("SELECT tokens FROM spent").fetchone()
+    return int(number)
+
+
+def test_a_request_that_is_never_sent_spends_nothing(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    path = tmp_path / "budget.sqlite"
+    how: dict[str, Any] = {
+        "giga": giga,
+        "max_tokens": 30,
+        "budget": bulk.Budget(tokens=10_000, shared=path),
+        "concurrency": 1,
+    }
+    server.fail(402, path="/chat/completions")
+    assert bulk.run(rows(20), tmp_path / "out.jsonl", **how).stopped
+    assert spent(path) == 0
+
+
+def test_a_request_that_waits_when_the_iterator_is_closed_spends_nothing(giga: GigaChat, tmp_path: Path) -> None:
+    path = tmp_path / "budget.sqlite"
+    used: list[int] = []
+
+    async def first() -> None:
+        results: Any = bulk.aiterate(
+            rows(20), giga=giga, max_tokens=30, budget=bulk.Budget(tokens=10_000, shared=path), concurrency=1
+        )
+        async for result in results:
+            used.append(result.usage.input_tokens + result.usage.output_tokens)
+            if len(used) == 3:
+                break
+        await results.aclose()
+
+    asyncio.run(first())
+    # The request in progress counts at its most, the one behind it is not sent.
+    assert spent(path) <= sum(used) + 80

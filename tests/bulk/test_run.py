@@ -302,6 +302,21 @@ def test_equal_requests_come_from_the_cache(giga: GigaChat, server: GigaChatServ
     assert len(server.chats) == 5
 
 
+@pytest.mark.parametrize(("task", "count"), [("chat", 1), ("embed", 2)])
+def test_a_cache_that_fails_loses_no_answer(giga: GigaChat, tmp_path: Path, task: Any, count: int) -> None:
+    cache, out = tmp_path / "cache.sqlite", tmp_path / "out.jsonl"
+
+    def prompt(row: Any) -> str:
+        with closing(sqlite3.connect(cache)) as other:
+            other.execute("DROP TABLE responses")
+            other.execute("CREATE TABLE responses (request BLOB PRIMARY KEY, response BLOB CHECK (response IS NULL))")
+        return "a"
+
+    with pytest.raises(sqlite3.IntegrityError):
+        bulk.run(rows(count), out, giga=giga, cache=cache, prompt=prompt, task=task)
+    assert [line["n"] for line in lines(out)[1:] if line["result"]] == list(range(count))
+
+
 class Day(BaseModel, strict=True):
     day: date
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from gigachat import exceptions
-from gigachat.bulk.results import Report, Result, RowError
+from gigachat.bulk.results import Report, Result, RowError, sum_of
 from gigachat.bulk.rows import taken
 from gigachat.bulk.templates import RowMistake
 from gigachat.usage import TokenCounts
@@ -192,21 +192,22 @@ class Backend(ABC):
                 work.keys.append(key)
             work.rows.append((row, payload))
             if most is not work.most:
-                work.most = TokenCounts(*(old + new for old, new in zip(work.most, most, strict=True)))
+                work.most = sum_of(work.most, most)
         return work
 
     def _keep(self, work: Work, results: list[Result]) -> None:
-        for at, result in enumerate(results):
+        for result in results:
             if work.spent is not None and result.usage is not None:
-                result.usage = TokenCounts(*(one + other for one, other in zip(work.spent, result.usage, strict=True)))
+                result.usage = sum_of(work.spent, result.usage)
             result.cost = self._prices.cost(result.model, result.usage)
-            if self._cache is not None:
-                self._put(work.keys[at], result)
             self._deliver(result)
         usages = [result.usage for result in results if result.usage is not None]
-        self._ledger.settle(work.most, TokenCounts(*map(sum, zip(*usages, strict=True))) if usages else work.spent)
+        self._ledger.settle(work.most, sum_of(*usages) if usages else work.spent)
+        for key, result in zip(work.keys, results, strict=False):
+            self._put(key, result)
 
     def _put(self, key: bytes, result: Result) -> None:
+        """Put a result into the cache, after its delivery: a disk that is full loses no answer."""
         if self._cache is not None:
             kept = {name: getattr(result, name) for name in _KEPT}
             self._cache.put(key, {"result": self._job.line_of(result.value), **kept})

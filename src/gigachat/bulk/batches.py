@@ -14,7 +14,7 @@ from gigachat._engine.totals import tokens_of
 from gigachat._service import MOST_BATCH_REQUESTS
 from gigachat.bulk.backend import Backend, Work, row_error
 from gigachat.bulk.job import method_of
-from gigachat.bulk.results import RowError
+from gigachat.bulk.results import RowError, sum_of
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Batches(Backend):
             one = self._prepared([row])
             if not one.rows:
                 continue
-            together = _sum(work.most, one.most)
+            together = sum_of(work.most, one.most)
             if len(work.rows) == MOST_BATCH_REQUESTS or (work.rows and not self._ledger.has_room(together)):
                 await self._submit(work)
                 work = Work([], TokenCounts(0))
@@ -104,10 +104,11 @@ class Batches(Backend):
                 self._start(self._collect(batch, Work(of_batch, TokenCounts(0)), held=False))
 
     async def _submit(self, work: Work) -> None:
+        await self._places.acquire()
         if not await self._ledger.hold(work.most):
+            self._places.release()
             self._unfunded(work)
             return
-        await self._places.acquire()
         requests = [
             {"id": str(row.number), "request": self._job.body(self._giga, payload)} for row, payload in work.rows
         ]
@@ -138,7 +139,7 @@ class Batches(Backend):
             half = Work(work.rows[part], TokenCounts(0), keys=work.keys[part])
             if self._ledger.budget is not None:
                 for _, payload in half.rows:
-                    half.most = _sum(half.most, self._job.most(payload))
+                    half.most = sum_of(half.most, self._job.most(payload))
             await self._submit(half)
 
     async def _collect(self, batch: str | models.Batch, work: Work, *, held: bool = True) -> None:
@@ -154,7 +155,7 @@ class Batches(Backend):
         spent = TokenCounts(0)
         for at, (row, _) in enumerate(work.rows):
             usage = self._take(row, found.get(str(row.number)), work.keys[at] if work.keys else None)
-            spent = _sum(spent, usage or TokenCounts(0))
+            spent = sum_of(spent, usage or TokenCounts(0))
         if held:
             self._ledger.settle(work.most, spent)
         else:
@@ -173,14 +174,10 @@ class Batches(Backend):
             self._fail([(row, None)], row_error(error), usage)
             return usage
         result.cost = self._prices.cost(result.model, result.usage)
-        if self._cache is not None and key is not None:
-            self._put(key, result)
         self._deliver(result)
+        if key is not None:
+            self._put(key, result)
         return result.usage
-
-
-def _sum(one: TokenCounts, other: TokenCounts) -> TokenCounts:
-    return TokenCounts(one[0] + other[0], one[1] + other[1], one[2] + other[2])
 
 
 def _line_error(line: models.BatchResult | None) -> RowError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gigachat import exceptions
 from gigachat._engine.totals import tokens_of
 from gigachat.bulk.backend import ENDING, Backend, Work, row_error
+from gigachat.bulk.results import sum_of
 from gigachat.bulk.rows import slices
 from gigachat.usage import TokenCounts
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from gigachat.bulk.backend import Shared
-    from gigachat.bulk.concurrency import Gate
+    from gigachat.bulk.concurrency import Gate, Mark
     from gigachat.bulk.job import Client, Job
     from gigachat.bulk.results import Result
     from gigachat.bulk.rows import Row
@@ -60,9 +61,10 @@ class Online(Backend):
             if not await self._ledger.hold(asked.most):
                 self._unfunded(asked)
                 continue
-            mark = await self._gate.enter()
+            mark = await self._enter(asked)
             if self._report.stopped is not None:
                 self._gate.failed()
+                self._ledger.settle(asked.most, None)
                 return
             self._start(self._ask(asked, mark))
 
@@ -71,7 +73,7 @@ class Online(Backend):
         self._report.in_progress, self._report.limit = learner.in_progress, learner.limit
         super()._deliver(result)
 
-    async def _ask(self, work: Work, mark: Any) -> None:
+    async def _ask(self, work: Work, mark: Mark) -> None:
         failures = 0
         while True:
             try:
@@ -120,7 +122,15 @@ class Online(Backend):
             if self._report.stopped is not None:
                 self._leave(work, self._report.stopped)
                 return
-            mark = await self._gate.enter()
+            mark = await self._enter(work)
+
+    async def _enter(self, work: Work) -> Mark:
+        """Wait until a request may begin; one that never begins gives its reservation back."""
+        try:
+            return await self._gate.enter()
+        except asyncio.CancelledError:
+            self._ledger.settle(work.most, work.spent)
+            raise
 
     async def _apart(self, work: Work) -> None:
         """Ask for the rows of a refused request one by one, so that only those at fault fail."""
@@ -131,15 +141,14 @@ class Online(Backend):
             if self._report.stopped is not None:
                 return
             if await self._ledger.hold(most):
-                await self._ask(alone, await self._gate.enter())
+                await self._ask(alone, await self._enter(alone))
             else:
                 self._unfunded(alone)
 
     def _count(self, work: Work, error: Exception) -> None:
         usage = tokens_of(error)
         if usage is not None:
-            old = work.spent or TokenCounts(0)
-            work.spent = TokenCounts(*(one + other for one, other in zip(old, usage, strict=True)))
+            work.spent = sum_of(work.spent or TokenCounts(0), usage)
 
     def _lost(self, error: Exception) -> bool:
         """Whether the service may have charged for an answer that did not arrive."""

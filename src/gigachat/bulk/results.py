@@ -120,7 +120,11 @@ class Report:
     def count(self, usage: TokenCounts | None, cost: float | None) -> None:
         """Add tokens and their price."""
         if usage is not None:
-            old = self.usage
-            self.usage = TokenCounts(old[0] + usage[0], old[1] + usage[1], old[2] + usage[2])
+            self.usage = sum_of(self.usage, usage)
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
+
+
+def sum_of(*counts: TokenCounts) -> TokenCounts:
+    """Return the sum of token counts."""
+    return TokenCounts(*map(sum, zip(*counts, strict=True)))

@@ -158,6 +158,7 @@ def run(
     Raises:
         ValueError, TypeError: An argument is invalid, or the file is of another job; nothing is sent.
         OSError: The file cannot be written.
+        sqlite3.Error: The file of `cache` or of a shared budget cannot be written.
     """
     job, how = divided(options)
     rows = _rows(job, source, out, input_format)
