@@ -391,6 +391,40 @@ def test_the_sign_in_of_another_process_is_waited_for(world: World, store: Store
     assert len(world.sign_in_requests) == 1
 
 
+def test_who_finds_a_refusal_when_its_turn_comes_ends_its_turn(world: World, store: Store) -> None:
+    one, other = processes(world)
+    lead = store.lead
+
+    def refused(identity: SharedIdentity, leader: str, seconds: float) -> bool:
+        store.write(identity, "refusal", {"url": "https://sign-in", "status": 401, "content": "revoked"}, 10)
+        return lead(identity, leader, seconds)
+
+    store.lead = refused  # type: ignore[method-assign]
+    with pytest.raises(AuthenticationError):
+        world.chat(one, "x")
+    store.lead = lead  # type: ignore[method-assign]
+    world.time += 11
+    world.chat(other, "x")
+    assert world.sleeps == []
+
+
+def test_who_is_interrupted_when_its_turn_comes_ends_its_turn(world: World, store: Store) -> None:
+    one, other = processes(world)
+    read = store.read
+
+    def interrupted(identity: SharedIdentity, name: str) -> tuple[dict[str, Any], float] | None:
+        if store.leader is not None:
+            raise KeyboardInterrupt
+        return read(identity, name)
+
+    store.read = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        world.chat(one, "x")
+    store.read = read  # type: ignore[method-assign]
+    world.chat(other, "x")
+    assert world.sleeps == []
+
+
 def test_a_store_that_goes_away_costs_nothing_but_a_warning(
     world: World, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -142,19 +142,19 @@ class SharedSignIn:
                 if not leads:
                     await transport.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311
                     pause = min(pause * 1.5, _LONGEST_LOOK_AGAIN)
-        except SharedLimitsAwayError as error:
-            logger.warning("the shared access token cannot be read (%s): this process signs in itself", error)
-            return await self._sign_in(transport, call, retry, deadline)
-        try:
-            grant = await self._sign_in(transport, call, retry, deadline)
-        except ResponseError as error:
-            if error.status_code in _REFUSALS:
-                await self._keep(ask(self._store.write, "refusal", _stored(error), REFUSED_FOR))
-            raise
-        else:
+            try:
+                grant = await self._sign_in(transport, call, retry, deadline)
+            except ResponseError as error:
+                if error.status_code in _REFUSALS:
+                    await self._keep(ask(self._store.write, "refusal", _stored(error), REFUSED_FOR))
+                raise
             token = {"token": grant.access_token, "expires_at": grant.expires_at, "lifetime": grant.lifetime}
             await self._keep(ask(self._store.write, "token", token, grant.lifetime))
             return grant
+        except SharedLimitsAwayError as error:
+            leads = False  # to tell the store would take as long again
+            logger.warning("the shared access token cannot be read (%s): this process signs in itself", error)
+            return await self._sign_in(transport, call, retry, deadline)
         finally:
             if leads:
                 await self._keep(ask(self._store.leave, leader))
