@@ -353,6 +353,21 @@ def test_a_database_of_another_program_is_refused(giga: GigaChat, tmp_path: Path
     how: dict[str, Any] = {"cache": path} if option == "cache" else {"budget": bulk.Budget(tokens=1000, shared=path)}
     with pytest.raises(ValueError, match=f"{option}: .* is of another program"):
         list(bulk.iterate(["a"], giga=giga, max_tokens=5, **how))
+    assert not is_open(path)
+
+
+def test_a_budget_is_closed_when_the_cache_is_refused(giga: GigaChat, tmp_path: Path) -> None:
+    budget, cache = tmp_path / "budget.sqlite", tmp_path / "other.sqlite"
+    cache.write_text("of another program" * 100)
+    with pytest.raises(ValueError, match="cache"):
+        list(bulk.iterate(["a"], giga=giga, max_tokens=5, budget=bulk.Budget(tokens=1, shared=budget), cache=cache))
+    assert not is_open(budget)
+    assert not is_open(cache)
+
+
+def is_open(path: Path) -> bool:
+    """Whether this process has a file open, where the system tells it."""
+    return any(link.is_symlink() and link.readlink() == path for link in Path("/proc/self/fd").glob("*"))
 
 
 @pytest.mark.parametrize("payload", [5, None, {"messages": None}, [None]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -53,18 +54,21 @@ def opened(path: str | os.PathLike[str], option: str, table: str) -> sqlite3.Con
     Raises:
         ValueError: It cannot be opened, or is no such file.
     """
-    try:
-        # Each statement is a transaction of its own: a killed process loses nothing.
-        file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-        file.execute("PRAGMA journal_mode=WAL")
-        file.execute("PRAGMA synchronous=NORMAL")
-        file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-        name = table.partition(" ")[0]
-        found = file.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-    except sqlite3.Error as error:
-        raise ValueError(f"{option}: {path} cannot be used: {error}") from None
-    if found[0] != f"CREATE TABLE {table}":
-        raise ValueError(f"{option}: {path} is of another program: give another file")
+    with ExitStack() as closing_file:
+        try:
+            # Each statement is a transaction of its own: a killed process loses nothing.
+            file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            closing_file.callback(file.close)
+            file.execute("PRAGMA journal_mode=WAL")
+            file.execute("PRAGMA synchronous=NORMAL")
+            file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+            name = table.partition(" ")[0]
+            found = file.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error as error:
+            raise ValueError(f"{option}: {path} cannot be used: {error}") from None
+        if found[0] != f"CREATE TABLE {table}":
+            raise ValueError(f"{option}: {path} is of another program: give another file")
+        closing_file.pop_all()
     return file
 
 

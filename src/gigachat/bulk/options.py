@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -126,12 +127,15 @@ def backend_for(
 ) -> Backend:
     """Return what asks for the rows of a job."""
     prices = Prices(how.prices)
-    ledger = ledger_of(how.budget, prices, job.model_of(client), report.usage)
+    with ExitStack() as files:
+        ledger = files.enter_context(closing(ledger_of(how.budget, prices, job.model_of(client), report.usage)))
+        cache = None if how.cache is None else files.enter_context(closing(Cache(how.cache)))
+        files.pop_all()  # the backend closes them
     shared: Shared = {
         "ledger": ledger,
         "prices": prices,
         "report": report,
-        "cache": None if how.cache is None else Cache(how.cache),
+        "cache": cache,
         "ordered": ordered,
         "every_row": every_row,
         "window": window,
