@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from gigachat import GigaChat, bulk
 from gigachat.server import GigaChatServer
 from tests.support.callers import options
+from tests.support.waiting import until
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -158,6 +161,31 @@ def test_a_file_that_is_being_written_is_refused(giga: GigaChat, tmp_path: Path)
 
     run(out, giga, progress=beside)
     assert "another process" in refused[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the lock of Windows is another one")
+def test_a_file_system_without_locks_is_told(giga: GigaChat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(ValueError, match=r"cannot be locked .* give a file on a local disk"):
+        run(tmp_path / "out.jsonl", giga)
+
+
+def test_a_disk_that_fails_ends_the_run(giga: GigaChat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def prompt(row: dict[str, Any]) -> str:
+        if row["id"] == "r9":
+            until(lambda: all(thread.name != "gigachat-bulk-sync" for thread in threading.enumerate()))
+        return str(row["text"])
+
+    monkeypatch.setattr("gigachat.bulk.checkpoint._SYNC", 0.01)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        run(tmp_path / "out.jsonl", giga, prompt=prompt, concurrency=1)
 
 
 def test_what_a_job_is_does_not_depend_on_how_it_is_asked(giga: GigaChat, server: GigaChatServer, out: Path) -> None:

@@ -100,6 +100,7 @@ class Checkpoint:
         self._untidy = False  # whether lines must go
         self._last = -1
         self._expected: dict[int, str] = {}
+        self._sync_error: OSError | None = None
         header = to_json({MARK: _VERSION, "job": job, "input": source}) + b"\n"
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(self.path, flags, 0o666)
@@ -154,14 +155,18 @@ class Checkpoint:
     def close(self) -> None:
         """Close the file as it is."""
         self._closing.set()
-        self._syncing.join()
-        os.close(self._descriptor)
+        try:
+            self._syncing.join()
+        finally:  # also after Ctrl-C: the next run in this process needs the lock
+            os.close(self._descriptor)
 
     def wanted(self, number: int) -> bool:
         """Whether a row must be asked."""
         return number not in self.done and (self._retrying or number not in self.failed or number in self._expected)
 
     def _append(self, line: bytes) -> None:
+        if self._sync_error is not None:
+            raise self._sync_error
         written = os.write(self._descriptor, line)
         if written != len(line):
             raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?")
@@ -284,7 +289,11 @@ class Checkpoint:
         while not self._closing.wait(_SYNC):
             if self._dirty:
                 self._dirty = False
-                os.fsync(self._descriptor)
+                try:
+                    os.fsync(self._descriptor)
+                except OSError as error:  # what was written may be lost: the next write raises it
+                    self._sync_error = error
+                    return
 
 
 def line_of(result: Result, job: Job) -> bytes:
@@ -356,7 +365,7 @@ def _lock(descriptor: int, path: Path) -> None:
     """Keep other processes away; the system ends it with this process.
 
     Raises:
-        ValueError: Another process writes the file.
+        ValueError: Another process writes the file, or its file system has no locks.
     """
     try:
         if sys.platform == "win32":
@@ -370,5 +379,7 @@ def _lock(descriptor: int, path: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(descriptor), path.stat()):
             raise BlockingIOError  # another process has just put a new file in its place
-    except OSError:
-        raise ValueError(f"{path} is being written by another process: wait for it, or give another file") from None
+    except OSError as error:
+        if isinstance(error, BlockingIOError) or sys.platform == "win32":
+            raise ValueError(f"{path} is being written by another process: wait for it, or give another file") from None
+        raise ValueError(f"{path} cannot be locked ({error}): give a file on a local disk") from None
