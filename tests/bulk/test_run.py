@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, field_validator
 
-from gigachat import AsyncGigaChat, GigaChat, JobStoppedError, bulk
+from gigachat import AsyncGigaChat, Credential, GigaChat, JobStoppedError, bulk
 from gigachat.catalogue import DATE, Price
 from gigachat.server import GigaChatServer
 from gigachat.usage import TokenCounts
@@ -273,6 +273,21 @@ def test_the_ceiling_of_an_account_is_kept(tmp_path: Path) -> None:
     # On a busy machine fewer requests have reached the server than were sent, so the limit may be higher.
     assert report.limit <= 40
     assert report.refused <= 75
+
+
+def test_the_limits_of_the_credentials_of_a_pool_add_up(server: GigaChatServer, tmp_path: Path) -> None:
+    reach = options(server)
+    pool = []
+    for limit in (3, None, None):
+        with GigaChat(**reach, share_token=False) as giga:
+            pool.append(Credential(access_token=giga.get_token().access_token, max_concurrency=limit))
+    del reach["credentials"]
+    with GigaChat(pool=pool, max_concurrency=1, **reach) as giga:
+        report = bulk.run(rows(30), tmp_path / "out.jsonl", giga=giga)
+    assert (report.done, report.limit) == (30, 5)
+    with GigaChat(pool=pool, **reach) as giga:
+        report = bulk.run(rows(30), tmp_path / "unlimited.jsonl", giga=giga)
+    assert report.limit > 5
 
 
 def test_a_request_that_is_refused_though_nothing_else_is_in_progress_waits(

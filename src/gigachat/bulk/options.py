@@ -86,11 +86,17 @@ class How:
 
     def gate(self, giga: Client) -> Gate:
         """Return what lets the requests of a client in."""
-        settings = giga._settings
         most = MOST if self.concurrency == "learn" else self.concurrency
-        for bound in (settings.max_concurrency, settings.max_connections):
+        for bound in (_max_concurrency(giga), giga._settings.max_connections):
             most = min(most, bound or most)
         return Gate(Learner(most, fixed=self.concurrency != "learn"))
+
+
+def _max_concurrency(giga: Client) -> int | None:
+    """Return the limit of a client, with a pool that of all its credentials together; None if it has none."""
+    limit = giga._settings.max_concurrency
+    limits = [credential.max_concurrency or limit for credential in giga._pool] or [limit]
+    return sum(each or 0 for each in limits) if all(limits) else None
 
 
 _HOW = frozenset(How.__dataclass_fields__)
