@@ -75,16 +75,21 @@ def test_failures_and_their_second_try(gigachat: Installed, server: GigaChatServ
         (("in.csv", "-o", "out.jsonl"), 2, "there is no such file"),
         (("in.txt", "-o", "no/out.jsonl"), 2, "no such directory"),
         (("in.txt", "-o", "out.jsonl", "-p", "{word}"), 2, "no field 'word'"),
-        (("in.txt", "-o", "out.jsonl", "--budget-tokens", "100"), 2, "max_tokens"),
+        (("in.txt", "-o", "out.jsonl", "--budget-tokens", "100"), 2, "--max-tokens"),
         (("in.txt", "-o", "out.jsonl", "--repair", "1"), 2, "--repair needs --schema"),
         (("in.txt", "-o", "out.jsonl", "--budget-tokens", "80", "--max-tokens", "30"), 4, "the budget is spent"),
-        (("in.txt", "-o", "out.jsonl", "--budget-rubles", "9", "--max-tokens", "9"), 2, "price"),
+        (("in.txt", "-o", "out.jsonl", "--budget-rubles", "9", "--max-tokens", "9"), 2, "--price"),
+        (("in.txt", "-o", "in.json"), 2, "--overwrite"),
+        (("in.json", "-o", "out.jsonl"), 2, "--format"),
+        (("in.txt", "-o", "out.jsonl", "--task", "tokens", "--backend", "batch"), 2, "--backend online"),
+        (("in.txt", "-o", "out.jsonl", "-p", '{"tone": "good"} {text}'), 2, "a brace that is meant is written twice"),
     ],
 )
 def test_mistakes_and_limits(
     gigachat: Installed, tmp_path: Path, arguments: tuple[str, ...], status: int, reason: str
 ) -> None:
     (tmp_path / "in.txt").write_text("".join(f"text {number}\n" for number in range(30)), "utf-8")
+    (tmp_path / "in.json").write_text("[]", "utf-8")
     done = gigachat.run("bulk", *arguments, "--quiet")
     assert (done.status, reason in done.err) == (status, True), done
 

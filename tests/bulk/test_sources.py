@@ -60,6 +60,14 @@ def test_standard_input(giga: GigaChat, monkeypatch: pytest.MonkeyPatch) -> None
     assert [one.row for one in found("-", giga, input_format="csv")] == ROWS
 
 
+def test_standard_input_is_json_lines(giga: GigaChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'"a"\nb\n')))
+    assert [one.error is None for one in found("-", giga)] == [True, False]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CSV.encode())))
+    with pytest.raises(ValueError, match=r"^standard input: line 1 is not JSON: give input_format= \(--format\)"):
+        found("-", giga)
+
+
 def test_tables_of_pandas(giga: GigaChat) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"id": [1, 2], "text": ["a", "b"], "score": [1.5, None]})
@@ -157,7 +165,7 @@ def test_requests_as_rows_and_functions_that_make_them(giga: GigaChat, server: G
             [None, "line 2 is not JSON", "line 3 is neither an object nor text", None],
         ),
         ("in.csv", "id,text\n1,a\n2,b,c\n3,d\n", [None, "line 3 has 3 fields, but the first line 2", None]),
-        ("in.csv", 'id,text\n1,a\n2,"b\n3,c\n', [None, "line 4 is not CSV: unexpected end of data"]),
+        ("in.csv", 'id,text\n1,a\n2,"b\n3,c\n', [None, "lines 3 to 4 are not CSV: a quote is not closed"]),
         ("in.csv", 'id,text\n1,"a"b\n2,c\n', ["line 2 is not CSV: ',' expected after '\"'", None]),
     ],
 )  # fmt: skip
@@ -180,7 +188,7 @@ def test_a_file_in_another_encoding_is_told(giga: GigaChat, tmp_path: Path) -> N
     ("source", "reason"),
     [
         ("no.jsonl", "there is no such file"),
-        ("no.xlsx", "does not tell the format"),
+        ("no.xlsx", "does not tell the format: give input_format="),
         (5, "rows are a path, a table or an iterable"),
         ({"text": "a"}, "rows are a path, a table or an iterable"),
         (b"text", "rows are a path, a table or an iterable"),
@@ -198,7 +206,8 @@ def test_what_is_no_source_is_refused(giga: GigaChat, server: GigaChatServer, so
     [
         ({"prompt": "{}"}, "names of fields in braces"),
         ({"prompt": "{text"}, "the template is invalid"),
-        ({"prompt": "{word}"}, "no field 'word'; its fields: text"),
+        ({"prompt": "{word}"}, "no field 'word'; its fields: text$"),
+        ({"prompt": '{"tone": "good"} {text}'}, "its fields: text; a brace that is meant is written twice"),
         ({"promt": "{text}"}, "no option promt=: did you mean prompt="),
         ({"temperature": "hot"}, "temperature"),
         ({"prompt": 5}, "prompt is a template or a function"),

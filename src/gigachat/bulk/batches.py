@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE = 8  # batches whose results are waited for
-_NOT_PERMITTED = "batches are for accounts that pay as they go; backend='online' asks one by one"
+_ONLINE = "backend='online' (--backend online)"
+_NOT_PERMITTED = f"batches are for accounts that pay as they go; {_ONLINE} asks one by one"
 
 
 def check_job(job: Job) -> None:
@@ -51,8 +52,8 @@ def check_job(job: Job) -> None:
         ValueError: The job needs more than one request for a row, or counts tokens.
     """
     if job.task == "tokens" or job.tools or job.repair:
-        what = "tools=" if job.tools else "repair=" if job.repair else "task='tokens'"
-        raise ValueError(f"batches cannot do {what}: use backend='online'")
+        what = "tools=" if job.tools else "repair= (--repair)" if job.repair else "task='tokens'"
+        raise ValueError(f"batches cannot do {what}: use {_ONLINE}")
 
 
 class Batches(Backend):

@@ -164,7 +164,7 @@ class Ledger:
             if price is None:
                 raise ValueError(
                     f"the price of {model} is not known, but the budget is in roubles: give "
-                    f"prices={{{model!r}: Price(...)}}"
+                    f"prices={{{model!r}: Price(...)}} (--price)"
                 )
             if price.currency != "RUB":
                 raise ValueError(f"the price of {model} is in {price.currency}, but the budget is in roubles")

@@ -33,6 +33,7 @@ MARK = "gigachat_bulk"
 _VERSION = 1
 _START = f'{{"{MARK}":'.encode()
 _BLOCK = 1 << 16
+_REPLACE = "give another file, or overwrite=True (--overwrite)"
 _SYNC = 1.0  # seconds between two writes to the disk, for power cuts; a kill loses nothing
 
 
@@ -208,12 +209,10 @@ class Checkpoint:
             return False
         header = _parsed(line)
         if header is None or header.get(MARK) != _VERSION:
-            raise ValueError(f"{self.path} exists and is no output of a job: give another file, or overwrite it")
+            raise ValueError(f"{self.path} exists and is no output of a job: {_REPLACE}")
         for name, expected, what in (("job", job, "prompt, model or option"), ("input", source, "input")):
             if header.get(name) != expected:
-                raise ValueError(
-                    f"{self.path} is the output of a job with another {what}: give another file, or overwrite it"
-                )
+                raise ValueError(f"{self.path} is the output of a job with another {what}: {_REPLACE}")
         return True
 
     def _read(self) -> None:

@@ -211,7 +211,7 @@ class Job:
         own = payload.get("max_tokens") if isinstance(payload, Mapping) else getattr(payload, "max_tokens", None)
         longest = self.fields.get("max_tokens") or own
         if not isinstance(longest, int):
-            raise RowMistake("a budget needs max_tokens=, which bounds the answers")
+            raise RowMistake("a budget needs max_tokens= (--max-tokens), which bounds the answers")
         prompt += _size(self._schema) + sum(_size(self.fields.get(name)) for name in _READ)
         again = self.repair
         # Each repair sends the prompt again, with all earlier answers and what was wrong with them.

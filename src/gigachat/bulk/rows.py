@@ -61,7 +61,7 @@ class Row(NamedTuple):
 
 
 class Rows:
-    """The rows of a source, which can be read once.
+    """The rows of a source, which can be read once. Standard input is JSON Lines if nothing else is said.
 
     Args:
         source: Where they come from.
@@ -101,26 +101,32 @@ class Rows:
     @property
     def first(self) -> Any:
         """Fields of the first row; None if there is none, or it cannot be read."""
-        item = next(self._items, None)
-        if item is None:
-            return None
-        self._items = chain([item], self._items)
+        item = self._peek()
         if isinstance(item, _Unreadable):
             return None
         return {"text": item} if isinstance(item, str) else item
 
+    def _peek(self) -> Any:
+        item = next(self._items, None)
+        if item is not None:
+            self._items = chain([item], self._items)
+        return item
+
     def _open(self, source: str | os.PathLike[str], form: str | None) -> None:
         if source == "-":
-            form = form or "jsonl"
             if form == "parquet":
                 raise ValueError("standard input cannot be Parquet: save it as a file")
-            self._items = _standard_input(form)
+            self._items = _standard_input(form or "jsonl")
+            if form is None and isinstance(first := self._peek(), _Unreadable):
+                raise ValueError(f"standard input: {first.reason}: give input_format= (--format) of its rows")
             self.digest = digest(None, self.first, fallback=str).hex()
             return
         path = Path(source)
         form = form or _OF_SUFFIX.get(path.suffix.lower())
         if form is None:
-            raise ValueError(f"{path}: the name does not tell the format: give it, one of {', '.join(FORMATS)}")
+            raise ValueError(
+                f"{path}: the name does not tell the format: give input_format= (--format), one of {', '.join(FORMATS)}"
+            )
         if not path.is_file():
             what = "this is no regular file; - takes a pipe" if path.exists() else "there is no such file"
             raise ValueError(f"{path}: {what}")
@@ -234,10 +240,11 @@ def _csv_rows(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
     if twice := next((field for field in names if field and names.count(field) > 1), None):
         raise ValueError(f"{name} has two columns {twice!r}: rename one of them")
     while True:
+        first = reader.line_num + 1
         try:
             values = next(reader, None)
         except csv.Error as error:
-            yield _Unreadable(f"line {reader.line_num} is not CSV: {error}")
+            yield _Unreadable(_not_csv(error, first, reader.line_num))
             continue
         if values is None:
             return
@@ -247,6 +254,13 @@ def _csv_rows(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
             yield _Unreadable(f"line {reader.line_num} has {len(values)} fields, but the first line {len(names)}")
         else:
             yield dict(zip(names, values, strict=True))
+
+
+def _not_csv(error: csv.Error, first: int, last: int) -> str:
+    reason = str(error).replace("unexpected end of data", "a quote is not closed")
+    if first == last:
+        return f"line {last} is not CSV: {reason}"
+    return f"lines {first} to {last} are not CSV: {reason}"
 
 
 def _decoded(file: IO[bytes], name: str) -> Iterator[str]:

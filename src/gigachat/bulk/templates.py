@@ -38,7 +38,8 @@ def check_names(names: list[str], data: Mapping[str, Any]) -> None:
     for name in names:
         if name not in data:
             known = ", ".join(map(str, list(data)[:20])) or "none"
-            raise RowMistake(f"the first row has no field {name!r}; its fields: {known}")
+            advice = "; a brace that is meant is written twice" if set(name) & set("\"'\n") else ""
+            raise RowMistake(f"the first row has no field {name!r}; its fields: {known}{advice}")
 
 
 class _Fields(dict[str, Any]):
@@ -79,7 +80,9 @@ def own_payload(data: Any, *, texts: bool) -> Any:
     name = next((name for name in _TEXTS if isinstance(data.get(name), str)), None)
     if name is None:
         names = ", ".join(_TEXTS if texts else (*_TEXTS, "messages"))
-        raise RowMistake(f"the row has no text in any of the fields {names}: give prompt='… {{field}} …'")
+        raise RowMistake(
+            f"the row has no text in any of the fields {names}: give prompt= (--prompt), as '… {{field}} …'"
+        )
     return data[name]
 
 
