@@ -280,7 +280,9 @@ def test_the_limits_of_the_credentials_of_a_pool_add_up(server: GigaChatServer, 
     pool = []
     for limit in (3, None, None):
         with GigaChat(**reach, share_token=False) as giga:
-            pool.append(Credential(access_token=giga.get_token().access_token, max_concurrency=limit))
+            token = giga.get_token()
+        assert token is not None
+        pool.append(Credential(access_token=token.access_token, max_concurrency=limit))
     del reach["credentials"]
     with GigaChat(pool=pool, max_concurrency=1, **reach) as giga:
         report = bulk.run(rows(30), tmp_path / "out.jsonl", giga=giga)
