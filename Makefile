@@ -3,7 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 CLIENTS := $(patsubst tests/clients/%/requirements.txt,%,$(wildcard $(addsuffix requirements.txt,tests/clients/*/ tests/clients/*/*/)))
-CLIENTS_READY := $(CLIENTS:%=.venv-clients/%/ready)
 
 # Without compiled files each process of a test compiles the package and the tests again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -128,12 +127,16 @@ test-ray: .venv-ray/ready ## Run bulk jobs on Ray, 600 MB, on several processes 
 		{ echo "Node.js and npm are needed: the packages nodejs and npm of Debian"; exit 1; }
 	@touch $@
 
+CLIENT_TESTS := $(CLIENTS:%=client-%)
+
+.PHONY: $(CLIENT_TESTS)
+$(CLIENT_TESTS): client-%: .venv-clients/%/ready
+	@echo "--- $*"
+	@.venv-clients/$*/bin/python -m pytest -c tests/clients/pytest.ini \
+		tests/clients/$(firstword $(subst /, ,$*))
+
 test-clients: ## Run published packages, unchanged, on this client or against the local server
-	@$(MAKE) --no-print-directory --jobs 2 $(CLIENTS_READY)
-	@failed=; for name in $(CLIENTS); do \
-		echo "--- $$name"; \
-		.venv-clients/$$name/bin/python -m pytest -c tests/clients/pytest.ini tests/clients/$${name%%/*} || failed=1; \
-	done; [ -z "$$failed" ]
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going $(CLIENT_TESTS)
 
 compat-news: $(READY) ## Print the names of the vendor's newest version that this client lacks; needs the package index
 	@$(BIN)/python -m tests.compat.news
@@ -242,13 +245,21 @@ MINUTES ?= 10
 soak: $(READY) ## Check every response under random load and random faults, for MINUTES=10; SEED= sets the seed
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
-lint: $(READY) ## Check style, types (mypy, pyright), directions of imports, private names, banned phrases
+.PHONY: lint-mypy lint-pyright lint-style
+lint-mypy: $(READY)
+	$(BIN)/mypy
+
+lint-pyright: $(READY)
+	$(BIN)/pyright --warnings
+
+lint-style: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/pyright --warnings
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.lint
+
+lint: $(READY) ## Check style, types (mypy, pyright), directions of imports, private names, banned phrases
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target --keep-going lint-mypy lint-pyright lint-style
 
 # The clients and libraries that are compared, each in its own environment.
 BENCH_ENVIRONMENTS := $(patsubst benchmarks/environments/%/requirements.txt,.venv-bench/%/ready,$(wildcard benchmarks/environments/*/requirements.txt))
