@@ -68,9 +68,9 @@ def test_idle_connections_are_closed_when_they_have_expired() -> None:
 
 def test_the_number_of_idle_connections_is_bounded() -> None:
     connections = Connections()
-    for _ in range(300):
+    for _ in range(1100):
         assert connections.put(blocking(Wire()))
-    assert sum(1 for _ in range(300) if connections.take(ORIGIN)) == 256
+    assert sum(1 for _ in range(1100) if connections.take(ORIGIN)) == 1000
 
 
 @pytest.mark.parametrize("idle", [1, 10, 200])
