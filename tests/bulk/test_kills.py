@@ -86,3 +86,20 @@ def test_ctrl_c_ends_an_iterator(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=PATIENCE)
     assert said.rstrip().endswith(b"KeyboardInterrupt")
     assert b"RuntimeError" not in said
+
+
+@pytest.mark.costly
+@pytest.mark.parametrize("status", [429, 503])
+def test_ctrl_c_ends_a_pause_that_the_service_asked_for(tmp_path: Path, status: int) -> None:
+    program = "import sys; from gigachat import bulk; bulk.run(['a', 'b'], sys.argv[1])"
+    with GigaChatServer() as server:
+        server.fail(status, times=None, path="/chat/completions", retry_after=10 * PATIENCE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "out.jsonl")],
+            env=environment(server),
+            stderr=subprocess.PIPE,
+        )
+        until(lambda: len(server.requests_to("/chat/completions")) > 0)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert said.rstrip().endswith(b"KeyboardInterrupt")

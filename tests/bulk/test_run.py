@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import signal
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -305,6 +306,37 @@ def test_the_pause_that_the_service_asks_for_is_kept(giga: GigaChat, server: Gig
     report = bulk.run(rows(1), tmp_path / "out.jsonl", giga=giga)
     assert report.done == 1
     assert report.seconds >= 1
+
+
+def test_a_service_that_asks_for_too_long_a_pause_ends_the_run(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gigachat.bulk.online._PATIENCE", 0.2)
+    server.fail(429, path="/chat/completions", retry_after=86_400, times=None)
+    report = bulk.run(rows(2), tmp_path / "out.jsonl", giga=giga)
+    assert report.stopped is not None
+    assert report.stopped.startswith("the service has refused everything for 0.2 s")
+
+
+def test_a_request_that_waits_is_not_sent_after_the_end(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    server.fail(429, path="/chat/completions", retry_after=PATIENCE)
+    server.fail(402, path="/chat/completions", times=None)
+    report = bulk.run(rows(2), tmp_path / "out.jsonl", giga=giga, concurrency=2)
+    assert report.stopped is not None
+    assert len(server.requests_to("/chat/completions")) == 2
+
+
+def test_rows_of_the_cache_end_with_the_run(giga: GigaChat, tmp_path: Path) -> None:
+    cache, out = tmp_path / "cache.sqlite", tmp_path / "out.jsonl"
+    list(bulk.iterate(["a"], giga=giga, cache=cache))
+
+    def stopped(report: bulk.Report) -> None:
+        if not report.stopped:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        bulk.run(["a"] * 500, out, giga=giga, cache=cache, progress=stopped)
+    assert len(lines(out)) < 500
 
 
 def test_equal_requests_come_from_the_cache(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ class Backend(ABC):
                     continue
                 self._arrived.clear()
                 await self._arrived.wait()
-            dispatcher.result()
+            if not dispatcher.cancelled():  # by `stop`
+                dispatcher.result()
             if self._failure is not None:
                 raise self._failure
         finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from gigachat import exceptions
 from gigachat._engine.totals import tokens_of
@@ -14,7 +15,7 @@ from gigachat.bulk.rows import slices
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from typing import Unpack
 
     from gigachat.bulk.backend import Shared
@@ -46,27 +47,51 @@ class Online(Backend):
         super().__init__(job, giga.with_options(max_retries=0), **shared)
         self._gate = gate
         self._retries = retries
+        self._waiting: set[asyncio.Task[Any]] = set()
+
+    def stop(self, reason: str, error: exceptions.GigaChatException | None = None) -> None:
+        """Begin no more requests, and end the waits for one; those in progress end."""
+        super().stop(reason, error)
+        for task in self._waiting:
+            task.cancel()
 
     async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         async for part in slices(rows, self._job.rows_per_request):
             while len(self._ready) + len(self._early) + len(self._tasks) >= self._window:
                 self._room.clear()
                 await self._room.wait()
+            if self._report.stopped is not None:
+                return
             asked = self._prepared(part)
             if not asked.rows:
                 await asyncio.sleep(0)  # others may work while rows come from the cache
-                continue
-            if self._report.stopped is not None:
-                return
-            if not await self._ledger.hold(asked.most):
-                self._unfunded(asked)
-                continue
-            mark = await self._enter(asked)
-            if self._report.stopped is not None:
-                self._gate.failed()
-                self._ledger.settle(asked.most, None)
-                return
-            self._start(self._ask(asked, mark))
+            elif (mark := await self._begin(asked)) is not None:
+                self._start(self._ask(asked, mark))
+
+    async def _begin(self, work: Work) -> Mark | None:
+        """Reserve what a request can use and wait until it may begin; None if it must not."""
+        if not await self._ledger.hold(work.most):
+            self._unfunded(work)
+            return None
+        if self._report.stopped is not None:
+            self._leave(work, self._report.stopped)
+            return None
+        with self._wait(work):
+            return await self._gate.enter()
+
+    @contextmanager
+    def _wait(self, work: Work) -> Iterator[None]:
+        """Mark a wait before a request, which may be cancelled: the reservation of the request is then given back."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._ledger.settle(work.most, work.spent)
+            raise
+        finally:
+            self._waiting.discard(task)
 
     def _deliver(self, result: Result) -> None:
         learner = self._gate.learner
@@ -80,7 +105,7 @@ class Online(Backend):
                 results = await self._job.ask(self._giga, work.rows, work.transcript)
             except exceptions.RateLimitError as error:
                 self._report.refused += 1
-                if self._gate.refused(mark, error.retry_after) > _PATIENCE:
+                if self._gate.refused(mark, min(error.retry_after, _PATIENCE)) > _PATIENCE:
                     self._leave(work, f"the service has refused everything for {_PATIENCE:g} s: {error}", error)
                     return
             except asyncio.CancelledError:
@@ -106,7 +131,9 @@ class Online(Backend):
                 self._report.retries += 1
                 if self._lost(error) and not await self._hold_again(work):
                     return
-                await asyncio.sleep(_pause(error, failures))
+                if self._report.stopped is None:
+                    with self._wait(work):
+                        await asyncio.sleep(_pause(error, failures))
             except (ValueError, TypeError) as error:  # an argument that the client refuses before any request
                 self._gate.failed()
                 self._ledger.settle(work.most, work.spent)
@@ -122,15 +149,8 @@ class Online(Backend):
             if self._report.stopped is not None:
                 self._leave(work, self._report.stopped)
                 return
-            mark = await self._enter(work)
-
-    async def _enter(self, work: Work) -> Mark:
-        """Wait until a request may begin; one that never begins gives its reservation back."""
-        try:
-            return await self._gate.enter()
-        except asyncio.CancelledError:
-            self._ledger.settle(work.most, work.spent)
-            raise
+            with self._wait(work):
+                mark = await self._gate.enter()
 
     async def _apart(self, work: Work) -> None:
         """Ask for the rows of a refused request one by one, so that only those at fault fail."""
@@ -140,10 +160,8 @@ class Online(Backend):
             alone = Work([one], most, None, work.keys[at : at + 1])
             if self._report.stopped is not None:
                 return
-            if await self._ledger.hold(most):
-                await self._ask(alone, await self._enter(alone))
-            else:
-                self._unfunded(alone)
+            if (mark := await self._begin(alone)) is not None:
+                await self._ask(alone, mark)
 
     def _count(self, work: Work, error: Exception) -> None:
         usage = tokens_of(error)
@@ -166,4 +184,4 @@ class Online(Backend):
 def _pause(error: Exception, failures: int) -> float:
     longest = min(_FIRST_PAUSE * 2.0 ** (failures - 1), _LONGEST_PAUSE)
     asked = error.retry_after if isinstance(error, exceptions.ResponseError) else 0.0
-    return max(min(asked, 600.0), random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+    return max(min(asked, _PATIENCE), random.uniform(longest / 2, longest))  # noqa: S311 - jitter
