@@ -177,7 +177,6 @@ class Run:
         return child
 
     def _start(self, number: int, scenario: Start) -> None:
-        bare: dict[str, float] = {}
         for system, program in scenario.programs.items():
             if system not in self._interpreters or (scenario.name, system) in self._failed:
                 continue
@@ -189,10 +188,9 @@ class Run:
                     self._child(system)  # which tells whether this version has the option
                 if number == 0:
                     start_seconds(interpreter, code)  # to compile it
-                bare[str(interpreter)] = start_seconds(interpreter, "pass")
+                bare = start_seconds(interpreter, "pass")
                 for _ in range(3):
-                    seconds = start_seconds(interpreter, code) - bare[str(interpreter)]
-                    self._results.add(scenario.name, system, number, seconds)
+                    self._results.add(scenario.name, system, number, start_seconds(interpreter, code) - bare)
             except Failure as failure:
                 self._fail(scenario, system, failure)
 

@@ -73,7 +73,6 @@ def _but(*missing: str) -> tuple[str, ...]:
 
 
 _ASYNC = _but("http.client")
-_V2 = CLIENTS
 _FEW = (*CLIENTS, "httpcore2")
 _MANY = 1000
 
@@ -166,7 +165,7 @@ STREAMS = (
             ),
             "astream" if version == "v1" else "astream_v2",
             f"drip-{count}-{milliseconds}",
-            _V2 if version == "v2" else _FEW if streams == 500 else (*_FEW, "openai", "aiohttp", "pyreqwest"),
+            CLIENTS if version == "v2" else _FEW if streams == 500 else (*_FEW, "openai", "aiohttp", "pyreqwest"),
             server="own",
             together=streams,
             warm=10 if streams == 500 else None,

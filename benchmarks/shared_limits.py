@@ -193,18 +193,24 @@ def redis_server() -> Iterator[redis.Redis]:
             stdout=subprocess.DEVNULL,
         )
         try:
-            client = redis.Redis(host="127.0.0.1", port=port, decode_responses=True)
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    time.sleep(0.05)
-            yield client
-            client.close()
+            with redis.Redis(host="127.0.0.1", port=port, decode_responses=True) as client:
+                _wait(client, process)
+                yield client
         finally:
             process.kill()
             process.wait()
+
+
+def _wait(client: redis.Redis, process: subprocess.Popen[bytes]) -> None:
+    while True:
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            if process.poll() is not None:
+                raise SystemExit("redis-server did not start") from None
+            time.sleep(0.05)
+        else:
+            return
 
 
 HEADER = (

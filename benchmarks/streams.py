@@ -61,7 +61,11 @@ class Server:
         return options
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=30)
+        try:
+            self._process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     @property
     def busy(self) -> float:

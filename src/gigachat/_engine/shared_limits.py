@@ -83,7 +83,7 @@ class SharedLimiter(Limiter):
         super().__init__()
 
     def bind(self, leases: Leases, credential: str) -> SharedLimiter:
-        """Set where the leases come from; a second time changes nothing."""
+        """Set where the leases come from, always the same for one limiter."""
         self._leases, self._credential = leases, credential
         return self
 

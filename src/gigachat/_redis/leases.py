@@ -263,8 +263,9 @@ class RedisLeases:
             script = client.register_script(EXCHANGE)
             answer: Any = script(keys=[key(name, part) for part in KEYS], args=[self._process, *numbers, *members])
             known.processes, again, cool, known.life, *granted = answer
-        if known.cool_until == cool_until:  # no refusal came since
-            known.cool_until, known.cooled = clock() + cool / 1000, False
+        with self._lock:
+            if known.cool_until == cool_until:  # no refusal came since
+                known.cool_until, known.cooled = clock() + cool / 1000, False
         for member in granted:  # others that wait, too, and not only those of this exchange
             if member in known.leases:
                 self._grant(known.leases[member])

@@ -21,6 +21,7 @@ from pyreqwest.request import StreamRequest
 from gigachat._engine.limiter import Limiter
 from gigachat._engine.transport import Stage, clock
 from gigachat._transport import event_loops, forks, tls
+from gigachat._transport.chunk_merger import STREAM
 from gigachat._transport.errors import WIRE_ERRORS, failure, forget_variables
 from gigachat._transport.modes import AsyncMode, BlockingMode
 from gigachat._transport.pyreqwest_errors import translated
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from gigachat._transport.proxies import Proxy
     from gigachat.settings import Options
 
-EVENTS = "text/event-stream"
 _MOST_CLIENTS = 16
 _ERRORS = (PyreqwestError, *WIRE_ERRORS)
 _runtime_process: int | None = None  # in which the runtime was started
@@ -205,7 +205,7 @@ class BlockingPyreqwestTransport(BlockingMode, _PyreqwestTransport):
         return BlockingResponse if isinstance(opened, StreamRequest) else WorkerResponse
 
     def _blocks(self, request: Request) -> bool:
-        return request.headers.get("accept") != EVENTS  # another thread may close a stream while it is read
+        return request.headers.get("accept") != STREAM  # another thread may close a stream while it is read
 
     def _default_kind(self) -> BlockingTransport:
         return BlockingTransport(self._settings)
