@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from gigachat import exceptions
 from gigachat.bulk.results import Report, Result, RowError, sum_of
-from gigachat.bulk.rows import taken
+from gigachat.bulk.rows import read_rows
 from gigachat.bulk.templates import RowMistake
 from gigachat.usage import TokenCounts
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gigachat.bulk.budget import Ledger, Prices
     from gigachat.bulk.cache import Cache
     from gigachat.bulk.job import Client, Job
-    from gigachat.bulk.rows import Row, Taken
+    from gigachat.bulk.rows import Row, RowQueue
 
 _KEPT = ("request_id", "model", "finish_reason")
 _SPENT = "the budget is spent"
@@ -114,7 +114,7 @@ class Backend(ABC):
         self._early: dict[int, Result] = {}
         self._next = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._read: Taken = asyncio.Queue()
+        self._queue: RowQueue = asyncio.Queue()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._failure: BaseException | None = None
@@ -124,7 +124,7 @@ class Backend(ABC):
         if self._report.stopped is None:
             self._report.stopped = reason
             self._report.error = error
-        self._read.put_nowait(None)
+        self._queue.put_nowait(None)
 
     async def results(self, rows: Iterable[Row], *, slow: bool = False) -> AsyncGenerator[Result, None]:
         """Iterate over the results, as they come.
@@ -133,7 +133,7 @@ class Backend(ABC):
             rows: The rows.
             slow: Whether a thread must read them, because that may wait.
         """
-        source = taken(rows, self._read, ahead=min(self._window, _AHEAD) if slow else 0)
+        source = read_rows(rows, self._queue, ahead=min(self._window, _AHEAD) if slow else 0)
         dispatcher = asyncio.create_task(self._dispatch(source))
         dispatcher.add_done_callback(lambda _: self._arrived.set())
         try:
@@ -170,7 +170,7 @@ class Backend(ABC):
     async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         """Begin to ask for rows, in tasks."""
 
-    def _prepared(self, rows: list[Row]) -> Work:
+    def _prepare(self, rows: list[Row]) -> Work:
         """Return what must be asked; rows of the cache and rows that cannot be asked have their result now."""
         work = Work([], TokenCounts(0))
         for row in rows:
@@ -187,7 +187,7 @@ class Backend(ABC):
                 key = self._job.key(self._giga, payload)
                 if (kept := self._cache.get(key)) is not None:
                     with suppress(ValueError):  # the type has changed
-                        value = self._job.value_of(kept.pop("result"))
+                        value = self._job.load(kept.pop("result"))
                         self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **kept))
                         continue
                 work.keys.append(key)
@@ -196,7 +196,7 @@ class Backend(ABC):
                 work.most = sum_of(work.most, most)
         return work
 
-    def _keep(self, work: Work, results: list[Result]) -> None:
+    def _finish(self, work: Work, results: list[Result]) -> None:
         for result in results:
             if work.spent is not None and result.usage is not None:
                 result.usage = sum_of(work.spent, result.usage)
@@ -205,20 +205,20 @@ class Backend(ABC):
         usages = [result.usage for result in results if result.usage is not None]
         self._ledger.settle(work.most, sum_of(*usages) if usages else work.spent)
         for key, result in zip(work.keys, results, strict=False):
-            self._put(key, result)
+            self._cache_result(key, result)
 
-    def _put(self, key: bytes, result: Result) -> None:
+    def _cache_result(self, key: bytes, result: Result) -> None:
         """Put a result into the cache, after its delivery: a disk that is full loses no answer."""
         if self._cache is not None:
             kept = {name: getattr(result, name) for name in _KEPT}
-            self._cache.put(key, {"result": self._job.line_of(result.value), **kept})
+            self._cache.put(key, {"result": self._job.dump(result.value), **kept})
 
     def _fail(self, rows: list[tuple[Row, Any]], error: RowError, spent: TokenCounts | None = None) -> None:
         for row, _ in rows:
             cost = self._prices.cost(self._job.model_of(self._giga), spent)
             self._deliver(Result(row.number, row.id, error=error, usage=spent, cost=cost, row=row.data))
 
-    def _unfunded(self, work: Work) -> None:
+    def _refuse_unfunded(self, work: Work) -> None:
         """Stop before rows for which the budget has no room."""
         if self._every_row:
             self._fail(work.rows, RowError("JobStoppedError", _SPENT), work.spent)
@@ -226,7 +226,7 @@ class Backend(ABC):
             most = work.most.input_tokens + work.most.output_tokens
             self.stop(f"{_SPENT}: the next request can take {most} tokens")
 
-    def _leave(self, work: Work, reason: str, error: exceptions.GigaChatException | None = None) -> None:
+    def _give_up(self, work: Work, reason: str, error: exceptions.GigaChatException | None = None) -> None:
         self._ledger.settle(work.most, work.spent)
         self.stop(reason, error)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
             ...
 
 
-_AT_ONCE = 8  # batches whose results are waited for
+_MOST_BATCHES = 8  # batches whose results are waited for
 _ONLINE = "backend='online' (--backend online)"
 _NOT_PERMITTED = f"batches are for accounts that pay as they go; {_ONLINE} asks one by one"
 
@@ -73,7 +73,7 @@ class Batches(Backend):
         super().__init__(job, giga, **shared)
         self._log = log
         self._poll_interval = poll_interval
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MOST_BATCHES)
 
     async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         submitted = {} if self._log is None else dict(self._log.batches)
@@ -86,7 +86,7 @@ class Batches(Backend):
                 continue
             if self._report.stopped is not None:
                 break
-            one = self._prepared([row])
+            one = self._prepare([row])
             if not one.rows:
                 continue
             together = sum_of(work.most, one.most)
@@ -101,14 +101,14 @@ class Batches(Backend):
             await self._submit(work)
         for batch, of_batch in earlier.items():
             if of_batch:
-                await self._places.acquire()
+                await self._slots.acquire()
                 self._start(self._collect(batch, Work(of_batch, TokenCounts(0)), held=False))
 
     async def _submit(self, work: Work) -> None:
-        await self._places.acquire()
+        await self._slots.acquire()
         if not await self._ledger.hold(work.most):
-            self._places.release()
-            self._unfunded(work)
+            self._slots.release()
+            self._refuse_unfunded(work)
             return
         requests = [
             {"id": str(row.number), "request": self._job.body(self._giga, payload)} for row, payload in work.rows
@@ -117,20 +117,20 @@ class Batches(Backend):
         try:
             batch = await method_of(self._giga, "create_batch")(requests, method)
         except exceptions.GigaChatException as error:
-            self._places.release()
+            self._slots.release()
             reason = f"{error} ({_NOT_PERMITTED})" if isinstance(error, exceptions.ForbiddenError) else str(error)
-            self._leave(work, reason, error)
+            self._give_up(work, reason, error)
             return
         except (ValueError, TypeError) as error:
-            self._places.release()
+            self._slots.release()
             self._ledger.settle(work.most, None)
-            await self._alone(work, error)
+            await self._submit_halves(work, error)
             return
         if self._log is not None:
             self._log.note_batch(batch.id_, [row.number for row, _ in work.rows])
         self._start(self._collect(batch, work))
 
-    async def _alone(self, work: Work, error: Exception) -> None:
+    async def _submit_halves(self, work: Work, error: Exception) -> None:
         """Find the rows that the client refuses; the others are submitted."""
         if len(work.rows) == 1:
             self._fail(work.rows, row_error(error))
@@ -152,7 +152,7 @@ class Batches(Backend):
             self.stop(f"a batch could not be collected, the next run continues: {error}", error)
             return
         finally:
-            self._places.release()
+            self._slots.release()
         spent = TokenCounts(0)
         for at, (row, _) in enumerate(work.rows):
             usage = self._take(row, found.get(str(row.number)), work.keys[at] if work.keys else None)
@@ -177,7 +177,7 @@ class Batches(Backend):
         result.cost = self._prices.cost(result.model, result.usage)
         self._deliver(result)
         if key is not None:
-            self._put(key, result)
+            self._cache_result(key, result)
         return result.usage
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigachat import catalogue
-from gigachat.bulk.cache import opened
+from gigachat.bulk.cache import open_database
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class _SharedTotals(_Totals):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
-        self._file = opened(path, "budget", "spent (one PRIMARY KEY, tokens INTEGER, rubles REAL)")
+        self._file = open_database(path, "budget", "spent (one PRIMARY KEY, tokens INTEGER, rubles REAL)")
         self._file.execute("INSERT OR IGNORE INTO spent VALUES (1, 0, 0)")
 
     def add(self, tokens: int, rubles: float, budget: Budget | None = None) -> bool:

@@ -27,7 +27,7 @@ class Cache:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = opened(path, "cache", "responses (request BLOB PRIMARY KEY, response BLOB)")
+        self._file = open_database(path, "cache", "responses (request BLOB PRIMARY KEY, response BLOB)")
 
     def get(self, request: bytes) -> dict[str, Any] | None:
         """Return a kept response; None if there is none."""
@@ -43,7 +43,7 @@ class Cache:
         self._file.close()
 
 
-def opened(path: str | os.PathLike[str], option: str, table: str) -> sqlite3.Connection:
+def open_database(path: str | os.PathLike[str], option: str, table: str) -> sqlite3.Connection:
     """Open an SQLite file for several processes at once.
 
     Args:

@@ -98,7 +98,7 @@ class Checkpoint:
         self.report = Report()
         self._ordered = ordered
         self._retrying = retry_failed
-        self._untidy = False  # whether lines must go
+        self._has_stale_lines = False  # whether lines must go
         self._last = -1
         self._expected: dict[int, str] = {}
         self._sync_error: OSError | None = None
@@ -127,9 +127,9 @@ class Checkpoint:
         """Append the line of a result."""
         self._append(line_of(result, job))
         number = result.number
-        self._untidy |= number in self.failed
+        self._has_stale_lines |= number in self.failed
         self.failed.discard(number)
-        self._note(number, failed=result.error is not None)
+        self._record(number, failed=result.error is not None)
 
     def note_batch(self, batch: str, numbers: list[int]) -> None:
         """Append the note of a batch that was submitted."""
@@ -145,12 +145,12 @@ class Checkpoint:
         return batches
 
     def _expect(self, batch: str, numbers: list[int]) -> None:
-        self._untidy = True  # its note must go
+        self._has_stale_lines = True  # its note must go
         self._expected.update(dict.fromkeys(numbers, batch))
 
     def finish(self) -> None:
         """Remove the lines that no longer count, and sort the lines if that is asked for."""
-        if self._untidy:
+        if self._has_stale_lines:
             self._rewrite()
 
     def close(self) -> None:
@@ -173,13 +173,13 @@ class Checkpoint:
             raise OSError(f"{self.path}: only {written} of {len(line)} bytes could be written; is the disk full?")
         self._dirty = True
 
-    def _note(self, number: int, *, failed: bool) -> None:
+    def _record(self, number: int, *, failed: bool) -> None:
         self._expected.pop(number, None)
         if failed:
             self.failed.add(number)
         else:
             self.done.add(number)
-        self._untidy |= self._ordered and number < self._last
+        self._has_stale_lines |= self._ordered and number < self._last
         self._last = max(number, self._last)
 
     def _cut_torn_line(self) -> None:
@@ -207,7 +207,7 @@ class Checkpoint:
             line = file.readline(_BLOCK)
         if not line.endswith(b"\n") and _START.startswith(line[: len(_START)]):
             return False
-        header = _parsed(line)
+        header = _parse(line)
         if header is None or header.get(MARK) != _VERSION:
             raise ValueError(f"{self.path} exists and is no output of a job: {_REPLACE}")
         for name, expected, what in (("job", job, "prompt, model or option"), ("input", source, "input")):
@@ -219,23 +219,23 @@ class Checkpoint:
         with self._reader() as file:
             file.readline()  # the header
             for line in file:
-                value = _parsed(line) or {}
+                value = _parse(line) or {}
                 number = value.get("n")
                 if isinstance(value.get("batch"), str) and isinstance(value.get("rows"), list):
                     self._expect(value["batch"], value["rows"])
                     continue
                 if not isinstance(number, int) or number < 0:
-                    self._untidy = True  # of a power cut
+                    self._has_stale_lines = True  # of a power cut
                     continue
                 failed = value.get("error") is not None
                 if number in self.done or number in self.failed:
-                    self._untidy = True
+                    self._has_stale_lines = True
                     if number in self.failed:
                         self.failed.discard(number)
                         self.report.failed -= 1
                     else:
                         self.report.done -= 1
-                self._note(number, failed=failed)
+                self._record(number, failed=failed)
                 self.report.done += not failed
                 self.report.failed += failed
                 self.report.cached += bool(value.get("cached"))
@@ -252,7 +252,7 @@ class Checkpoint:
             header = file.readline()
             position = len(header)
             for line in file:
-                value = _parsed(line)
+                value = _parse(line)
                 number = value.get("n") if value is not None else None
                 if isinstance(number, int) and number >= 0:
                     if number >= len(offsets):
@@ -302,7 +302,7 @@ def line_of(result: Result, job: Job) -> bytes:
         error = result.error
         line["error"] = {"kind": error.kind, "message": error.message, "status": error.status}
     else:
-        line["result"] = job.line_of(result.value)
+        line["result"] = job.dump(result.value)
     if result.usage is not None:
         line["usage"] = result.usage._asdict()
     for name in ("cost", "request_id", "model", "finish_reason"):
@@ -343,16 +343,16 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         ValueError: It is no output of a job.
     """
     with Path(path).open("rb") as file:
-        header = _parsed(file.readline())
+        header = _parse(file.readline())
         if header is None or MARK not in header:
             raise ValueError(f"{path} is no output of a job")
         for line in file:
-            value = _parsed(line)
+            value = _parse(line)
             if value is not None and "n" in value:
                 yield value
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

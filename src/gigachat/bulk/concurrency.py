@@ -154,7 +154,7 @@ class Gate:
             except asyncio.CancelledError:
                 if waiter.done() and not waiter.cancelled():
                     learner.failed()  # it had been let in
-                    self._look()
+                    self._admit()
                 elif waiter in self._waiters:
                     self._waiters.remove(waiter)
                 raise
@@ -165,12 +165,12 @@ class Gate:
         self._pauses = 0
         self._refused_since = None
         self.learner.answered(mark)
-        self._look()
+        self._admit()
 
     def failed(self) -> None:
         """Count a request that ended in another way."""
         self.learner.failed()
-        self._look()
+        self._admit()
 
     def refused(self, mark: Mark, retry_after: float = 0.0) -> float:
         """Count a refused request; return for how many seconds nothing but refusals has come.
@@ -193,15 +193,15 @@ class Gate:
         if pause and now + pause > self._until:
             self._until = now + pause
             loop.call_at(self._until, self._resume, self._until)
-        self._look()
+        self._admit()
         return now - self._refused_since
 
     def _resume(self, until: float) -> None:
         if self._until == until:  # else a later pause has begun
             self._until = 0.0
-            self._look()
+            self._admit()
 
-    def _look(self) -> None:
+    def _admit(self) -> None:
         while self._waiters and self.learner.free and not self._until:
             waiter = self._waiters.popleft()
             if not waiter.done():

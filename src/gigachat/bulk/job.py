@@ -15,10 +15,10 @@ from gigachat.api.arguments import payload_fields
 from gigachat.api.chat import failure, request
 from gigachat.bulk.cache import digest
 from gigachat.bulk.results import Result
-from gigachat.bulk.templates import RowMistake, check_names, filled, names_of, own_payload, with_system
+from gigachat.bulk.templates import RowMistake, add_system, check_names, field_names, fill, own_payload
 from gigachat.client import AsyncGigaChat, GigaChat
 from gigachat.models.response_format import adapter_of, json_schema
-from gigachat.schema import simplify as simplified
+from gigachat.schema import simplify as simplify_schema
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ Task: TypeAlias = Literal["chat", "embed", "tokens"]
 Client: TypeAlias = GigaChat | AsyncGigaChat
 
 TASKS = ("chat", "embed", "tokens")
-_SLICE = 90  # texts of a request to embeddings or token counts
+_MOST_TEXTS = 90  # texts of a request to embeddings or token counts
 _MESSAGE = 32  # most tokens of a message beside its text
 _RUN_OPTIONS = ("max_steps", "approve", "deps", "tool_timeout", "parallel", "max_repeats", "on_error")
-_READ = ("messages", "functions", "response_format")  # fields that the model reads
-JOB = ("task", "prompt", "system", "into", "tools", "model", "repair", "strict", "simplify")
+_PROMPT_FIELDS = ("messages", "functions", "response_format")  # fields that the model reads
+JOB_ARGUMENTS = ("task", "prompt", "system", "into", "tools", "model", "repair", "strict", "simplify")
 """Arguments of `Job` that are neither fields of a chat nor options of a run."""
 _EMBEDDER = "Embeddings"
 
@@ -93,19 +93,19 @@ class Job:
         self.repair = repair
         self.fields = fields
         self._parsing = {"strict": strict, "simplify": simplify, "repair": repair}
-        self._templates = [names_of(text) for text in (prompt, system) if isinstance(text, str)]
+        self._templates = [field_names(text) for text in (prompt, system) if isinstance(text, str)]
         self._adapter: TypeAdapter[Any] | None = None
-        self._kind: ValueType | None = None
+        self._value_type: ValueType | None = None
         self._schema: Any = None
         if into is not None:
-            self._kind = value_type(into)
-            self._schema = json_schema(self._kind.schema)
+            self._value_type = value_type(into)
+            self._schema = json_schema(self._value_type.schema)
             self._adapter = adapter_of(into)
 
     @property
     def rows_per_request(self) -> int:
         """Most rows of a request."""
-        return 1 if self.task == "chat" else _SLICE
+        return 1 if self.task == "chat" else _MOST_TEXTS
 
     @property
     def repeatable(self) -> bool:
@@ -116,15 +116,15 @@ class Job:
         """Return what tells this job from others, asked by a client."""
         parts = [
             self.task,
-            _said(self.prompt),
+            _identity(self.prompt),
             self.system,
             self._schema,
-            [_said(tool) for tool in self.tools],
+            [_identity(tool) for tool in self.tools],
             self.model_of(giga),
             self._parsing if self.into is not None else None,
-            {name: _said(value) for name, value in self.fields.items()},
+            {name: _identity(value) for name, value in self.fields.items()},
         ]
-        return digest(parts, by_alias=True, fallback=_said).hex()
+        return digest(parts, by_alias=True, fallback=_identity).hex()
 
     def check(self, first: Any) -> None:
         """Check the templates against the fields of the first row.
@@ -161,7 +161,7 @@ class Job:
             except Exception as error:
                 raise RowMistake(f"prompt raised {type(error).__name__}: {error}") from error
         elif self.prompt is not None:
-            payload = filled(self.prompt, data)
+            payload = fill(self.prompt, data)
         else:
             payload = own_payload(data, texts=self.task != "chat")
         if self.task != "chat":
@@ -169,7 +169,7 @@ class Job:
                 raise RowMistake("the text is empty" if payload == "" else "the prompt of the row is no text")
             return payload
         if self.system is not None:
-            payload = with_system(filled(self.system, data), payload)
+            payload = add_system(fill(self.system, data), payload)
         return payload
 
     def key(self, giga: Client, payload: Any) -> bytes:
@@ -177,7 +177,7 @@ class Job:
         settings = giga._settings
         kept = {name: value for name, value in self.fields.items() if name not in _RUN_OPTIONS}
         parsing = (self._schema, self._parsing) if self.into is not None else None
-        tools = [_said(tool) for tool in self.tools]
+        tools = [_identity(tool) for tool in self.tools]
         return digest(
             self.task,
             settings.base_url,
@@ -212,7 +212,7 @@ class Job:
         longest = self.fields.get("max_tokens") or own
         if not isinstance(longest, int):
             raise RowMistake("a budget needs max_tokens= (--max-tokens), which bounds the answers")
-        prompt += _size(self._schema) + sum(_size(self.fields.get(name)) for name in _READ)
+        prompt += _size(self._schema) + sum(_size(self.fields.get(name)) for name in _PROMPT_FIELDS)
         again = self.repair
         # Each repair sends the prompt again, with all earlier answers and what was wrong with them.
         repeated = (prompt + _MESSAGE * 40) * (again + 1) + 2 * longest * again * (again + 1)
@@ -252,14 +252,14 @@ class Job:
         fields = self.fields if self.model is None else {**self.fields, "model": self.model}
         if self.into is not None:
             completion, value = await method_of(giga, "chat_parse")(payload, into=self.into, **self._parsing, **fields)
-            return [self._of_completion(row, value, completion, completion)]
+            return [self._completion_result(row, value, completion, completion)]
         if self.tools:
             if transcript:
                 payload = {**payload_fields(payload, models.Chat), "messages": [*transcript]}
             run = await method_of(giga, "chat_run")(payload, tools=self.tools, transcript=transcript, **fields)
-            return [self._of_completion(row, run.text, run.completion, run)]
+            return [self._completion_result(row, run.text, run.completion, run)]
         completion = await method_of(giga, "chat")(payload, **fields)
-        return [self._of_completion(row, completion.text, completion, completion)]
+        return [self._completion_result(row, completion.text, completion, completion)]
 
     def body(self, giga: Client, payload: Any) -> dict[str, Any]:
         """Return the body of a request for a batch."""
@@ -271,7 +271,7 @@ class Job:
         if self.into is not None:
             fields["response_format"] = {
                 "type": "json_schema",
-                "schema": simplified(self._schema) if self._parsing["simplify"] else self._schema,
+                "schema": simplify_schema(self._schema) if self._parsing["simplify"] else self._schema,
                 "strict": self._parsing["strict"],
             }
         return {**payload_fields(payload, models.Chat), **fields}
@@ -286,24 +286,24 @@ class Job:
             vector = answer.data[0]
             return self._result(row, vector.embedding, TokenCounts(vector.usage.prompt_tokens), answer.model, None)
         value = answer.text
-        if self._kind is not None:
+        if self._value_type is not None:
             reason = next((choice.finish_reason for choice in answer.choices), None)
-            value = read_value(self._kind, answer, failure(answer), reason, answer.text)
-        return self._of_completion(row, value, answer, answer)
+            value = read_value(self._value_type, answer, failure(answer), reason, answer.text)
+        return self._completion_result(row, value, answer, answer)
 
-    def line_of(self, value: Any) -> Any:
+    def dump(self, value: Any) -> Any:
         """Return a value as JSON has it."""
         return value if self._adapter is None else self._adapter.dump_python(value, mode="json")
 
-    def value_of(self, line: Any) -> Any:
-        """Return the value of what `line_of` made.
+    def load(self, line: Any) -> Any:
+        """Return the value of what `dump` made.
 
         Raises:
             ValueError: It does not fit the type.
         """
         return line if self._adapter is None else self._adapter.validate_json(to_json(line))
 
-    def _of_completion(self, row: Row, value: Any, completion: Any, used: Any) -> Result:
+    def _completion_result(self, row: Row, value: Any, completion: Any, used: Any) -> Result:
         result = self._result(row, value, tokens_of(used), completion.model, completion.x_headers)
         result.finish_reason = next((choice.finish_reason for choice in completion.choices), None)
         return result
@@ -337,7 +337,7 @@ def _size(value: Any) -> int:
     return len(to_json(value, by_alias=True, exclude_none=True, fallback=str).decode())
 
 
-def _said(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     """Return what tells a value from others in all processes."""
     if value is None or isinstance(value, str | int | float | bool):
         return value

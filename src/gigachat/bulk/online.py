@@ -62,7 +62,7 @@ class Online(Backend):
                 await self._room.wait()
             if self._report.stopped is not None:
                 return
-            asked = self._prepared(part)
+            asked = self._prepare(part)
             if not asked.rows:
                 await asyncio.sleep(0)  # others may work while rows come from the cache
             elif (mark := await self._begin(asked)) is not None:
@@ -71,16 +71,16 @@ class Online(Backend):
     async def _begin(self, work: Work) -> Mark | None:
         """Reserve what a request can use and wait until it may begin; None if it must not."""
         if not await self._ledger.hold(work.most):
-            self._unfunded(work)
+            self._refuse_unfunded(work)
             return None
         if self._report.stopped is not None:
-            self._leave(work, self._report.stopped)
+            self._give_up(work, self._report.stopped)
             return None
-        with self._wait(work):
+        with self._waiting_for_start(work):
             return await self._gate.enter()
 
     @contextmanager
-    def _wait(self, work: Work) -> Iterator[None]:
+    def _waiting_for_start(self, work: Work) -> Iterator[None]:
         """Mark a wait before a request, which may be cancelled: the reservation of the request is then given back."""
         task = asyncio.current_task()
         assert task is not None
@@ -106,7 +106,7 @@ class Online(Backend):
             except exceptions.RateLimitError as error:
                 self._report.refused += 1
                 if self._gate.refused(mark, min(error.retry_after, _PATIENCE)) > _PATIENCE:
-                    self._leave(work, f"the service has refused everything for {_PATIENCE:g} s: {error}", error)
+                    self._give_up(work, f"the service has refused everything for {_PATIENCE:g} s: {error}", error)
                     return
             except asyncio.CancelledError:
                 self._gate.failed()
@@ -117,22 +117,22 @@ class Online(Backend):
                 else:
                     self._gate.answered(mark)
                 if isinstance(error, ENDING):
-                    self._leave(work, str(error), error)
+                    self._give_up(work, str(error), error)
                     return
-                self._count(work, error)
+                self._add_usage(work, error)
                 if not isinstance(error, _PASSING) or failures >= self._retries:
                     if len(work.rows) > 1 and isinstance(error, exceptions.ResponseError):
-                        await self._apart(work)
+                        await self._ask_one_by_one(work)
                     else:
                         self._ledger.settle(work.most, work.spent)
                         self._fail(work.rows, row_error(error), work.spent)
                     return
                 failures += 1
                 self._report.retries += 1
-                if self._lost(error) and not await self._hold_again(work):
+                if self._may_be_charged(error) and not await self._hold_again(work):
                     return
                 if self._report.stopped is None:
-                    with self._wait(work):
+                    with self._waiting_for_start(work):
                         await asyncio.sleep(_pause(error, failures))
             except (ValueError, TypeError) as error:  # an argument that the client refuses before any request
                 self._gate.failed()
@@ -144,15 +144,15 @@ class Online(Backend):
                 raise
             else:
                 self._gate.answered(mark)
-                self._keep(work, results)
+                self._finish(work, results)
                 return
             if self._report.stopped is not None:
-                self._leave(work, self._report.stopped)
+                self._give_up(work, self._report.stopped)
                 return
-            with self._wait(work):
+            with self._waiting_for_start(work):
                 mark = await self._gate.enter()
 
-    async def _apart(self, work: Work) -> None:
+    async def _ask_one_by_one(self, work: Work) -> None:
         """Ask for the rows of a refused request one by one, so that only those at fault fail."""
         self._ledger.settle(work.most, work.spent)
         for at, one in enumerate(work.rows):
@@ -163,12 +163,12 @@ class Online(Backend):
             if (mark := await self._begin(alone)) is not None:
                 await self._ask(alone, mark)
 
-    def _count(self, work: Work, error: Exception) -> None:
+    def _add_usage(self, work: Work, error: Exception) -> None:
         usage = tokens_of(error)
         if usage is not None:
             work.spent = sum_of(work.spent or TokenCounts(0), usage)
 
-    def _lost(self, error: Exception) -> bool:
+    def _may_be_charged(self, error: Exception) -> bool:
         """Whether the service may have charged for an answer that did not arrive."""
         return isinstance(error, exceptions.APIConnectionError) and not self._job.repeatable
 
@@ -177,7 +177,7 @@ class Online(Backend):
         self._ledger.settle(work.most, work.most)
         if await self._ledger.hold(work.most):
             return True
-        self._unfunded(work)
+        self._refuse_unfunded(work)
         return False
 
 

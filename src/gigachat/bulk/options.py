@@ -11,7 +11,7 @@ from gigachat.bulk.batches import Batches, check_job
 from gigachat.bulk.budget import Budget, Prices, ledger_of
 from gigachat.bulk.cache import Cache
 from gigachat.bulk.concurrency import MOST, Gate, Learner
-from gigachat.bulk.job import JOB, Job
+from gigachat.bulk.job import JOB_ARGUMENTS, Job
 from gigachat.bulk.online import Online
 from gigachat.models.chat import Chat
 
@@ -99,21 +99,21 @@ def _max_concurrency(giga: Client) -> int | None:
     return sum(each or 0 for each in limits) if all(limits) else None
 
 
-_HOW = frozenset(How.__dataclass_fields__)
+_HOW_OPTIONS = frozenset(How.__dataclass_fields__)
 
 
-def divided(options: Mapping[str, Any]) -> tuple[Job, How]:
+def split_options(options: Mapping[str, Any]) -> tuple[Job, How]:
     """Return the job in options, and how it is asked.
 
     Raises:
         ValueError, TypeError: An option is invalid.
     """
-    known = (*_HOW, *JOB)
+    known = (*_HOW_OPTIONS, *JOB_ARGUMENTS)
     for name in options:
         if name not in known and name not in Chat.model_fields and (close := nearest(name, known)):
             raise TypeError(f"there is no option {name}=: did you mean {close}=?")
-    how = How(**{name: value for name, value in options.items() if name in _HOW})
-    job = Job(**{name: value for name, value in options.items() if name not in _HOW})
+    how = How(**{name: value for name, value in options.items() if name in _HOW_OPTIONS})
+    job = Job(**{name: value for name, value in options.items() if name not in _HOW_OPTIONS})
     if how.backend == "batch":
         check_job(job)
     return job, how

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
-from gigachat.bulk.options import backend_for, divided
+from gigachat.bulk.options import backend_for, split_options
 from gigachat.bulk.results import Report
 from gigachat.bulk.rows import Rows
 from gigachat.bulk.run import check_budget
-from gigachat.bulk.threads import iterated
+from gigachat.bulk.threads import iterate_blocking
 from gigachat.client import GigaChat
 from gigachat.exceptions import JobStoppedError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gigachat.bulk.options import How, Options
     from gigachat.bulk.results import Result
 
-_kept_clients: dict[tuple[int, bytes], tuple[GigaChat, Gate]] = {}
+_clients: dict[tuple[int, bytes], tuple[GigaChat, Gate]] = {}
 
 
 def map_rows(
@@ -58,29 +58,29 @@ def map_rows(
         ValueError, TypeError: An argument is invalid; nothing is sent.
         JobStoppedError: The service refuses everything. Rows for which the budget has no room have an error instead.
     """
-    job, how = divided(options)
+    job, how = split_options(options)
     source = Rows(rows)
     job.check(source.first)
     check_budget(job, how, source.first)
-    return iterated(_mapped(job, how, source, dict(client or {}), column))
+    return iterate_blocking(_output_rows(job, how, source, dict(client or {}), column))
 
 
-async def _mapped(
+async def _output_rows(
     job: Job, how: How, rows: Rows, settings: dict[str, Any], column: str
 ) -> AsyncIterator[dict[str, Any]]:
-    client, gate = _kept(settings, how)
+    client, gate = _client_of(settings, how)
     job.check_fields(client)
     report = Report()
     backend = backend_for(job, how, client, report, gate=gate, ordered=True, every_row=True)
     with closing(backend):
         async with aclosing(backend.results(rows, slow=rows.slow)) as results:
             async for result in results:
-                yield _joined(result, job, column)
+                yield _output_row(result, job, column)
     if report.stopped is not None:
         raise JobStoppedError(report.stopped)
 
 
-def _kept(settings: dict[str, Any], how: How) -> tuple[GigaChat, Gate]:
+def _client_of(settings: dict[str, Any], how: How) -> tuple[GigaChat, Gate]:
     """Return the client of this process for some settings, and what lets its requests in.
 
     Raises:
@@ -92,17 +92,17 @@ def _kept(settings: dict[str, Any], how: How) -> tuple[GigaChat, Gate]:
         raise TypeError(
             f"client= holds what cannot be pickled; give functions and classes of a module: {error}"
         ) from None
-    if key not in _kept_clients:
+    if key not in _clients:
         client = GigaChat(**settings)
-        _kept_clients[key] = client, how.gate(client)
-    return _kept_clients[key]
+        _clients[key] = client, how.gate(client)
+    return _clients[key]
 
 
-def _joined(result: Result, job: Job, column: str) -> dict[str, Any]:
+def _output_row(result: Result, job: Job, column: str) -> dict[str, Any]:
     usage = result.usage
     return {
         **(result.row if isinstance(result.row, Mapping) else {}),
-        column: None if result.error is not None else job.line_of(result.value),
+        column: None if result.error is not None else job.dump(result.value),
         "error": None if result.error is None else result.error.message,
         "input_tokens": usage.input_tokens if usage is not None else None,
         "output_tokens": usage.output_tokens if usage is not None else None,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = "Callable[[Report], object] | Literal['rich', 'tqdm', 'lines'] | bool | None"
 
-_PAUSE = 0.2  # seconds between two looks
-_LINES = 10.0  # seconds between two lines
+_INTERVAL = 0.2  # seconds between two updates
+_LINE_INTERVAL = 10.0  # seconds between two lines
 
 
 class Watch:
@@ -32,14 +32,14 @@ class Watch:
     def __init__(self, progress: Progress) -> None:
         self._began = time.monotonic()
         self._next = 0.0
-        self._show = _shown(progress)
+        self._show = _display(progress)
 
-    def look(self, report: Report, *, last: bool = False) -> None:
+    def update(self, report: Report, *, last: bool = False) -> None:
         """Tell of a report."""
         now = time.monotonic()
         if not last and now < self._next:
             return
-        self._next = now + _PAUSE
+        self._next = now + _INTERVAL
         report.seconds = now - self._began
         if self._show is not None:
             self._show(report, last)
@@ -68,7 +68,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def _shown(progress: Any) -> Callable[[Report, bool], object] | None:
+def _display(progress: Any) -> Callable[[Report, bool], object] | None:
     if progress is None or progress is False:
         return None
     if callable(progress):
@@ -127,6 +127,6 @@ class _Lines:
     def __call__(self, report: Report, last: bool) -> None:
         now = time.monotonic()
         if (last or now >= self._next) and sys.stderr is not None:
-            self._next = now + _LINES
+            self._next = now + _LINE_INTERVAL
             sys.stderr.write(f"{summary(report)}\n")
             sys.stderr.flush()

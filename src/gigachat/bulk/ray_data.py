@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices, RemoteBudget
-from gigachat.bulk.options import divided
+from gigachat.bulk.options import split_options
 from gigachat.bulk.processes import map_rows
 from gigachat.exceptions import ConfigurationError
 
@@ -63,7 +63,7 @@ def ray(
     for name, number in counts.items():
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise ValueError(f"{name} is a whole number of 1 or more")
-    _, how = divided(options)
+    _, how = split_options(options)
     if how.backend == "batch":
         raise ValueError("backend='batch' needs no workers: use bulk.run")
     try:

@@ -28,7 +28,7 @@ Source: TypeAlias = str | os.PathLike[str] | Iterable[Any]
 """A path, `-` for standard input, a DataFrame of pandas or Polars, a table of pyarrow, or any iterable of rows."""
 
 FORMATS = ("jsonl", "csv", "tsv", "txt", "parquet")
-_OF_SUFFIX = {
+_FORMAT_OF_SUFFIX = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".csv": "csv",
@@ -122,7 +122,7 @@ class Rows:
             self.digest = digest(None, self.first, fallback=str).hex()
             return
         path = Path(source)
-        form = form or _OF_SUFFIX.get(path.suffix.lower())
+        form = form or _FORMAT_OF_SUFFIX.get(path.suffix.lower())
         if form is None:
             raise ValueError(
                 f"{path}: the name does not tell the format: give input_format= (--format), one of {', '.join(FORMATS)}"
@@ -130,11 +130,11 @@ class Rows:
         if not path.is_file():
             what = "this is no regular file; - takes a pipe" if path.exists() else "there is no such file"
             raise ValueError(f"{path}: {what}")
-        self.digest, count = _scanned(path, quoted=form in ("csv", "tsv"))
+        self.digest, count = _scan(path, quoted=form in ("csv", "tsv"))
         if form == "parquet":
             parquet = _parquet(path)
             self.total = parquet.metadata.num_rows
-            self._items = _of_batches(parquet.iter_batches(batch_size=1024))
+            self._items = _batch_rows(parquet.iter_batches(batch_size=1024))
             return
         self.total = max(0, count - 1) if form in ("csv", "tsv") else count
         self._items = _file_lines(path, form)
@@ -149,10 +149,10 @@ class Rows:
             self._items = iter(table.iter_rows(named=True))
         elif hasattr(table, "itertuples") and hasattr(table, "columns"):  # pandas
             self.total = len(table)
-            self._items = _of_pandas(table)
+            self._items = _pandas_rows(table)
         elif hasattr(table, "to_batches"):  # pyarrow
             self.total = table.num_rows
-            self._items = _of_batches(table.to_batches(max_chunksize=1024))
+            self._items = _batch_rows(table.to_batches(max_chunksize=1024))
         else:
             self.total = len(table) if hasattr(table, "__len__") else None
             self._is_lazy = self.total is None
@@ -166,7 +166,7 @@ class _Unreadable(NamedTuple):
     reason: str
 
 
-def _scanned(path: Path, *, quoted: bool) -> tuple[str, int]:
+def _scan(path: Path, *, quoted: bool) -> tuple[str, int]:
     """Return the digest of a file, and how many lines it has that are not empty; a line may be within quotes."""
     read = hashlib.sha256()
     lines, inside, last = 0, 0, b"\n"
@@ -228,7 +228,7 @@ def _lines_of(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
 
 
 def _csv_rows(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
-    lines = _decoded(file, name)
+    lines = _decode(file, name)
     head = next(lines, "")
     delimiter = "\t" if form == "tsv" else max(_DELIMITERS, key=head.count)
     # Strict, because a quote that is not closed would hide all further rows.
@@ -263,7 +263,7 @@ def _not_csv(error: csv.Error, first: int, last: int) -> str:
     return f"lines {first} to {last} are not CSV: {reason}"
 
 
-def _decoded(file: IO[bytes], name: str) -> Iterator[str]:
+def _decode(file: IO[bytes], name: str) -> Iterator[str]:
     for number, line in enumerate(file, start=1):
         try:
             yield line.removeprefix(b"\xef\xbb\xbf").decode() if number == 1 else line.decode()
@@ -279,12 +279,12 @@ def _parquet(path: Path) -> Any:
     return parquet.ParquetFile(path)
 
 
-def _of_batches(batches: Iterable[Any]) -> Iterator[Any]:
+def _batch_rows(batches: Iterable[Any]) -> Iterator[Any]:
     for batch in batches:
         yield from batch.to_pylist()
 
 
-def _of_pandas(frame: Any) -> Iterator[Any]:
+def _pandas_rows(frame: Any) -> Iterator[Any]:
     missing = import_module("pandas").isna
 
     def plain(value: Any) -> Any:
@@ -299,16 +299,16 @@ def _of_pandas(frame: Any) -> Iterator[Any]:
         yield dict(zip(names, map(plain, values), strict=True))
 
 
-Taken: TypeAlias = "asyncio.Queue[Row | BaseException | None]"
+RowQueue: TypeAlias = "asyncio.Queue[Row | BaseException | None]"
 """Rows that a thread has read; None is their end."""
 
 
-async def taken(rows: Iterable[Row], read: Taken, *, ahead: int) -> AsyncGenerator[Row, None]:
+async def read_rows(rows: Iterable[Row], queue: RowQueue, *, ahead: int) -> AsyncGenerator[Row, None]:
     """Iterate over rows in an event loop.
 
     Args:
         rows: The rows.
-        read: Where a thread puts them. None, put there by others, ends the wait for a row.
+        queue: Where a thread puts them. None, put there by others, ends the wait for a row.
         ahead: How many rows a thread reads ahead; 0 if no thread is needed.
     """
     if not ahead:
@@ -326,15 +326,15 @@ async def taken(rows: Iterable[Row], read: Taken, *, ahead: int) -> AsyncGenerat
                 room.acquire()
                 if over:
                     return
-                loop.call_soon_threadsafe(read.put_nowait, row)
+                loop.call_soon_threadsafe(queue.put_nowait, row)
         except BaseException as error:
             end = error
         with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(read.put_nowait, end)
+            loop.call_soon_threadsafe(queue.put_nowait, end)
 
     threading.Thread(target=reading, name="gigachat-bulk-rows", daemon=True).start()
     try:
-        while (item := await read.get()) is not None:
+        while (item := await queue.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             room.release()

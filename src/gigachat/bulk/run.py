@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gigachat.bulk.budget import Ledger, Prices
 from gigachat.bulk.checkpoint import Checkpoint
-from gigachat.bulk.options import backend_for, divided
+from gigachat.bulk.options import backend_for, split_options
 from gigachat.bulk.progress import Progress, Watch
 from gigachat.bulk.results import Report, Result
 from gigachat.bulk.rows import Rows, Source
 from gigachat.bulk.templates import RowMistake
-from gigachat.bulk.threads import Interrupt, call, iterated
+from gigachat.bulk.threads import Interrupt, call, iterate_blocking
 from gigachat.client import AsyncGigaChat, GigaChat
 from gigachat.exceptions import JobStoppedError
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ALIKE = 20  # rows that fail in the same way, one after another, before the run stops
-_AWAY = ("APIConnectionError", "APITimeoutError")
+_MOST_SAME = 20  # rows that fail in the same way, one after another, before the run stops
+_UNREACHABLE = ("APIConnectionError", "APITimeoutError")
 
 
 async def arun(
@@ -46,7 +46,7 @@ async def arun(
     **options: Unpack[Options],
 ) -> Report:
     """Ask for each row of a source, awaited in asyncio; see `run`."""
-    job, how = divided(options)
+    job, how = split_options(options)
     return await _run(
         job,
         how,
@@ -83,7 +83,7 @@ async def _run(
         )
         report = checkpoint.report
         report.total = rows.total
-        alike = _Alike()
+        same_failures = _SameFailures()
         try:
             with closing(checkpoint):
                 backend = backend_for(job, how, client, report, log=checkpoint)
@@ -95,15 +95,15 @@ async def _run(
                         async for result in results:
                             checkpoint.write(result, job)
                             report.add(result)
-                            if alike.add(result) and result.error is not None:
-                                reason = f"{_ALIKE} rows in a row failed alike: {result.error.message}"
+                            if same_failures.add(result) and result.error is not None:
+                                reason = f"{_MOST_SAME} rows in a row failed alike: {result.error.message}"
                                 backend.stop(reason, JobStoppedError(reason))
-                            watch.look(report)
+                            watch.update(report)
                 checkpoint.finish()
             if report.stopped is None:
                 report.total = report.done + report.failed
         finally:
-            watch.look(report, last=True)
+            watch.update(report, last=True)
     return report
 
 
@@ -160,7 +160,7 @@ def run(
         OSError: The file cannot be written.
         sqlite3.Error: The file of `cache` or of a shared budget cannot be written.
     """
-    job, how = divided(options)
+    job, how = split_options(options)
     rows = _rows(job, source, out, input_format)
     with Interrupt() as interrupt:
         return _blocking(
@@ -190,11 +190,11 @@ def aiterate(
     **options: Unpack[Options],
 ) -> AsyncIterator[Result]:
     """Iterate over the results of the rows of a source, in asyncio; see `iterate`."""
-    job, how = divided(options)
+    job, how = split_options(options)
     rows = Rows(source, input_format)
     job.check(rows.first)
     check_budget(job, how, rows.first)
-    return _results(job, how, rows, giga, ordered=ordered, window=_checked_window(window), watch=Watch(progress))
+    return _results(job, how, rows, giga, ordered=ordered, window=_check_window(window), watch=Watch(progress))
 
 
 def iterate(
@@ -222,7 +222,7 @@ def iterate(
         ValueError, TypeError: An argument is invalid; nothing is sent.
         JobStoppedError: The job ended before the input did.
     """
-    return iterated(
+    return iterate_blocking(
         aiterate(
             source,
             giga=giga,
@@ -247,10 +247,10 @@ async def _results(
                 async with aclosing(backend.results(rows, slow=rows.slow)) as results:
                     async for result in results:
                         report.add(result)
-                        watch.look(report)
+                        watch.update(report)
                         yield result
         finally:
-            watch.look(report, last=True)
+            watch.update(report, last=True)
     if report.stopped is not None:
         raise JobStoppedError(report.stopped)
 
@@ -306,7 +306,7 @@ def _same(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _checked_window(window: Any) -> int:
+def _check_window(window: Any) -> int:
     if not isinstance(window, int) or isinstance(window, bool) or window < 1:
         raise ValueError("window is a whole number, 1 or more")
     return window
@@ -321,7 +321,7 @@ def _blocking(coroutine: Coroutine[Any, Any, T]) -> T:
     return call(coroutine)
 
 
-class _Alike:
+class _SameFailures:
     """Tells when one row after another fails in the same way: the first ones, or because the service is away."""
 
     def __init__(self) -> None:
@@ -338,5 +338,5 @@ class _Alike:
         failure = (error.kind, error.status)
         self._count = self._count + 1 if failure == self._failure else 1
         self._failure = failure
-        away = error.kind in _AWAY or (error.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return self._count == _ALIKE and (away or not self._succeeded)
+        away = error.kind in _UNREACHABLE or (error.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return self._count == _MOST_SAME and (away or not self._succeeded)

@@ -13,7 +13,7 @@ class RowMistake(ValueError):
     """A row of which no request can be made."""
 
 
-def names_of(template: str) -> list[str]:
+def field_names(template: str) -> list[str]:
     """Return the names of the fields in a template.
 
     Raises:
@@ -47,7 +47,7 @@ class _Fields(dict[str, Any]):
         raise RowMistake(f"the row has no field {key!r}")
 
 
-def filled(template: str, data: Any) -> str:
+def fill(template: str, data: Any) -> str:
     """Return a template with the fields of a row.
 
     Raises:
@@ -86,7 +86,7 @@ def own_payload(data: Any, *, texts: bool) -> Any:
     return data[name]
 
 
-def with_system(system: str, payload: Any) -> Any:
+def add_system(system: str, payload: Any) -> Any:
     """Return a payload with a system message before its own."""
     message = {"role": "system", "content": system}
     if isinstance(payload, str):

@@ -56,7 +56,7 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def iterated(items: AsyncIterator[T]) -> Iterator[T]:
+def iterate_blocking(items: AsyncIterator[T]) -> Iterator[T]:
     """Iterate over items of an async generator, which runs in the background loop."""
     task: asyncio.Task[Any] | None = None
     process = os.getpid()

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     output = path_of(options.output)
     check_output(output)
     source = options.file if options.file == "-" else path_of(options.file)
-    asked = _asked(options)
+    asked = _job_options(options)
     with client(options, model=options.model) as giga:
         report = bulk.run(
             source,
@@ -78,10 +78,10 @@ def run(options: argparse.Namespace) -> int:
             progress=None if options.quiet else True if is_terminal(sys.stderr) else "lines",
             **asked,
         )
-    return _told(report, options)
+    return _print_report(report, options)
 
 
-def _asked(options: argparse.Namespace) -> dict[str, Any]:
+def _job_options(options: argparse.Namespace) -> dict[str, Any]:
     from gigachat.bulk import Budget
 
     asked: dict[str, Any] = {
@@ -126,7 +126,7 @@ def _template(text: str | None) -> str | None:
     return read_file(path_of(text[1:])).rstrip("\n")
 
 
-def _told(report: Report, options: argparse.Namespace) -> int:
+def _print_report(report: Report, options: argparse.Namespace) -> int:
     if options.json:
         print_json(
             {
