@@ -1,4 +1,4 @@
-"""What the backends of a job have in common: results that wait for their consumer, the cache, the budget.
+"""The base of the backends: results that wait for their consumer, the cache, the budget.
 
 Each row has one result: a value or an error. A row has none only if the run stops: the budget is spent, or the service
 refuses everything. Such a row is asked by the next run.
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from gigachat.bulk.job import Client, Job
     from gigachat.bulk.rows import Row, RowQueue
 
-_KEPT = ("request_id", "model", "finish_reason")
+_CACHED_FIELDS = ("request_id", "model", "finish_reason")
 _SPENT = "the budget is spent"
 _AHEAD = 100  # most rows that a thread reads ahead
-ENDING = (
+FATAL = (
     exceptions.AuthenticationError,
     exceptions.PaymentRequiredError,
     exceptions.ForbiddenError,
@@ -39,19 +39,19 @@ ENDING = (
     exceptions.ClientClosedError,
     exceptions.ConfigurationError,
 )
-"""Errors that every other row would have too."""
+"""Errors that would fail every other row too: the run stops."""
 
 
 @dataclass(slots=True)
 class Work:
-    """Rows that are asked together.
+    """Rows that one request asks for, or one batch.
 
     Attributes:
         rows: The rows with their payloads.
-        most: The most tokens they can use, which is reserved.
-        spent: Tokens of attempts whose answers arrived but had no value.
+        most: Upper bound of their tokens, which the budget reserves.
+        spent: Tokens of answers without a value.
         keys: Their keys in the cache.
-        transcript: Messages of a run so far; after a failure it continues with them.
+        transcript: Messages of a run so far: after a failure, the run continues with them.
     """
 
     rows: list[tuple[Row, Any]]
@@ -62,7 +62,7 @@ class Work:
 
 
 class Shared(TypedDict):
-    """What each backend is given, beside the job and the client."""
+    """Arguments of every backend, beside the job and the client."""
 
     ledger: Ledger
     prices: Prices
@@ -171,7 +171,7 @@ class Backend(ABC):
         """Begin to ask for rows, in tasks."""
 
     def _prepare(self, rows: list[Row]) -> Work:
-        """Return what must be asked; rows of the cache and rows that cannot be asked have their result now."""
+        """Return the rows to send; deliver those of the cache, and those that cannot be sent as errors."""
         work = Work([], TokenCounts(0))
         for row in rows:
             if row.error is not None:
@@ -210,7 +210,7 @@ class Backend(ABC):
     def _cache_result(self, key: bytes, result: Result) -> None:
         """Put a result into the cache, after its delivery: a disk that is full loses no answer."""
         if self._cache is not None:
-            kept = {name: getattr(result, name) for name in _KEPT}
+            kept = {name: getattr(result, name) for name in _CACHED_FIELDS}
             self._cache.put(key, {"result": self._job.dump(result.value), **kept})
 
     def _fail(self, rows: list[tuple[Row, Any]], error: RowError, spent: TokenCounts | None = None) -> None:

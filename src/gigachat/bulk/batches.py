@@ -1,7 +1,7 @@
-"""The rows of a job as batches of the service: 500 rows a file, processed in the background.
+"""The batch backend: files of 500 requests, which the service processes in the background.
 
-A batch is noted in the output of the job as soon as it is submitted. After a crash its results are collected, and its
-rows are not submitted again.
+The output of the job names each batch as soon as it is submitted. After a crash, the next run collects its results and
+does not submit its rows again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gigachat.bulk.rows import Row
 
     class BatchLog(Protocol):
-        """Remembers batches."""
+        """A log of submitted batches."""
 
         @property
         def batches(self) -> Mapping[str, list[int]]:
@@ -46,7 +46,7 @@ _NOT_PERMITTED = f"batches are for accounts that pay as they go; {_ONLINE} asks 
 
 
 def check_job(job: Job) -> None:
-    """Refuse what batches cannot do.
+    """Check that batches can do a job.
 
     Raises:
         ValueError: The job needs more than one request for a row, or counts tokens.
@@ -62,8 +62,8 @@ class Batches(Backend):
     Args:
         job: What is asked.
         giga: The client.
-        log: Remembers the batches; None if a crash may lose them.
-        poll_interval: Seconds between two looks at a batch.
+        log: The log of batches; None if a crash may lose them.
+        poll_interval: Seconds between two status requests for a batch.
         **shared: As of `Backend`.
     """
 
@@ -102,11 +102,11 @@ class Batches(Backend):
         for batch, of_batch in earlier.items():
             if of_batch:
                 await self._slots.acquire()
-                self._start(self._collect(batch, Work(of_batch, TokenCounts(0)), held=False))
+                self._start(self._collect(batch, Work(of_batch, TokenCounts(0)), reserved=False))
 
     async def _submit(self, work: Work) -> None:
         await self._slots.acquire()
-        if not await self._ledger.hold(work.most):
+        if not await self._ledger.reserve(work.most):
             self._slots.release()
             self._refuse_unfunded(work)
             return
@@ -131,7 +131,7 @@ class Batches(Backend):
         self._start(self._collect(batch, work))
 
     async def _submit_halves(self, work: Work, error: Exception) -> None:
-        """Find the rows that the client refuses; the others are submitted."""
+        """Submit the rows in halves, until those that the client refuses are alone: these fail."""
         if len(work.rows) == 1:
             self._fail(work.rows, row_error(error))
             return
@@ -143,7 +143,7 @@ class Batches(Backend):
                     half.most = sum_of(half.most, self._job.most(payload))
             await self._submit(half)
 
-    async def _collect(self, batch: str | models.Batch, work: Work, *, held: bool = True) -> None:
+    async def _collect(self, batch: str | models.Batch, work: Work, *, reserved: bool = True) -> None:
         """Wait for a batch, and deliver the results of its rows."""
         try:
             done = await method_of(self._giga, "wait_batch")(batch, self._poll_interval)
@@ -157,7 +157,7 @@ class Batches(Backend):
         for at, (row, _) in enumerate(work.rows):
             usage = self._take(row, found.get(str(row.number)), work.keys[at] if work.keys else None)
             spent = sum_of(spent, usage or TokenCounts(0))
-        if held:
+        if reserved:
             self._ledger.settle(work.most, spent)
         else:
             self._ledger.spend(spent)

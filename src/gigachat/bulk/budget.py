@@ -1,7 +1,7 @@
-"""What a job may spend. Requests in progress are reserved at their most, so the budget is never exceeded.
+"""Budgets and prices. Each request reserves an upper bound before it is sent, so a budget is never exceeded.
 
-The most of a request is `max_tokens` of each answer and a token for each character of its prompt, which is far above
-the truth: a job may end with a little left, never with too much spent.
+The bound is `max_tokens` for each answer, and one token for each character of the prompt. Real requests use less, so a
+job may end with a small rest of its budget.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Prices:
 
 
 class _Totals:
-    """What was spent or is reserved."""
+    """Tokens and roubles that are spent or reserved."""
 
     def __init__(self) -> None:
         self.tokens = 0
@@ -106,11 +106,11 @@ class _Totals:
         return _fits(budget, self.tokens + tokens, self.rubles + rubles)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the file, if there is one."""
 
 
 class _SharedTotals(_Totals):
-    """The same in an SQLite file; each change is one statement."""
+    """Totals in an SQLite file; each change is one statement, so that processes do not interfere."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ def _fits(budget: Budget, tokens: int, rubles: float) -> bool:
 
 
 class Ledger:
-    """What was spent, and what is reserved for requests in progress. For one event loop.
+    """The spending of a job against its budget. For one event loop.
 
     Args:
         budget: What may be spent; None bounds nothing.
@@ -157,7 +157,7 @@ class Ledger:
         self.budget = budget
         self._prices = prices
         self._model = model
-        self._held = 0
+        self._reserved = 0
         self._changed = asyncio.Event()
         if budget is not None and budget.rubles is not None:
             price = prices.of(model)
@@ -177,16 +177,16 @@ class Ledger:
         """Whether there is room for a request now."""
         return self.budget is None or self._totals.has_room(*self._sums(most), self.budget)
 
-    async def hold(self, most: TokenCounts) -> bool:
+    async def reserve(self, most: TokenCounts) -> bool:
         """Reserve the most that a request can use, once there is room; return False if there will be none."""
         if self.budget is None:
             return True
         while not self._totals.add(*self._sums(most), self.budget):
-            if not self._held:
+            if not self._reserved:
                 return False
             self._changed.clear()
             await self._changed.wait()
-        self._held += 1
+        self._reserved += 1
         return True
 
     def settle(self, most: TokenCounts, usage: TokenCounts | None) -> None:
@@ -194,11 +194,11 @@ class Ledger:
 
         Args:
             most: What was reserved.
-            usage: What was used; None if nothing. It may be what was reserved, if that is not known.
+            usage: Tokens that were used; None for none. If they are unknown, give what was reserved.
         """
         if self.budget is None:
             return
-        self._held -= 1
+        self._reserved -= 1
         tokens, rubles = self._sums(most)
         used_tokens, used_rubles = self._sums(usage or TokenCounts(0))
         self._totals.add(used_tokens - tokens, used_rubles - rubles)
@@ -223,7 +223,7 @@ class RemoteBudget(Budget):
     __slots__ = ()
 
     def ledger(self, prices: Prices, model: str) -> Ledger:
-        """Return what reserves there."""
+        """Return a ledger that reserves in that process."""
         raise NotImplementedError
 
 

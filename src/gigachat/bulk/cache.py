@@ -1,4 +1,4 @@
-"""The cache of responses: an SQLite file, for several processes at once, keyed by the exact request."""
+"""The cache of responses: an SQLite file that several processes share. Its keys are hashes of requests."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Cache:
     """Responses by request.
 
     Args:
-        path: The file; it is made if it is missing.
+        path: The file; it is created if it is missing.
 
     Raises:
-        ValueError: It cannot be opened, or is no such file.
+        ValueError: The file cannot be opened, or belongs to another program.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = open_database(path, "cache", "responses (request BLOB PRIMARY KEY, response BLOB)")
 
     def get(self, request: bytes) -> dict[str, Any] | None:
-        """Return a kept response; None if there is none."""
+        """Return the response to a request; None if the cache has none."""
         found = self._file.execute("SELECT response FROM responses WHERE request = ?", (request,)).fetchone()
         return None if found is None else json.loads(found[0])
 
     def put(self, request: bytes, response: dict[str, Any]) -> None:
-        """Keep a response."""
+        """Store the response to a request."""
         self._file.execute("INSERT OR REPLACE INTO responses VALUES (?, ?)", (request, to_json(response)))
 
     def close(self) -> None:
@@ -47,12 +47,12 @@ def open_database(path: str | os.PathLike[str], option: str, table: str) -> sqli
     """Open an SQLite file for several processes at once.
 
     Args:
-        path: The file; it is made if it is missing.
-        option: Name of the option that names it.
-        table: Definition of its table, which is made if it is missing.
+        path: The file; it is created if it is missing.
+        option: Name of the option, for messages.
+        table: Definition of its table, which is created if it is missing.
 
     Raises:
-        ValueError: It cannot be opened, or is no such file.
+        ValueError: The file cannot be opened, or belongs to another program.
     """
     with ExitStack() as closing_file:
         try:

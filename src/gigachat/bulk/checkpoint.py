@@ -3,8 +3,8 @@
 * The first line is the header: the hash of the job and that of the input. Another job or input is refused.
 * Each line is one `os.write` on a descriptor that only appends, so a killed process leaves whole lines, and one torn
   line at most, at the end. It is cut off when the file is opened again.
-* Rows with a value are done. Of two lines of one row the later one counts: a row that failed was asked again.
-* The end of a run writes the file anew, beside it, and takes its place, if lines must go or be sorted.
+* Rows with a value are done. If a row has two lines, the later one counts: the row failed and was asked again.
+* If lines must be removed or sorted, the end of a run writes a new file and puts it in place of the old one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Checkpoint:
     Attributes:
         done: Rows that need not be asked again.
         failed: Rows whose last line is an error.
-        report: What the lines brought.
+        report: The report of the lines in the file.
 
     Raises:
         ValueError: The file is of another job or input, or is no output of a job; or another process writes it.
@@ -132,7 +132,7 @@ class Checkpoint:
         self._record(number, failed=result.error is not None)
 
     def note_batch(self, batch: str, numbers: list[int]) -> None:
-        """Append the note of a batch that was submitted."""
+        """Append a line that names a submitted batch and its rows."""
         self._append(to_json({"batch": batch, "rows": numbers}) + b"\n")
         self._expect(batch, numbers)
 
@@ -145,7 +145,7 @@ class Checkpoint:
         return batches
 
     def _expect(self, batch: str, numbers: list[int]) -> None:
-        self._has_stale_lines = True  # its note must go
+        self._has_stale_lines = True  # the line of the batch is removed at the end
         self._expected.update(dict.fromkeys(numbers, batch))
 
     def finish(self) -> None:
@@ -154,7 +154,7 @@ class Checkpoint:
             self._rewrite()
 
     def close(self) -> None:
-        """Close the file as it is."""
+        """Close the file as it is, and release its lock."""
         self._closing.set()
         try:
             self._syncing.join()
@@ -225,7 +225,7 @@ class Checkpoint:
                     self._expect(value["batch"], value["rows"])
                     continue
                 if not isinstance(number, int) or number < 0:
-                    self._has_stale_lines = True  # of a power cut
+                    self._has_stale_lines = True  # torn by a power cut
                     continue
                 failed = value.get("error") is not None
                 if number in self.done or number in self.failed:
@@ -361,7 +361,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Keep other processes away; the system ends it with this process.
+    """Lock the file; the system releases the lock with the process.
 
     Raises:
         ValueError: Another process writes the file, or its file system has no locks.

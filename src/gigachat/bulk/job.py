@@ -1,4 +1,4 @@
-"""What a job asks for each row: the request, what its answer is worth, and what it can cost at most."""
+"""A job: the request for each row, the result in its answer, and the upper bound of its tokens."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Job:
         into: Type of the value of an answer.
         tools: Tools of a run.
         model: Model of the requests.
-        repair: How often an answer that does not fit `into` is asked for again.
+        repair: How often the model is asked to correct an answer that does not fit `into`.
         strict: Whether the service keeps exactly to the schema of `into`.
         simplify: Whether the flat form of the schema is sent.
         fields: Fields of the chats, and options of the runs.
@@ -113,7 +113,7 @@ class Job:
         return self.task != "chat"
 
     def digest_for(self, giga: Client) -> str:
-        """Return what tells this job from others, asked by a client."""
+        """Return the hash of this job with the model of a client."""
         parts = [
             self.task,
             _identity(self.prompt),
@@ -149,7 +149,7 @@ class Job:
             request(giga, "text", fields, stream=False)
 
     def payload(self, data: Any) -> Any:
-        """Return what is asked for a row: a text, a chat, its fields or messages.
+        """Return the payload for a row: a text, a chat, its fields or messages.
 
         Raises:
             RowMistake: No request can be made of the row.
@@ -292,14 +292,14 @@ class Job:
         return self._completion_result(row, value, answer, answer)
 
     def dump(self, value: Any) -> Any:
-        """Return a value as JSON has it."""
+        """Return a value as JSON values."""
         return value if self._adapter is None else self._adapter.dump_python(value, mode="json")
 
     def load(self, line: Any) -> Any:
-        """Return the value of what `dump` made.
+        """Return the value that `dump` made into JSON values.
 
         Raises:
-            ValueError: It does not fit the type.
+            ValueError: The value does not fit the type.
         """
         return line if self._adapter is None else self._adapter.validate_json(to_json(line))
 
@@ -338,7 +338,7 @@ def _size(value: Any) -> int:
 
 
 def _identity(value: Any) -> Any:
-    """Return what tells a value from others in all processes."""
+    """Return JSON values that identify a value in all processes."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if hasattr(value, "function") and hasattr(value, "name"):  # a tool

@@ -1,4 +1,4 @@
-"""The rows of a job as requests, side by side, as many as the account permits."""
+"""The online backend: requests in parallel, as many as the account permits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigachat import exceptions
 from gigachat._engine.totals import tokens_of
-from gigachat.bulk.backend import ENDING, Backend, Work, row_error
+from gigachat.bulk.backend import FATAL, Backend, Work, row_error
 from gigachat.bulk.results import sum_of
 from gigachat.bulk.rows import slices
 from gigachat.usage import TokenCounts
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _PATIENCE = 600.0  # seconds in which the service may refuse everything
-_PASSING = (exceptions.ServerError, exceptions.APIConnectionError, exceptions.GenerationError)
-"""Errors after which a request is repeated."""
+_TRANSIENT = (exceptions.ServerError, exceptions.APIConnectionError, exceptions.GenerationError)
+"""Errors after which a request is sent again."""
 
 
 class Online(Backend):
@@ -38,7 +38,7 @@ class Online(Backend):
         job: What is asked.
         giga: The client.
         gate: Lets requests in.
-        retries: How often a request is repeated after a passing failure.
+        retries: How often a request is repeated after a transient failure.
         **shared: As of `Backend`.
     """
 
@@ -70,7 +70,7 @@ class Online(Backend):
 
     async def _begin(self, work: Work) -> Mark | None:
         """Reserve what a request can use and wait until it may begin; None if it must not."""
-        if not await self._ledger.hold(work.most):
+        if not await self._ledger.reserve(work.most):
             self._refuse_unfunded(work)
             return None
         if self._report.stopped is not None:
@@ -116,11 +116,11 @@ class Online(Backend):
                     self._gate.failed()
                 else:
                     self._gate.answered(mark)
-                if isinstance(error, ENDING):
+                if isinstance(error, FATAL):
                     self._give_up(work, str(error), error)
                     return
                 self._add_usage(work, error)
-                if not isinstance(error, _PASSING) or failures >= self._retries:
+                if not isinstance(error, _TRANSIENT) or failures >= self._retries:
                     if len(work.rows) > 1 and isinstance(error, exceptions.ResponseError):
                         await self._ask_one_by_one(work)
                     else:
@@ -129,7 +129,7 @@ class Online(Backend):
                     return
                 failures += 1
                 self._report.retries += 1
-                if self._may_be_charged(error) and not await self._hold_again(work):
+                if self._may_be_charged(error) and not await self._reserve_again(work):
                     return
                 if self._report.stopped is None:
                     with self._waiting_for_start(work):
@@ -169,13 +169,13 @@ class Online(Backend):
             work.spent = sum_of(work.spent or TokenCounts(0), usage)
 
     def _may_be_charged(self, error: Exception) -> bool:
-        """Whether the service may have charged for an answer that did not arrive."""
+        """Whether the service may charge for an answer that did not arrive."""
         return isinstance(error, exceptions.APIConnectionError) and not self._job.repeatable
 
-    async def _hold_again(self, work: Work) -> bool:
-        """Count the most that a lost answer can have cost, and reserve as much for the next attempt."""
+    async def _reserve_again(self, work: Work) -> bool:
+        """Count a lost answer at its upper bound, and reserve as much for the next attempt."""
         self._ledger.settle(work.most, work.most)
-        if await self._ledger.hold(work.most):
+        if await self._ledger.reserve(work.most):
             return True
         self._refuse_unfunded(work)
         return False

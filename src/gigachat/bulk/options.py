@@ -1,4 +1,4 @@
-"""The options of a run: what is asked for each row, and how."""
+"""The options of `gigachat.bulk`: of the job, and of the way in which its rows are sent."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class How:
-    """How rows are asked: the options of a run that are not of its job."""
+    """The options of a run that do not change what is asked: concurrency, budget, cache, retries, backend."""
 
     concurrency: Any = "learn"
     budget: Budget | None = None
@@ -85,7 +85,7 @@ class How:
             raise ValueError("retries is a whole number, 0 or more")
 
     def gate(self, giga: Client) -> Gate:
-        """Return what lets the requests of a client in."""
+        """Return the gate for the requests of a client."""
         most = MOST if self.concurrency == "learn" else self.concurrency
         for bound in (_max_concurrency(giga), giga._settings.max_connections):
             most = min(most, bound or most)
@@ -103,7 +103,7 @@ _HOW_OPTIONS = frozenset(How.__dataclass_fields__)
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[Job, How]:
-    """Return the job in options, and how it is asked.
+    """Return options as a job and as the way in which its rows are sent.
 
     Raises:
         ValueError, TypeError: An option is invalid.
@@ -131,7 +131,11 @@ def backend_for(
     every_row: bool = False,
     window: int = 1000,
 ) -> Backend:
-    """Return what asks for the rows of a job."""
+    """Return the backend of a job.
+
+    Raises:
+        ValueError: The file of the cache or of the budget cannot be used, or a price is missing.
+    """
     prices = Prices(how.prices)
     with ExitStack() as files:
         ledger = files.enter_context(closing(ledger_of(how.budget, prices, job.model_of(client), report.usage)))

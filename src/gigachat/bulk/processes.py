@@ -81,7 +81,7 @@ async def _output_rows(
 
 
 def _client_of(settings: dict[str, Any], how: How) -> tuple[GigaChat, Gate]:
-    """Return the client of this process for some settings, and what lets its requests in.
+    """Return the client of this process for some settings, and its gate.
 
     Raises:
         TypeError: The settings cannot be pickled.

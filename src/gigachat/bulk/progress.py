@@ -1,4 +1,4 @@
-"""How a job shows how far it is: with rich, with tqdm, or by a function of the caller."""
+"""The progress of a job: a bar of rich or tqdm, lines on stderr, or a function of the caller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LINE_INTERVAL = 10.0  # seconds between two lines
 
 
 class Watch:
-    """Tells of the progress of a job, five times a second at most.
+    """Shows the progress of a job, five times a second at most.
 
     Args:
         progress: A function; `rich`, `tqdm` or `lines`; True takes the first of these that there is; None for nothing.
@@ -35,7 +35,12 @@ class Watch:
         self._show = _display(progress)
 
     def update(self, report: Report, *, last: bool = False) -> None:
-        """Tell of a report."""
+        """Show a report, unless the last one was shown too recently.
+
+        Args:
+            report: The report; its duration is set.
+            last: Whether the job has ended: the report is then always shown.
+        """
         now = time.monotonic()
         if not last and now < self._next:
             return

@@ -149,9 +149,9 @@ class _RemoteLedger(Ledger):
         self._who = budget.worker, budget.start
         self._name = model
 
-    async def hold(self, most: TokenCounts) -> bool:
+    async def reserve(self, most: TokenCounts) -> bool:
         """Reserve in the ledger of all."""
-        return bool(await self._actor.hold.remote(*self._who, self._name, most))
+        return bool(await self._actor.reserve.remote(*self._who, self._name, most))
 
     def settle(self, most: TokenCounts, usage: TokenCounts | None) -> None:
         """Settle in the ledger of all."""
@@ -166,29 +166,29 @@ class _LedgerOfAll:
         self._prices = Prices(prices)
         self._ledger: Ledger | None = None
         self._starts: dict[str, str] = {}
-        self._held: dict[str, list[TokenCounts]] = {}
+        self._reserved: dict[str, list[TokenCounts]] = {}
 
     async def enter(self, worker: str, start: str) -> None:
         """Note that a worker has started, perhaps again: what it had reserved before may have been paid."""
         self._starts[worker] = start
-        for most in self._held.pop(worker, ()):
+        for most in self._reserved.pop(worker, ()):
             if self._ledger is not None:
                 self._ledger.settle(most, most)
 
-    async def hold(self, worker: str, start: str, model: str, most: TokenCounts) -> bool:
+    async def reserve(self, worker: str, start: str, model: str, most: TokenCounts) -> bool:
         """Reserve for a worker."""
         if self._ledger is None:
             self._ledger = Ledger(self._budget, self._prices, model)
-        if not await self._ledger.hold(most):
+        if not await self._ledger.reserve(most):
             return False
         if self._starts.get(worker) != start:  # it died while it waited
             self._ledger.settle(most, None)
             return False
-        self._held.setdefault(worker, []).append(most)
+        self._reserved.setdefault(worker, []).append(most)
         return True
 
     async def settle(self, worker: str, start: str, most: TokenCounts, usage: TokenCounts | None) -> None:
         """Settle for a worker."""
         if self._ledger is not None and self._starts.get(worker) == start:
-            self._held[worker].remove(most)
+            self._reserved[worker].remove(most)
             self._ledger.settle(most, usage)

@@ -1,4 +1,4 @@
-"""What a job brings: a result for each row, and a report about all of them."""
+"""The results of a job: one for each row, and a report about all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RowError:
 
 @dataclass(slots=True)
 class Result:
-    """What a row brought.
+    """The result of a row.
 
     Attributes:
         number: Number of the row in the input, from 0.
@@ -62,7 +62,7 @@ class Result:
 
 @dataclass(slots=True)
 class Report:
-    """How far a job is.
+    """The progress and the totals of a job.
 
     Attributes:
         done: Rows with a value, those of earlier runs included.

@@ -95,7 +95,7 @@ class Rows:
 
     @property
     def slow(self) -> bool:
-        """Whether a thread must read the rows: reading may wait, and would stop the event loop of other jobs."""
+        """Whether a thread must read the rows: a wait for a row would block the event loop, and other jobs in it."""
         return self._is_pipe or (self._is_lazy and in_background_loop())
 
     @property

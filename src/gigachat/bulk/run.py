@@ -147,7 +147,7 @@ def run(
             * `concurrency`: `learn`, or the most requests in progress;
             * `budget`: a `Budget`; it needs `max_tokens`;
             * `cache`: path of an SQLite file with responses, which answers requests that were answered before;
-            * `retries`: how often a request is repeated after a passing failure;
+            * `retries`: how often a request is repeated after a transient failure;
             * `backend`: `online`, or `batch` for the batches of the service, for accounts that pay as they go;
             * `poll_interval`: seconds between two looks at a batch, 10;
             * `prices`: price of each model by its name, for the cost.

@@ -1,4 +1,4 @@
-"""What is asked for a row without a function: a template with its fields, or the row itself."""
+"""Prompts without a function of the caller: a template with the fields of a row, or the row itself."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def field_names(template: str) -> list[str]:
     try:
         found = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
     except ValueError as error:
-        raise ValueError(f"the template is invalid: {error}; a brace that is meant is written twice") from None
+        raise ValueError(f"the template is invalid: {error}; write a literal brace twice") from None
     for name in found:
         if not name or name.isdecimal():
-            raise ValueError("a template has names of fields in braces, as {text}; a brace that is meant is {{ or }}")
+            raise ValueError("a template has names of fields in braces, as {text}; write a literal brace twice")
     return [name.split(".")[0].split("[")[0] for name in found]
 
 
@@ -64,14 +64,14 @@ def fill(template: str, data: Any) -> str:
 
 
 def own_payload(data: Any, *, texts: bool) -> Any:
-    """Return what a row asks for itself: its messages with the other fields of a chat, or its text.
+    """Return the payload in a row without a template: its messages and other fields of a chat, or its text.
 
     Args:
         data: The row.
         texts: Whether only its text is taken.
 
     Raises:
-        RowMistake: It has neither.
+        RowMistake: The row has neither.
     """
     if not isinstance(data, Mapping):
         return data

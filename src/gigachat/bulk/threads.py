@@ -1,4 +1,4 @@
-"""What blocking callers need: an event loop in a thread, one in each process, and Ctrl-C that loses no answer."""
+"""Blocking callers: the background event loop of the process, and Ctrl-C that loses no answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _loop: tuple[int, asyncio.AbstractEventLoop] | None = None
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop of this process that runs in a daemon thread; a process that was forked has its own."""
+    """Return the background event loop of this process, in a daemon thread. A forked process starts its own."""
     global _loop
     with _lock:
         if _loop is None or _loop[0] != os.getpid():
@@ -84,9 +84,9 @@ def iterate_blocking(items: AsyncIterator[T]) -> Iterator[T]:
 
 
 class Interrupt:
-    """Ctrl-C in a job: the first one stops it, and what is in progress ends; the second one interrupts it.
+    """The handler of Ctrl-C: the first one stops a job after its requests in progress, the second one interrupts it.
 
-    It has an effect in the main thread only, and only if Ctrl-C is not handled otherwise.
+    It is installed in the main thread only, and only if the program has no handler of its own.
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--budget-rubles", type=float, metavar="N", help="most roubles of all runs; needs --price")
     how.add_argument("--price", type=float, nargs=2, metavar=("IN", "OUT"), help="roubles for 1000 tokens of the model")
     how.add_argument("--cache", metavar="FILE", help="SQLite file with responses, for requests that come again")
-    how.add_argument("--retries", type=int, default=2, metavar="N", help="retries after passing failures (%(default)s)")
+    how.add_argument(
+        "--retries", type=int, default=2, metavar="N", help="retries after transient failures (%(default)s)"
+    )
     how.add_argument("--ordered", action="store_true", help="at the end, sort the results as the rows")
     how.add_argument("--retry-failed", action="store_true", help="ask failed rows of an earlier run again")
     how.add_argument("--overwrite", action="store_true", help="replace the output of another job")
