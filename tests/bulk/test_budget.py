@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import GigaChat, bulk
+from gigachat import GigaChat, JobStoppedError, bulk
 from gigachat.catalogue import DATE, Price
 from gigachat.server import GigaChatServer
 from tests.support.callers import options
@@ -72,6 +72,13 @@ def test_answers_that_did_not_arrive_count_at_their_most(
     assert report.stopped is not None
     assert report.stopped.startswith("the budget is spent: the next request can take ")
     assert tokens(report) + 30 * report.retries <= 3000
+
+
+def test_an_answer_that_never_arrives_counts_at_its_most(giga: GigaChat, server: GigaChatServer) -> None:
+    server.fail(cut_bytes=20, times=None, path="/chat/completions")
+    with pytest.raises(JobStoppedError, match="the budget is spent"):
+        list(bulk.iterate(rows(100), giga=giga, max_tokens=30, budget=bulk.Budget(tokens=1000), retries=0))
+    assert 30 * len(server.chats) <= 1000
 
 
 def test_failures_without_an_answer_cost_nothing(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:

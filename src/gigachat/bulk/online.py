@@ -124,7 +124,8 @@ class Online(Backend):
                     if len(work.rows) > 1 and isinstance(error, exceptions.ResponseError):
                         await self._ask_one_by_one(work)
                     else:
-                        self._ledger.settle(work.most, work.spent)
+                        lost = [work.most] if self._may_be_charged(error) else []
+                        self._ledger.settle(work.most, sum_of(work.spent or TokenCounts(0), *lost))
                         self._fail(work.rows, row_error(error), work.spent)
                     return
                 failures += 1
