@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import GigaChat, JobStoppedError, bulk
+from gigachat import APIResponseValidationError, GigaChat, JobStoppedError, bulk
 from gigachat.catalogue import DATE, Price
 from gigachat.server import GigaChatServer
 from tests.support.callers import options
@@ -79,6 +79,28 @@ def test_an_answer_that_never_arrives_counts_at_its_most(giga: GigaChat, server:
     with pytest.raises(JobStoppedError, match="the budget is spent"):
         list(bulk.iterate(rows(100), giga=giga, max_tokens=30, budget=bulk.Budget(tokens=1000), retries=0))
     assert 30 * len(server.chats) <= 1000
+
+
+def test_an_answer_that_cannot_be_read_counts_at_its_most(giga: GigaChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    async def unreadable(*_: Any, **__: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        raise APIResponseValidationError("the response is not a JSON object")
+
+    monkeypatch.setattr(GigaChat, "achat", unreadable)
+    with pytest.raises(JobStoppedError, match="the budget is spent"):
+        list(bulk.iterate(rows(100), giga=giga, max_tokens=30, budget=bulk.Budget(tokens=1000)))
+    assert 30 * asked <= 1000
+
+
+def test_vectors_that_never_arrive_count_at_their_most(giga: GigaChat, server: GigaChatServer) -> None:
+    server.fail(cut_bytes=20, times=None, path="/embeddings")
+    texts = [f"{'слово ' * 20}{number}" for number in range(1000)]
+    with pytest.raises(JobStoppedError, match="the budget is spent"):
+        list(bulk.iterate(texts, giga=giga, task="embed", budget=bulk.Budget(tokens=50_000), retries=0))
+    assert len(server.requests_to("/embeddings")) <= 4
 
 
 def test_failures_without_an_answer_cost_nothing(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:

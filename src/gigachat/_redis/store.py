@@ -51,12 +51,12 @@ class RedisTokens:
             client.set(key(identity.name, name), sealed, px=max(round(seconds * 1000), 1))
 
     def lead(self, identity: SharedIdentity, leader: str, seconds: float) -> bool:
-        """Begin to sign in for all processes, for some seconds at most; False if another one does."""
+        """Begin the turn of a leader, of some seconds at most; False if another process has it."""
         with self._connection.once() as client:
             return bool(client.set(key(identity.name, "leader"), leader, nx=True, px=round(seconds * 1000)))
         return False
 
     def leave(self, identity: SharedIdentity, leader: str) -> None:
-        """End to sign in."""
+        """End the turn of a leader, if it has not ended in time."""
         with self._connection.once() as client:
             client.register_script(_LEAVE)(keys=[key(identity.name, "leader")], args=[leader])

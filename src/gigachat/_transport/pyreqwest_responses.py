@@ -124,9 +124,7 @@ class BodyResponse(BodyReader):
         """Release the connection from a finalizer; whether it was open in this process."""
         try:
             return self._give_up()
-        except (
-            BaseException
-        ):  # of a signal handler: Python ignores it in finalizers, and the caller has more to release
+        except BaseException:  # of a signal handler: finalizers ignore it, and the caller has more to release
             return True
 
     def _give_up(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gigachat.bulk.run import iterate
 from gigachat.exceptions import JobStoppedError
@@ -42,16 +42,15 @@ def embed_column(
         A column of the same kind, name and index: of lists in pandas, of `List(Float32)` in Polars.
 
     Raises:
-        TypeError: It is no such column, or holds something else than text.
+        TypeError: The column is of another class, or holds values that are not text.
         JobStoppedError: A text has no vector; the message says why.
     """
     column: Any = series
-    polars = hasattr(column, "to_arrow") and hasattr(column, "is_null")
-    if (not polars and not hasattr(column, "isna")) or not hasattr(column, "__iter__") or not hasattr(column, "name"):
+    is_polars = hasattr(column, "to_arrow") and hasattr(column, "is_null")
+    if not (is_polars or hasattr(column, "isna")) or not hasattr(column, "__iter__") or not hasattr(column, "name"):
         raise TypeError(f"embed_column takes a Series of pandas or Polars, not {type(series).__name__}")
-    found: SeriesT
-    missing = column.is_null() if polars else column.isna()
-    texts = ["" if no else _text(value) for value, no in zip(column, missing, strict=True)]
+    missing = column.is_null() if is_polars else column.isna()
+    texts = ["" if is_missing else _text(value) for value, is_missing in zip(column, missing, strict=True)]
     different = list(dict.fromkeys(text for text in texts if text))
     vectors: dict[str, list[float]] = {}
     for result in iterate(different, giga=giga, task="embed", model=model, progress=progress, **options):
@@ -59,13 +58,10 @@ def embed_column(
             raise JobStoppedError(f"text {texts.index(different[result.number])}: {result.error.message}")
         vectors[different[result.number]] = result.value
     values = [vectors.get(text) if text else None for text in texts]
-    if polars:
-        library = import_module("polars")
-        found = library.Series(column.name, values, dtype=library.List(library.Float32))
-        return found
-    kind: Any = type(series)
-    found = kind(values, index=column.index, name=column.name, dtype=object)
-    return found
+    if is_polars:
+        polars = import_module("polars")
+        return cast("SeriesT", polars.Series(column.name, values, dtype=polars.List(polars.Float32)))
+    return cast("SeriesT", type(column)(values, index=column.index, name=column.name, dtype=object))
 
 
 def _text(value: Any) -> str:

@@ -17,6 +17,7 @@ from gigachat.bulk.cache import digest
 from gigachat.bulk.results import Result
 from gigachat.bulk.templates import RowMistake, add_system, check_names, field_names, fill, own_payload
 from gigachat.client import AsyncGigaChat, GigaChat
+from gigachat.exceptions import APIResponseValidationError
 from gigachat.models.response_format import adapter_of, json_schema
 from gigachat.schema import simplify as simplify_schema
 from gigachat.usage import TokenCounts
@@ -106,11 +107,6 @@ class Job:
     def rows_per_request(self) -> int:
         """Most rows of a request."""
         return 1 if self.task == "chat" else _MOST_TEXTS
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether the requests only read."""
-        return self.task != "chat"
 
     def digest_for(self, giga: Client) -> str:
         """Return the hash of this job with the model of a client."""
@@ -229,37 +225,45 @@ class Job:
         Raises:
             GigaChatException: The request failed.
         """
-        texts = [payload for _, payload in rows]
         if self.task == "embed":
-            found = await method_of(giga, "embeddings")(texts, self.model_of(giga))
-            headers = found.x_headers
-            vectors = {item.index: item for item in found.data}
-            _check_count(vectors.keys() & set(range(len(texts))), texts)
-            return [
-                self._result(
-                    row, vectors[at].embedding, TokenCounts(vectors[at].usage.prompt_tokens), found.model, headers
-                )
-                for at, (row, _) in enumerate(rows)
-            ]
+            return await self._embed(giga, rows)
         if self.task == "tokens":
-            counts = await method_of(giga, "tokens_count")(texts, self.model_of(giga))
-            _check_count(counts, texts)
-            return [
-                self._result(row, count.tokens, None, self.model_of(giga), count.x_headers)
-                for (row, _), count in zip(rows, counts, strict=True)
-            ]
+            return await self._count_tokens(giga, rows)
         row, payload = rows[0]
+        return [await self._chat(giga, row, payload, transcript)]
+
+    async def _embed(self, giga: Client, rows: list[tuple[Row, Any]]) -> list[Result]:
+        texts = [payload for _, payload in rows]
+        answer = await method_of(giga, "embeddings")(texts, self.model_of(giga))
+        vectors = {item.index: item for item in answer.data}
+        _check_count(vectors.keys() & set(range(len(texts))), texts)
+        results: list[Result] = []
+        for index, (row, _) in enumerate(rows):
+            vector, usage = vectors[index].embedding, TokenCounts(vectors[index].usage.prompt_tokens)
+            results.append(self._result(row, vector, usage, answer.model, answer.x_headers))
+        return results
+
+    async def _count_tokens(self, giga: Client, rows: list[tuple[Row, Any]]) -> list[Result]:
+        texts = [payload for _, payload in rows]
+        counts = await method_of(giga, "tokens_count")(texts, self.model_of(giga))
+        _check_count(counts, texts)
+        return [
+            self._result(row, count.tokens, None, self.model_of(giga), count.x_headers)
+            for (row, _), count in zip(rows, counts, strict=True)
+        ]
+
+    async def _chat(self, giga: Client, row: Row, payload: Any, transcript: list[Any]) -> Result:
         fields = self.fields if self.model is None else {**self.fields, "model": self.model}
         if self.into is not None:
             completion, value = await method_of(giga, "chat_parse")(payload, into=self.into, **self._parsing, **fields)
-            return [self._completion_result(row, value, completion, completion)]
+            return self._completion_result(row, value, completion, completion)
         if self.tools:
             if transcript:
                 payload = {**payload_fields(payload, models.Chat), "messages": [*transcript]}
             run = await method_of(giga, "chat_run")(payload, tools=self.tools, transcript=transcript, **fields)
-            return [self._completion_result(row, run.text, run.completion, run)]
+            return self._completion_result(row, run.text, run.completion, run)
         completion = await method_of(giga, "chat")(payload, **fields)
-        return [self._completion_result(row, completion.text, completion, completion)]
+        return self._completion_result(row, completion.text, completion, completion)
 
     def body(self, giga: Client, payload: Any) -> dict[str, Any]:
         """Return the body of a request for a batch."""
@@ -321,7 +325,7 @@ def method_of(giga: Client, name: str) -> Callable[..., Any]:
 
 def _check_count(answers: Sized, texts: Sized) -> None:
     if len(answers) != len(texts):
-        raise ValueError(f"the service answered {len(answers)} of {len(texts)} texts")
+        raise APIResponseValidationError(f"the service answered {len(answers)} of {len(texts)} texts")
 
 
 def _size(value: Any) -> int:

@@ -170,8 +170,9 @@ class Online(Backend):
             work.spent = sum_of(work.spent or TokenCounts(0), usage)
 
     def _may_be_charged(self, error: Exception) -> bool:
-        """Whether the service may charge for an answer that did not arrive."""
-        return isinstance(error, exceptions.APIConnectionError) and not self._job.repeatable
+        """Whether the service may charge for an answer whose tokens are not known."""
+        lost = (exceptions.APIConnectionError, exceptions.APIResponseValidationError)
+        return isinstance(error, lost) and tokens_of(error) is None
 
     async def _reserve_again(self, work: Work) -> bool:
         """Count a lost answer at its upper bound, and reserve as much for the next attempt."""

@@ -78,11 +78,11 @@ class TokenStore(Protocol):
         ...
 
     def lead(self, identity: SharedIdentity, leader: str, seconds: float) -> bool:
-        """Begin to sign in for all processes, for some seconds at most; False if another one does."""
+        """Begin the turn of a leader, who signs in for all processes; False if another one has it."""
         ...
 
     def leave(self, identity: SharedIdentity, leader: str) -> None:
-        """End to sign in."""
+        """End the turn of a leader."""
         ...
 
 
