@@ -105,7 +105,7 @@ def test_calls_take_turns(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [402, 403, 429])
-def test_a_refused_credential_rests_and_the_call_goes_to_the_next_one(world: World, status: int) -> None:
+def test_a_refused_credential_is_in_cooldown_and_the_call_goes_to_the_next_one(world: World, status: int) -> None:
     pooled = Pooled(world, 2)
     world.answers = [error(status)]
     for _ in range(3):
@@ -118,7 +118,7 @@ def test_a_refused_credential_rests_and_the_call_goes_to_the_next_one(world: Wor
     assert set(pooled.used[4:]) == {"a", "b"}
 
 
-def test_a_credential_whose_tokens_are_refused_rests(world: World) -> None:
+def test_a_credential_whose_tokens_are_refused_is_in_cooldown(world: World) -> None:
     pooled = Pooled(world, 2)
     world.answers = [error(401), error(401)]
     for _ in range(2):
@@ -132,7 +132,7 @@ def test_a_credential_whose_tokens_are_refused_rests(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_a_key_that_the_sign_in_refuses_rests(world: World, status: int) -> None:
+def test_a_key_that_the_sign_in_refuses_is_in_cooldown(world: World, status: int) -> None:
     pooled = Pooled(world, 2)
     world.sign_ins = [error(status)]
     for _ in range(3):
@@ -155,7 +155,7 @@ def test_streams_fail_over_before_their_first_chunk(world: World, method: str) -
 
 
 @pytest.mark.parametrize("pause", ["inf", "1e9", formatdate(4e9, usegmt=True)])
-def test_a_credential_rests_ten_minutes_at_most(world: World, pause: str) -> None:
+def test_a_cooldown_takes_ten_minutes_at_most(world: World, pause: str) -> None:
     pooled = Pooled(world, 1, max_retries=0)
     world.answers = [error(429, retry_after=pause)]
     with pytest.raises(RateLimitError):
@@ -183,8 +183,8 @@ def test_a_call_waits_no_longer_than_it_may(world: World) -> None:
         pooled.chat()
     assert world.sleeps == []
     assert raised.value.__notes__ == [
-        "credential a of the pool was refused (429) and rests for 20 s",
-        "credential b of the pool was refused (429) and rests for 30 s",
+        "credential a of the pool was refused (429) and is in cooldown for 20 s",
+        "credential b of the pool was refused (429) and is in cooldown for 30 s",
     ]
     assert not any(one in f"{raised.value} {raised.value.__notes__}" for one in pooled.keys)
     with pytest.raises(RateLimitError):  # nothing is sent
@@ -213,7 +213,7 @@ def test_without_retries_no_call_waits(world: World) -> None:
 def test_the_total_timeout_bounds_the_wait(world: World) -> None:
     pooled = Pooled(world, 1, total_timeout=3)
     world.answers = [error(429, retry_after="20")]
-    with pytest.raises(TotalTimeoutError, match="all credentials of the pool rest"):
+    with pytest.raises(TotalTimeoutError, match="all credentials of the pool are in cooldown"):
         pooled.chat()
 
 
@@ -291,7 +291,7 @@ def tenant() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("tenant")
-def test_with_a_token_of_the_caller_rests_do_not_matter(world: World) -> None:
+def test_with_a_token_of_the_caller_cooldowns_do_not_matter(world: World) -> None:
     pooled = Pooled(world, 2, max_retries=0)
     with without_authorization():
         world.answers = [error(429, retry_after="50"), error(429, retry_after="50")]
@@ -378,14 +378,14 @@ def test_a_call_that_waits_for_a_slot_leaves_a_refused_credential() -> None:
     assert world.sleeps == []
 
 
-def test_rests_that_are_remembered_are_bounded(world: World) -> None:
+def test_cooldowns_that_are_remembered_are_bounded(world: World) -> None:
     pooled = Pooled(world, 2)
     for number in range(150):
         world.answers = [error(402)]
         assert pooled.chat(model=f"m{number}").choices
     pool = pooled.giga._service.pool
     assert pool is not None
-    assert all(len(member._rests) <= 102 for member in pool._members)
+    assert all(len(member._cooldowns) <= 102 for member in pool._members)
 
 
 def test_a_failure_leaves_the_credential(world: World) -> None:
@@ -440,11 +440,11 @@ class Cooling:
         return self.seconds
 
 
-def test_what_another_process_was_refused_rests_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_another_process_was_refused_is_in_cooldown_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Cooling(100.0)
     monkeypatch.setattr("gigachat._redis.limits_at", lambda url: limits)
     pooled = Pooled(world, 1, limits="redis://localhost", max_concurrency=1)
-    with pytest.raises(APITimeoutError, match=r"to other processes; the first one rests for 100\.0 s"):
+    with pytest.raises(APITimeoutError, match=r"to other processes; the first one is in cooldown for 100\.0 s"):
         pooled.chat()
     assert world.api_requests == []
 

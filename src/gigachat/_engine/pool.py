@@ -1,10 +1,10 @@
-"""Several credentials as one: each attempt of a call uses the least busy credential that is not at rest.
+"""Several credentials as one: each attempt of a call uses the least busy credential that is not in cooldown.
 
-A credential that the service refuses rests: after 429 as long as the service asks, after 401, 402 and 403 for minutes;
-402 is about a model, 403 about an endpoint. The call uses the next credential. If all rest, it waits for the first one,
-as long as it may wait after 429. Files, threads and batches belong to an account: a call that names an id uses the
-credential that returned it. If the id is not known, each credential is asked. None of this is for a call with an
-authorization of its caller: it only takes a slot.
+A refusal of the service begins a cooldown of the credential: after 429 as long as the service asks, after 401, 402 and
+403 for minutes; 402 is about a model, 403 about an endpoint. The call uses the next credential. If all are in cooldown,
+it waits for the first one, as long as it may wait after 429. Files, threads and batches belong to an account: a call
+that names an id uses the credential that returned it. If the id is not known, each credential is asked. None of this is
+for a call with an authorization of its caller: it only takes a slot.
 
 It has no lock: operations on its dictionaries are atomic.
 """
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("gigachat")
 
-_ALL = "all"  # what rests: everything, a model, or a model at an endpoint
-_RATE_LIMIT_REST, _LONGEST_RATE_LIMIT_REST = 0.5, 60.0
-_REST, _LONGEST_REST = 120.0, 600.0
-_REMEMBERED_RESTS = 100
+_ALL = "all"  # subject of a cooldown: everything, a model, or a model at an endpoint
+_RATE_LIMIT_COOLDOWN, _LONGEST_RATE_LIMIT_COOLDOWN = 0.5, 60.0
+_COOLDOWN, _LONGEST_COOLDOWN = 120.0, 600.0
+_REMEMBERED_COOLDOWNS = 100
 
 
-class _Rest:
-    """A rest of a credential, or one that is over and was not followed by an answer."""
+class _Cooldown:
+    """A cooldown of a credential; it is kept after its end, until the service answers again."""
 
     def __init__(self, until: float, seconds: float, error: ResponseError) -> None:
         self.until = until
@@ -66,43 +66,49 @@ class Member:
         self.name = name
         self.service = service
         self.calls: dict[int, None] = {}  # in progress or waiting for a slot
-        self._rests: dict[Hashable, _Rest] = {}
+        self._cooldowns: dict[Hashable, _Cooldown] = {}
 
     def ready_in(self, subjects: Sequence[Hashable], now: float) -> float:
         """Return the seconds until a call about these subjects may use it; 0 if it may now."""
         limiter = self.service.limiter
         cooling = limiter.cooling() if isinstance(limiter, SharedLimiter) else 0.0
-        return max([cooling, *(rest.until - now for rest in self._known(subjects)), 0.0])
+        return max([cooling, *(cooldown.until - now for cooldown in self._known(subjects)), 0.0])
 
     def error(self, subjects: Sequence[Hashable], now: float) -> ResponseError | None:
-        """Return the error of the rest that ends last."""
-        rests = [rest for rest in self._known(subjects) if rest.until > now]
-        return max(rests, key=lambda rest: rest.until).error if rests else None
+        """Return the error of the cooldown that ends last."""
+        present = [cooldown for cooldown in self._known(subjects) if cooldown.until > now]
+        return max(present, key=lambda cooldown: cooldown.until).error if present else None
 
     def refuse(self, subject: Hashable, error: ResponseError, now: float) -> None:
-        """Let it rest for a subject, after an error of the service."""
-        former = self._rests.get(subject)
-        asked = min(error.retry_after, _LONGEST_REST)
+        """Begin a cooldown for a subject, after an error of the service."""
+        former = self._cooldowns.get(subject)
+        asked = min(error.retry_after, _LONGEST_COOLDOWN)
         if former is not None and former.until > now and asked <= former.until - now:
-            return  # of a call that began before the rest
+            return  # of a call that began before the cooldown
         first, longest = (
-            (_RATE_LIMIT_REST, _LONGEST_RATE_LIMIT_REST) if error.status_code == 429 else (_REST, _LONGEST_REST)
+            (_RATE_LIMIT_COOLDOWN, _LONGEST_RATE_LIMIT_COOLDOWN)
+            if error.status_code == 429
+            else (_COOLDOWN, _LONGEST_COOLDOWN)
         )
         seconds = first if former is None else min(former.seconds * 2, longest)
         pause = asked or seconds * random.uniform(0.5, 1.0)  # noqa: S311
-        for oldest in list(islice(self._rests, max(len(self._rests) - _REMEMBERED_RESTS, 0))):
-            self._rests.pop(oldest, None)
-        self._rests[subject] = _Rest(now + pause, seconds, copy.copy(error).with_traceback(None))
-        logger.warning("credential %s was refused (%d) and rests for %.1f s", self.name, error.status_code, pause)
+        for oldest in list(islice(self._cooldowns, max(len(self._cooldowns) - _REMEMBERED_COOLDOWNS, 0))):
+            self._cooldowns.pop(oldest, None)
+        self._cooldowns[subject] = _Cooldown(now + pause, seconds, copy.copy(error).with_traceback(None))
+        logger.warning(
+            "credential %s was refused (%d) and is in cooldown for %.1f s", self.name, error.status_code, pause
+        )
 
     def answered(self, subjects: Sequence[Hashable]) -> None:
-        """Forget former rests for subjects that the service answers again."""
-        if self._rests:
+        """Forget the cooldowns of subjects that the service answers again."""
+        if self._cooldowns:
             for subject in subjects:
-                self._rests.pop(subject, None)
+                self._cooldowns.pop(subject, None)
 
-    def _known(self, subjects: Sequence[Hashable]) -> list[_Rest]:
-        return [rest for subject in subjects if (rest := self._rests.get(subject)) is not None] if self._rests else []
+    def _known(self, subjects: Sequence[Hashable]) -> list[_Cooldown]:
+        if not self._cooldowns:
+            return []
+        return [cooldown for subject in subjects if (cooldown := self._cooldowns.get(subject)) is not None]
 
 
 class PoolSlot(Slot):
@@ -176,7 +182,7 @@ class Pool:
         """Send a call with one credential after another, until one is not refused; see `Session.respond`.
 
         Raises:
-            GigaChatException: The request failed. If all credentials rest for too long, it is the error of one.
+            GigaChatException: The request failed. If all cooldowns are too long, it is the error of one credential.
             ValueError: The call names ids of several accounts.
         """
         assert isinstance(slot, PoolSlot)
@@ -293,7 +299,7 @@ class Pool:
 
 
 class _Waits:
-    """The waits of one call for credentials that rest."""
+    """The waits of one call for credentials in cooldown."""
 
     def __init__(self, session: Session, policy: RetryPolicy, deadline: float | None) -> None:
         self._transport: Transport = session.transport
@@ -316,7 +322,7 @@ class _Waits:
     async def wait(
         self, members: Sequence[Member], subjects: Sequence[Hashable], observation: CallObservation | None
     ) -> None:
-        """Wait until the first of some credentials has rested.
+        """Wait until the first cooldown of some credentials has ended.
 
         Raises:
             ResponseError: It takes too long.
@@ -330,12 +336,13 @@ class _Waits:
             if error is not None:
                 raise self._failure(error, members, subjects, now)
             raise APITimeoutError(
-                f"the service has refused all credentials of the pool to other processes; the first one rests for "
-                f"{pause:.1f} s, longer than rate_limit_timeout= or queue_timeout= permit"
+                f"the service has refused all credentials of the pool to other processes; the first one is in "
+                f"cooldown for {pause:.1f} s, longer than rate_limit_timeout= or queue_timeout= permit"
             )
         pause = min(pause * random.uniform(1.0, 1.25), max(left, pause))  # noqa: S311
         if self._deadline is not None and now + pause >= self._deadline:
-            raise total_timeout_error(self._total, f"all credentials of the pool rest, the first one for {pause:.1f} s")
+            problem = f"all credentials of the pool are in cooldown, the first one for {pause:.1f} s"
+            raise total_timeout_error(self._total, problem)
         self._left -= pause
         if observation is not None:
             observation.retrying(pause)
@@ -349,7 +356,7 @@ class _Waits:
             reason = self._refusals.get(member) or member.error(subjects, now)
             status = "is not used by any process" if reason is None else f"was refused ({reason.status_code})"
             seconds = member.ready_in(subjects, now)
-            failure.add_note(f"credential {member.name} of the pool {status} and rests for {seconds:.0f} s")
+            failure.add_note(f"credential {member.name} of the pool {status} and is in cooldown for {seconds:.0f} s")
         return failure
 
 

@@ -1,4 +1,4 @@
-"""Shared limits in Redis: slots, access tokens and cool-downs of all processes that use one Redis.
+"""Shared limits in Redis: slots, access tokens and cooldowns of all processes that use one Redis.
 
 Keys hold digests, values no secret in clear. `redis` is imported by the first call, not here.
 """

@@ -46,10 +46,10 @@ def channel(process: str) -> str:
     return f"gigachat:offers:{process}"
 
 
-# ARGV: process, milliseconds it is alive, life of the data as the process knows it, milliseconds of a cool-down,
+# ARGV: process, milliseconds it is alive, life of the data as the process knows it, milliseconds of a cooldown,
 # numbers of members released, held and wanted, then these members.
 # Returns the number of living processes, milliseconds until the process should ask again, milliseconds of the
-# cool-down, the life of the data, then the members of this process that now have a slot. Only the first process of the
+# cooldown, the life of the data, then the members of this process that now have a slot. Only the first process of the
 # queue is told when to ask again; the others get -1, so that they do not all ask at once.
 EXCHANGE = f"""
 local leases, queue, processes, state, cooldown = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
