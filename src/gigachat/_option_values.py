@@ -154,7 +154,7 @@ def checked_proxy(value: str) -> str:
 
 _LIMITS_FORM = (
     "give the address of a Redis such as redis://:password@redis.example:6379/0, rediss:// for TLS, or "
-    "unix:///run/redis.sock?db=0"
+    "unix:///run/redis.sock?db=0, with / ? # % in the password written as %2F %3F %23 %25"
 )
 _LIMITS_TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 

@@ -37,6 +37,7 @@ __all__ = [
     "ModelUnavailableError",
     "NotFoundError",
     "PaymentRequiredError",
+    "QueueTimeoutError",
     "RateLimitError",
     "RefusalError",
     "RequestEntityTooLargeError",
@@ -222,6 +223,10 @@ class APIConnectionError(GigaChatException, ConnectionError):
 
 class APITimeoutError(APIConnectionError, TimeoutError):
     """Connecting, sending, waiting for the answer or for a free slot took longer than permitted."""
+
+
+class QueueTimeoutError(APITimeoutError):
+    """No slot or connection became free within `queue_timeout`. The request was not sent."""
 
 
 class TotalTimeoutError(APITimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from gigachat import ForbiddenError, GigaChat, bulk
 from gigachat.server import GigaChatServer
 from tests.support.callers import options
+from tests.support.commands import COMMAND
 from tests.support.programs import environment
 from tests.support.waiting import PATIENCE, until
 
@@ -80,8 +82,63 @@ def test_an_account_without_batches_is_told(tmp_path: Path) -> None:
     with GigaChatServer(account_kind="pers") as server, GigaChat(**server.client_options) as giga:
         report = bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, **BATCH)
     assert report.stopped is not None
-    assert "pay as they go" in report.stopped
+    assert report.stopped.endswith(
+        "). Batches are for accounts that pay as they go; backend='online' (--backend online) asks one by one."
+    )
     assert isinstance(report.error, ForbiddenError)
+
+
+def test_progress_is_told_before_the_first_result(tmp_path: Path) -> None:
+    class Seen(Exception):
+        pass
+
+    def look(report: bulk.Report) -> None:
+        if report.in_progress == 3:
+            raise Seen
+
+    with GigaChatServer(batch_pace=PATIENCE) as server, GigaChat(**server.client_options) as giga:
+        with pytest.raises(Seen):
+            bulk.run(rows(3), tmp_path / "out.jsonl", giga=giga, progress=look, **BATCH)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(None, "404 Not Found"), ("failed", "ended without results: failed")])
+def test_rows_of_a_batch_that_is_lost_can_be_asked_again(
+    giga: GigaChat, service: GigaChatServer, tmp_path: Path, status: str | None, reason: str
+) -> None:
+    out = tmp_path / "out.jsonl"
+    lost = "0f2e9c5b-9d5c-4d0c-8f4e-6f6b8a3f5a01"
+    bulk.run(rows(3), out, giga=giga, **BATCH)
+    header = out.read_text("utf-8").partition("\n")[0]
+    out.write_text(f'{header}\n{{"batch": "{lost}", "rows": [0, 1, 2]}}\n', "utf-8")
+    if status is not None:
+        answer = {"batches": [{"id": lost, "status": status, "method": "chat_completions", "request_counts": {}}]}
+        service.fail(200, path="/batches", body=json.dumps(answer).encode())
+    report = bulk.run(rows(3), out, giga=giga, **BATCH)
+    assert (report.done, report.failed, report.stopped) == (0, 3, None)
+    assert report.last_failure is not None
+    assert reason in report.last_failure.message
+    assert b'"batch"' not in out.read_bytes()
+    report = bulk.run(rows(3), out, giga=giga, retry_failed=True, **BATCH)
+    assert (report.done, report.failed) == (3, 0)
+
+
+@pytest.mark.costly
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are different there")
+def test_ctrl_c_leaves_batches_to_the_next_run(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("".join(f"text {number}\n" for number in range(5000)), "utf-8")
+    out = tmp_path / "out.jsonl"
+    command = [*COMMAND, "bulk", "in.txt", "-o", str(out), "--backend", "batch"]
+    with GigaChatServer(batch_pace=PATIENCE) as server:
+        process = subprocess.Popen(
+            command, env=environment(server), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        until(lambda: out.exists() and out.read_bytes().count(b'"batch"') == 8)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 130
+        assert submitted(server) == 8
+    assert said.splitlines()[-1] == "gigachat: interrupted: the same command continues"
+    assert out.read_bytes().count(b'"batch"') == 8
 
 
 @pytest.mark.parametrize("wrong", [{"task": "tokens"}, {"tools": [print]}, {"into": Tone, "repair": 1}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,24 @@ def test_failures_and_their_second_try(gigachat: Installed, server: GigaChatServ
     server.fail(400, path="/chat/completions")
     done = gigachat.run("bulk", "in.txt", "-o", "out.jsonl")
     assert (done.status, done.out.split(", ")[:2]) == (1, ["1 done", "1 failed"])
+    assert "The last row failed with: 400 Bad Request" in done.err
     assert "--retry-failed" in done.err
+    again = gigachat.run("bulk", "in.txt", "-o", "out.jsonl")
+    assert again.err.splitlines()[0] == f"2 of 2 rows, 1 failed, {done.out.split()[4]} tokens"
+    assert again.err.splitlines()[1].startswith("`--retry-failed`")
     assert gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "--retry-failed").status == 0
+
+
+def test_rows_that_fail_alike_can_be_asked_again(gigachat: Installed, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("text\n" * 30, "utf-8")
+    done = gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "--model", "none")
+    assert (done.status, "--retry-failed" in done.err) == (1, True)
+
+
+def test_the_cost_is_told(gigachat: Installed, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a\n", "utf-8")
+    done = gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "--price", "1000", "0")
+    assert re.fullmatch(r"1 done, 0 failed, \d+ tokens, \d+\.\d\d roubles\n", done.out)
 
 
 @pytest.mark.parametrize(

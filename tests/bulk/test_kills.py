@@ -53,6 +53,25 @@ def test_ctrl_c_waits_for_what_is_in_progress(tmp_path: Path) -> None:
 
 
 @pytest.mark.costly
+def test_the_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a\nb\n", "utf-8")
+    with GigaChatServer() as server:
+        server.reply("late", always=True, after=PATIENCE)
+        process = subprocess.Popen(
+            [*COMMAND, "bulk", "in.txt", "-o", "out.jsonl"], env=environment(server), cwd=tmp_path,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with process:
+            assert process.stderr is not None
+            until(lambda: len(server.chats) == 1)
+            process.send_signal(signal.SIGINT)
+            assert any("Ctrl-C again does not wait" in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == 130
+            assert process.stderr.read().endswith("gigachat: interrupted: the same command continues\n")
+
+
+@pytest.mark.costly
 @pytest.mark.parametrize("status", [None, 402])
 def test_a_job_that_waits_for_a_row_can_be_stopped(tmp_path: Path, status: int | None) -> None:
     out = tmp_path / "out.jsonl"

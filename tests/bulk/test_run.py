@@ -7,6 +7,7 @@ import json
 import pickle
 import signal
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import date
@@ -276,6 +277,19 @@ def test_the_ceiling_of_an_account_is_kept(tmp_path: Path) -> None:
     assert report.refused <= 75
 
 
+def test_a_row_waits_while_others_hold_the_slots(server: GigaChatServer, tmp_path: Path) -> None:
+    own = {**options(server), "max_concurrency": 1}
+    with GigaChat(**own) as other, GigaChat(**own, queue_timeout=0.05) as giga, other.stream("Привет") as stream:
+        next(stream)
+        end = threading.Timer(0.5, stream.close)
+        end.start()
+        budget = bulk.Budget(tokens=1000)
+        out = tmp_path / "out.jsonl"
+        report = bulk.run(rows(2), out, giga=giga, prompt="{text}", retries=0, max_tokens=5, budget=budget)
+        end.join()
+    assert (report.done, report.failed, report.refused, report.stopped) == (2, 0, 0, None)
+
+
 def test_the_limits_of_the_credentials_of_a_pool_add_up(server: GigaChatServer, tmp_path: Path) -> None:
     reach = options(server)
     pool = []
@@ -315,7 +329,7 @@ def test_a_service_that_asks_for_too_long_a_pause_ends_the_run(
     server.fail(429, path="/chat/completions", retry_after=86_400, times=None)
     report = bulk.run(rows(2), tmp_path / "out.jsonl", giga=giga)
     assert report.stopped is not None
-    assert report.stopped.startswith("the service has refused everything for 0.2 s")
+    assert report.stopped.startswith("no request was permitted for 0.2 s")
 
 
 def test_a_request_that_waits_is_not_sent_after_the_end(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:

@@ -188,7 +188,8 @@ def test_a_file_in_another_encoding_is_told(giga: GigaChat, tmp_path: Path) -> N
     ("source", "reason"),
     [
         ("no.jsonl", "there is no such file"),
-        ("no.xlsx", "does not tell the format: give input_format="),
+        ("no.json", "does not tell the format: give input_format="),
+        ("no.xlsx", "no.xlsx: files of Excel are not read: save it as CSV"),
         (5, "rows are a path, a table or an iterable"),
         ({"text": "a"}, "rows are a path, a table or an iterable"),
         (b"text", "rows are a path, a table or an iterable"),

@@ -22,6 +22,23 @@ def test_the_recipe_is_the_example(page: str, example: str, language: str) -> No
     assert block.text == (ROOT / "examples" / example).read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("permitted", "limits", "workers", "each"),
+    [(1, False, 1, 1), (10, False, 8, 1), (1, True, 8, 1), (10, True, 8, 10)],
+)
+def test_workers_that_share_a_limit_may_be_more_than_it(
+    permitted: int, limits: bool, workers: int, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GIGACHAT_LIMITS", raising=False)
+    if limits:
+        monkeypatch.setenv("GIGACHAT_LIMITS", "redis://localhost")
+    text = (ROOT / "examples/gunicorn.conf.py").read_text("utf-8").replace("PERMITTED = 10", f"PERMITTED = {permitted}")
+    configuration: dict[str, object] = {}
+    exec(text, configuration)
+    assert configuration["workers"] == workers
+    assert configuration["raw_env"] == [f"GIGACHAT_MAX_CONCURRENCY={each}"]
+
+
 @pytest.mark.parametrize("page", FILES)
 def test_names_that_the_files_import_from_this_package_exist(page: str) -> None:
     imported = [

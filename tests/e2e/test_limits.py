@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gigachat import APITimeoutError, GigaChat, RateLimitError, ServerError, StreamInterruptedError
+from gigachat import APITimeoutError, GigaChat, QueueTimeoutError, RateLimitError, ServerError, StreamInterruptedError
 from gigachat._engine import registry
 from gigachat._engine.auth.tokens import Authorization
 from gigachat.server import GigaChatServer
@@ -122,7 +122,7 @@ def test_waiting_for_a_slot_has_a_timeout_of_its_own(mode: Mode) -> None:
     with gated(max_concurrency=1, queue_timeout=0.05) as (reach, gate), Caller(mode, reach) as caller:
         first = begun(lambda: GigaChat(**reach).chat("first"))
         gate.wait_for(1)
-        with pytest.raises(APITimeoutError, match=r"queue_timeout=0\.05 s: max_concurrency=1 .* other requests"):
+        with pytest.raises(QueueTimeoutError, match=r"queue_timeout=0\.05 s: max_concurrency=1 .* other requests"):
             caller.chat("second")
         gate.open()
         first.join(10)
@@ -353,7 +353,7 @@ def test_one_long_stream_on_the_only_connection_makes_others_wait(server: GigaCh
     reach = {**options(server), "max_connections": 1, "max_retries": 0, "timeout": 20}
     with Caller(mode, {**reach, "queue_timeout": 0.05}) as caller:
         opened = Opened(caller)
-        with pytest.raises(APITimeoutError, match=r"queue_timeout=0\.05 s: all of max_connections .* streams"):
+        with pytest.raises(QueueTimeoutError, match=r"queue_timeout=0\.05 s: all of max_connections .* streams"):
             caller.chat("x")
         assert opened.read_on() > 1
         assert caller.chat("x").choices

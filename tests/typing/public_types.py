@@ -1124,7 +1124,7 @@ def classes_of_errors(giga: GigaChat) -> None:
         own: exceptions.APIConnectionError = error
         assert_type(own.cause, BaseException | None)
         print(connection_error, own)
-    except (exceptions.TotalTimeoutError, exceptions.APITimeoutError) as error:
+    except (exceptions.QueueTimeoutError, exceptions.TotalTimeoutError, exceptions.APITimeoutError) as error:
         timeout: TimeoutError = error
         print(timeout)
     except (exceptions.RefusalError, exceptions.InvalidJSONError, exceptions.SchemaMismatchError) as error:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import trio
 
-from gigachat import APITimeoutError, AuthenticationError, ConfigurationError, GigaChat
+from gigachat import APITimeoutError, AuthenticationError, ConfigurationError, GigaChat, QueueTimeoutError
 from gigachat._engine.auth.shared_tokens import SharedIdentity
 from gigachat._engine.limiter import Slot
 from gigachat._engine.session import run
@@ -165,7 +165,7 @@ def test_a_call_that_waits_too_long_for_a_lease_frees_its_slot() -> None:
     assert run(limiter.acquire(blocking, 1, 0.01)) is None
     assert leases.wanted[0][0].released
     assert limiter.taken() == 0
-    with pytest.raises(APITimeoutError, match="queue_timeout"):
+    with pytest.raises(QueueTimeoutError, match="queue_timeout"):
         run(
             limiter.acquire_in_time(
                 blocking, 1, World("blocking").client(queue_timeout=0.01)._service.timeouts, None, str
@@ -474,6 +474,12 @@ def test_a_missing_package_is_named_when_the_client_is_made(monkeypatch: pytest.
             patch.setitem(sys.modules, name, None)
             with pytest.raises(ConfigurationError, match=rf"{name}: pip install 'gigachat\[redis\]'"):
                 GigaChat(limits="redis://localhost")
+
+
+@pytest.mark.parametrize("password", ["a/b", "a?b", "a#b"])
+def test_signs_that_a_password_must_not_have_are_named(password: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"with / [?] # % in the password written as %2F %3F %23 %25$"):
+        GigaChat(limits=f"redis://:{password}@localhost/0")
 
 
 def test_the_password_of_redis_is_not_shown(away: str) -> None:

@@ -20,7 +20,7 @@ from weakref import ref
 from gigachat._engine.errors import total_timeout_error
 from gigachat._engine.registry import Registry
 from gigachat._engine.signals import Signal
-from gigachat.exceptions import APITimeoutError
+from gigachat.exceptions import QueueTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ class Limiter:
         """Wait for a slot, as long as a call may wait for one.
 
         Raises:
-            APITimeoutError: No slot became free in time; `problem` says what holds them.
+            QueueTimeoutError, TotalTimeoutError: No slot became free in time; `problem` says what holds them.
         """
         left = None if deadline is None else max(0.0, deadline - transport.now())
         total = left is not None and (timeouts.queue is None or left <= timeouts.queue)
@@ -128,7 +128,7 @@ class Limiter:
             return slot
         if total:
             raise total_timeout_error(timeouts.total, problem())
-        raise APITimeoutError(f"nothing became free within queue_timeout={timeouts.queue or 0:g} s: {problem()}")
+        raise QueueTimeoutError(f"nothing became free within queue_timeout={timeouts.queue or 0:g} s: {problem()}")
 
     def taken(self) -> int:
         """Return how many slots are taken."""

@@ -25,7 +25,7 @@ from gigachat._engine.errors import total_timeout_error
 from gigachat._engine.limiter import Slot
 from gigachat._engine.requests import build_request, has_authorization
 from gigachat._engine.shared_limits import SharedLimiter
-from gigachat.exceptions import APITimeoutError, NotFoundError, ResponseError
+from gigachat.exceptions import NotFoundError, QueueTimeoutError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -335,7 +335,7 @@ class _Waits:
         if pause > left:
             if error is not None:
                 raise self._failure(error, members, subjects, now)
-            raise APITimeoutError(
+            raise QueueTimeoutError(
                 f"the service has refused all credentials of the pool to other processes; the first one is in "
                 f"cooldown for {pause:.1f} s, longer than rate_limit_timeout= or queue_timeout= permit"
             )

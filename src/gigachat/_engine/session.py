@@ -158,7 +158,7 @@ class Session:
         """Wait for a slot, if the client has a limit; return it and the deadline of the call.
 
         Raises:
-            APITimeoutError: No slot became free in time.
+            QueueTimeoutError, TotalTimeoutError: No slot became free in time.
         """
         service = self.service
         timeouts = self.options.timeouts or service.timeouts
@@ -171,7 +171,7 @@ class Session:
         """Wait for a slot of a service, if it has a limit.
 
         Raises:
-            APITimeoutError: No slot became free in time.
+            QueueTimeoutError, TotalTimeoutError: No slot became free in time.
         """
         timeouts = self.options.timeouts or service.timeouts
         limiter, limit = service.limiter, service.settings.max_concurrency

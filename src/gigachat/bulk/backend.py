@@ -20,7 +20,7 @@ from gigachat.bulk.templates import RowMistake
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 
     from gigachat.bulk.budget import Ledger, Prices
     from gigachat.bulk.cache import Cache
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _CACHED_FIELDS = ("request_id", "model", "finish_reason")
 _SPENT = "the budget is spent"
 _AHEAD = 100  # most rows that a thread reads ahead
+_PAUSE = 1.0  # seconds between two looks at the progress if no results come
 FATAL = (
     exceptions.AuthenticationError,
     exceptions.PaymentRequiredError,
@@ -40,6 +41,8 @@ FATAL = (
     exceptions.ConfigurationError,
 )
 """Errors that would fail every other row too: the run stops."""
+INTERRUPTED = "interrupted"
+"""Why a run ended that was stopped by Ctrl-C."""
 
 
 @dataclass(slots=True)
@@ -126,16 +129,26 @@ class Backend(ABC):
             self._report.error = error
         self._queue.put_nowait(None)
 
-    async def results(self, rows: Iterable[Row], *, slow: bool = False) -> AsyncGenerator[Result, None]:
+    def interrupt(self) -> None:
+        """Stop because the user asks for it."""
+        self.stop(INTERRUPTED)
+
+    async def results(
+        self, rows: Iterable[Row], *, slow: bool = False, look: Callable[[], object] | None = None
+    ) -> AsyncGenerator[Result, None]:
         """Iterate over the results, as they come.
 
         Args:
             rows: The rows.
             slow: Whether a thread must read them, because that may wait.
+            look: Called before each wait for results, and each second of it.
         """
         source = read_rows(rows, self._queue, ahead=min(self._window, _AHEAD) if slow else 0)
         dispatcher = asyncio.create_task(self._dispatch(source))
         dispatcher.add_done_callback(lambda _: self._arrived.set())
+        others = [dispatcher]
+        if look is not None:
+            others.append(asyncio.create_task(self._wake()))
         try:
             while True:
                 while self._ready:
@@ -148,17 +161,21 @@ class Backend(ABC):
                         break
                     continue
                 self._arrived.clear()
+                if look is not None:
+                    self._count_in_progress()
+                    look()
                 await self._arrived.wait()
             if not dispatcher.cancelled():  # by `stop`
                 dispatcher.result()
             if self._failure is not None:
                 raise self._failure
         finally:
-            tasks = [dispatcher, *self._tasks]
+            tasks = [*others, *self._tasks]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await source.aclose()
+            self._count_in_progress()
 
     def close(self) -> None:
         """Close the cache and the budget."""
@@ -169,6 +186,15 @@ class Backend(ABC):
     @abstractmethod
     async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         """Begin to ask for rows, in tasks."""
+
+    @abstractmethod
+    def _count_in_progress(self) -> None:
+        """Count in the report how many requests are in progress, and how many may be."""
+
+    async def _wake(self) -> None:
+        while True:
+            await asyncio.sleep(_PAUSE)
+            self._arrived.set()
 
     def _prepare(self, rows: list[Row]) -> Work:
         """Return the rows to send; deliver those of the cache, and those that cannot be sent as errors."""

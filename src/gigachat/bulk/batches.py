@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _MOST_BATCHES = 8  # batches whose results are waited for
 _ONLINE = "backend='online' (--backend online)"
-_NOT_PERMITTED = f"batches are for accounts that pay as they go; {_ONLINE} asks one by one"
+_NOT_PERMITTED = f"Batches are for accounts that pay as they go; {_ONLINE} asks one by one."
 
 
 def check_job(job: Job) -> None:
@@ -74,6 +74,19 @@ class Batches(Backend):
         self._log = log
         self._poll_interval = poll_interval
         self._slots = asyncio.Semaphore(_MOST_BATCHES)
+        self._in_progress = 0
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Stop at once: batches may take hours, and the next run collects them."""
+        super().interrupt()
+        if self._log is not None:
+            self._interrupted = True
+            for task in self._tasks:
+                task.cancel()
+
+    def _count_in_progress(self) -> None:
+        self._report.in_progress, self._report.limit = self._in_progress, _MOST_BATCHES * MOST_BATCH_REQUESTS
 
     async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         submitted = {} if self._log is None else dict(self._log.batches)
@@ -102,13 +115,17 @@ class Batches(Backend):
         for batch, of_batch in earlier.items():
             if of_batch:
                 await self._slots.acquire()
-                self._start(self._collect(batch, Work(of_batch, TokenCounts(0)), reserved=False))
+                self._wait_for(batch, Work(of_batch, TokenCounts(0)), reserved=False)
 
     async def _submit(self, work: Work) -> None:
         await self._slots.acquire()
         if not await self._ledger.reserve(work.most):
             self._slots.release()
             self._refuse_unfunded(work)
+            return
+        if self._report.stopped is not None:
+            self._slots.release()
+            self._ledger.settle(work.most, None)
             return
         requests = [
             {"id": str(row.number), "request": self._job.body(self._giga, payload)} for row, payload in work.rows
@@ -118,8 +135,8 @@ class Batches(Backend):
             batch = await method_of(self._giga, "create_batch")(requests, method)
         except exceptions.GigaChatException as error:
             self._slots.release()
-            reason = f"{error} ({_NOT_PERMITTED})" if isinstance(error, exceptions.ForbiddenError) else str(error)
-            self._give_up(work, reason, error)
+            advice = f". {_NOT_PERMITTED}" if isinstance(error, exceptions.ForbiddenError) else ""
+            self._give_up(work, f"{error}{advice}", error)
             return
         except (ValueError, TypeError) as error:
             self._slots.release()
@@ -128,7 +145,14 @@ class Batches(Backend):
             return
         if self._log is not None:
             self._log.note_batch(batch.id_, [row.number for row, _ in work.rows])
-        self._start(self._collect(batch, work))
+        self._wait_for(batch, work)
+
+    def _wait_for(self, batch: str | models.Batch, work: Work, *, reserved: bool = True) -> None:
+        if self._interrupted:
+            self._slots.release()
+            return
+        self._in_progress += len(work.rows)
+        self._start(self._collect(batch, work, reserved=reserved))
 
     async def _submit_halves(self, work: Work, error: Exception) -> None:
         """Submit the rows in halves, until those that the client refuses are alone: these fail."""
@@ -143,29 +167,40 @@ class Batches(Backend):
                     half.most = sum_of(half.most, self._job.most(payload))
             await self._submit(half)
 
-    async def _collect(self, batch: str | models.Batch, work: Work, *, reserved: bool = True) -> None:
+    async def _collect(self, batch: str | models.Batch, work: Work, *, reserved: bool) -> None:
         """Wait for a batch, and deliver the results of its rows."""
+        found: dict[str, models.BatchResult] = {}
+        missing = RowError("BatchError", "the batch has no result for this row")
         try:
             done = await method_of(self._giga, "wait_batch")(batch, self._poll_interval)
-            found = {one.id_: one for one in await method_of(self._giga, "batch_results")(done)}
+            if done.output_file_id:
+                found = {one.id_: one for one in await method_of(self._giga, "batch_results")(done)}
+            else:
+                missing = RowError("BatchError", f"the batch {done.id_} ended without results: {done.status}")
+        except exceptions.NotFoundError as error:  # the batch or its file no longer exists
+            missing = row_error(error)
         except exceptions.GigaChatException as error:
             self.stop(f"a batch could not be collected, the next run continues: {error}", error)
             return
         finally:
             self._slots.release()
+            self._in_progress -= len(work.rows)
         spent = TokenCounts(0)
         for at, (row, _) in enumerate(work.rows):
-            usage = self._take(row, found.get(str(row.number)), work.keys[at] if work.keys else None)
+            if (line := found.get(str(row.number))) is None:
+                self._fail([(row, None)], missing)
+                continue
+            usage = self._take(row, line, work.keys[at] if work.keys else None)
             spent = sum_of(spent, usage or TokenCounts(0))
         if reserved:
             self._ledger.settle(work.most, spent)
         else:
             self._ledger.spend(spent)
 
-    def _take(self, row: Row, line: models.BatchResult | None, key: bytes | None) -> TokenCounts | None:
+    def _take(self, row: Row, line: models.BatchResult, key: bytes | None) -> TokenCounts | None:
         """Deliver the result of a row; return its usage."""
-        answer = None if line is None else line.result
-        if line is None or answer is None or isinstance(answer, dict):
+        answer = line.result
+        if answer is None or isinstance(answer, dict):
             self._fail([(row, None)], _line_error(line))
             return None
         try:
@@ -181,9 +216,7 @@ class Batches(Backend):
         return result.usage
 
 
-def _line_error(line: models.BatchResult | None) -> RowError:
-    if line is None:
-        return RowError("BatchError", "the batch has no result for this row")
+def _line_error(line: models.BatchResult) -> RowError:
     error: Any = line.error
     if error is None:
         return RowError("BatchError", "the result of this row cannot be read")

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from gigachat.bulk.backend import Shared
     from gigachat.bulk.concurrency import Gate, Mark
     from gigachat.bulk.job import Client, Job
-    from gigachat.bulk.results import Result
     from gigachat.bulk.rows import Row
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-_PATIENCE = 600.0  # seconds in which the service may refuse everything
+_PATIENCE = 600.0  # seconds in which no request may be permitted: by the service, or by limits of the client
 _TRANSIENT = (exceptions.ServerError, exceptions.APIConnectionError, exceptions.GenerationError)
 """Errors after which a request is sent again."""
 
@@ -93,20 +92,22 @@ class Online(Backend):
         finally:
             self._waiting.discard(task)
 
-    def _deliver(self, result: Result) -> None:
+    def _count_in_progress(self) -> None:
         learner = self._gate.learner
         self._report.in_progress, self._report.limit = learner.in_progress, learner.limit
-        super()._deliver(result)
 
     async def _ask(self, work: Work, mark: Mark) -> None:
         failures = 0
         while True:
             try:
                 results = await self._job.ask(self._giga, work.rows, work.transcript)
-            except exceptions.RateLimitError as error:
-                self._report.refused += 1
-                if self._gate.refused(mark, min(error.retry_after, _PATIENCE)) > _PATIENCE:
-                    self._give_up(work, f"the service has refused everything for {_PATIENCE:g} s: {error}", error)
+            except (exceptions.RateLimitError, exceptions.QueueTimeoutError) as error:
+                pause = 0.0
+                if isinstance(error, exceptions.RateLimitError):
+                    self._report.refused += 1
+                    pause = min(error.retry_after, _PATIENCE)
+                if self._gate.refused(mark, pause) > _PATIENCE:
+                    self._give_up(work, f"no request was permitted for {_PATIENCE:g} s: {error}", error)
                     return
             except asyncio.CancelledError:
                 self._gate.failed()

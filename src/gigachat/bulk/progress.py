@@ -7,6 +7,8 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from gigachat.bulk.backend import INTERRUPTED
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,6 +18,8 @@ Progress: TypeAlias = "Callable[[Report], object] | Literal['rich', 'tqdm', 'lin
 
 _INTERVAL = 0.2  # seconds between two updates
 _LINE_INTERVAL = 10.0  # seconds between two lines
+_FAST = 10.0  # rows a second that are shown without decimals
+_WIDTH = 20  # of a bar; the text beside it may take two lines
 
 
 class Watch:
@@ -53,9 +57,16 @@ class Watch:
 def summary(report: Report) -> str:
     """Return a report as one line."""
     parts = [f"{report.done + report.failed}" + ("" if report.total is None else f" of {report.total}") + " rows"]
-    parts.append(f"{report.rate:.1f} a second")
-    if report.eta:
+    if report.rate:
+        parts.append(f"{report.rate:.{1 if report.rate < _FAST else 0}f} a second")
+    if report.eta and report.stopped is None:
         parts.append(f"{_duration(report.eta)} left")
+    return ", ".join([*parts, *_counts(report)])
+
+
+def _counts(report: Report) -> list[str]:
+    """Return the part of a summary that no bar has of its own."""
+    parts = []
     if report.failed:
         parts.append(f"{report.failed} failed")
     tokens = report.usage.input_tokens + report.usage.output_tokens
@@ -63,8 +74,11 @@ def summary(report: Report) -> str:
         parts.append(f"{tokens} tokens")
     if report.cost is not None:
         parts.append(f"{report.cost:.2f} roubles")
-    parts.append(f"{report.in_progress} of {report.limit} in progress")
-    return ", ".join(parts)
+    if report.in_progress:
+        parts.append(f"{report.in_progress} of {report.limit} in progress")
+        if report.stopped == INTERRUPTED:
+            parts.append("Ctrl-C again does not wait for them")
+    return parts
 
 
 def _duration(seconds: float) -> str:
@@ -99,10 +113,10 @@ class _Rich:
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
-        self._bar = Progress(
-            BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), auto_refresh=False
-        )
+        text = TextColumn("{task.description}", table_column=Column(no_wrap=False))
+        self._bar = Progress(BarColumn(_WIDTH), text, console=Console(stderr=True), auto_refresh=False)
         self._task = self._bar.add_task("", total=None)
 
     def __call__(self, report: Report, last: bool) -> None:
@@ -120,7 +134,7 @@ class _Tqdm:
     def __call__(self, report: Report, last: bool) -> None:
         self._bar.total = report.total
         self._bar.n = report.done + report.failed
-        self._bar.set_postfix_str(summary(report))
+        self._bar.set_postfix_str(", ".join(_counts(report)))
         if last:
             self._bar.close()
 
@@ -128,10 +142,13 @@ class _Tqdm:
 class _Lines:
     def __init__(self) -> None:
         self._next = 0.0
+        self._line = ""
+        self._stopped: str | None = None
 
     def __call__(self, report: Report, last: bool) -> None:
         now = time.monotonic()
-        if (last or now >= self._next) and sys.stderr is not None:
-            self._next = now + _LINE_INTERVAL
-            sys.stderr.write(f"{summary(report)}\n")
+        due = last or report.stopped != self._stopped or now >= self._next
+        if due and sys.stderr is not None and (line := summary(report)) != self._line:
+            self._next, self._line, self._stopped = now + _LINE_INTERVAL, line, report.stopped
+            sys.stderr.write(f"{line}\n")
             sys.stderr.flush()

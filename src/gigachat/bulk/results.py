@@ -75,10 +75,11 @@ class Report:
         refused: Requests that the service refused because too many were in progress.
         retries: Requests repeated after other failures.
         in_progress: Requests in progress.
-        limit: Most requests that may be in progress.
+        limit: Most requests that may be in progress. The requests of batches count too.
         seconds: Duration of this run.
         stopped: Why the run ended before the input did; None if it did not.
         error: The error that ended it; None if the budget is spent.
+        last_failure: The error of the row that failed last in this run; None if none did.
     """
 
     done: int = 0
@@ -95,6 +96,7 @@ class Report:
     seconds: float = 0.0
     stopped: str | None = None
     error: GigaChatException | None = None
+    last_failure: RowError | None = None
 
     @property
     def rate(self) -> float:
@@ -114,6 +116,7 @@ class Report:
             self.done += 1
         else:
             self.failed += 1
+            self.last_failure = result.error
         self.cached += result.cached
         self.count(result.usage, result.cost)
 

@@ -123,6 +123,8 @@ class Rows:
             return
         path = Path(source)
         form = form or _FORMAT_OF_SUFFIX.get(path.suffix.lower())
+        if form is None and path.suffix.lower() in (".xls", ".xlsx"):
+            raise ValueError(f"{path}: files of Excel are not read: save it as CSV, in UTF-8")
         if form is None:
             raise ValueError(
                 f"{path}: the name does not tell the format: give input_format= (--format), one of {', '.join(FORMATS)}"

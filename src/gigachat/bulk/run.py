@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import aclosing, asynccontextmanager, closing, suppress
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -88,17 +89,17 @@ async def _run(
             with closing(checkpoint):
                 backend = backend_for(job, how, client, report, log=checkpoint)
                 loop = asyncio.get_running_loop()
-                interrupt.stop = lambda: loop.call_soon_threadsafe(backend.stop, "interrupted")
+                interrupt.stop = lambda: loop.call_soon_threadsafe(backend.interrupt)
                 with closing(backend):
                     wanted = (row for row in rows if checkpoint.wanted(row.number))
-                    async with aclosing(backend.results(wanted, slow=rows.slow)) as results:
+                    look = partial(watch.update, report)
+                    async with aclosing(backend.results(wanted, slow=rows.slow, look=look)) as results:
                         async for result in results:
                             checkpoint.write(result, job)
                             report.add(result)
                             if same_failures.add(result) and result.error is not None:
                                 reason = f"{_MOST_SAME} rows in a row failed alike: {result.error.message}"
                                 backend.stop(reason, JobStoppedError(reason))
-                            watch.update(report)
                 checkpoint.finish()
             if report.stopped is None:
                 report.total = report.done + report.failed
@@ -244,10 +245,10 @@ async def _results(
         backend = backend_for(job, how, client, report, ordered=ordered, window=window)
         try:
             with closing(backend):
-                async with aclosing(backend.results(rows, slow=rows.slow)) as results:
+                look = partial(watch.update, report)
+                async with aclosing(backend.results(rows, slow=rows.slow, look=look)) as results:
                     async for result in results:
                         report.add(result)
-                        watch.update(report)
                         yield result
         finally:
             watch.update(report, last=True)

@@ -1,12 +1,13 @@
 """`gigachat bulk`.
 
-Ask for each row of a file: JSON Lines, CSV, Parquet or lines of text. Each result is a line of the output, which is
-the checkpoint too: after a crash, the same command continues.
+Send a request for each row of a file: JSON Lines, CSV, Parquet or lines of text. Each result is a line of the output,
+which is the checkpoint too: after a crash or Ctrl-C, the same command continues.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gigachat.cli.client import add_client_arguments, add_json_argument, client
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("file", metavar="FILE", help="the rows: .jsonl, .csv, .tsv, .txt or .parquet; - is stdin")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help="the rows: .jsonl, .csv, .tsv, .txt or .parquet; - is stdin, JSON Lines without --format",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="file of the results, JSON Lines")
     parser.add_argument(
         "--format",
         choices=("jsonl", "csv", "tsv", "txt", "parquet"),
-        help="format of the rows; by its name",
+        help="format of the rows, if the name of FILE does not tell it",
     )
     asked = parser.add_argument_group("what is asked")
     asked.add_argument("--task", choices=("chat", "embed", "tokens"), default="chat", help="(%(default)s)")
@@ -35,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("-s", "--system", metavar="TEMPLATE", help="the system message; or @FILE")
     asked.add_argument("--schema", metavar="SCHEMA", help='answers in JSON: "tone, score int", a JSON Schema, its file')
     asked.add_argument(
-        "--repair", type=int, default=0, metavar="N", help="how often an answer that does not fit is asked again"
+        "--repair", type=int, default=0, metavar="N", help="retries of an answer that does not fit --schema"
     )
     asked.add_argument("--temperature", type=float, metavar="NUMBER", help="temperature")
     asked.add_argument("--max-tokens", type=int, metavar="N", help="most tokens of an answer; a budget needs it")
@@ -49,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--retries", type=int, default=2, metavar="N", help="retries after transient failures (%(default)s)"
     )
-    how.add_argument("--ordered", action="store_true", help="at the end, sort the results as the rows")
+    how.add_argument("--ordered", action="store_true", help="sort the results by row at the end")
     how.add_argument("--retry-failed", action="store_true", help="ask failed rows of an earlier run again")
     how.add_argument("--overwrite", action="store_true", help="replace the output of another job")
     how.add_argument("--quiet", action="store_true", help="show no progress")
@@ -68,18 +73,22 @@ def run(options: argparse.Namespace) -> int:
     source = options.file if options.file == "-" else path_of(options.file)
     asked = _job_options(options)
     with client(options, model=options.model) as giga:
-        report = bulk.run(
-            source,
-            output,
-            giga=giga,
-            backend=options.backend,
-            input_format=options.format,
-            ordered=options.ordered,
-            retry_failed=options.retry_failed,
-            overwrite=options.overwrite,
-            progress=None if options.quiet else True if is_terminal(sys.stderr) else "lines",
-            **asked,
-        )
+        try:
+            report = bulk.run(
+                source,
+                output,
+                giga=giga,
+                backend=options.backend,
+                input_format=options.format,
+                ordered=options.ordered,
+                retry_failed=options.retry_failed,
+                overwrite=options.overwrite,
+                progress=None if options.quiet else True if is_terminal(sys.stderr) else "lines",
+                **asked,
+            )
+        except KeyboardInterrupt:
+            print_error("interrupted: the same command continues")
+            raise
     return _print_report(report, options)
 
 
@@ -139,6 +148,7 @@ def _print_report(report: Report, options: argparse.Namespace) -> int:
                 "cached": report.cached,
                 "usage": report.usage._asdict(),
                 "cost": report.cost,
+                "last_failure": None if report.last_failure is None else asdict(report.last_failure),
                 "refused": report.refused,
                 "retries": report.retries,
                 "seconds": round(report.seconds, 3),
@@ -147,11 +157,14 @@ def _print_report(report: Report, options: argparse.Namespace) -> int:
         )
     else:
         tokens = report.usage.input_tokens + report.usage.output_tokens
-        print(f"{report.done} done, {report.failed} failed, {tokens} tokens")
+        cost = "" if report.cost is None else f", {report.cost:.2f} roubles"
+        print(f"{report.done} done, {report.failed} failed, {tokens} tokens{cost}")
     if report.stopped is not None:
         print_error(f"stopped: {report.stopped}")
-        return LIMIT if report.error is None else status_of(report.error)
+    elif report.last_failure is not None:
+        print_note(f"The last row failed with: {report.last_failure.message}")
     if report.failed:
-        print_note("`--retry-failed` asks the failed rows again.")
-        return FAILED
-    return OK
+        print_note("`--retry-failed` asks the failed rows again; the output has their errors.")
+    if report.stopped is not None:
+        return LIMIT if report.error is None else status_of(report.error)
+    return FAILED if report.failed else OK

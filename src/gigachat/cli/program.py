@@ -40,7 +40,7 @@ COMMANDS: dict[str, Command] = {
     "balance": Command("show how many tokens are left", "gigachat.cli.balance"),
     "files": Command("upload, list, read and delete files", "gigachat.cli.files"),
     "batch": Command("process a file of requests in the background", "gigachat.cli.batch"),
-    "bulk": Command("ask for each row of a file", "gigachat.cli.bulk"),
+    "bulk": Command("send a request for each row of a file", "gigachat.cli.bulk"),
     "functions": Command("validate descriptions of functions, or convert OpenAPI", "gigachat.cli.functions"),
     "image": Command("draw a picture", "gigachat.cli.image"),
     "transcribe": Command("print the text of a recording", "gigachat.cli.transcribe"),
