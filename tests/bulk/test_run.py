@@ -495,6 +495,20 @@ def test_a_client_that_cannot_be_pickled_is_refused(server: GigaChatServer) -> N
         list(bulk.map_rows(rows(1), client=settings))
 
 
+def test_rows_that_nobody_takes_leave_the_limit_of_the_process_free(server: GigaChatServer) -> None:
+    def leave() -> None:
+        for number in range(40):
+            results: Any = bulk.map_rows(["a"] * 50, client=options(server), concurrency=2)
+            for _ in range(number % 5):
+                next(results)
+            results.close()
+
+    thread = threading.Thread(target=leave, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
 def test_a_process_keeps_its_client(server: GigaChatServer) -> None:
     for _ in range(3):
         list(bulk.map_rows(rows(2), client={**options(server), "share_token": False}))

@@ -170,7 +170,11 @@ class Backend(ABC):
             if self._failure is not None:
                 raise self._failure
         finally:
-            tasks = [*others, *self._tasks]
+            # These first: a task that is cancelled before it begins releases nothing.
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
