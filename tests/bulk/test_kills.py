@@ -13,7 +13,7 @@ from benchmarks.bulk import CEILING, faults
 from gigachat.bulk import read_results
 from gigachat.server import GigaChatServer
 from tests.support.commands import COMMAND
-from tests.support.programs import environment
+from tests.support.programs import environment, run_program
 from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 there")
@@ -105,6 +105,14 @@ def test_ctrl_c_ends_an_iterator(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=PATIENCE)
     assert said.rstrip().endswith(b"KeyboardInterrupt")
     assert b"RuntimeError" not in said
+
+
+@pytest.mark.costly
+def test_a_program_ends_though_it_has_read_an_iterator_in_part() -> None:
+    program = "from gigachat import bulk\nresults = bulk.iterate(['a'] * 50)\nnext(results)"
+    with GigaChatServer() as server:
+        done = run_program(["-c", program], variables=environment(server), seconds=PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.costly

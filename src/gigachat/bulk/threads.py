@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -79,7 +80,8 @@ def iterate_blocking(items: AsyncIterator[T]) -> Iterator[T]:
     finally:
         if in_background_loop():  # the garbage collector runs in any thread
             asyncio.run_coroutine_threadsafe(close(), background_loop())
-        elif process == os.getpid():  # in a child process, the job is the parent's
+        # In a child process, the job is the parent's; when the interpreter ends, the loop no longer runs.
+        elif process == os.getpid() and not sys.is_finalizing():
             call(close())
 
 
