@@ -1,4 +1,4 @@
-"""A pool of credentials: which one a call uses, which ones are in cooldown and for how long, and what the caller sees of it."""
+"""A pool of credentials: which one a call uses, which ones are in cooldown, and what the caller sees of it."""
 
 from __future__ import annotations
 
