@@ -2,8 +2,8 @@
 
 Three measurements, printed as the tables of `docs/bulk.md`:
 
-* Faults: rows through the local server, which refuses, fails and cuts at random, while the process of the job is
-  killed by SIGKILL again and again. The output is compared with the server's own count.
+* Faults: rows through the local server, which refuses, fails and cuts at random. SIGKILL ends the process of the job
+  again and again. The output is compared with the server's own count.
 * Cost: CPU time of a row against a bare loop of asyncio over httpcore2 that sends the same bodies.
 * Memory: the peak of a process after 10,000 rows and at the end.
 """

@@ -1,7 +1,8 @@
 """One system under measurement, in a process and an environment of its own.
 
-`python -m benchmarks.child SYSTEM` prints what it has installed, then answers each line, an `Order` as JSON, with a
-value as JSON, and ends with its standard input. Nothing that only one environment has is imported before it is needed.
+`python -m benchmarks.child SYSTEM` prints the installed releases. Then it answers each line, an `Order` as JSON, with a
+value as JSON, and ends with its standard input. Packages that only one environment has are imported when they are
+needed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The shared limit under thousands of clients: the script of `limits=`, in a real Redis, with simulated clients.
 
-To Redis, each client is a process: it asks for a slot, waits for its offer, keeps the slot for a random time, gives it
-back and asks again, as `gigachat._redis.leases` does. This process drives all of them, so that the run measures Redis
-and not ten thousand interpreters. `python -m benchmarks.shared_limits --clients 10000`; it needs redis-server.
+To Redis, each client is a process that behaves as `gigachat._redis.leases`. It asks for a slot, waits for its offer,
+keeps the slot for a random time, gives it back and asks again. This process drives all of them, so that the run
+measures Redis and not ten thousand interpreters. `python -m benchmarks.shared_limits --clients 10000`; it needs
+redis-server.
 """
 
 from __future__ import annotations

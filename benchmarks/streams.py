@@ -1,7 +1,7 @@
 """How many streams the local server bears: 200 at once, 50 events a second each, every event checked.
 
-The server runs in a process of its own, the clients that read in two others. What is printed: events lost or out of
-order, how fast they came, what they cost, and the server's memory for each stream that waits.
+The server runs in a process of its own, the clients in two others. The command prints the events that were lost or out
+of order, the events a second, the processor time, and the server's memory for each stream that waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a client is when it is copied, pickled or printed.
 
-A copy by `copy.copy` shares everything with its client. A deep copy and one from a pickle are new clients with the same
-options: a pickle contains the credentials, and no token, socket or lock.
+A copy by `copy.copy` shares everything with its client. A deep copy and an unpickled client are new clients with the
+same options. A pickle contains the credentials, and no token, socket or lock.
 """
 
 from __future__ import annotations

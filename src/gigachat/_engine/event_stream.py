@@ -3,8 +3,8 @@
 State rules of `EventStream`: new -> open (the request is sent by the first `next_chunks` or `open`) -> ended, failed or
 closed. The connection and the slot are held in the open state only, and released on every way out of it. The events of
 one network piece are parsed and delivered in batches; an error behind good chunks waits until they are taken. What a
-stream has received and not delivered when it is closed is parsed for its usage. One thread or task reads at a time;
-another may call `close`: the reader then sees the end of the stream and releases what is held. Each read holds a
+stream has received and not delivered when it is closed is parsed for its usage. One thread or task reads at a time.
+Another one may call `close`: the reader then sees the end of the stream and releases what is held. Each read holds a
 `_Reading`, to which the stream has a weak reference only: a read that was aborted never blocks the next one. The
 streams of `stream` wrap it for each mode.
 """

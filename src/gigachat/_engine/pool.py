@@ -1,7 +1,7 @@
 """Several credentials as one: each attempt of a call uses the least busy credential that is not in cooldown.
 
 A refusal of the service begins a cooldown of the credential: after 429 as long as the service asks, after 401, 402 and
-403 for minutes; 402 is about a model, 403 about an endpoint. The call uses the next credential. If all are in cooldown,
+403 for minutes. 402 is about a model, 403 about an endpoint. The call uses the next credential. If all are in cooldown,
 it waits for the first one, as long as it may wait after 429. Files, threads and batches belong to an account: a call
 that names an id uses the credential that returned it. If the id is not known, each credential is asked. None of this is
 for a call with an authorization of its caller: it only takes a slot.

@@ -1,7 +1,7 @@
 """Server-sent events out of bytes. Only an unfinished event is kept, of 16 MiB at most.
 
-State rules: a line ends at LF, CR or CRLF and nowhere else (U+2028 and its like are text); an empty line ends an
-event; lines of `data` are joined by LF; comments and unknown fields are ignored; an event without data is ignored.
+State rules: a line ends at LF, CR or CRLF only (U+2028 and its like are text). An empty line ends an event. Lines of
+`data` are joined by LF. Comments, unknown fields and events without data are ignored.
 """
 
 from __future__ import annotations

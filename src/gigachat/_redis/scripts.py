@@ -1,9 +1,9 @@
 """The script of the shared limit, which Redis runs as one step.
 
-Each credential has five keys with one hash tag: `leases` (member -> expiry), `queue` (member -> number in the queue),
-`processes` (process -> expiry), the hash `state`, and `cooldown`, which exists while no slot is given. A member is
-`process:number:limit`. Times are milliseconds of the clock of Redis. A process tells which slots it has released, holds
-and wants; it may tell the same again at any time.
+Each credential has five keys with one hash tag: the sorted sets `leases` (member -> expiry), `queue` (member -> number
+in the queue) and `processes` (process -> expiry), the hash `state`, and the string `cooldown`. While `cooldown` exists,
+no slot is given. A member is `process:number:limit`. Times are milliseconds of the clock of Redis. A process tells
+which slots it has released, holds and wants; it may tell the same again at any time.
 
 A free slot is offered to the first process of the queue that is alive. An offer is a short lease; a message tells the
 process of it, and the process takes it by asking for it once more. If Redis has lost its data, no slot is given for

@@ -1,9 +1,9 @@
 """The HTTP chunks of a stream that are received together, merged into one.
 
 Servers send each event of a stream in an HTTP chunk of its own. The parser of httpcore2 takes longer for a chunk than
-we take for an event, so a connection hands it those that came together as one chunk. Nothing waits here but a chunk
-size that is incomplete. What is not in the plainest form, such as a chunk with an extension or the last one, goes to
-the parser as it came, with all bytes behind it.
+the SDK takes for an event. So a connection passes chunks that arrive together to the parser as one chunk. Only an
+incomplete chunk size is held back. The last chunk, and chunks with an extension, are passed on unchanged, with all
+bytes behind them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The transport over pyreqwest: requests are sent by its runtime, a thread of its own, in both modes.
 
-What it cannot do is refused when a client is made (`pyreqwest_options`), or goes through the default transport:
-uploads, callers in trio, and forked processes, in which its runtime does not run.
+Options that it does not support are refused when a client is made (`pyreqwest_options`). Uploads, callers in trio and
+forked processes use the default transport; the runtime of pyreqwest does not run in a forked process.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class NotAwaitedError(Exception):
 class _Wakeup(tuple[Any]):
     """What a blocking caller waits for, in the place of a future: a lock, which is held until then.
 
-    A coroutine takes the lock out by iterating. No Python code may run for that, nor for what else it does in the
-    caller's thread, because an exception of a signal handler in it would be a panic of pyreqwest.
+    A coroutine takes the lock out by iterating. No Python code may run in the caller's thread on behalf of a coroutine:
+    an exception of a signal handler in it would be a panic of pyreqwest.
     """
 
     __slots__ = ()

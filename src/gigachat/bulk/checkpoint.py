@@ -1,10 +1,10 @@
 """The output of a job, which is its checkpoint too: JSON Lines, one line for each row.
 
 * The first line is the header: the hash of the job and that of the input. Another job or input is refused.
-* Each line is one `os.write` on a descriptor that only appends, so a killed process leaves whole lines, and one torn
-  line at most, at the end. It is cut off when the file is opened again.
+* Each line is one `os.write` on a descriptor that only appends. So a killed process leaves at most one torn line, at
+  the end, which the next run cuts off.
 * Rows with a value are done. If a row has two lines, the later one counts: the row failed and was asked again.
-* If lines must be removed or sorted, the end of a run writes a new file and puts it in place of the old one.
+* If lines must be removed or sorted, the end of a run writes a new file, which replaces the old one.
 """
 
 from __future__ import annotations
@@ -335,9 +335,9 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         path: The file; the job may be running.
 
     Returns:
-        For each row a mapping: `n` is the number of the row, `id`, `result` or `error`, `usage`, `cost`, `request_id`,
-        `model`, `finish_reason` and `cached`, as far as they are known. The file of a job that was killed while it
-        asked failed rows again can have two results of a row; the later one counts.
+        A mapping for each row: its number `n`, its `id`, and `result` or `error`. If they are known, `usage`, `cost`,
+        `request_id`, `model`, `finish_reason` and `cached` are there too. If a run with `retry_failed` was killed, a
+        row can have two results; the later one counts.
 
     Raises:
         ValueError: It is no output of a job.

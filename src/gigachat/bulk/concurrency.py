@@ -5,12 +5,12 @@ without a clock and without I/O:
 
 * Slow start: the limit is 1 and grows by one with each answer until the first refusal.
 * After a refusal the limit is what was in progress without it.
-* A refusal that was not expected means that the ceiling has moved: each further one takes away twice as many, until one
-  is answered, and the limit grows again.
-* After some answers one more is tried. If it is refused, twice as many answers pass before the next try, at most 256:
-  at most 0.4 % of the requests are such tries. If it is answered, the limit grows as at the start.
+* An unexpected refusal means that the ceiling is lower now: each further one lowers the limit twice as much. After an
+  answer, the limit grows again.
+* After 16 answers the limit is tried with one more. A refusal doubles the number of answers before the next try, up to
+  256: so at most 0.4 % of the requests are tries. After an answer, the limit grows as at the start.
 
-`Gate` makes requests wait for it. Nothing else may count refusals: the client must raise a 429 at once.
+Requests wait at the `Gate`. Only the gate may count refusals: the client must raise a 429 at once.
 """
 
 from __future__ import annotations

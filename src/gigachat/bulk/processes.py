@@ -1,7 +1,7 @@
 """Rows in, rows out, for systems that run a function in many processes: Ray, Spark, Dask, Beam.
 
-All settings can be pickled. A process has one client for each of its configurations, one limit that it learns, and one
-event loop in a thread, which all calls share.
+All settings can be pickled. A process keeps one client and one learned limit for each configuration. All calls share
+the background event loop.
 """
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ def run(
     The file is the checkpoint too. After a crash the same call continues: rows in the file are not asked again.
 
     Args:
-        source: Path of a file (`.jsonl`, `.csv`, `.tsv`, `.txt`, `.parquet`), `-` for standard input, a DataFrame of
-            pandas or Polars, a table of pyarrow, or any iterable of mappings or texts. Text is a row with the field
+        source: Path of a file (`.jsonl`, `.csv`, `.tsv`, `.txt`, `.parquet`), or `-` for standard input. Or a DataFrame
+            of pandas or Polars, a table of pyarrow, or any iterable of mappings or texts. Text is a row with the field
             `text`.
         out: The file of the results.
         giga: The client; one made of the environment if not given.
@@ -134,13 +134,13 @@ def run(
         ordered: Whether the lines are in the order of the rows when the run has ended. Before, they are as they came.
         retry_failed: Whether rows that failed in an earlier run are asked again.
         overwrite: Whether the output of another job is replaced.
-        progress: Function that gets the `Report`, five times a second at most; or True, which shows a bar by rich or
-            tqdm if one is installed, else lines; or the name of one: `rich`, `tqdm`, `lines`.
+        progress: Function that receives the `Report`, five times a second at most. Or `rich`, `tqdm` or `lines`; True
+            takes the first of these that is installed.
         **options: What is asked, and how:
 
             * `task`: `chat`, `embed` or `tokens`;
-            * `prompt`: template with the names of fields in braces, `"Тон отзыва: {text}"`, or a function that makes
-              what `giga.chat` takes of a row; without it the row is asked as it is: its `messages`, or its text;
+            * `prompt`: template with the names of fields in braces, `"Тон отзыва: {text}"`, or a function that returns
+              the payload of `giga.chat` for a row. Without it, the `messages` or the text of the row are sent;
             * `system`: text of the system message, a template too;
             * `into`: type of the value of each answer, as of `chat_parse`, with `repair`, `strict` and `simplify`;
             * `tools`: tools of a run, as of `chat_run`, with the options of runs;
