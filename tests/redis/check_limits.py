@@ -277,6 +277,28 @@ def test_a_revoked_token_is_replaced_once_for_all(workers: Workers, server: Giga
     assert len(server.requests_to("/oauth")) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("token", "текст"), ("token", b"\xff"), ("token", ["a list"]), ("refusal", "текст"), ("state", "текст")],
+)
+def test_values_of_others_under_our_names_end_no_call(
+    workers: Workers, server: GigaChatServer, redis: Redis, name: str, value: Any
+) -> None:
+    with client(server, redis) as giga:
+        token_of(giga)
+    with redis_library.Redis.from_url(redis.url, encoding="utf-8") as connected:
+        [token] = connected.scan_iter("*:token")
+        key = token.removesuffix(b"token") + name.encode()
+        connected.delete(token, key)
+        if isinstance(value, list):
+            connected.rpush(key, *value)
+        else:
+            connected.set(key, value)
+    worker = workers.start("threads", 1)
+    workers.go(worker)
+    assert len(workers.seconds(worker)) == 1
+
+
 def test_a_refused_key_is_asked_for_once(workers: Workers, server: GigaChatServer, redis: Redis) -> None:
     with pytest.raises(AuthenticationError, match="doesn't match"):
         client(server, redis, credentials="YTpi").chat("x")

@@ -37,7 +37,7 @@ class RedisTokens:
         if sealed is None:
             return None
         try:
-            content = Fernet(base64.urlsafe_b64encode(identity.seal)).decrypt(sealed)
+            content = Fernet(base64.urlsafe_b64encode(identity.seal)).decrypt(sealed.encode())
         except InvalidToken:
             return None
         return json.loads(content), left / 1000
