@@ -96,6 +96,36 @@ def test_an_output_is_a_source_too(giga: GigaChat, tmp_path: Path) -> None:
     assert [(one.id, one.error) for one in again] == [("1", None), ("2", None)]
 
 
+def test_a_long_text_of_csv_is_a_row(giga: GigaChat, tmp_path: Path) -> None:
+    text = "слово\n" * 30_000
+    source = file(tmp_path, "in.csv", f'id,text\n1,"{text}"\n2,a\n')
+    assert [one.row for one in found(source, giga, prompt="{id}")] == [
+        {"id": "1", "text": text},
+        {"id": "2", "text": "a"},
+    ]
+
+
+def test_empty_lines_before_the_names_of_csv_are_skipped(giga: GigaChat, tmp_path: Path) -> None:
+    source = file(tmp_path, "in.csv", "\r\n\n\nid;text\n1;a, b\n2\n", "utf-8-sig")
+    [row, error] = found(source, giga)
+    assert row.row == {"id": "1", "text": "a, b"}
+    assert error.error is not None
+    assert error.error.message == "line 6 has 1 fields, but the first line 2"
+
+
+@pytest.mark.parametrize("names", [["text", "text"], [1, "1"]])
+def test_a_frame_with_two_columns_of_one_name_is_refused(giga: GigaChat, names: list[Any]) -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match=f"two columns '{names[1]}': rename"):
+        found(pandas.DataFrame([["a", "b"]], columns=names), giga, prompt=str)
+
+
+def test_standard_input_that_is_closed_is_told(giga: GigaChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match="standard input is closed"):
+        found("-", giga)
+
+
 def test_a_csv_with_two_columns_of_one_name_is_refused(giga: GigaChat, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two columns 'text': rename"):
         found(file(tmp_path, "in.csv", "text,text\na,b\n"), giga)
@@ -212,6 +242,7 @@ def test_what_is_no_source_is_refused(giga: GigaChat, server: GigaChatServer, so
         ({"promt": "{text}"}, "no option promt=: did you mean prompt="),
         ({"temperature": "hot"}, "temperature"),
         ({"prompt": 5}, "prompt is a template or a function"),
+        ({"into": int, "repair": -1}, "repair= is"),
         ({"task": "sing"}, "task is one of chat, embed, tokens"),
         ({"task": "embed", "temperature": 1}, "temperature= belongs to task='chat'"),
         ({"concurrency": 0}, "concurrency is"),

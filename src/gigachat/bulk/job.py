@@ -79,6 +79,8 @@ class Job:
             raise TypeError(f"prompt is a template or a function, not {type(prompt).__name__}")
         if inspect.iscoroutinefunction(prompt):
             raise TypeError("prompt is a function that returns the payload, not a coroutine function")
+        if repair < 0:
+            raise ValueError("repair= is how often the model may be asked again: 0 or more")
         if into is not None and tools:
             raise ValueError("into= and tools= exclude each other: give the run a tool that takes the value")
         fields = {name: value for name, value in fields.items() if value is not None}
@@ -199,7 +201,10 @@ class Job:
         Raises:
             RowMistake: Nothing bounds its answer.
         """
-        prompt = _MESSAGE + _size(payload)
+        try:
+            prompt = _MESSAGE + _size(payload)
+        except RecursionError:
+            raise RowMistake("the row is nested too deeply") from None
         if self.task == "embed":
             return TokenCounts(prompt)
         if self.task == "tokens":

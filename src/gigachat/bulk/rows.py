@@ -38,6 +38,7 @@ _FORMAT_OF_SUFFIX = {
     ".pq": "parquet",
 }
 _CHUNK = 1 << 20
+_LONGEST_FIELD = 1 << 24  # characters of a field of CSV: of a quote that is not closed, no more is read
 _DELIMITERS = ",;\t"
 
 
@@ -190,6 +191,8 @@ def _scan(path: Path, *, quoted: bool) -> tuple[str, int]:
 def _standard_input(form: str) -> Iterator[Any]:
     # Python cannot close what a thread waits for, and would abort at the end of the program without this reference.
     file = sys.stdin
+    if not hasattr(file, "buffer"):
+        raise ValueError("standard input is closed, or has no bytes: give a path, or the rows")
     yield from _lines_of(file.buffer, form, "standard input")
 
 
@@ -230,17 +233,21 @@ def _lines_of(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
 
 
 def _csv_rows(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
     lines = _decode(file, name)
-    head = next(lines, "")
-    delimiter = "\t" if form == "tsv" else max(_DELIMITERS, key=head.count)
+    head: list[str] = []
+    for line in lines:
+        head.append(line)
+        if line.strip("\r\n"):
+            break
+    delimiter = "\t" if form == "tsv" else max(_DELIMITERS, key="".join(head).count)
     # Strict, because a quote that is not closed would hide all further rows.
-    reader = csv.reader(chain([head], lines), delimiter=delimiter, strict=True)
+    reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
     try:
-        names = next(reader, [])
+        names = next(filter(None, reader), [])
     except csv.Error as error:
         raise ValueError(f"{name} is not CSV: {error}") from None
-    if twice := next((field for field in names if field and names.count(field) > 1), None):
-        raise ValueError(f"{name} has two columns {twice!r}: rename one of them")
+    _check_names(names, name)
     while True:
         first = reader.line_num + 1
         try:
@@ -263,6 +270,11 @@ def _not_csv(error: csv.Error, first: int, last: int) -> str:
     if first == last:
         return f"line {last} is not CSV: {reason}"
     return f"lines {first} to {last} are not CSV: {reason}"
+
+
+def _check_names(names: list[str], table: str) -> None:
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise ValueError(f"{table} has two columns {twice!r}: rename one of them")
 
 
 def _decode(file: IO[bytes], name: str) -> Iterator[str]:
@@ -297,6 +309,7 @@ def _pandas_rows(frame: Any) -> Iterator[Any]:
         return value.item() if hasattr(value, "item") else value
 
     names = [str(name) for name in frame.columns]
+    _check_names(names, "the table")
     for values in frame.itertuples(index=False, name=None):
         yield dict(zip(names, map(plain, values), strict=True))
 
