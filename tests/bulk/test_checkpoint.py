@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 import threading
@@ -133,6 +134,44 @@ def test_a_line_that_was_edited_ends_nothing(giga: GigaChat, out: Path, change: 
     header, line, *others = out.read_text("utf-8").splitlines(keepends=True)
     out.write_text(header + json.dumps({**json.loads(line), **change}) + "\n" + "".join(others), "utf-8")
     assert run(out, giga, ordered=True).done == 10
+
+
+@pytest.mark.parametrize("change", [{"n": True}, {"batch": "b", "rows": [[1], {}, "a", None]}])
+def test_a_line_that_is_no_result_goes(giga: GigaChat, out: Path, change: dict[str, Any]) -> None:
+    whole = out.read_text("utf-8")
+    out.write_text(whole + json.dumps(change) + "\n", "utf-8")
+    assert run(out, giga, ordered=True).done == 10
+    assert out.read_text("utf-8") == whole
+
+
+@pytest.mark.parametrize("number", [10**6, 10**13, 10**30])
+def test_a_row_number_that_no_row_has_is_told(giga: GigaChat, server: GigaChatServer, out: Path, number: int) -> None:
+    whole = out.read_text("utf-8").replace('"n":3,', f'"n":{number},')
+    out.write_text(whole, "utf-8")
+    server.clear()
+    with pytest.raises(ValueError, match=f"line 5 of .* has the number {number}, which no row"):
+        run(out, giga, ordered=True)
+    server.assert_nothing_asked()
+    assert out.read_text("utf-8") == whole
+
+
+def test_an_output_of_another_version_is_refused(giga: GigaChat, out: Path) -> None:
+    out.write_text(out.read_text("utf-8").replace('"gigachat_bulk":1', '"gigachat_bulk":2'), "utf-8")
+    with pytest.raises(ValueError, match="another version"):
+        run(out, giga)
+
+
+def test_numbers_that_are_not_json_are_written_as_null(giga: GigaChat, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    ids: list[Any] = [math.nan, [math.inf], {"a": -math.inf}, "\ud800", ["\ud800", math.nan]]
+    bulk.run([{"id": one, "text": "a"} for one in ids], out, giga=giga, ordered=True)
+
+    def refused(name: str) -> None:
+        raise AssertionError(name)
+
+    lines = out.read_text("utf-8").splitlines()[1:]
+    found = [json.loads(line, parse_constant=refused)["id"] for line in lines]
+    assert found == [None, [None], {"a": None}, "\ud800", ["\ud800", None]]
 
 
 def test_a_function_that_raises_leaves_the_file_to_the_next_run(giga: GigaChat, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ _VERSION = 1
 _START = f'{{"{MARK}":'.encode()
 _BLOCK = 1 << 16
 _REPLACE = "give another file, or overwrite=True (--overwrite)"
+_SHORTEST = 16  # bytes of a line
+_PENDING = 1 << 16  # rows without a line before one that has a line
 _SYNC = 1.0  # seconds between two writes to the disk, for power cuts; a kill loses nothing
 
 
@@ -208,25 +210,33 @@ class Checkpoint:
         if not line.endswith(b"\n") and _START.startswith(line[: len(_START)]):
             return False
         header = _parse(line)
-        if header is None or header.get(MARK) != _VERSION:
+        if header is None or MARK not in header:
             raise ValueError(f"{self.path} exists and is no output of a job: {_REPLACE}")
+        if header[MARK] != _VERSION:
+            raise ValueError(f"{self.path} is the output of another version of gigachat: {_REPLACE}")
         for name, expected, what in (("job", job, "prompt, model or option"), ("input", source, "input")):
             if header.get(name) != expected:
                 raise ValueError(f"{self.path} is the output of a job with another {what}: {_REPLACE}")
         return True
 
     def _read(self) -> None:
+        most = os.fstat(self._descriptor).st_size // _SHORTEST + _PENDING
         with self._reader() as file:
             file.readline()  # the header
-            for line in file:
+            for at, line in enumerate(file, start=2):
                 value = _parse(line) or {}
-                number = value.get("n")
                 if isinstance(value.get("batch"), str) and isinstance(value.get("rows"), list):
-                    self._expect(value["batch"], value["rows"])
+                    self._expect(value["batch"], [number for number in value["rows"] if isinstance(number, int)])
                     continue
-                if not isinstance(number, int) or number < 0:
+                number = _number_of(value)
+                if number is None:
                     self._has_stale_lines = True  # torn by a power cut
                     continue
+                if number > most:
+                    raise ValueError(
+                        f"line {at} of {self.path} has the number {number}, which no row of this job can have: remove "
+                        "the line, or overwrite the file"
+                    )
                 failed = value.get("error") is not None
                 if number in self.done or number in self.failed:
                     self._has_stale_lines = True
@@ -252,9 +262,8 @@ class Checkpoint:
             header = file.readline()
             position = len(header)
             for line in file:
-                value = _parse(line)
-                number = value.get("n") if value is not None else None
-                if isinstance(number, int) and number >= 0:
+                number = _number_of(_parse(line) or {})
+                if number is not None:
                     if number >= len(offsets):
                         offsets.extend(array("q", [-1]) * (max(number + 1, len(offsets) * 2) - len(offsets)))
                     offsets[number] = position
@@ -311,9 +320,15 @@ def line_of(result: Result, job: Job) -> bytes:
     if result.cached:
         line["cached"] = True
     try:
-        return to_json(line, fallback=str) + b"\n"
+        return to_json(line, fallback=str, inf_nan_mode="null") + b"\n"
     except ValueError:  # half of a surrogate pair in the id or in the answer
-        return json.dumps(line, default=str).encode() + b"\n"
+        written = json.dumps(line, default=str)
+        return json.dumps(json.loads(written, parse_constant=lambda _: None)).encode() + b"\n"
+
+
+def _number_of(line: dict[str, Any]) -> int | None:
+    number = line.get("n")
+    return number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else None
 
 
 def usage_of(line: dict[str, Any]) -> TokenCounts | None:
