@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,37 @@ def test_mistakes_and_limits(
     (tmp_path / "in.json").write_text("[]", "utf-8")
     done = gigachat.run("bulk", *arguments, "--quiet")
     assert (done.status, reason in done.err) == (status, True), done
+
+
+def test_a_connection_that_fails_has_its_status(gigachat: Installed, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("".join(f"text {number}\n" for number in range(30)), "utf-8")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        gigachat.variables["GIGACHAT_BASE_URL"] = f"http://127.0.0.1:{closed.getsockname()[1]}/api/v1"
+        done = gigachat.run("bulk", "in.txt", "-o", "out.jsonl", "--retries", "0", "--quiet")
+    assert (done.status, "failed alike" in done.err) == (5, True), done
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe without a reader is told otherwise")
+@pytest.mark.parametrize(("fails", "status"), [(False, 0), (True, 1)])
+def test_a_job_ends_without_a_reader_of_its_progress(
+    gigachat: Installed, server: GigaChatServer, tmp_path: Path, fails: bool, status: int
+) -> None:
+    (tmp_path / "in.txt").write_text("a\nb\nc\n", "utf-8")
+    if fails:
+        server.fail(400, path="/chat/completions")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen(
+        [*COMMAND, "bulk", "in.txt", "-o", "out.jsonl"], env=gigachat.environment, cwd=tmp_path, stderr=writer,
+        stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.close(writer)
+        assert process.stdout is not None
+        said = process.stdout.read().decode()
+        assert process.wait(PATIENCE) == status
+    assert said.startswith(f"{2 if fails else 3} done")
+    assert len(results(tmp_path / "out.jsonl")) == 3
 
 
 def test_a_price_makes_a_budget_of_roubles(gigachat: Installed, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Watch:
         self._began = time.monotonic()
         self._next = 0.0
         self._show = _display(progress)
+        self._own = not callable(progress)
 
     def update(self, report: Report, *, last: bool = False) -> None:
         """Show a report, unless the last one was shown too recently.
@@ -50,8 +51,14 @@ class Watch:
             return
         self._next = now + _INTERVAL
         report.seconds = now - self._began
-        if self._show is not None:
+        if self._show is None:
+            return
+        try:
             self._show(report, last)
+        except OSError:  # standard error has no reader, or its disk is full: the job continues
+            if not self._own:
+                raise
+            self._show = None
 
 
 def summary(report: Report) -> str:
@@ -115,8 +122,12 @@ class _Rich:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
+        class Terminal(Console):
+            def on_broken_pipe(self) -> None:  # that of rich exits
+                raise BrokenPipeError
+
         text = TextColumn("{task.description}", table_column=Column(no_wrap=False))
-        self._bar = Progress(BarColumn(_WIDTH), text, console=Console(stderr=True), auto_refresh=False)
+        self._bar = Progress(BarColumn(_WIDTH), text, console=Terminal(stderr=True), auto_refresh=False)
         self._task = self._bar.add_task("", total=None)
 
     def __call__(self, report: Report, last: bool) -> None:

@@ -19,7 +19,7 @@ from gigachat.bulk.rows import Rows, Source
 from gigachat.bulk.templates import RowMistake
 from gigachat.bulk.threads import Interrupt, call, iterate_blocking
 from gigachat.client import AsyncGigaChat, GigaChat
-from gigachat.exceptions import JobStoppedError
+from gigachat.exceptions import APIConnectionError, APITimeoutError, JobStoppedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_SAME = 20  # rows that fail in the same way, one after another, before the run stops
-_UNREACHABLE = ("APIConnectionError", "APITimeoutError")
+_UNREACHABLE = {"APIConnectionError": APIConnectionError, "APITimeoutError": APITimeoutError}
 
 
 async def arun(
@@ -99,7 +99,7 @@ async def _run(
                             report.add(result)
                             if same_failures.add(result) and result.error is not None:
                                 reason = f"{_MOST_SAME} rows in a row failed alike: {result.error.message}"
-                                backend.stop(reason, JobStoppedError(reason))
+                                backend.stop(reason, _UNREACHABLE.get(result.error.kind, JobStoppedError)(reason))
                 checkpoint.finish()
             if report.stopped is None:
                 report.total = report.done + report.failed

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from gigachat.cli.status import ACCESS, FAILED, INTERRUPTED, OK, USAGE, status_of
-from gigachat.cli.streams import discard_output, prepare_streams, print_error, print_note
+from gigachat.cli.streams import discard_output, flush_notes, prepare_streams, print_error, print_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,6 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         print_error(error)
         return FAILED
+    finally:
+        flush_notes()
 
 
 def parser_of(name: str, module: ModuleType) -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -36,9 +37,22 @@ def prepare_streams() -> None:
 
 def discard_output() -> None:
     """Write the rest of the output nowhere, so that the interpreter can flush it when it exits."""
-    if sys.stdout is not None:
+    _discard(sys.stdout)
+
+
+def flush_notes() -> None:
+    """Write what is left of standard error; nowhere if that fails."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _discard(sys.stderr)
+
+
+def _discard(stream: TextIO | None) -> None:
+    if stream is not None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
@@ -100,9 +114,10 @@ def error_text(error: Exception) -> str:
 
 
 def print_note(text: str, end: str = "\n") -> None:
-    """Write what is not part of the result to standard error, if it is open."""
+    """Write what is not part of the result to standard error, if it is open and has a reader."""
     if sys.stderr is not None:  # print() would write to standard output instead
-        print(_CONTROL.sub(" ", text), end=end, file=sys.stderr, flush=True)
+        with suppress(OSError):  # flush_notes() discards it
+            print(_CONTROL.sub(" ", text), end=end, file=sys.stderr, flush=True)
 
 
 def read_input() -> str:
