@@ -103,6 +103,38 @@ def test_vectors_that_never_arrive_count_at_their_most(giga: GigaChat, server: G
     assert len(server.requests_to("/embeddings")) <= 4
 
 
+def test_the_last_answer_that_did_not_arrive_counts_too(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
+    server.fail(cut_bytes=20, times=None, path="/chat/completions")
+    report = bulk.run(
+        rows(15), tmp_path / "out.jsonl", giga=giga, max_tokens=30, budget=bulk.Budget(tokens=500), retries=0
+    )
+    assert report.stopped is not None
+    assert report.stopped.startswith("the budget is spent")
+    assert 30 * len(server.chats) <= 500
+
+
+def test_a_request_that_was_not_sent_leaves_a_shared_budget_as_it_was(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "budget.sqlite"
+    server.fail(402, path="/chat/completions", times=None)
+    with pytest.raises(JobStoppedError, match="402"):
+        list(
+            bulk.iterate(rows(9), giga=giga, max_tokens=30, budget=bulk.Budget(tokens=5000, shared=path), concurrency=1)
+        )
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT tokens FROM spent").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_numbers_of_any_size(giga: GigaChat, tmp_path: Path, shared: bool) -> None:
+    path = tmp_path / "budget.sqlite" if shared else None
+    [found] = bulk.iterate(["a"], giga=giga, max_tokens=5, budget=bulk.Budget(tokens=10**30, shared=path))
+    assert found.error is None
+    with pytest.raises(JobStoppedError, match="the budget is spent"):
+        list(bulk.iterate(["a"], giga=giga, max_tokens=10**30, budget=bulk.Budget(tokens=1000, shared=path)))
+
+
 def test_failures_without_an_answer_cost_nothing(giga: GigaChat, server: GigaChatServer, tmp_path: Path) -> None:
     server.fail(500, times=30, path="/chat/completions")
     report = bulk.run(

@@ -433,6 +433,79 @@ def is_open(path: Path) -> bool:
     return any(link.is_symlink() and link.readlink() == path for link in Path("/proc/self/fd").glob("*"))
 
 
+@pytest.mark.parametrize("response", ["{", "[]", '{"model": "GigaChat"}'])
+def test_a_response_of_the_cache_that_cannot_be_read_is_asked_again(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, response: str
+) -> None:
+    path = tmp_path / "cache.sqlite"
+    list(bulk.iterate(["a"], giga=giga, cache=path))
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE responses SET response = ?", [response])
+    for cached in (False, True):
+        [found] = bulk.iterate(["a"], giga=giga, cache=path)
+        assert (found.error, found.cached) == (None, cached)
+
+
+@pytest.mark.parametrize("option", ["cache", "budget"])
+def test_a_database_that_is_locked_ends_the_run_and_loses_no_answer(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("gigachat.bulk.cache._WAIT", 0.1)
+    path, out = tmp_path / "file.sqlite", tmp_path / "out.jsonl"
+    how: dict[str, Any] = {"cache": path} if option == "cache" else {"budget": bulk.Budget(tokens=1000, shared=path)}
+    how |= {"giga": giga, "max_tokens": 5, "concurrency": 1}
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+
+        def asked(row: dict[str, str]) -> str:
+            if row["text"] == "b" and not other.in_transaction:
+                other.execute("BEGIN IMMEDIATE")
+            return row["text"]
+
+        with pytest.raises(OSError, match=f"^{option}: .* is locked"):
+            bulk.run(["a", "b", "c"], out, prompt=asked, **how)
+    assert len(list(bulk.read_results(out))) == len(server.chats)
+
+
+@pytest.mark.parametrize("prompt", [None, "{text}"])
+def test_a_row_that_is_nested_too_deeply_fails_alone(giga: GigaChat, prompt: str | None) -> None:
+    nested: list[Any] = []
+    for _ in range(5000):
+        nested = [nested]
+    source = ["a", {"messages": nested, "text": nested}, "b"]
+    for how in ({}, {"budget": bulk.Budget(tokens=1000), "max_tokens": 5}):
+        found = list(bulk.iterate(source, giga=giga, prompt=prompt, ordered=True, **how))  # type: ignore[arg-type]
+        assert [one.error is None for one in found] == [True, False, True]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_function_that_exits_ends_the_iterator_and_no_other_one(giga: GigaChat, error: type[BaseException]) -> None:
+    def exits(row: Any) -> Any:
+        raise error("out")
+
+    with pytest.raises(error, match="out"):
+        list(bulk.iterate(["a"], giga=giga, prompt=exits))
+    assert [one.error for one in bulk.iterate(["a"], giga=giga)] == [None]
+
+
+def test_rows_that_cannot_be_asked_are_not_read_to_the_end(giga: GigaChat, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("not JSON\n" * 1000)
+    report = bulk.run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", giga=giga)
+    assert report.stopped is not None
+    assert report.failed < 100
+
+
+def test_a_run_that_is_stopped_takes_no_more_rows_from_the_cache(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache.sqlite"
+    list(bulk.iterate(rows(3), giga=giga, cache=cache))
+    server.fail(402, path="/chat/completions", times=None)
+    source = [{"text": "new"}, *({"text": "отзыв 1"} for _ in range(1000))]
+    report = bulk.run(source, tmp_path / "out.jsonl", giga=giga, cache=cache)
+    assert report.stopped is not None
+    assert report.done < 1000
+
+
 @pytest.mark.parametrize("payload", [5, None, {"messages": None}, [None]])
 def test_what_is_no_chat_fails_alone(giga: GigaChat, payload: Any) -> None:
     found = list(bulk.iterate([1, 2], giga=giga, prompt=lambda _: payload))

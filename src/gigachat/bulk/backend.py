@@ -217,8 +217,9 @@ class Backend(ABC):
                 key = self._job.key(self._giga, payload)
                 if (kept := self._cache.get(key)) is not None:
                     with suppress(ValueError):  # the type has changed
-                        value = self._job.load(kept.pop("result"))
-                        self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **kept))
+                        value = self._job.load(kept["result"])
+                        about = {name: kept.get(name) for name in _CACHED_FIELDS}
+                        self._deliver(Result(row.number, row.id, value, cached=True, row=row.data, **about))
                         continue
                 work.keys.append(key)
             work.rows.append((row, payload))
@@ -234,7 +235,7 @@ class Backend(ABC):
             self._deliver(result)
         usages = [result.usage for result in results if result.usage is not None]
         self._ledger.settle(work.most, sum_of(*usages) if usages else work.spent)
-        for key, result in zip(work.keys, results, strict=False):
+        for key, result in zip(work.keys, results, strict=False):  # no keys without a cache
             self._cache_result(key, result)
 
     def _cache_result(self, key: bytes, result: Result) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gigachat import catalogue
-from gigachat.bulk.cache import open_database
+from gigachat.bulk.cache import Database
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Budget"]
 
 _ROUNDING = 1e-6  # roubles
+_MOST_TOKENS = 1 << 62  # that SQLite can count
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +115,16 @@ class _SharedTotals(_Totals):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
-        self._file = open_database(path, "budget", "spent (one PRIMARY KEY, tokens INTEGER, rubles REAL)")
+        self._file = Database(path, "budget", "spent (one PRIMARY KEY, tokens INTEGER, rubles REAL)")
         self._file.execute("INSERT OR IGNORE INTO spent VALUES (1, 0, 0)")
 
     def add(self, tokens: int, rubles: float, budget: Budget | None = None) -> bool:
         condition, most = "", []
+        tokens = min(tokens, _MOST_TOKENS)
         if budget is not None:
             condition = " WHERE tokens + ? <= ? AND rubles + ? <= ?"
-            unbounded = (1 << 62) if budget.tokens is None else budget.tokens
-            most = [tokens, unbounded, rubles, (1e300 if budget.rubles is None else budget.rubles) + _ROUNDING]
+            longest = _MOST_TOKENS if budget.tokens is None else min(budget.tokens, _MOST_TOKENS)
+            most = [tokens, longest, rubles, (1e300 if budget.rubles is None else budget.rubles) + _ROUNDING]
         change = f"UPDATE spent SET tokens = tokens + ?, rubles = rubles + ?{condition}"  # noqa: S608 - two constants
         return self._file.execute(change, [tokens, rubles, *most]).rowcount == 1
 
@@ -199,10 +201,10 @@ class Ledger:
         if self.budget is None:
             return
         self._reserved -= 1
+        self._changed.set()
         tokens, rubles = self._sums(most)
         used_tokens, used_rubles = self._sums(usage or TokenCounts(0))
         self._totals.add(used_tokens - tokens, used_rubles - rubles)
-        self._changed.set()
 
     def spend(self, usage: TokenCounts) -> None:
         """Count what was used without a reservation."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
 _WAIT = 60.0  # seconds for another process that writes
 
@@ -27,12 +27,18 @@ class Cache:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = open_database(path, "cache", "responses (request BLOB PRIMARY KEY, response BLOB)")
+        self._file = Database(path, "cache", "responses (request BLOB PRIMARY KEY, response BLOB)")
 
     def get(self, request: bytes) -> dict[str, Any] | None:
-        """Return the response to a request; None if the cache has none."""
+        """Return the response to a request; None if the cache has none that can be read."""
         found = self._file.execute("SELECT response FROM responses WHERE request = ?", (request,)).fetchone()
-        return None if found is None else json.loads(found[0])
+        if found is None:
+            return None
+        try:
+            response = json.loads(found[0])
+        except (ValueError, TypeError):
+            return None
+        return response if isinstance(response, dict) and "result" in response else None
 
     def put(self, request: bytes, response: dict[str, Any]) -> None:
         """Store the response to a request."""
@@ -43,8 +49,8 @@ class Cache:
         self._file.close()
 
 
-def open_database(path: str | os.PathLike[str], option: str, table: str) -> sqlite3.Connection:
-    """Open an SQLite file for several processes at once.
+class Database:
+    """An SQLite file for several processes at once.
 
     Args:
         path: The file; it is created if it is missing.
@@ -54,22 +60,43 @@ def open_database(path: str | os.PathLike[str], option: str, table: str) -> sqli
     Raises:
         ValueError: The file cannot be opened, or belongs to another program.
     """
-    with ExitStack() as closing_file:
+
+    def __init__(self, path: str | os.PathLike[str], option: str, table: str) -> None:
+        self._name = f"{option}: {path}"
         try:
             # Each statement is a transaction of its own: a killed process loses nothing.
-            file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
-            closing_file.callback(file.close)
-            file.execute("PRAGMA journal_mode=WAL")
-            file.execute("PRAGMA synchronous=NORMAL")
-            file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
-            name = table.partition(" ")[0]
-            found = file.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+            self._file = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare(table)
+            except BaseException:
+                self._file.close()
+                raise
         except sqlite3.Error as error:
-            raise ValueError(f"{option}: {path} cannot be used: {error}") from None
+            raise ValueError(f"{self._name} cannot be used: {error}") from None
+
+    def _prepare(self, table: str) -> None:
+        self._file.execute("PRAGMA journal_mode=WAL")
+        self._file.execute("PRAGMA synchronous=NORMAL")
+        self._file.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        name = table.partition(" ")[0]
+        found = self._file.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
         if found[0] != f"CREATE TABLE {table}":
-            raise ValueError(f"{option}: {path} is of another program: give another file")
-        closing_file.pop_all()
-    return file
+            raise ValueError(f"{self._name} is of another program: give another file")
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute a statement.
+
+        Raises:
+            OSError: It cannot be executed: the disk is full, or another program keeps the file locked.
+        """
+        try:
+            return self._file.execute(statement, values)
+        except sqlite3.Error as error:
+            raise OSError(f"{self._name} cannot be used: {error}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def digest(*parts: Any, **options: Any) -> bytes:

@@ -109,9 +109,6 @@ class Online(Backend):
                 if self._gate.refused(mark, pause) > _PATIENCE:
                     self._give_up(work, f"no request was permitted for {_PATIENCE:g} s: {error}", error)
                     return
-            except asyncio.CancelledError:
-                self._gate.failed()
-                raise
             except exceptions.GigaChatException as error:
                 if isinstance(error, exceptions.ServerError | exceptions.APIConnectionError):
                     self._gate.failed()
@@ -125,8 +122,7 @@ class Online(Backend):
                     if len(work.rows) > 1 and isinstance(error, exceptions.ResponseError):
                         await self._ask_one_by_one(work)
                     else:
-                        lost = [work.most] if self._may_be_charged(error) else []
-                        self._ledger.settle(work.most, sum_of(work.spent or TokenCounts(0), *lost))
+                        self._ledger.settle(work.most, self._used(work, error))
                         self._fail(work.rows, row_error(error), work.spent)
                     return
                 failures += 1
@@ -141,8 +137,9 @@ class Online(Backend):
                 self._ledger.settle(work.most, work.spent)
                 self._fail(work.rows, row_error(error), work.spent)
                 return
-            except BaseException:
+            except BaseException:  # also if it is cancelled
                 self._gate.failed()
+                self._ledger.settle(work.most, work.most)
                 raise
             else:
                 self._gate.answered(mark)
@@ -174,6 +171,12 @@ class Online(Backend):
         """Whether the service may charge for an answer whose tokens are not known."""
         lost = (exceptions.APIConnectionError, exceptions.APIResponseValidationError)
         return isinstance(error, lost) and tokens_of(error) is None
+
+    def _used(self, work: Work, error: Exception) -> TokenCounts | None:
+        """Return the most that the attempts of rows can have used, the last of which has failed."""
+        if not self._may_be_charged(error):
+            return work.spent
+        return sum_of(work.most, work.spent or TokenCounts(0))
 
     async def _reserve_again(self, work: Work) -> bool:
         """Count a lost answer at its upper bound, and reserve as much for the next attempt."""

@@ -25,7 +25,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _loop[0] != os.getpid():
             loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="gigachat-bulk", daemon=True).start()
+            threading.Thread(target=_run, args=[loop], name="gigachat-bulk", daemon=True).start()
             _loop = os.getpid(), loop
         return _loop[1]
 
@@ -36,6 +36,12 @@ def in_background_loop() -> bool:
         return _loop is not None and asyncio.get_running_loop() is _loop[1]
     except RuntimeError:
         return False
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        with suppress(SystemExit, KeyboardInterrupt):  # of a task: they end the loop, but are for its caller
+            loop.run_forever()
 
 
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
