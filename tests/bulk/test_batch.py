@@ -155,6 +155,19 @@ def test_a_budget_bounds_batches(giga: GigaChat, service: GigaChatServer, tmp_pa
     assert 0 < report.usage.input_tokens + report.usage.output_tokens <= 1000
 
 
+def test_a_batch_that_cannot_be_collected_ends_a_run_with_a_budget(service: GigaChatServer, tmp_path: Path) -> None:
+    service.fail(500, path="/content", times=None)
+    out, budget = tmp_path / "out.jsonl", bulk.Budget(tokens=1000)
+    with GigaChat(**options(service), max_retries=0) as giga:
+        report = bulk.run(rows(100), out, giga=giga, max_tokens=50, budget=budget, **BATCH)
+        assert report.stopped is not None
+        assert report.stopped.startswith("a batch could not be collected")
+        service.clear()
+        report = bulk.run(rows(100), out, giga=giga, max_tokens=50, budget=budget, **BATCH)
+    assert report.failed == 0
+    assert 0 < report.usage.input_tokens + report.usage.output_tokens <= 1000
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 there")
 def test_a_killed_job_collects_what_it_had_submitted(tmp_path: Path) -> None:

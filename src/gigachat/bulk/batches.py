@@ -7,6 +7,7 @@ does not submit its rows again.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gigachat import exceptions
@@ -15,6 +16,7 @@ from gigachat._service import MOST_BATCH_REQUESTS
 from gigachat.bulk.backend import Backend, Work, row_error
 from gigachat.bulk.job import method_of
 from gigachat.bulk.results import RowError, sum_of
+from gigachat.bulk.templates import RowMistake
 from gigachat.usage import TokenCounts
 
 if TYPE_CHECKING:
@@ -91,11 +93,11 @@ class Batches(Backend):
     async def _dispatch(self, rows: AsyncIterator[Row]) -> None:
         submitted = {} if self._log is None else dict(self._log.batches)
         batch_of = {number: batch for batch, numbers in submitted.items() for number in numbers}
-        earlier: dict[str, list[tuple[Row, Any]]] = {batch: [] for batch in submitted}
+        earlier = {batch: Work([], TokenCounts(0)) for batch in submitted}
         work = Work([], TokenCounts(0))
         async for row in rows:
             if (batch := batch_of.pop(row.number, None)) is not None:
-                earlier[batch].append((row, None))
+                self._take_again(row, earlier[batch])
                 continue
             if self._report.stopped is not None:
                 break
@@ -113,9 +115,18 @@ class Batches(Backend):
         if work.rows and self._report.stopped is None:
             await self._submit(work)
         for batch, of_batch in earlier.items():
-            if of_batch:
+            if of_batch.rows:
                 await self._slots.acquire()
-                self._wait_for(batch, Work(of_batch, TokenCounts(0)), reserved=False)
+                self._wait_for(batch, of_batch, reserved=False)
+
+    def _take_again(self, row: Row, work: Work) -> None:
+        """Add a row to the batch of an earlier run, and count the most that it can have used until that is known."""
+        work.rows.append((row, None))
+        if self._ledger.budget is not None:
+            with suppress(RowMistake):
+                most = self._job.most(self._job.payload(row.data))
+                self._ledger.spend(most)
+                work.most = sum_of(work.most, most)
 
     async def _submit(self, work: Work) -> None:
         await self._slots.acquire()
@@ -180,6 +191,8 @@ class Batches(Backend):
         except exceptions.NotFoundError as error:  # the batch or its file no longer exists
             missing = row_error(error)
         except exceptions.GigaChatException as error:
+            if reserved:
+                self._ledger.settle(work.most, work.most)
             self.stop(f"a batch could not be collected, the next run continues: {error}", error)
             return
         finally:
@@ -195,7 +208,7 @@ class Batches(Backend):
         if reserved:
             self._ledger.settle(work.most, spent)
         else:
-            self._ledger.spend(spent)
+            self._ledger.spend(TokenCounts(*(used - most for used, most in zip(spent, work.most, strict=True))))
 
     def _take(self, row: Row, line: models.BatchResult, key: bytes | None) -> TokenCounts | None:
         """Deliver the result of a row; return its usage."""

@@ -207,7 +207,7 @@ class Ledger:
         self._totals.add(used_tokens - tokens, used_rubles - rubles)
 
     def spend(self, usage: TokenCounts) -> None:
-        """Count what was used without a reservation."""
+        """Count what was used without a reservation; a difference may be below 0."""
         if self.budget is not None:
             self._totals.add(*self._sums(usage))
 
