@@ -36,7 +36,7 @@ def test_a_column_of_polars(giga: GigaChat) -> None:
     assert (vectors.name, vectors.dtype, vectors[1]) == ("text", pl.List(pl.Float32), None)
 
 
-@pytest.mark.parametrize("wrong", ["text", ["text"], {"a": "text"}, pd.Series([1, 2])])
+@pytest.mark.parametrize("wrong", ["text", ["text"], {"a": "text"}, pd.Series([1, 2]), pd.Index(["text"])])
 def test_what_is_no_column_of_texts_is_refused(giga: GigaChat, server: GigaChatServer, wrong: Any) -> None:
     with pytest.raises(TypeError, match="embed_column takes"):
         bulk.embed_column(wrong, giga=giga)

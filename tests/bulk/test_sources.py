@@ -153,6 +153,18 @@ def test_parquet_and_tables_of_pyarrow(giga: GigaChat, tmp_path: Path) -> None:
     assert [one.row for one in found(table, giga)] == ROWS
 
 
+def test_what_is_no_parquet_is_told(giga: GigaChat, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, names=["text", "text"])
+    parquet.write_table(table, tmp_path / "twice.parquet")
+    for source in (table, tmp_path / "twice.parquet"):
+        with pytest.raises(ValueError, match="two columns 'text': rename"):
+            found(source, giga)
+    with pytest.raises(ValueError, match=r"in\.parquet is not Parquet"):
+        found(file(tmp_path, "in.parquet", "text"), giga)
+
+
 def test_parquet_without_pyarrow_says_what_to_install(
     giga: GigaChat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,8 @@ def embed_column(
     """
     column: Any = series
     is_polars = hasattr(column, "to_arrow") and hasattr(column, "is_null")
-    if not (is_polars or hasattr(column, "isna")) or not hasattr(column, "__iter__") or not hasattr(column, "name"):
+    is_pandas = hasattr(column, "isna") and hasattr(column, "index")
+    if not (is_polars or is_pandas) or not hasattr(column, "__iter__") or not hasattr(column, "name"):
         raise TypeError(f"embed_column takes a Series of pandas or Polars, not {type(series).__name__}")
     missing = column.is_null() if is_polars else column.isna()
     texts = ["" if is_missing else _text(value) for value, is_missing in zip(column, missing, strict=True)]

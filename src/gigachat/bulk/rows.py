@@ -154,6 +154,7 @@ class Rows:
             self.total = len(table)
             self._items = _pandas_rows(table)
         elif hasattr(table, "to_batches"):  # pyarrow
+            _check_names(table.schema.names, "the table")
             self.total = table.num_rows
             self._items = _batch_rows(table.to_batches(max_chunksize=1024))
         else:
@@ -290,7 +291,12 @@ def _parquet(path: Path) -> Any:
         parquet = import_module("pyarrow.parquet")
     except ImportError as error:
         raise ImportError("Parquet needs the package pyarrow: pip install pyarrow", name="pyarrow") from error
-    return parquet.ParquetFile(path)
+    try:
+        file = parquet.ParquetFile(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is not Parquet: {error}") from None
+    _check_names(file.schema_arrow.names, str(path))
+    return file
 
 
 def _batch_rows(batches: Iterable[Any]) -> Iterator[Any]:
