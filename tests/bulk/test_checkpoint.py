@@ -174,6 +174,14 @@ def test_numbers_that_are_not_json_are_written_as_null(giga: GigaChat, tmp_path:
     assert found == [None, [None], {"a": None}, "\ud800", ["\ud800", None]]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no file that is open can be removed there")
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_output_that_another_program_removes_is_told(giga: GigaChat, tmp_path: Path, ordered: bool) -> None:
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(OSError, match="was moved, removed or replaced"):
+        run(out, giga, progress=lambda _: out.unlink(missing_ok=True), ordered=ordered)
+
+
 def test_a_function_that_raises_leaves_the_file_to_the_next_run(giga: GigaChat, tmp_path: Path) -> None:
     def broken(report: bulk.Report) -> None:
         raise RuntimeError("broken")

@@ -151,7 +151,13 @@ class Checkpoint:
         self._expected.update(dict.fromkeys(numbers, batch))
 
     def finish(self) -> None:
-        """Remove the lines that no longer count, and sort the lines if that is asked for."""
+        """Remove the lines that no longer count, and sort the lines if that is asked for.
+
+        Raises:
+            OSError: Another program has moved, removed or replaced the file.
+        """
+        if not _is_at(self._descriptor, self.path):
+            raise OSError(f"{self.path} was moved, removed or replaced while the job wrote it")
         if self._has_stale_lines:
             self._rewrite()
 
@@ -391,9 +397,16 @@ def _lock(descriptor: int, path: Path) -> None:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+        if not _is_at(descriptor, path):
             raise BlockingIOError  # another process has just put a new file in its place
     except OSError as error:
         if isinstance(error, BlockingIOError) or sys.platform == "win32":
             raise ValueError(f"{path} is being written by another process: wait for it, or give another file") from None
         raise ValueError(f"{path} cannot be locked ({error}): give a file on a local disk") from None
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
