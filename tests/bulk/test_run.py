@@ -375,7 +375,7 @@ def test_a_cache_that_fails_loses_no_answer(giga: GigaChat, tmp_path: Path, task
             other.execute("CREATE TABLE responses (request BLOB PRIMARY KEY, response BLOB CHECK (response IS NULL))")
         return "a"
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(OSError, match=r"cache: .* cannot be used: CHECK"):
         bulk.run(rows(count), out, giga=giga, cache=cache, prompt=prompt, task=task)
     assert [line["n"] for line in lines(out)[1:] if line["result"]] == list(range(count))
 
@@ -431,6 +431,17 @@ def test_a_budget_is_closed_when_the_cache_is_refused(giga: GigaChat, tmp_path: 
 def is_open(path: Path) -> bool:
     """Whether this process has a file open, where the system tells it."""
     return any(link.is_symlink() and link.readlink() == path for link in Path("/proc/self/fd").glob("*"))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_request_that_waits_for_its_repetition_does_not_delay_the_end(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, status: int
+) -> None:
+    server.fail(status, path="/chat/completions", retry_after=300)
+    server.fail(402, path="/chat/completions", times=None)
+    report = bulk.run(rows(9), tmp_path / "out.jsonl", giga=giga, prompt="{text}", concurrency=2)
+    assert report.seconds < 300
+    assert (report.done, report.failed) == (0, 0)
 
 
 @pytest.mark.parametrize("response", ["{", "[]", '{"model": "GigaChat"}'])

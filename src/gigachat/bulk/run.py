@@ -158,8 +158,7 @@ def run(
 
     Raises:
         ValueError, TypeError: An argument is invalid, or the file is of another job; nothing is sent.
-        OSError: The file cannot be written.
-        sqlite3.Error: The file of `cache` or of a shared budget cannot be written.
+        OSError: The file, or that of `cache` or of a shared budget, cannot be written.
     """
     job, how = split_options(options)
     rows = _rows(job, source, out, input_format)
