@@ -18,7 +18,15 @@ from typing import Any
 import pytest
 import redis as redis_library
 
-from gigachat import APITimeoutError, AuthenticationError, Credential, GigaChat, GigaChatException
+from gigachat import (
+    APITimeoutError,
+    AuthenticationError,
+    Credential,
+    GigaChat,
+    GigaChatException,
+    RateLimitError,
+    bulk,
+)
 from gigachat._redis.scripts import LEASE
 from gigachat.server import GigaChatServer
 from tests.redis.servers import PASSWORD, Counting, Redis
@@ -152,6 +160,19 @@ def test_bulk_jobs_of_three_processes_share_the_limit(workers: Workers, engine: 
     assert [len(workers.seconds(process)) for process in started] == [30] * 3
     assert engine.answered == 90
     assert engine.most == 3
+
+
+def test_a_bulk_job_with_a_pool_waits_for_what_another_client_was_refused(
+    server: GigaChatServer, engine: Counting, redis: Redis
+) -> None:
+    pool = [Credential(server.credentials)]
+    with client(server, redis, credentials=None, pool=pool) as giga, client(server, redis, max_retries=0) as other:
+        giga.chat("x")
+        server.fail(429, path="/chat/completions", retry_after=1)
+        with pytest.raises(RateLimitError):
+            other.chat("x")
+        results = list(bulk.iterate(["a"] * 30, giga=giga, retries=0))
+    assert [result.error for result in results] == [None] * 30
 
 
 def test_redis_that_stops_and_starts_in_between_loses_nothing(
