@@ -37,6 +37,7 @@ def file(tmp_path: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
         ("in.csv", CSV, "utf-8"),
         ("in.csv", CSV, "utf-8-sig"),
         ("in.csv", 'id;text\n1;хорошо, да\n2;"так ""себе""\nдве строки"\n', "utf-8"),
+        ("in.csv", '"id";"text"\n1;"хорошо, да"\n2;"так ""себе""\nдве строки"\n', "utf-8"),
         ("in.tsv", 'id\ttext\n1\tхорошо, да\n2\t"так ""себе""\nдве строки"', "utf-8"),
     ],
 )  # fmt: skip
@@ -111,6 +112,13 @@ def test_empty_lines_before_the_names_of_csv_are_skipped(giga: GigaChat, tmp_pat
     assert row.row == {"id": "1", "text": "a, b"}
     assert error.error is not None
     assert error.error.message == "line 6 has 1 fields, but the first line 2"
+
+
+def test_commas_within_the_names_of_csv_separate_nothing(giga: GigaChat, tmp_path: Path) -> None:
+    source = file(tmp_path, "in.csv", '"Отзыв, текст, ""как есть"", дата";id\nхорошо;1\n')
+    assert [one.row for one in found(source, giga, prompt="{id}")] == [
+        {'Отзыв, текст, "как есть", дата': "хорошо", "id": "1"}
+    ]
 
 
 @pytest.mark.parametrize("names", [["text", "text"], [1, "1"]])

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
@@ -40,6 +41,7 @@ _FORMAT_OF_SUFFIX = {
 _CHUNK = 1 << 20
 _LONGEST_FIELD = 1 << 24  # characters of a field of CSV: of a quote that is not closed, no more is read
 _DELIMITERS = ",;\t"
+_QUOTED = re.compile('"[^"]*"')
 
 
 class Row(NamedTuple):
@@ -241,7 +243,7 @@ def _csv_rows(file: IO[bytes], form: str, name: str) -> Iterator[Any]:
         head.append(line)
         if line.strip("\r\n"):
             break
-    delimiter = "\t" if form == "tsv" else max(_DELIMITERS, key="".join(head).count)
+    delimiter = "\t" if form == "tsv" else max(_DELIMITERS, key=_QUOTED.sub("", "".join(head)).count)
     # Strict, because a quote that is not closed would hide all further rows.
     reader = csv.reader(chain(head, lines), delimiter=delimiter, strict=True)
     try:
