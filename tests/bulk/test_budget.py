@@ -62,6 +62,18 @@ def test_a_budget_of_roubles_is_not_exceeded(giga: GigaChat, tmp_path: Path) -> 
     assert 80 < report.cost <= 100
 
 
+@pytest.mark.parametrize("backend", ["online", "batch"])
+def test_a_budget_of_roubles_is_for_one_model(giga: GigaChat, server: GigaChatServer, backend: Any) -> None:
+    messages = [{"role": "user", "content": "a"}]
+    source = [{"messages": messages, "model": model} for model in ("GigaChat", "GigaChat-2-Max", None)]
+    how: dict[str, Any] = {"giga": giga, "max_tokens": 5, "ordered": True, "backend": backend, "poll_interval": 0.05}
+    for budget, refused in ((bulk.Budget(rubles=1000), True), (bulk.Budget(tokens=1000), False)):
+        found = list(bulk.iterate(source, budget=budget, prices=PRICES, **how))
+        assert [one.error is not None for one in found] == [False, refused, False]
+    [result] = bulk.iterate(source[1:2], budget=bulk.Budget(rubles=1000), prices=PRICES, model="GigaChat", **how)
+    assert result.error is None
+
+
 def test_answers_that_did_not_arrive_count_at_their_most(
     giga: GigaChat, server: GigaChatServer, tmp_path: Path
 ) -> None:

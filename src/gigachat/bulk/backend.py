@@ -209,7 +209,7 @@ class Backend(ABC):
                 continue
             try:
                 payload = self._job.payload(row.data)
-                most = self._job.most(payload) if self._ledger.budget is not None else work.most
+                most = self._most(payload) if self._ledger.budget is not None else work.most
             except RowMistake as error:
                 self._fail([(row, None)], RowError("RowError", str(error)))
                 continue
@@ -226,6 +226,18 @@ class Backend(ABC):
             if most is not work.most:
                 work.most = sum_of(work.most, most)
         return work
+
+    def _most(self, payload: Any) -> TokenCounts:
+        """Return the most tokens that a request can use, within a budget.
+
+        Raises:
+            RowMistake: Nothing bounds its answer, or the budget is for another model.
+        """
+        budget, model = self._ledger.budget, self._job.model_of(self._giga)
+        own = self._job.own_model(payload)
+        if budget is not None and budget.rubles is not None and own and self._prices.of(own) != self._prices.of(model):
+            raise RowMistake(f"the budget is in roubles at the price of {model}, but the row names {own}")
+        return self._job.most(payload)
 
     def _finish(self, work: Work, results: list[Result]) -> None:
         for result in results:

@@ -124,7 +124,7 @@ class Batches(Backend):
         work.rows.append((row, None))
         if self._ledger.budget is not None:
             with suppress(RowMistake):
-                most = self._job.most(self._job.payload(row.data))
+                most = self._most(self._job.payload(row.data))
                 self._ledger.spend(most)
                 work.most = sum_of(work.most, most)
 

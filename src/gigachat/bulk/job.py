@@ -195,6 +195,11 @@ class Job:
             return self.model or _EMBEDDER
         return self.model or giga._service.model
 
+    def own_model(self, payload: Any) -> str | None:
+        """Return the model that a payload names, if the job names none."""
+        own = _own(payload, "model") if self.model is None and self.task == "chat" else None
+        return own if isinstance(own, str) else None
+
     def most(self, payload: Any) -> TokenCounts:
         """Return the most tokens that a request can use.
 
@@ -209,8 +214,7 @@ class Job:
             return TokenCounts(prompt)
         if self.task == "tokens":
             return TokenCounts(0)
-        own = payload.get("max_tokens") if isinstance(payload, Mapping) else getattr(payload, "max_tokens", None)
-        longest = self.fields.get("max_tokens") or own
+        longest = self.fields.get("max_tokens") or _own(payload, "max_tokens")
         if not isinstance(longest, int):
             raise RowMistake("a budget needs max_tokens= (--max-tokens), which bounds the answers")
         prompt += _size(self._schema) + sum(_size(self.fields.get(name)) for name in _PROMPT_FIELDS)
@@ -331,6 +335,11 @@ def method_of(giga: Client, name: str) -> Callable[..., Any]:
 def _check_count(answers: Sized, texts: Sized) -> None:
     if len(answers) != len(texts):
         raise APIResponseValidationError(f"the service answered {len(answers)} of {len(texts)} texts")
+
+
+def _own(payload: Any, name: str) -> Any:
+    """Return a field of a payload of a chat; None if it has none."""
+    return payload.get(name) if isinstance(payload, Mapping) else getattr(payload, name, None)
 
 
 def _size(value: Any) -> int:
