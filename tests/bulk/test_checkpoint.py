@@ -174,6 +174,21 @@ def test_numbers_that_are_not_json_are_written_as_null(giga: GigaChat, tmp_path:
     assert found == [None, [None], {"a": None}, "\ud800", ["\ud800", None]]
 
 
+def test_a_file_system_that_cannot_sync_is_no_failure(
+    giga: GigaChat, server: GigaChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refused(descriptor: int) -> None:
+        asked.append(descriptor)
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refused)
+    monkeypatch.setattr("gigachat.bulk.checkpoint._SYNC", 0.001)
+    run(tmp_path / "out.jsonl", giga, progress=lambda _: until(lambda: bool(asked)), ordered=True, concurrency=5)
+    assert [one["n"] for one in bulk.read_results(tmp_path / "out.jsonl")] == list(range(10))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no file that is open can be removed there")
 @pytest.mark.parametrize("ordered", [False, True])
 def test_an_output_that_another_program_removes_is_told(giga: GigaChat, tmp_path: Path, ordered: bool) -> None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -287,7 +288,7 @@ class Checkpoint:
                             file.seek(offset)
                             new.write(file.readline())
                     new.flush()
-                    os.fsync(new.fileno())
+                    _to_disk(new.fileno())
             except BaseException:  # the results stay in the old file
                 beside.unlink(missing_ok=True)
                 raise
@@ -304,7 +305,7 @@ class Checkpoint:
             if self._dirty:
                 self._dirty = False
                 try:
-                    os.fsync(self._descriptor)
+                    _to_disk(self._descriptor)
                 except OSError as error:  # what was written may be lost: the next write raises it
                     self._sync_error = error
                     return
@@ -403,6 +404,14 @@ def _lock(descriptor: int, path: Path) -> None:
         if isinstance(error, BlockingIOError) or sys.platform == "win32":
             raise ValueError(f"{path} is being written by another process: wait for it, or give another file") from None
         raise ValueError(f"{path} cannot be locked ({error}): give a file on a local disk") from None
+
+
+def _to_disk(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
+            raise
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
