@@ -185,7 +185,12 @@ def test_a_file_system_that_cannot_sync_is_no_failure(
 
     monkeypatch.setattr(os, "fsync", refused)
     monkeypatch.setattr("gigachat.bulk.checkpoint._SYNC", 0.001)
-    run(tmp_path / "out.jsonl", giga, progress=lambda _: until(lambda: bool(asked)), ordered=True, concurrency=5)
+
+    def look(report: bulk.Report) -> None:
+        if report.done:
+            until(lambda: bool(asked))
+
+    run(tmp_path / "out.jsonl", giga, progress=look, ordered=True, concurrency=5)
     assert [one["n"] for one in bulk.read_results(tmp_path / "out.jsonl")] == list(range(10))
 
 
