@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Budget"]
 
+_DIGITS = 9  # of a cost, behind the point
 _ROUNDING = 1e-6  # roubles
 _MOST_TOKENS = 1 << 62  # that SQLite can count
 
@@ -84,7 +85,7 @@ class Prices:
         price = self.of(model) if model and usage is not None else None
         if price is None or usage is None:
             return None
-        return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1000
+        return round((usage.input_tokens * price.input + usage.output_tokens * price.output) / 1000, _DIGITS)
 
 
 class _Totals:
