@@ -428,6 +428,23 @@ def test_a_budget_is_closed_when_the_cache_is_refused(giga: GigaChat, tmp_path: 
     assert not is_open(cache)
 
 
+def test_an_output_is_not_emptied_for_a_cache_that_is_refused(giga: GigaChat, tmp_path: Path) -> None:
+    cache, out = tmp_path / "other.sqlite", tmp_path / "out.jsonl"
+    bulk.run(["a"], out, giga=giga)
+    cache.write_text("of another program" * 100)
+    with pytest.raises(ValueError, match="cache"):
+        bulk.run(["b"], out, giga=giga, cache=cache, overwrite=True)
+    assert [result["n"] for result in bulk.read_results(out)] == [0]
+
+
+def test_costs_have_no_rounding_errors(giga: GigaChat) -> None:
+    prices = {"GigaChat": Price(input=0.1, output=0.1, date=DATE)}
+    costs = [
+        result.cost for result in bulk.iterate(["a " * length for length in range(1, 40)], giga=giga, prices=prices)
+    ]
+    assert {len(f"{cost}") for cost in costs} <= {3, 4, 5, 6}  # such as 0.0021
+
+
 def is_open(path: Path) -> bool:
     """Whether this process has a file open, where the system tells it."""
     return any(link.is_symlink() and link.readlink() == path for link in Path("/proc/self/fd").glob("*"))

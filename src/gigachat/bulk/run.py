@@ -79,6 +79,7 @@ async def _run(
     async with _client(giga) as client:
         job.check_fields(client)
         check_budget(job, how, rows.first, client)
+        backend_for(job, how, client, Report()).close()  # names invalid files before `overwrite` empties the output
         checkpoint = Checkpoint(
             out, job.digest_for(client), rows.digest, overwrite=overwrite, ordered=ordered, retry_failed=retry_failed
         )
