@@ -100,13 +100,14 @@ test-docs: docs $(READY) ## Build the site, check its links and languages, searc
 	$(need_python)
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --constraint tests/on_ray/constraints.txt \
-		--editable '.[server,ray]' pytest
+		--editable '.[server,ray]' polars pytest
 	@touch $@
 
 # Without these variables, Ray sends statistics and expects a token of its cluster.
-test-ray: .venv-ray/ready ## Run bulk jobs on Ray, 600 MB, on several processes of this machine, in two minutes
+test-ray: .venv-ray/ready ## Run bulk jobs on Ray, in several processes, and over Parquet and Polars; installs 700 MB
 	@RAY_AUTH_MODE=disabled RAY_USAGE_STATS_ENABLED=0 \
-		$(<D)/bin/python -m pytest -c tests/on_ray/pytest.ini --rootdir . tests/on_ray
+		$(<D)/bin/python -m pytest -c tests/on_ray/pytest.ini --rootdir . tests/on_ray \
+		tests/bulk/test_sources.py tests/bulk/test_columns.py
 
 # Each published package runs on this client in its own environment; tests/clients has a folder for each release.
 # Packages in alone.txt require an older client, so they are installed without dependencies. Packages in beside.txt are
