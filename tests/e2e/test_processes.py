@@ -596,8 +596,9 @@ def errors_met(server: GigaChatServer) -> Iterator[GigaChatException]:
         stream = giga.stream("x")
         next(stream)
         yield met(lambda: giga.chat("x"))
-    with GigaChat(**reach, total_timeout=0.000001) as giga:
-        yield met(lambda: giga.chat("x"))
+    for timeout in ("timeout", "total_timeout"):
+        with GigaChat(**{**reach, timeout: 0.000001}) as giga:
+            yield met(lambda: giga.chat("x"))
     with dropping() as origin, GigaChat(base_url=origin, access_token="t", max_retries=0) as giga:
         yield met(lambda: giga.chat("x"))
     yield met(lambda: GigaChat(timeout=-1))
